@@ -70,21 +70,12 @@ pin_project! {
 // === impl RequestBody ===
 
 impl<B: Body> RequestBody<B> {
-    /// `content_length` is only asked for where something can come at all.
+    /// A body that is over before it begins has nothing to tell its call.
     #[inline]
-    pub(crate) fn new(
-        inner: B,
-        call: &mut Call,
-        content_length: impl FnOnce() -> Option<u64>,
-    ) -> Self {
-        let comes = !inner.is_end_stream();
+    pub(crate) fn new(inner: B, call: &mut Call, content_length: Option<u64>) -> Self {
         Self {
-            upload: comes.then(|| call.upload()),
-            owed: if comes {
-                content_length().unwrap_or(0)
-            } else {
-                0
-            },
+            upload: (!inner.is_end_stream()).then(|| call.upload()),
+            owed: content_length.unwrap_or(0),
             inner,
         }
     }

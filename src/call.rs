@@ -112,7 +112,7 @@ impl Call {
             return;
         }
         with_writer(|writer| self.families.head.add_response_bytes(writer, bytes));
-        if !mem::replace(&mut self.first_byte, true) {
+        if self.families.settings.first_byte && !mem::replace(&mut self.first_byte, true) {
             self.first_byte_came();
         }
     }
@@ -164,10 +164,8 @@ impl Call {
 
     fn first_byte_came(&self) {
         let Families { settings, head, .. } = self.families;
-        if settings.first_byte {
-            let nanos = settings.clock.nanos_since(self.began);
-            with_writer(|writer| head.observe_first_byte(writer, settings, nanos));
-        }
+        let nanos = settings.clock.nanos_since(self.began);
+        with_writer(|writer| head.observe_first_byte(writer, settings, nanos));
     }
 
     #[inline]
