@@ -149,11 +149,13 @@ impl MetricsRegistry {
             .table
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        table.check_free(&name, kind)?;
-        let family = table.custom.get(&name).map_or_else(
-            || CustomFamily::new(kind, unit, help.clone()),
-            |family| (**family).clone(),
-        );
+        let family = match table.custom.get(&name) {
+            Some(family) => (**family).clone(),
+            None => {
+                table.check_free(&name, kind)?;
+                CustomFamily::new(kind, unit, help.clone())
+            }
+        };
         family.check_agrees(&name, kind, unit, &help)?;
         let family = family.with(&name, labels, metric.clone())?;
         table.custom.insert(name, Arc::new(family));
@@ -182,7 +184,7 @@ impl MetricsRegistry {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         for automatic in AUTOMATIC.iter().filter(|metric| metric.is_on(&settings)) {
-            table.check_not_custom(&automatic.full_name(&prefix), automatic.kind)?;
+            table.check_automatic(&automatic.full_name(&prefix), automatic)?;
         }
         match table.endpoints.entry((prefix, labels.clone())) {
             Entry::Occupied(there) if there.get().families.settings != settings => {
@@ -236,41 +238,60 @@ impl fmt::Debug for MetricsRegistry {
 // === impl Table ===
 
 impl Table {
-    /// The names and types of the automatic families that are on the page.
-    fn automatic(&self) -> impl Iterator<Item = (String, Kind)> {
-        let of_layers = self.endpoints.iter().flat_map(|((prefix, _), endpoint)| {
+    /// The automatic families that layers have put on the page.
+    fn of_layers(&self) -> impl Iterator<Item = (String, &'static Automatic)> {
+        self.endpoints.iter().flat_map(|((prefix, _), endpoint)| {
             AUTOMATIC
                 .iter()
                 .filter(|metric| metric.is_on(&endpoint.families.settings))
-                .map(|metric| (metric.full_name(prefix), metric.kind))
-        });
-        of_layers.chain([(UPTIME.to_owned(), Kind::Gauge)])
+                .map(|metric| (metric.full_name(prefix), metric))
+        })
     }
 
-    /// That a custom family of this name may be there.
+    /// The custom family that shows a name that this one would, and the name.
+    fn custom_clash(&self, name: &str, kind: Kind) -> Option<(&str, String)> {
+        self.custom.iter().find_map(|(other, family)| {
+            let clash = family::clash((name, kind), (other, family.kind))?;
+            Some((&**other, clash))
+        })
+    }
+
+    /// That a new custom family of this name may be there.
     fn check_free(&self, name: &str, kind: Kind) -> Result<(), Error> {
         let automatic = self
-            .automatic()
+            .of_layers()
+            .map(|(other, automatic)| (other, automatic.kind))
+            .chain([(UPTIME.to_owned(), Kind::Gauge)])
             .find_map(|(other, of)| family::clash((name, kind), (&other, of)));
-        match automatic {
-            Some(clash) => Err(Error::new(format!(
+        if let Some(clash) = automatic {
+            return Err(Error::new(format!(
                 "metric `{name}` clashes with the automatic metric that shows `{clash}`: choose another name, or give the layer a prefix"
+            )));
+        }
+        match self.custom_clash(name, kind) {
+            Some((other, clash)) => Err(Error::new(format!(
+                "metric `{name}` clashes with metric `{other}`: both would show `{clash}`, choose another name"
             ))),
-            None => self.check_not_custom(name, kind),
+            None => Ok(()),
         }
     }
 
-    /// That no other custom family shows a name that this one would.
-    fn check_not_custom(&self, name: &str, kind: Kind) -> Result<(), Error> {
-        for (other, family) in &self.custom {
-            if other != name
-                && let Some(clash) = family::clash((name, kind), (other, family.kind))
-            {
-                return Err(Error::new(format!(
-                    "metric `{name}` clashes with metric `{other}`: both would show `{clash}`, choose another name"
-                )));
-            }
+    /// That a layer's automatic family may be there under this name.
+    fn check_automatic(&self, name: &str, automatic: &Automatic) -> Result<(), Error> {
+        if let Some((other, clash)) = self.custom_clash(name, automatic.kind) {
+            return Err(Error::new(format!(
+                "automatic metric `{name}` clashes with metric `{other}`: both would show `{clash}`, choose another name, or give the layer a prefix"
+            )));
         }
-        Ok(())
+        let of_another_prefix = self
+            .of_layers()
+            .filter(|(_, other)| other.metric != automatic.metric)
+            .find_map(|(other, of)| family::clash((name, automatic.kind), (&other, of.kind)));
+        match of_another_prefix {
+            Some(clash) => Err(Error::new(format!(
+                "automatic metric `{name}` clashes with that of a layer with another prefix: both would show `{clash}`, choose another prefix"
+            ))),
+            None => Ok(()),
+        }
     }
 }
