@@ -19,10 +19,10 @@ pin_project! {
 }
 
 impl<F, P> ResponseFuture<F, P> {
-    pub(crate) fn new(inner: F, call: Option<Call>, protocol: P) -> Self {
+    pub(crate) fn new(inner: F, call: Call, protocol: P) -> Self {
         Self {
             inner,
-            call,
+            call: Some(call),
             protocol,
         }
     }

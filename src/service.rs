@@ -58,9 +58,8 @@ where
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         let mut call = Call::begin(&self.lease);
-        let request = self.protocol.open(&mut call, request);
-        let mut call = Some(call);
-        let watch = Watch::over(&mut call);
+        let mut watch = Watch::over(&mut call);
+        let request = self.protocol.open(&mut watch, request);
         let future = self.inner.call(request);
         watch.done();
         ResponseFuture::new(future, call, self.protocol.clone())

@@ -8,7 +8,7 @@ use futures_core::Stream;
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 pin_project! {
     /// A request that is a stream: counts the messages that the service reads.
@@ -87,15 +87,14 @@ where
         let this = self.project();
         let watch = Watch::over(this.call);
         let polled = this.inner.poll_next(cx);
-        watch.done();
-        let item = ready!(polled);
-        if let (Some(item), Some(call)) = (&item, &*this.call) {
+        if let (Poll::Ready(Some(item)), Some(call)) = (&polled, &*watch) {
             match this.measure.error(item) {
                 Some(error) => call.fault(source::broken_off(error)),
                 None => call.request_message(this.measure.size(item)),
             }
         }
-        Poll::Ready(item)
+        watch.done();
+        polled
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -161,19 +160,19 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
-        let watch = Watch::over(this.outgoing);
+        let mut outgoing = Watch::over(this.outgoing);
         let polled = this.inner.poll_next(cx);
-        watch.done();
-        let item = ready!(polled);
-        match &item {
-            Some(item) => {
-                if let Some(size) = this.outgoing.weigh(item) {
-                    this.outgoing.sent(size);
+        match &polled {
+            Poll::Ready(Some(item)) => {
+                if let Some(size) = outgoing.weigh(item) {
+                    outgoing.sent(size);
                 }
             }
-            None => this.outgoing.complete(),
+            Poll::Ready(None) => outgoing.complete(),
+            Poll::Pending => {}
         }
-        Poll::Ready(item)
+        outgoing.done();
+        polled
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

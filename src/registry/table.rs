@@ -1,4 +1,4 @@
-use super::automatic::{AUTOMATIC, UPTIME};
+use super::automatic::{AUTOMATIC, Automatic, UPTIME};
 use super::custom::{CustomFamily, Source};
 use super::family::{self, Kind};
 use crate::Error;
@@ -45,10 +45,7 @@ impl Table {
         settings: Settings,
     ) -> Result<Arc<Endpoint>, Error> {
         for automatic in AUTOMATIC.iter().filter(|metric| metric.is_on(&settings)) {
-            let name = automatic.full_name(&prefix);
-            if let Some((other, clash)) = self.clash_with_custom(&name, automatic.kind) {
-                return Err(clash_error(&name, other, &clash));
-            }
+            self.check_automatic(&automatic.full_name(&prefix), automatic)?;
         }
         match self.endpoints.entry((prefix, labels.clone())) {
             Entry::Occupied(there) if there.get().families.settings != settings => {
@@ -109,10 +106,31 @@ impl Table {
         removed
     }
 
+    /// That a layer's automatic family may be there under this name.
+    fn check_automatic(&self, name: &str, automatic: &Automatic) -> Result<(), Error> {
+        if let Some((other, clash)) = self.clash_with_custom(name, automatic.kind) {
+            return Err(Error::new(format!(
+                "automatic metric `{name}` clashes with metric `{other}`: both would show `{clash}`, choose another name, or give the layer a prefix"
+            )));
+        }
+        let of_another_prefix = self
+            .of_layers()
+            .filter(|(_, other)| other.metric != automatic.metric)
+            .find_map(|(other, of)| family::clash((name, automatic.kind), (&other, of.kind)));
+        match of_another_prefix {
+            Some(clash) => Err(Error::new(format!(
+                "automatic metric `{name}` clashes with that of a layer with another prefix: both would show `{clash}`, choose another prefix"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// That a custom family of this name may be there.
     pub(super) fn check_free(&self, name: &str, kind: Kind) -> Result<(), Error> {
         let automatic = self
-            .automatic()
+            .of_layers()
+            .map(|(other, automatic)| (other, automatic.kind))
+            .chain([(UPTIME.to_owned(), Kind::Gauge)])
             .find_map(|(other, of)| family::clash((name, kind), (&other, of)));
         if let Some(clash) = automatic {
             return Err(Error::new(format!(
@@ -121,7 +139,9 @@ impl Table {
         }
         match self.clash_with_custom(name, kind) {
             // Of the same name: it may join.
-            Some((other, clash)) if other != name => Err(clash_error(name, other, &clash)),
+            Some((other, clash)) if other != name => Err(Error::new(format!(
+                "metric `{name}` clashes with metric `{other}`: both would show `{clash}`, choose another name"
+            ))),
             _ => Ok(()),
         }
     }
@@ -134,20 +154,13 @@ impl Table {
         })
     }
 
-    /// The names and types of the automatic families that are on the page.
-    fn automatic(&self) -> impl Iterator<Item = (String, Kind)> {
-        let of_layers = self.endpoints.iter().flat_map(|((prefix, _), endpoint)| {
+    /// The automatic families that layers have put on the page.
+    fn of_layers(&self) -> impl Iterator<Item = (String, &'static Automatic)> {
+        self.endpoints.iter().flat_map(|((prefix, _), endpoint)| {
             AUTOMATIC
                 .iter()
                 .filter(|metric| metric.is_on(&endpoint.families.settings))
-                .map(|metric| (metric.full_name(prefix), metric.kind))
-        });
-        of_layers.chain([(UPTIME.to_owned(), Kind::Gauge)])
+                .map(|metric| (metric.full_name(prefix), metric))
+        })
     }
-}
-
-fn clash_error(name: &str, other: &str, clash: &str) -> Error {
-    Error::new(format!(
-        "metric `{name}` clashes with metric `{other}`: both would show `{clash}`, choose another name"
-    ))
 }
