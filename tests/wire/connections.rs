@@ -57,6 +57,7 @@ async fn one_connection_carries_many_calls() {
         if pipelined {
             client.send(calls.map(|(call, _)| call).concat()).await;
             let answers = client.receive_all().await;
+            let answers = String::from_utf8_lossy(&answers);
             assert_eq!(
                 answers.matches("HTTP/1.1 ").count(),
                 calls.len(),
@@ -187,7 +188,7 @@ async fn panics_caught_outside_are_counted_inside() {
     let mut client = Http1::connect(&server).await;
     client.send(LAST_GET).await;
     let answer = client.receive_all().await;
-    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+    assert!(answer.starts_with(b"HTTP/1.1 500 "));
     Numbers::failed(ErrorType::PANIC)
         .expect(&layer, "caught")
         .await;
@@ -254,7 +255,7 @@ async fn shutdown_loses_no_call() {
     handler.tell();
     handler.tell();
     let (answer, received) = tokio::join!(http1.receive_all(), stream.receive());
-    assert!(answer.ends_with("\r\n\r\nabc"), "{answer}");
+    assert!(answer.ends_with(b"\r\n\r\nabc"));
     assert_eq!(received.data, b"abc");
     drop((idle, stream));
     server.stop().await;

@@ -1,5 +1,6 @@
 use super::bounded;
 use super::server::Server;
+use std::mem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -48,11 +49,11 @@ impl Http1 {
     }
 
     /// Reads until the server closes, and gives all since the last time.
-    pub(crate) async fn receive_all(&mut self) -> String {
+    pub(crate) async fn receive_all(&mut self) -> Vec<u8> {
         let read = self.socket.read_to_end(&mut self.received);
         // A server that closes with a part of an upload unread resets the connection.
         let _ = bounded("the end", read).await;
-        self.text()
+        mem::take(&mut self.received)
     }
 
     /// Closes the connection, as a program does that ends in good order.

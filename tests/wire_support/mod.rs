@@ -1,6 +1,10 @@
 //! Loopback connections: a server, clients that misbehave, handlers that do as they are told,
 //! and the numbers that are read afterwards.
-#![allow(dead_code, reason = "each test crate uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test crate uses a part of it"
+)]
 
 mod handler;
 mod http1;
