@@ -80,8 +80,8 @@ fn handlers() -> Vec<(&'static str, Handler)> {
 async fn compare(request: impl Fn(usize) -> Vec<u8>) -> Vec<Vec<u8>> {
     let (names, handlers): (Vec<_>, Vec<_>) = handlers().into_iter().unzip();
     let handlers = Handlers::from_iter(handlers);
-    let plain = Server::start(handlers.service()).await;
-    let measured = Server::start(MetricsLayer::default().layer(handlers.service())).await;
+    let plain = Server::start(handlers.clone()).await;
+    let measured = Server::start(MetricsLayer::default().layer(handlers.clone())).await;
     let mut all = Vec::new();
     for (path, name) in names.into_iter().enumerate() {
         let exchange = async |server| {

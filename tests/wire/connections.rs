@@ -52,7 +52,7 @@ async fn one_connection_carries_many_calls() {
         + Numbers::default().read(2).taken(3 * 6);
     for pipelined in [false, true] {
         let layer = MetricsLayer::default();
-        let server = Server::start(layer.layer(handlers.service())).await;
+        let server = Server::start(layer.layer(handlers.clone())).await;
         let mut client = Http1::connect(&server).await;
         if pipelined {
             client.send(calls.map(|(call, _)| call).concat()).await;
@@ -147,7 +147,7 @@ async fn callers_that_stop_reading_and_then_leave() {
 async fn an_upload_abandoned_before_it_is_read() {
     let handler = Handler::sends(abc()).reads_all().when_told();
     let layer = MetricsLayer::default();
-    let server = Server::start(layer.layer(handler.service())).await;
+    let server = Server::start(layer.layer(handler.clone())).await;
     let mut client = Http1::connect(&server).await;
     client
         .send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nabc")
@@ -168,7 +168,7 @@ async fn an_upload_abandoned_before_it_is_read() {
 #[tokio::test]
 async fn who_stops_sending_is_gone_to_hyper() {
     let layer = MetricsLayer::default();
-    let server = Server::start(layer.layer(Handler::hangs().service())).await;
+    let server = Server::start(layer.layer(Handler::hangs())).await;
     let mut client = Http1::connect(&server).await;
     client.send(GET).await;
     Numbers::open().expect(&layer, "begun").await;
@@ -183,7 +183,7 @@ async fn panics_caught_outside_are_counted_inside() {
     let service = ServiceBuilder::new()
         .layer(CatchPanicLayer::new())
         .layer(&layer)
-        .service(Handler::panics().service());
+        .service(Handler::panics());
     let server = Server::start(service).await;
     let mut client = Http1::connect(&server).await;
     client.send(LAST_GET).await;
@@ -242,7 +242,7 @@ async fn what_flows_after_an_upgrade_is_not_seen() {
 async fn shutdown_loses_no_call() {
     let handler = Handler::answers(promising(3, abc())).when_told();
     let layer = MetricsLayer::default();
-    let server = Server::start(layer.layer(handler.service())).await;
+    let server = Server::start(layer.layer(handler.clone())).await;
     let mut http1 = Http1::connect(&server).await;
     http1.send(GET).await;
     let mut http2 = Http2::connect(&server).await;

@@ -55,7 +55,7 @@ async fn call(case: &Case, client: impl AsyncFnOnce(Http1, &Handler)) {
         numbers,
     } = case;
     let layer = MetricsLayer::default();
-    let server = Server::start(layer.layer(handler.service())).await;
+    let server = Server::start(layer.layer(handler.clone())).await;
     let mut http1 = Http1::connect(&server).await;
     http1.send(sends).await;
     client(http1, handler).await;

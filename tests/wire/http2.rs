@@ -78,7 +78,7 @@ impl Case {
 async fn one_by_one(cases: impl IntoIterator<Item = Case>, by: By) {
     for case in cases {
         let layer = MetricsLayer::default();
-        let server = Server::start(layer.layer(case.handler.service())).await;
+        let server = Server::start(layer.layer(case.handler.clone())).await;
         let mut client = Http2::connect(&server).await;
         let mut stream = case.begin(&mut client, 0).await;
         case.go_on(&mut stream).await;
@@ -273,7 +273,7 @@ async fn connections_that_are_closed() {
     one_by_one(calls_that_are_left(), By::Closing).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_hundred_streams_at_once() {
     let cases: Vec<Case> = (0..)
         .flat_map(|_| calls_that_end().into_iter().chain(calls_that_are_left()))
@@ -282,7 +282,7 @@ async fn a_hundred_streams_at_once() {
         .collect();
     let handlers: Handlers = cases.iter().map(|case| case.handler.clone()).collect();
     let layer = MetricsLayer::default();
-    let server = Server::start(layer.layer(handlers.service())).await;
+    let server = Server::start(layer.layer(handlers.clone())).await;
     let mut client = Http2::connect(&server).await;
     let mut streams = Vec::new();
     for (path, case) in cases.iter().enumerate() {

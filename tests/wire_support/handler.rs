@@ -1,5 +1,6 @@
 use super::bounded;
 use bytes::{Buf, Bytes};
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -11,7 +12,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::{Notify, Semaphore};
-use tower::{BoxError, Service, service_fn};
+use tower::{BoxError, Service};
 
 /// A handler that does as it is told, the same for every request.
 #[derive(Clone, Debug)]
@@ -64,15 +65,6 @@ pub(crate) enum Step {
     Panic,
     /// Nothing more, and no end.
     Hang,
-}
-
-/// What a [`Handler`] is as a service for requests with such a body.
-pub(crate) trait Handles<B>:
-    Service<Request<B>, Response = Response<Scripted>, Error = BoxError, Future: Send>
-    + Clone
-    + Send
-    + 'static
-{
 }
 
 // === impl Handler ===
@@ -142,14 +134,6 @@ impl Handler {
         bounded("the handler", self.here.notified()).await;
     }
 
-    pub(crate) fn service<B>(&self) -> impl Handles<B>
-    where
-        B: Body<Data: Send> + Send + 'static,
-    {
-        let handler = self.clone();
-        service_fn(move |request: Request<B>| handler.clone().handle(request.into_body()))
-    }
-
     async fn handle<B: Body>(self, body: B) -> Result<Response<Scripted>, BoxError> {
         if let Some(told) = &self.told {
             told.acquire().await.unwrap().forget();
@@ -188,18 +172,40 @@ impl Handler {
     }
 }
 
+impl<B> Service<Request<B>> for Handler
+where
+    B: Body<Data: Send> + Send + 'static,
+{
+    type Response = Response<Scripted>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Response<Scripted>, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        Box::pin(self.clone().handle(request.into_body()))
+    }
+}
+
 // === impl Handlers ===
 
-impl Handlers {
-    pub(crate) fn service<B>(&self) -> impl Handles<B>
-    where
-        B: Body<Data: Send> + Send + 'static,
-    {
-        let Self(handlers) = self.clone();
-        service_fn(move |request: Request<B>| {
-            let index = request.uri().path()[1..].parse::<usize>().unwrap();
-            handlers[index].clone().handle(request.into_body())
-        })
+impl<B> Service<Request<B>> for Handlers
+where
+    B: Body<Data: Send> + Send + 'static,
+{
+    type Response = Response<Scripted>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Response<Scripted>, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let index: usize = request.uri().path()[1..].parse().unwrap();
+        self.0[index].clone().call(request)
     }
 }
 
@@ -207,14 +213,6 @@ impl FromIterator<Handler> for Handlers {
     fn from_iter<I: IntoIterator<Item = Handler>>(handlers: I) -> Self {
         Self(handlers.into_iter().collect())
     }
-}
-
-impl<S, B> Handles<B> for S where
-    S: Service<Request<B>, Response = Response<Scripted>, Error = BoxError, Future: Send>
-        + Clone
-        + Send
-        + 'static
-{
 }
 
 // === impl Scripted ===
