@@ -1,10 +1,14 @@
 //! Routers of axum.
 
-use crate::wire_support::{Http1, Numbers, Server};
+use crate::wire_support::{Http1, Http2, Numbers, Server};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Json};
 use axum::routing::{get, post};
+use futures_util::stream;
+use http::Request;
+use tower::BoxError;
+use tower::timeout::error::Elapsed;
 use tower_openmetrics::{ErrorType, MetricsLayer};
 
 /// Handlers with one extractor each, which say how much they were given.
@@ -99,6 +103,56 @@ async fn uploads_that_break_off() {
         assert_eq!(numbers, Numbers::cancelled().read(7).taken(taken), "{path}");
         server.stop().await;
     }
+}
+
+#[tokio::test]
+async fn uploads_that_are_malformed_or_reset() {
+    let malformed = "POST /bytes HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+        transfer-encoding: chunked\r\n\r\n3\r\nabc\r\nfive\r\n";
+    let layer = MetricsLayer::default();
+    let server = Server::start(routes().layer(layer.clone())).await;
+    let answer = exchange(&server, malformed).await;
+    assert!(answer.starts_with(b"HTTP/1.1 400 "));
+    let invalid = Numbers::failed(ErrorType::INVALID_MESSAGE);
+    let numbers = invalid.read(3).taken(body(&answer).len() as u64);
+    numbers.clone().expect(&layer, "malformed").await;
+
+    let mut client = Http2::connect(&server).await;
+    let request = Request::post("http://a/bytes").body(()).unwrap();
+    let mut stream = client.send(request, false).await;
+    stream.upload(b"abc", false);
+    let begun = numbers.clone() + Numbers::open().read(3);
+    begun.expect(&layer, "begun").await;
+    stream.reset();
+    client.close();
+    server.stop().await;
+    // Nobody takes the 400 of a stream that was reset.
+    let numbers = numbers + Numbers::cancelled().read(3);
+    assert_eq!(Numbers::of(&layer).await, numbers);
+}
+
+#[tokio::test]
+async fn streams_that_fail() {
+    type Item = Result<&'static str, BoxError>;
+    let stream =
+        |items: fn() -> Vec<Item>| get(async move || Body::from_stream(stream::iter(items())));
+    let app = Router::new()
+        .route(
+            "/late",
+            stream(|| vec![Ok("abc"), Err(Elapsed::new().into())]),
+        )
+        .route("/half", stream(|| vec![Ok("abc"), Err("broken".into())]))
+        .route("/none", stream(|| vec![Err("broken".into())]));
+    let layer = MetricsLayer::default();
+    let server = Server::start(app.layer(layer.clone())).await;
+    for path in ["/late", "/half", "/none"] {
+        exchange(&server, &request("GET", path, "text/plain", "")).await;
+    }
+    server.stop().await;
+    let numbers = Numbers::failed(ErrorType::TIMEOUT).taken(3)
+        + Numbers::failed(ErrorType::PUBLISH_RESPONSE).taken(3)
+        + Numbers::failed(ErrorType::RESPONSE_STREAM);
+    assert_eq!(Numbers::of(&layer).await, numbers);
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! Around a client: the layer stands between the program and the network.
 
-use crate::wire_support::{Handler, Numbers, Scripted, Server, bounded, data};
+use crate::wire_support::{Handler, Numbers, Scripted, Server, Step, bounded, data};
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -41,6 +42,33 @@ async fn bytes_are_counted_both_ways() {
         assert_eq!(Numbers::of(&layer).await, numbers, "{http2}");
         server.stop().await;
     }
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_is_complete() {
+    let layer = MetricsLayer::default();
+    let mut promising = Response::new(Scripted::default());
+    promising.headers_mut().insert(CONTENT_LENGTH, 5.into());
+    let server = Server::start(Handler::answers(promising)).await;
+    let request = Request::head(format!("http://{}/", server.address()));
+    let request = request.body(Full::default()).unwrap();
+    let answer = bounded("an answer", client(&layer, false).oneshot(request)).await;
+    drop(answer.unwrap());
+    assert_eq!(Numbers::of(&layer).await, Numbers::completed());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_server_resets_the_stream() {
+    let layer = MetricsLayer::default();
+    let handler = Handler::sends(Scripted::new([data("abc"), Step::Yield, Step::Err])).reads_all();
+    let server = Server::start(handler).await;
+    let answer = post(client(&layer, true), server.address()).await;
+    let body = bounded("its body", answer.unwrap().into_body().collect()).await;
+    body.unwrap_err();
+    let failed = Numbers::failed(ErrorType::PUBLISH_RESPONSE);
+    assert_eq!(Numbers::of(&layer).await, failed.read(3).taken(3));
+    server.stop().await;
 }
 
 #[tokio::test]

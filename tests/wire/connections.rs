@@ -14,8 +14,10 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
+use std::future::ready;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tower::{ServiceBuilder, service_fn};
+use tokio::sync::mpsc;
+use tower::{Service, ServiceBuilder, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_layer::Layer;
 use tower_openmetrics::{ErrorType, MetricsLayer, RequestBody};
@@ -163,6 +165,73 @@ async fn an_upload_abandoned_before_it_is_read() {
         Numbers::cancelled().read(3).taken(numbers.response_bytes())
     );
     server.stop().await;
+}
+
+/// Answers at once, and has the upload read by a task that says how that ended.
+fn reads_on(
+    ended: mpsc::UnboundedSender<Result<(), hyper::Error>>,
+) -> impl Service<
+    Request<RequestBody<Incoming>>,
+    Response = Response<Scripted>,
+    Error = Infallible,
+    Future: Send,
+> + Clone
++ Send
++ 'static {
+    service_fn(move |request: Request<RequestBody<Incoming>>| {
+        let ended = ended.clone();
+        tokio::spawn(async move {
+            let read = request.into_body().collect().await;
+            ended.send(read.map(drop)).unwrap();
+        });
+        ready(Ok(Response::new(abc())))
+    })
+}
+
+#[tokio::test]
+async fn an_upload_that_outlives_its_call_moves_bytes_only() {
+    let (ended, mut how) = mpsc::unbounded_channel();
+    let layer = MetricsLayer::default();
+    let server = Server::start(layer.layer(reads_on(ended))).await;
+
+    let mut http2 = Http2::connect(&server).await;
+    let mut stream = http2
+        .send(Request::post("http://a/").body(()).unwrap(), false)
+        .await;
+    stream.upload(b"abc", false);
+    stream.receive().await;
+    let completed = Numbers::completed().taken(3);
+    completed.clone().read(3).expect(&layer, "answered").await;
+    stream.upload(b"de", false);
+    completed.clone().read(5).expect(&layer, "going on").await;
+    stream.reset();
+    let how = bounded("its end", how.recv()).await;
+    how.expect("an end").expect_err("a reset");
+    http2.close();
+    server.stop().await;
+    assert_eq!(Numbers::of(&layer).await, completed.read(5));
+}
+
+#[test]
+fn a_runtime_that_is_dropped_cancels_what_it_held() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let layer = MetricsLayer::default();
+    let serving = runtime();
+    let _clients = serving.block_on(async {
+        let server = Server::start(layer.layer(Handler::hangs())).await;
+        let mut http1 = Http1::connect(&server).await;
+        http1.send(GET).await;
+        let mut http2 = Http2::connect(&server).await;
+        let stream = http2.send(Request::new(()), true).await;
+        (Numbers::open() * 2).expect(&layer, "begun").await;
+        (http1, http2, stream)
+    });
+    drop(serving);
+    let numbers = runtime().block_on(Numbers::of(&layer));
+    assert_eq!(numbers, Numbers::cancelled() * 2);
 }
 
 #[tokio::test]

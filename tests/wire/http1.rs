@@ -9,6 +9,7 @@ use tower_openmetrics::{ErrorType, MetricsLayer};
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 const HEAD: &str = "HEAD / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 const CONNECT: &str = "CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n";
+const REFUSED_CONNECT: &str = "CONNECT a:1 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 const UPGRADE: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: b\r\n\r\n";
 const UPLOAD: &str =
     "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 5\r\n\r\nabcde";
@@ -119,8 +120,10 @@ async fn complete_answers() {
         complete("trailers that are not wanted", GET, ok(with_trailers()), 5),
         complete("empty", GET, ok(Scripted::default().says_its_end()), 0),
         complete("empty, which only shows at its end", GET, ok(Scripted::default()), 0),
+        complete("a promise of nothing", GET, promising(0, Scripted::default()), 0),
         complete("empty frames", GET, ok(Scripted::new([data(""), data("ab"), data("")])), 2),
         complete("not found", GET, status(404, abcde()), 5),
+        complete("CONNECT that is refused", REFUSED_CONNECT, status(403, abcde()), 5),
         complete("more than promised, which hyper doesn't ask for", GET, promising(3, abcde()), 3),
         complete("an error past the length, which hyper doesn't ask for", GET, promising(3, Scripted::new([data("abc"), Step::Err])), 3),
     ];
@@ -207,6 +210,29 @@ async fn uploads() {
         case("malformed, which makes a panic", MALFORMED_CHUNK, Handler::panics().reads_all(), malformed),
     ];
     calls_end(cases).await;
+}
+
+#[tokio::test]
+async fn malformed_uploads() {
+    let begin = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+        transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    for (name, rest, read) in [
+        ("a size that is none", "five\r\n", 3),
+        ("a size that is too large", "fffffffffffffffff\r\n", 3),
+        ("no line break after a size", "2\rde\r\n", 3),
+        ("no line break after a chunk", "2\r\ndef\r\n", 5),
+        ("trailers that are none", "0\r\n\0\r\n\r\n", 3),
+    ] {
+        let layer = MetricsLayer::default();
+        let handler = Handler::sends(Scripted::default()).reads_all();
+        let server = Server::start(layer.layer(handler)).await;
+        let mut client = Http1::connect(&server).await;
+        client.send([begin, rest].concat()).await;
+        client.receive_all().await;
+        server.stop().await;
+        let invalid = Numbers::failed(ErrorType::INVALID_MESSAGE);
+        assert_eq!(Numbers::of(&layer).await, invalid.read(read), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -186,6 +186,7 @@ fn calls_that_end() -> Vec<Case> {
         complete("trailers alone", ok(Scripted::new([trailers()])), 0),
         complete("empty", ok(Scripted::default().says_its_end()), 0),
         complete("empty, which only shows at its end", ok(Scripted::default()), 0),
+        complete("a promise of nothing", promising(0, Scripted::default()), 0),
         complete("empty frames", ok(Scripted::new([data(""), data("ab"), data("")])), 2),
         complete("not found", status(404, abcde()), 5),
         nothing("HEAD, a length and no body", Method::HEAD, promising(5, Scripted::default().says_its_end())),

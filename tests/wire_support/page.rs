@@ -90,7 +90,7 @@ impl Numbers {
         Self::on_page(&page(layer.registry()).await)
     }
 
-    /// As the page of this layer says once no call is open.
+    /// As the page of this layer says once no call is open, of those that were.
     pub(crate) async fn at_rest<P>(layer: &MetricsLayer<P>) -> Self {
         Self::poll(layer, |seen| seen.concurrent == 0).await
     }
