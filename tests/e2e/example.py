@@ -125,6 +125,8 @@ class Example:
             "DYN_SYSTEM_PORT": "0",
             "DYN_HTTP_PORT": "0",
         }
+        if not BINARY.exists():
+            raise AssertionError(f"build the example first, there is no {BINARY}")
         self.lines = []
         self.process = subprocess.Popen(
             [BINARY],
