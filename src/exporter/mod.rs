@@ -1,15 +1,121 @@
 //! The service that answers a scrape.
+//!
+//! [`MetricsExporter`] is an HTTP service without a path of its own: mount it where the scraper
+//! looks. It takes requests with any body, which it drops unread, is always ready and never fails.
+//!
+//! # Answers
+//!
+//! | request | answer |
+//! |---|---|
+//! | GET that prefers `application/openmetrics-text` without a version, of version 1.0.0 or 0.0.1 | 200, OpenMetrics 1.0 as `application/openmetrics-text; version=1.0.0; charset=utf-8`; who asks for 0.0.1 reads `version=0.0.1` |
+//! | the same with `escaping=allow-utf-8` or `escaping=underscores` | the same, and `; escaping=…` repeated |
+//! | the same with `escaping=dots` or `escaping=values` | the same, and `; escaping=underscores` |
+//! | any other GET | 200, `text/plain; version=0.0.4; charset=utf-8` |
+//! | HEAD | what GET would get, without the body |
+//! | any other method | 405 and `Allow: GET, HEAD` |
+//! | the page can't be written: a metric's encoder fails or panics | 500 and a text that says what to do; the next scrape starts afresh |
+//!
+//! Every answer has an exact `Content-Length` and `Vary: Accept, Accept-Encoding`. A panic can only
+//! be answered where panics unwind: under `panic = "abort"` it ends the process.
+//!
+//! # Negotiation
+//!
+//! `Accept` is read as [RFC 9110, section 12.5.1][rfc] writes it: lists over several headers, types
+//! and parameters in any case, values as tokens or quoted. The acceptable range of the highest
+//! weight is followed, among equals the first one.
+//!
+//! [rfc]: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1
+//!
+//! - `text/plain` of any version, `text/*` and `*/*` mean the Prometheus text format 0.0.4.
+//! - Passed over are malformed ranges, ranges of weight 0, versions of OpenMetrics other than the
+//!   two above, and all other types, `application/vnd.google.protobuf` and `application/*` among
+//!   them.
+//! - Of an OpenMetrics range the parameters `q`, `version` and `escaping` count; an unknown
+//!   `escaping` and all other parameters are ignored.
+//! - With nothing left to follow the answer is 0.0.4 text, never a 406: every scraper reads it.
+//!
+//! # Mounting it in axum
+//!
+//! ```
+//! use axum::Router;
+//! use http::{Request, StatusCode};
+//! use tower::ServiceExt;
+//! use tower_openmetrics::MetricsLayer;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let metrics = MetricsLayer::new([("namespace", "shop")]);
+//! let app: Router = Router::new().route_service("/metrics", metrics.exporter());
+//!
+//! let scrape = Request::get("/metrics").body(axum::body::Body::empty()).unwrap();
+//! let response = app.oneshot(scrape).await.unwrap();
+//! assert_eq!(response.status(), StatusCode::OK);
+//! assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+//! # }
+//! ```
+//!
+//! # Serving it with hyper
+//!
+//! ```
+//! use hyper::server::conn::http1;
+//! use hyper_util::rt::TokioIo;
+//! use hyper_util::service::TowerToHyperService;
+//! use tokio::net::TcpListener;
+//! use tower_openmetrics::MetricsRegistry;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let registry = MetricsRegistry::new();
+//! let exporter = TowerToHyperService::new(registry.exporter());
+//!
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! # let address = listener.local_addr()?;
+//! # let server =
+//! tokio::spawn(async move {
+//!     while let Ok((socket, _)) = listener.accept().await {
+//!         let socket = TokioIo::new(socket);
+//!         let connection = http1::Builder::new().serve_connection(socket, exporter.clone());
+//!         tokio::spawn(connection);
+//!     }
+//! });
+//! # let socket = tokio::net::TcpStream::connect(address).await?;
+//! # let socket = TokioIo::new(socket);
+//! # let (mut client, connection) = hyper::client::conn::http1::handshake(socket).await?;
+//! # tokio::spawn(connection);
+//! # let mut scrape = http::Request::new(String::new());
+//! # scrape.headers_mut().insert("accept", "application/openmetrics-text".parse()?);
+//! # let response = client.send_request(scrape).await?;
+//! # let page = http_body_util::BodyExt::collect(response).await?.to_bytes();
+//! # assert!(page.ends_with(b"# EOF\n"));
+//! # server.abort();
+//! # Ok(())
+//! # }
+//! ```
 
+mod body;
+mod future;
+mod negotiate;
+mod service;
+
+pub use self::body::Body;
+pub use self::future::ResponseFuture;
+pub use self::service::MetricsExporter;
+
+use crate::layer::MetricsLayer;
 use crate::registry::MetricsRegistry;
 
-/// Answers a scrape with the page of a [`MetricsRegistry`].
-#[derive(Clone, Debug)]
-pub struct MetricsExporter {
-    registry: MetricsRegistry,
+// The registry and the layer know nothing of what shows them.
+
+impl MetricsRegistry {
+    /// A service that answers with this registry's page.
+    pub fn exporter(&self) -> MetricsExporter {
+        MetricsExporter::new(self.clone())
+    }
 }
 
-impl MetricsExporter {
-    pub(crate) fn new(registry: MetricsRegistry) -> Self {
-        Self { registry }
+impl<P> MetricsLayer<P> {
+    /// A service that answers with the page that the layer's metrics are on.
+    pub fn exporter(&self) -> MetricsExporter {
+        self.registry().exporter()
     }
 }

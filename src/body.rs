@@ -1,0 +1,321 @@
+//! Bodies that count what passes through them.
+
+use crate::call::{Call, Upload, watch};
+use crate::classify::{Classify, ErrorType, Fault, HttpStatus, Phase, source};
+use crate::protocol::Due;
+use bytes::Buf;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+pin_project! {
+    /// The body of a request: counts the bytes that the service reads.
+    ///
+    /// Frames, size hint and end pass through untouched. A body that breaks off decides how
+    /// its call ends: as a cancellation if the client went away, else as
+    /// [`ErrorType::INVALID_MESSAGE`].
+    ///
+    /// # Services of one concrete body type
+    ///
+    /// A service that is generic over its request's body takes this one as it is. One that
+    /// wants a certain type, as `hyper::body::Incoming`, gets it back by
+    /// [`into_inner`](Self::into_inner):
+    ///
+    /// ```
+    /// use http::Request;
+    /// use http_body_util::Full;
+    /// use bytes::Bytes;
+    /// use tower::{ServiceBuilder, service_fn};
+    /// use tower_openmetrics::{MetricsLayer, RequestBody};
+    ///
+    /// let service = ServiceBuilder::new()
+    ///     .layer(MetricsLayer::new([("endpoint", "a")]))
+    ///     .map_request(|request: Request<RequestBody<_>>| request.map(RequestBody::into_inner))
+    ///     .service(service_fn(async |request: Request<Full<Bytes>>| {
+    ///         Ok::<_, std::convert::Infallible>(http::Response::new(request.into_body()))
+    ///     }));
+    /// # let _ = || tower::ServiceExt::oneshot(service, Request::new(Full::<Bytes>::default()));
+    /// ```
+    ///
+    /// What that loses is what the wrapper would have seen: the request's bytes are not counted,
+    /// and an upload that breaks off shows only in what the service answers.
+    #[derive(Debug, Default)]
+    pub struct RequestBody<B> {
+        #[pin]
+        inner: B,
+        upload: Option<Upload>,
+        // Bytes promised by `Content-Length` that have not come.
+        owed: u64,
+    }
+}
+
+pin_project! {
+    /// The body of a response: counts the bytes that the caller takes, and ends the call
+    /// when it ends.
+    ///
+    /// Frames, size hint and end pass through untouched. `C` classifies its errors.
+    #[derive(Default)]
+    pub struct ResponseBody<B, C = HttpStatus> {
+        #[pin]
+        inner: B,
+        call: Option<Call>,
+        taken: u64,
+        promised: Option<u64>,
+        classifier: C,
+    }
+}
+
+// === impl RequestBody ===
+
+impl<B: Body> RequestBody<B> {
+    /// `content_length` is only asked for where something can come at all.
+    #[inline]
+    pub(crate) fn new(
+        inner: B,
+        call: &mut Call,
+        content_length: impl FnOnce() -> Option<u64>,
+    ) -> Self {
+        let comes = !inner.is_end_stream();
+        Self {
+            upload: comes.then(|| call.upload()),
+            owed: if comes {
+                content_length().unwrap_or(0)
+            } else {
+                0
+            },
+            inner,
+        }
+    }
+}
+
+impl<B> RequestBody<B> {
+    /// The body that is wrapped.
+    pub fn get_ref(&self) -> &B {
+        &self.inner
+    }
+
+    /// The body that is wrapped. What is read from it directly is not counted.
+    pub fn get_mut(&mut self) -> &mut B {
+        &mut self.inner
+    }
+
+    /// Unwraps the body. What is read from then on is not counted, and the call does
+    /// not hear of an upload that breaks off.
+    pub fn into_inner(self) -> B {
+        self.inner
+    }
+}
+
+impl<B> Body for RequestBody<B>
+where
+    B: Body,
+    B::Error: 'static,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    #[inline]
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let mut this = self.project();
+        let polled = watch(this.upload, || this.inner.as_mut().poll_frame(cx));
+        let (Poll::Ready(frame), Some(upload)) = (&polled, &*this.upload) else {
+            return polled;
+        };
+        let over = match frame {
+            Some(Ok(frame)) => {
+                let bytes = data_length(frame);
+                upload.bytes(bytes);
+                *this.owed = this.owed.saturating_sub(bytes);
+                *this.owed > 0 && this.inner.is_end_stream()
+            }
+            Some(Err(error)) => {
+                upload.fault(broken_off(error));
+                false
+            }
+            None => true,
+        };
+        if over && *this.owed > 0 {
+            upload.fault(Fault::Cancelled);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+fn broken_off<E: 'static>(error: &E) -> Fault {
+    if source::peer_is_gone(error) {
+        Fault::Cancelled
+    } else {
+        Fault::Failed(ErrorType::INVALID_MESSAGE)
+    }
+}
+
+// === impl ResponseBody ===
+
+impl<B: Body, C> ResponseBody<B, C> {
+    /// `content_length` is what the header says; it wins over the body's own hint.
+    #[inline]
+    pub(crate) fn new(
+        inner: B,
+        call: Call,
+        due: Due,
+        content_length: Option<u64>,
+        classifier: C,
+    ) -> Self {
+        let promised = match due {
+            Due::Body => content_length.or_else(|| inner.size_hint().exact()),
+            Due::Nothing | Due::Upgrade => None,
+        };
+        let mut body = Self {
+            call: Some(call),
+            taken: 0,
+            promised,
+            classifier,
+            inner,
+        };
+        body.begin(due);
+        body
+    }
+
+    #[inline]
+    fn begin(&mut self, due: Due) {
+        let ends_here = due == Due::Upgrade || self.inner.is_end_stream();
+        let Some(mut call) = self.call.take() else {
+            return;
+        };
+        if due != Due::Body {
+            call.owes_nothing();
+        }
+        weigh(&mut call, self.taken, self.promised);
+        if ends_here {
+            end(call, self.taken, self.promised);
+        } else {
+            self.call = Some(call);
+        }
+    }
+}
+
+impl<B, C> ResponseBody<B, C> {
+    /// The body that is wrapped.
+    pub fn get_ref(&self) -> &B {
+        &self.inner
+    }
+
+    /// The body that is wrapped. What is read from it directly is not counted.
+    pub fn get_mut(&mut self) -> &mut B {
+        &mut self.inner
+    }
+
+    /// Unwraps the body, which ends the call here: as complete if nothing more
+    /// was due, else as cancelled.
+    pub fn into_inner(self) -> B {
+        self.inner
+    }
+}
+
+impl<B, C> Body for ResponseBody<B, C>
+where
+    B: Body,
+    B::Error: 'static,
+    C: Classify,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    #[inline]
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let mut this = self.project();
+        let polled = watch(this.call, || this.inner.as_mut().poll_frame(cx));
+        let (Poll::Ready(frame), Some(call)) = (&polled, &mut *this.call) else {
+            return polled;
+        };
+        let over = match frame {
+            Some(Ok(frame)) => {
+                let bytes = data_length(frame);
+                call.response_bytes(bytes);
+                *this.taken += bytes;
+                weigh(call, *this.taken, *this.promised);
+                frame.is_trailers() || this.inner.is_end_stream()
+            }
+            Some(Err(error)) => {
+                let phase = phase(*this.taken, *this.promised);
+                call.fault(this.classifier.error(error, phase));
+                true
+            }
+            None => true,
+        };
+        if over && let Some(call) = this.call.take() {
+            end(call, *this.taken, *this.promised);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl<B: fmt::Debug, C> fmt::Debug for ResponseBody<B, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody")
+            .field("inner", &self.inner)
+            .field("taken", &self.taken)
+            .field("promised", &self.promised)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A promise that is met does not end the call, for an error may follow, but
+/// the caller may stop here: hyper does over HTTP/1. One that is outrun can't be met any more.
+#[inline]
+fn weigh(call: &mut Call, taken: u64, promised: Option<u64>) {
+    match promised {
+        Some(promised) if taken == promised => call.owes_nothing(),
+        Some(promised) if taken > promised => call.fault(ErrorType::PUBLISH_FINAL),
+        _ => {}
+    }
+}
+
+/// The body is over.
+#[inline]
+fn end(mut call: Call, taken: u64, promised: Option<u64>) {
+    if promised.is_some_and(|promised| taken != promised) {
+        call.fault(ErrorType::PUBLISH_FINAL);
+    }
+    call.complete();
+}
+
+/// Where an error finds the response.
+fn phase(taken: u64, promised: Option<u64>) -> Phase {
+    if taken == 0 {
+        Phase::ResponseStream
+    } else if promised.is_some_and(|promised| taken >= promised) {
+        Phase::PublishFinal
+    } else {
+        Phase::PublishResponse
+    }
+}
+
+#[inline]
+fn data_length<D: Buf>(frame: &Frame<D>) -> u64 {
+    frame.data_ref().map_or(0, |data| data.remaining() as u64)
+}

@@ -1,0 +1,253 @@
+//! One call, from its beginning to its one end.
+
+use crate::classify::{ErrorType, Fault};
+use crate::clock::Moment;
+use crate::recorder::{Families, Lease, Outcome, Report, Reporter, with_writer};
+use std::fmt;
+use std::mem;
+
+/// The one place that knows how a call goes.
+///
+/// It begins with the request and is handed on, from the service to the future to the
+/// response, until it is dropped: that is when the call ends, and all that is counted at the end
+/// is recorded. How it ends is decided by what it was told:
+///
+/// 1. the first [`fault`](Self::fault) of the call, or of its [`Upload`],
+/// 2. else it is complete if it was [completed](Self::complete), or dropped when
+///    nothing more was [owed](Self::owes_nothing),
+/// 3. else the caller went away before the end: it is cancelled.
+#[must_use = "a call that is dropped has ended"]
+pub struct Call {
+    families: &'static Families,
+    began: Moment,
+    report: Option<Report>,
+    fault: Option<Outcome>,
+    owes_nothing: bool,
+    first_byte: bool,
+    note: u32,
+}
+
+/// The request's side of a call: it counts the bytes that the service reads, and tells the
+/// call if they stop coming.
+///
+/// It may outlive the call; from then on it counts bytes only.
+pub struct Upload {
+    lease: Lease,
+    reporter: Reporter,
+}
+
+/// Who is to hear of it when the stack is unwound.
+pub(crate) trait Unwound {
+    fn unwound(&mut self);
+}
+
+/// Runs the code of others on behalf of a call, which hears if it panics.
+///
+/// Asking `std::thread::panicking` in a destructor instead would be wrong both
+/// ways: a layer outside that catches the panic hides it, and another call's panic fakes it.
+#[inline]
+pub(crate) fn watch<T: Unwound, R>(target: &mut T, run: impl FnOnce() -> R) -> R {
+    struct OnStack<'a, T: Unwound>(&'a mut T);
+
+    impl<T: Unwound> Drop for OnStack<'_, T> {
+        fn drop(&mut self) {
+            self.0.unwound();
+        }
+    }
+
+    let on_stack = OnStack(target);
+    let result = run();
+    mem::forget(on_stack);
+    result
+}
+
+// === impl Call ===
+
+impl Call {
+    #[inline]
+    pub(crate) fn begin(lease: &Lease) -> Self {
+        let families = lease.families();
+        with_writer(|writer| families.begin.begin(writer));
+        Self {
+            families,
+            began: families.settings.clock.now(),
+            report: None,
+            fault: None,
+            owes_nothing: false,
+            first_byte: false,
+            note: 0,
+        }
+    }
+
+    /// Counts bytes of the request that the service has been given.
+    #[inline]
+    pub fn request_bytes(&self, bytes: u64) {
+        with_writer(|writer| self.families.begin.add_request_bytes(writer, bytes));
+    }
+
+    /// A handle that counts the request as it is read, for a request that is
+    /// not there as a whole when the call begins.
+    pub fn upload(&mut self) -> Upload {
+        let report = self.report.get_or_insert_with(Report::open);
+        Upload {
+            reporter: report.reporter(),
+            lease: Lease::take(self.families),
+        }
+    }
+
+    /// The head of the response is there.
+    #[inline]
+    pub fn head(&mut self) {
+        let Families { settings, head, .. } = self.families;
+        if settings.response_head {
+            let nanos = settings.clock.nanos_since(self.began);
+            with_writer(|writer| head.observe_head(writer, settings, nanos));
+        }
+    }
+
+    /// Counts bytes of the response that the caller has taken.
+    #[inline]
+    pub fn response_bytes(&mut self, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
+        with_writer(|writer| self.families.head.add_response_bytes(writer, bytes));
+        if !mem::replace(&mut self.first_byte, true) {
+            self.first_byte_came();
+        }
+    }
+
+    /// Something went wrong. Only the first fault of a call counts.
+    #[cold]
+    pub fn fault(&mut self, fault: impl Into<Fault>) {
+        if self.fault.is_none() {
+            let own = || self.families.outcome(fault.into());
+            self.fault = Some(self.reported().unwrap_or_else(own));
+        }
+    }
+
+    /// All that was promised is out: if the caller goes away from now on, the
+    /// call is complete all the same.
+    #[inline]
+    pub fn owes_nothing(&mut self) {
+        self.owes_nothing = true;
+    }
+
+    /// Ends the call well, if it had no fault.
+    #[inline]
+    pub fn complete(mut self) {
+        self.owes_nothing();
+    }
+
+    /// Ends the call with a fault, if it had none before.
+    pub fn fail(mut self, fault: impl Into<Fault>) {
+        self.fault(fault);
+    }
+
+    /// Keeps a number of the protocol's own until the response comes: what it
+    /// has seen in the request and needs to know then.
+    #[inline]
+    pub fn set_note(&mut self, note: u32) {
+        self.note = note;
+    }
+
+    /// The number kept; 0 if there is none.
+    #[inline]
+    pub fn note(&self) -> u32 {
+        self.note
+    }
+
+    #[inline]
+    fn reported(&self) -> Option<Outcome> {
+        self.report.as_ref().and_then(Report::outcome)
+    }
+
+    fn first_byte_came(&self) {
+        let Families { settings, head, .. } = self.families;
+        if settings.first_byte {
+            let nanos = settings.clock.nanos_since(self.began);
+            with_writer(|writer| head.observe_first_byte(writer, settings, nanos));
+        }
+    }
+
+    #[inline]
+    fn outcome(&self) -> Outcome {
+        let unhindered = if self.owes_nothing {
+            Outcome::COMPLETED
+        } else {
+            Outcome::CANCELLED
+        };
+        self.fault.or_else(|| self.reported()).unwrap_or(unhindered)
+    }
+}
+
+impl Drop for Call {
+    #[inline]
+    fn drop(&mut self) {
+        let outcome = self.outcome();
+        let Families {
+            settings,
+            begin,
+            end,
+            ..
+        } = self.families;
+        let nanos = settings.clock.nanos_since(self.began);
+        with_writer(|writer| {
+            end.record(writer, settings, outcome, nanos);
+            // Last, for the table may be used for another layer after it.
+            begin.end(writer);
+        });
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("began", &self.began)
+            .field("outcome", &self.outcome())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Unwound for Option<Call> {
+    #[cold]
+    fn unwound(&mut self) {
+        if let Some(call) = self.take() {
+            call.fail(ErrorType::PANIC);
+        }
+    }
+}
+
+// === impl Upload ===
+
+impl Upload {
+    /// Counts bytes that the service has read.
+    #[inline]
+    pub fn bytes(&self, bytes: u64) {
+        let begin = &self.lease.families().begin;
+        with_writer(|writer| begin.add_request_bytes(writer, bytes));
+    }
+
+    /// The request broke off. This decides how the call ends, whatever the
+    /// service makes of it, unless the call had a fault before or has ended.
+    #[cold]
+    pub fn fault(&self, fault: impl Into<Fault>) {
+        let outcome = self.lease.families().outcome(fault.into());
+        self.reporter.report(outcome);
+    }
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload").finish_non_exhaustive()
+    }
+}
+
+impl Unwound for Option<Upload> {
+    #[cold]
+    fn unwound(&mut self) {
+        if let Some(upload) = self.take() {
+            upload.fault(ErrorType::PANIC);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+use super::{Classify, ErrorType, Fault};
+use http::StatusCode;
+use http::response::Parts;
+
+/// The default: an HTTP answer fails by its status.
+///
+/// | status | `error_type` |
+/// |---|---|
+/// | 400, 422 | `deserialization` |
+/// | 405, 411, 413, 414, 415, 431 | `invalid_message` |
+/// | 408, 504 | `timeout` |
+/// | 503 | `overloaded` |
+/// | other 5xx | `generate` |
+///
+/// All other statuses, 401, 403, 404, 409 and 429 among them, are answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HttpStatus;
+
+/// As [`HttpStatus`], but of the statuses only 5xx are failures: what a
+/// client did wrong is the client's business.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerErrorsOnly;
+
+impl Classify for HttpStatus {}
+
+impl Classify for ServerErrorsOnly {
+    fn head(&self, head: &Parts) -> Option<Fault> {
+        if head.status.is_server_error() {
+            HttpStatus.head(head)
+        } else {
+            None
+        }
+    }
+}
+
+pub(crate) fn by_status(status: StatusCode) -> Option<ErrorType> {
+    match status.as_u16() {
+        400 | 422 => Some(ErrorType::DESERIALIZATION),
+        405 | 411 | 413 | 414 | 415 | 431 => Some(ErrorType::INVALID_MESSAGE),
+        408 | 504 => Some(ErrorType::TIMEOUT),
+        503 => Some(ErrorType::OVERLOADED),
+        500..=599 => Some(ErrorType::GENERATE),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Response;
+
+    #[test]
+    fn statuses_by_the_table() {
+        let cases = [
+            (200, None, None),
+            (301, None, None),
+            (400, Some("deserialization"), None),
+            (401, None, None),
+            (404, None, None),
+            (405, Some("invalid_message"), None),
+            (408, Some("timeout"), None),
+            (413, Some("invalid_message"), None),
+            (422, Some("deserialization"), None),
+            (429, None, None),
+            (431, Some("invalid_message"), None),
+            (499, None, None),
+            (500, Some("generate"), Some("generate")),
+            (503, Some("overloaded"), Some("overloaded")),
+            (504, Some("timeout"), Some("timeout")),
+            (599, Some("generate"), Some("generate")),
+            (600, None, None),
+        ];
+        let failed = |fault| match fault {
+            Some(Fault::Failed(error_type)) => Some(ErrorType::as_str(&error_type)),
+            _ => None,
+        };
+        for (status, default, server_only) in cases {
+            let (head, ()) = Response::builder()
+                .status(status)
+                .body(())
+                .unwrap()
+                .into_parts();
+            assert_eq!(failed(HttpStatus.head(&head)), default, "{status}");
+            assert_eq!(
+                failed(ServerErrorsOnly.head(&head)),
+                server_only,
+                "{status}"
+            );
+        }
+    }
+}

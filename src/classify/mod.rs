@@ -1,0 +1,196 @@
+//! How a call can fail, and who decides.
+//!
+//! A failed call is counted under one [`ErrorType`], a closed vocabulary of
+//! constants. The layer classifies by the [`Phase`] in which it saw the failure, and by the
+//! status of an HTTP answer; a [`Classify`] of your own can decide otherwise,
+//! and so can a handler, by putting an [`ErrorType`] into the extensions of its response:
+//!
+//! ```
+//! use http::Response;
+//! use tower_openmetrics::ErrorType;
+//!
+//! const QUOTA: ErrorType = ErrorType::from_static("quota");
+//!
+//! let mut response = Response::new("no more today");
+//! response.extensions_mut().insert(QUOTA);
+//! ```
+//!
+//! The first failure of a call wins; what goes wrong after it is not counted.
+
+pub(crate) mod http;
+pub(crate) mod source;
+
+pub use self::http::{HttpStatus, ServerErrorsOnly};
+
+use ::http::response::Parts;
+use std::any::Any;
+use std::fmt;
+
+/// The value of the label `error_type`: what kind of failure ended a call.
+///
+/// The constants are those that the layer tells apart by itself. Add your own with
+/// [`from_static`](Self::from_static), and declare them
+/// ([`error_types`](crate::MetricsLayerBuilder::error_types)) to have them on the page, at 0, from the start.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ErrorType(&'static str);
+
+/// Where in its course a call failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// The service's future yielded an error.
+    Generate,
+    /// The response failed before any of it was out.
+    ResponseStream,
+    /// The response failed with a part of it already out.
+    PublishResponse,
+    /// The response failed with all that was promised already out.
+    PublishFinal,
+}
+
+/// Why a call did not end well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It failed: counted in `errors_total`.
+    Failed(ErrorType),
+    /// The caller went away: counted in `cancellations_total`.
+    Cancelled,
+}
+
+/// Decides what counts as a failure, and as which.
+///
+/// Both methods have defaults, which are what the layer does by itself
+/// ([`HttpStatus`] is just them). A classifier is cloned for each call, so it should be small:
+/// a unit struct, or references.
+///
+/// ```
+/// use std::any::Any;
+/// use std::io;
+/// use tower_openmetrics::MetricsLayer;
+/// use tower_openmetrics::classify::{Classify, ErrorType, Fault, HttpStatus, Phase};
+///
+/// const DISK: ErrorType = ErrorType::from_static("disk");
+///
+/// #[derive(Clone, Copy, Debug)]
+/// struct NameDiskErrors;
+///
+/// impl Classify for NameDiskErrors {
+///     fn error(&self, error: &dyn Any, phase: Phase) -> Fault {
+///         match error.downcast_ref::<io::Error>() {
+///             Some(_) => Fault::Failed(DISK),
+///             None => HttpStatus.error(error, phase),
+///         }
+///     }
+/// }
+///
+/// # fn main() -> Result<(), tower_openmetrics::Error> {
+/// let layer = MetricsLayer::builder()
+///     .classifier(NameDiskErrors)
+///     .error_types([DISK])
+///     .build([("endpoint", "files")])?;
+/// # Ok(())
+/// # }
+/// ```
+pub trait Classify: Clone {
+    /// Whether the head of an HTTP answer is a failure.
+    ///
+    /// Defaults to the table at [`HttpStatus`].
+    fn head(&self, head: &Parts) -> Option<Fault> {
+        http::by_status(head.status).map(Fault::Failed)
+    }
+
+    /// What an error means that the service, or the body of its response, gave.
+    ///
+    /// `error` is the very value, of type `S::Error` or `B::Error`. Defaults
+    /// to [`ErrorType::TIMEOUT`] and [`ErrorType::OVERLOADED`] if tower's errors of these names are
+    /// in its source chain, else to the type of the phase.
+    fn error(&self, error: &dyn Any, phase: Phase) -> Fault {
+        Fault::Failed(source::error_type(error).unwrap_or(phase.into()))
+    }
+}
+
+// === impl ErrorType ===
+
+impl ErrorType {
+    /// The request could not be decoded. HTTP 400, 422.
+    pub const DESERIALIZATION: Self = Self("deserialization");
+    /// The request was not of the form that was expected, or its body broke
+    /// off for a reason other than the client's going away. HTTP 405, 411, 413, 414, 415, 431.
+    pub const INVALID_MESSAGE: Self = Self("invalid_message");
+    /// The response failed before its first byte.
+    pub const RESPONSE_STREAM: Self = Self("response_stream");
+    /// The service failed. HTTP 5xx.
+    pub const GENERATE: Self = Self("generate");
+    /// The response failed half-way.
+    pub const PUBLISH_RESPONSE: Self = Self("publish_response");
+    /// The response failed at its end, or had another length than it promised.
+    pub const PUBLISH_FINAL: Self = Self("publish_final");
+    /// A deadline passed. HTTP 408, 504.
+    pub const TIMEOUT: Self = Self("timeout");
+    /// There was no room for the call. HTTP 503.
+    pub const OVERLOADED: Self = Self("overloaded");
+    /// The service panicked.
+    pub const PANIC: Self = Self("panic");
+
+    /// All of the above, in the order in which they are declared.
+    pub(crate) const BUILT_IN: [Self; 9] = [
+        Self::DESERIALIZATION,
+        Self::INVALID_MESSAGE,
+        Self::RESPONSE_STREAM,
+        Self::GENERATE,
+        Self::PUBLISH_RESPONSE,
+        Self::PUBLISH_FINAL,
+        Self::TIMEOUT,
+        Self::OVERLOADED,
+        Self::PANIC,
+    ];
+    /// Stands in where a layer has met more types than it has room for.
+    pub(crate) const OTHER: Self = Self("_OTHER");
+
+    /// An error type of your own.
+    ///
+    /// # Panics
+    ///
+    /// If `name` is empty; at compile time, when it makes a constant.
+    pub const fn from_static(name: &'static str) -> Self {
+        assert!(!name.is_empty(), "an error type must have a name");
+        Self(name)
+    }
+
+    /// The label's value.
+    pub const fn as_str(&self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Debug for ErrorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ErrorType").field(&self.0).finish()
+    }
+}
+
+impl fmt::Display for ErrorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl From<Phase> for ErrorType {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Generate => Self::GENERATE,
+            Phase::ResponseStream => Self::RESPONSE_STREAM,
+            Phase::PublishResponse => Self::PUBLISH_RESPONSE,
+            Phase::PublishFinal => Self::PUBLISH_FINAL,
+        }
+    }
+}
+
+// === impl Fault ===
+
+impl From<ErrorType> for Fault {
+    fn from(error_type: ErrorType) -> Self {
+        Self::Failed(error_type)
+    }
+}

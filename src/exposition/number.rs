@@ -1,0 +1,92 @@
+//! Numbers as text.
+
+use std::fmt::Write;
+
+/// Appends whole nanoseconds as decimal seconds, exactly: `0.00025`, `3.0`.
+pub(super) fn push_seconds(out: &mut String, nanos: u128) {
+    const SECOND: u128 = 1_000_000_000;
+    push(out, format_args!("{}.", nanos / SECOND));
+    push(out, format_args!("{:09}", nanos % SECOND));
+    let digits = out.trim_end_matches('0').len();
+    out.truncate(digits);
+    if out.ends_with('.') {
+        out.push('0');
+    }
+}
+
+pub(super) fn push_integer(out: &mut String, value: u64) {
+    push(out, format_args!("{value}"));
+}
+
+/// A float in its canonical form: the shortest digits that give it back, as
+/// Go's `%g` writes them, and `.0` where they would read as an integer. A
+/// bucket's bound must always be spelt the same, or its series would change identity.
+/// OpenMetrics 1.0, "Considerations: Canonical Numbers".
+pub(super) fn canonical(value: f64) -> String {
+    if value.is_nan() {
+        return "NaN".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    let scientific = format!("{value:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    match exponent.parse::<i32>() {
+        Ok(exponent @ (..-4 | 6..)) if !(exponent == 0 || value == 0.0) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
+        }
+        _ => format!("{value:?}"),
+    }
+}
+
+fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a string never fails.
+    let _ = out.write_fmt(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_exact() {
+        for (nanos, expected) in [
+            (0, "0.0"),
+            (1, "0.000000001"),
+            (487_937, "0.000487937"),
+            (1_000_000_000, "1.0"),
+            (10_500_000_000, "10.5"),
+            (u128::from(u64::MAX), "18446744073.709551615"),
+        ] {
+            let mut text = String::from("x ");
+            push_seconds(&mut text, nanos);
+            assert_eq!(text, format!("x {expected}"));
+        }
+    }
+
+    /// The examples of OpenMetrics 1.0, and Go's thresholds.
+    #[test]
+    fn floats_are_canonical() {
+        for (value, expected) in [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (1.0, "1.0"),
+            (0.005, "0.005"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (1.5e-10, "1.5e-10"),
+            (2.5, "2.5"),
+            (100_000.0, "100000.0"),
+            (1e6, "1e+06"),
+            (1_234_567.0, "1.234567e+06"),
+            (1e100, "1e+100"),
+            (-42.0, "-42.0"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(canonical(value), expected);
+        }
+    }
+}

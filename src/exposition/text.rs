@@ -1,0 +1,179 @@
+use super::Format;
+use super::number::{push_integer, push_seconds};
+use crate::registry::Kind;
+
+/// A page in the making.
+pub(super) struct TextWriter {
+    page: String,
+    format: Format,
+    /// The family that samples belong to.
+    family: String,
+}
+
+/// The place of a sample's value.
+pub(super) struct Value<'a>(&'a mut String);
+
+// === impl TextWriter ===
+
+impl TextWriter {
+    pub(super) fn new(format: Format) -> Self {
+        Self {
+            page: String::new(),
+            format,
+            family: String::new(),
+        }
+    }
+
+    pub(super) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Begins a family.
+    pub(super) fn family(&mut self, name: &str, kind: Kind, unit: Option<&str>, help: &str) {
+        self.family.clear();
+        self.family.push_str(name);
+        let suffix = self.metadata_suffix(kind);
+        self.comment("HELP", suffix);
+        self.push_help(help);
+        self.comment("TYPE", suffix);
+        self.page.push_str(self.type_name(kind));
+        if let (Format::OpenMetrics, Some(unit)) = (self.format, unit) {
+            self.comment("UNIT", suffix);
+            self.page.push_str(unit);
+        }
+        self.page.push('\n');
+    }
+
+    /// A sample of the family: its suffix, its labels as they stand between
+    /// braces, and what writes its value.
+    pub(super) fn sample(&mut self, suffix: &str, labels: &str, value: impl FnOnce(Value<'_>)) {
+        self.begin_sample(suffix);
+        if !labels.is_empty() {
+            self.page.push('{');
+            self.page.push_str(labels);
+            self.page.push('}');
+        }
+        self.end_sample(value);
+    }
+
+    /// A sample with one more label, at its place among the others: what stands
+    /// before it and what after.
+    pub(super) fn sample_with(
+        &mut self,
+        suffix: &str,
+        (before, after): (&str, &str),
+        (name, escaped): (&str, &str),
+        value: impl FnOnce(Value<'_>),
+    ) {
+        self.begin_sample(suffix);
+        for part in ["{", before, name, "=\"", escaped, "\"", after, "}"] {
+            self.page.push_str(part);
+        }
+        self.end_sample(value);
+    }
+
+    /// A line of samples that is ready as it is.
+    pub(super) fn line(&mut self, parts: &[&str]) {
+        for part in parts {
+            self.page.push_str(part);
+        }
+        self.page.push('\n');
+    }
+
+    pub(super) fn finish(mut self) -> String {
+        if self.format == Format::OpenMetrics {
+            self.page.push_str("# EOF\n");
+        }
+        self.page
+    }
+
+    fn begin_sample(&mut self, suffix: &str) {
+        self.page.push_str(&self.family);
+        self.page.push_str(suffix);
+    }
+
+    fn end_sample(&mut self, value: impl FnOnce(Value<'_>)) {
+        self.page.push(' ');
+        value(Value(&mut self.page));
+        self.page.push('\n');
+    }
+
+    /// Begins a line of the family's metadata, and ends the one before.
+    fn comment(&mut self, keyword: &str, suffix: &str) {
+        let line_feed = if keyword == "HELP" { "" } else { "\n" };
+        for part in [line_feed, "# ", keyword, " ", &self.family, suffix, " "] {
+            self.page.push_str(part);
+        }
+    }
+
+    /// In 0.0.4 metadata goes by the name of the samples.
+    fn metadata_suffix(&self, kind: Kind) -> &'static str {
+        match (self.format, kind) {
+            (Format::Prometheus, Kind::Counter) => "_total",
+            (Format::Prometheus, Kind::Info) => "_info",
+            _ => "",
+        }
+    }
+
+    /// 0.0.4 knows fewer types.
+    fn type_name(&self, kind: Kind) -> &'static str {
+        match (self.format, kind) {
+            (Format::Prometheus, Kind::Info) => "gauge",
+            (Format::Prometheus, Kind::Unknown) => "untyped",
+            _ => kind.as_str(),
+        }
+    }
+
+    /// A quote is escaped in OpenMetrics only.
+    fn push_help(&mut self, help: &str) {
+        for c in help.chars() {
+            match (c, self.format) {
+                ('\\', _) => self.page.push_str("\\\\"),
+                ('\n', _) => self.page.push_str("\\n"),
+                ('"', Format::OpenMetrics) => self.page.push_str("\\\""),
+                (c, _) => self.page.push(c),
+            }
+        }
+    }
+}
+
+// === impl Value ===
+
+impl Value<'_> {
+    pub(super) fn integer(self, value: u64) {
+        push_integer(self.0, value);
+    }
+
+    /// Nanoseconds, written as seconds.
+    pub(super) fn seconds(self, nanos: u128) {
+        push_seconds(self.0, nanos);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn family(format: Format, kind: Kind, unit: Option<&str>) -> String {
+        let mut text = TextWriter::new(format);
+        text.family("x", kind, unit, "say \"a\\b\"\n");
+        text.finish()
+    }
+
+    #[test]
+    fn metadata_in_either_format() {
+        assert_eq!(
+            family(Format::OpenMetrics, Kind::Counter, Some("x")),
+            "# HELP x say \\\"a\\\\b\\\"\\n\n# TYPE x counter\n# UNIT x x\n# EOF\n"
+        );
+        assert_eq!(
+            family(Format::Prometheus, Kind::Counter, Some("x")),
+            "# HELP x_total say \"a\\\\b\"\\n\n# TYPE x_total counter\n"
+        );
+        assert!(family(Format::Prometheus, Kind::Info, None).ends_with("# TYPE x_info gauge\n"));
+        assert!(family(Format::Prometheus, Kind::Unknown, None).ends_with("# TYPE x untyped\n"));
+        assert!(
+            family(Format::OpenMetrics, Kind::Unknown, None).ends_with("# TYPE x unknown\n# EOF\n")
+        );
+    }
+}

@@ -1,0 +1,65 @@
+use crate::call::{Call, watch};
+use crate::protocol::Answer;
+use pin_project_lite::pin_project;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+pin_project! {
+    /// The response future of [`Metrics`](crate::Metrics).
+    ///
+    /// Dropped before it is ready, its call was cancelled.
+    pub struct ResponseFuture<F, P> {
+        #[pin]
+        inner: F,
+        call: Option<Call>,
+        protocol: P,
+    }
+}
+
+impl<F, P> ResponseFuture<F, P> {
+    pub(crate) fn new(inner: F, call: Option<Call>, protocol: P) -> Self {
+        Self {
+            inner,
+            call,
+            protocol,
+        }
+    }
+}
+
+impl<F, P, Res, E> Future for ResponseFuture<F, P>
+where
+    F: Future<Output = Result<Res, E>>,
+    P: Answer<Res, E>,
+{
+    type Output = Result<P::Response, E>;
+
+    /// # Panics
+    ///
+    /// If it is polled after it was ready, as futures may.
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(watch(this.call, || this.inner.poll(cx)));
+        let call = this
+            .call
+            .take()
+            .expect("`ResponseFuture` polled after it was ready");
+        Poll::Ready(match result {
+            Ok(response) => Ok(this.protocol.answer(call, response)),
+            Err(error) => {
+                this.protocol.failed(call, &error);
+                Err(error)
+            }
+        })
+    }
+}
+
+impl<F, P> fmt::Debug for ResponseFuture<F, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture")
+            .field("call", &self.call)
+            .finish_non_exhaustive()
+    }
+}

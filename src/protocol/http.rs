@@ -1,0 +1,107 @@
+use super::{Answer, Protocol};
+use crate::body::{RequestBody, ResponseBody};
+use crate::call::Call;
+use crate::classify::{Classify, ErrorType, HttpStatus, Phase};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::Body;
+
+/// HTTP, 1 and 2: requests and responses with bodies.
+///
+/// `C` [classifies](crate::classify) answers and errors.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Http<C = HttpStatus> {
+    classifier: C,
+}
+
+/// What the head of a response says about its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// It comes, and its length counts.
+    Body,
+    /// None comes, whatever the headers say. Servers don't send it if it does.
+    Nothing,
+    /// The connection becomes something else, which nobody here sees.
+    Upgrade,
+}
+
+// What is kept of the request, in the call's note.
+const OTHER: u32 = 0;
+const HEAD: u32 = 1;
+const CONNECT: u32 = 2;
+
+// === impl Http ===
+
+impl<C> Http<C> {
+    pub(crate) fn new(classifier: C) -> Self {
+        Self { classifier }
+    }
+}
+
+impl<B, C> Protocol<Request<B>> for Http<C>
+where
+    B: Body,
+    B::Error: 'static,
+    C: Classify,
+{
+    type Request = Request<RequestBody<B>>;
+
+    #[inline]
+    fn open(&self, call: &mut Call, request: Request<B>) -> Self::Request {
+        call.set_note(match *request.method() {
+            Method::HEAD => HEAD,
+            Method::CONNECT => CONNECT,
+            _ => OTHER,
+        });
+        let (head, body) = request.into_parts();
+        let body = RequestBody::new(body, call, || content_length(&head.headers));
+        Request::from_parts(head, body)
+    }
+}
+
+impl<B, E, C> Answer<Response<B>, E> for Http<C>
+where
+    B: Body,
+    B::Error: 'static,
+    E: 'static,
+    C: Classify,
+{
+    type Response = Response<ResponseBody<B, C>>;
+
+    #[inline]
+    fn answer(&self, mut call: Call, response: Response<B>) -> Self::Response {
+        call.head();
+        let due = due(call.note(), response.status());
+        let (head, body) = response.into_parts();
+        let fault = match head.extensions.get::<ErrorType>() {
+            Some(said_by_handler) => Some((*said_by_handler).into()),
+            None => self.classifier.head(&head),
+        };
+        if let Some(fault) = fault {
+            call.fault(fault);
+        }
+        let length = content_length(&head.headers);
+        let body = ResponseBody::new(body, call, due, length, self.classifier.clone());
+        Response::from_parts(head, body)
+    }
+
+    #[cold]
+    fn failed(&self, call: Call, error: &E) {
+        call.fail(self.classifier.error(error, Phase::Generate));
+    }
+}
+
+/// RFC 9110, sections 6.4.1 and 15.4.5: what has no content by its method or status.
+fn due(request: u32, status: StatusCode) -> Due {
+    match (request, status) {
+        (_, StatusCode::SWITCHING_PROTOCOLS) => Due::Upgrade,
+        (_, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) | (HEAD, _) => Due::Nothing,
+        (CONNECT, status) if status.is_success() => Due::Nothing,
+        _ => Due::Body,
+    }
+}
+
+/// The length that the headers promise, if they do so legibly.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

@@ -1,0 +1,94 @@
+//! Where tables of series come from, and go back to.
+
+use super::families::{Families, Settings};
+use std::sync::{Mutex, PoisonError};
+
+/// Tables without an owner. Some may still be written to by calls in flight.
+static RETIRED: Mutex<Vec<&'static Families>> = Mutex::new(Vec::new());
+
+/// A table for a new layer, all at zero: one that was retired, or a new one.
+pub(super) fn take(settings: Settings) -> &'static Families {
+    let reusable = {
+        let mut retired = RETIRED.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = retired
+            .iter()
+            .position(|families| families.settings == settings && families.is_quiet());
+        place.map(|place| retired.swap_remove(place))
+    };
+    match reusable {
+        Some(families) => {
+            families.reset();
+            families
+        }
+        None => Box::leak(Box::new(Families::new(settings))),
+    }
+}
+
+pub(super) fn retire(families: &'static Families) {
+    RETIRED
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(families);
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::families::OwnedFamilies;
+    use super::super::outcome::Outcome;
+    use super::super::thread::with_writer;
+    use super::*;
+    use crate::clock::Clock;
+
+    /// Settings no other test has, so that their tables don't mix.
+    fn settings() -> Settings {
+        Settings {
+            clock: Clock::manual(),
+            ..Settings::default()
+        }
+    }
+
+    #[test]
+    fn a_table_is_used_again_once_nobody_can_write_to_it() {
+        let settings = settings();
+        let first = OwnedFamilies::new(settings.clone());
+        let address: *const Families = &*first;
+        let lease = first.lease();
+        let copy = lease.clone();
+        drop((first, lease));
+
+        let second = OwnedFamilies::new(settings.clone());
+        assert!(!std::ptr::eq(&*second, address), "it is still leased");
+
+        drop(copy);
+        let third = OwnedFamilies::new(settings);
+        assert!(std::ptr::eq(&*third, address), "it is free");
+    }
+
+    #[test]
+    fn a_used_table_starts_again_from_zero() {
+        let settings = settings();
+        let first = OwnedFamilies::new(settings.clone());
+        let lease = first.lease();
+        let families = lease.families();
+        with_writer(|writer| {
+            families.begin.begin(writer);
+            families.begin.add_request_bytes(writer, 5);
+            families.head.add_response_bytes(writer, 6);
+            families
+                .end
+                .record(writer, &settings, Outcome::failed(2), 7);
+        });
+        drop((first, lease));
+        let second = OwnedFamilies::new(settings.clone());
+        assert!(!std::ptr::eq(&*second, families), "a call is in flight");
+
+        with_writer(|writer| families.begin.end(writer));
+        let third = OwnedFamilies::new(settings.clone());
+        assert!(std::ptr::eq(&*third, families), "the call has ended");
+        assert_eq!(third.begin.in_flight(), 0);
+        assert_eq!(third.begin.request_bytes(), 0);
+        assert_eq!(third.head.response_bytes(), 0);
+        assert_eq!((third.end.requests(), third.end.errors(2)), (0, 0));
+        assert_eq!(third.end.duration(&settings).sum_nanos, 0);
+    }
+}

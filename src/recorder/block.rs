@@ -1,0 +1,268 @@
+//! Numbers that each thread adds to in a block of its own.
+//!
+//! A cache line that two cores write costs more than all else a request does to
+//! be counted. So a thread has its own block, and adds with a plain load and
+//! store where a shared number would need a locked read-modify-write; who wants
+//! to read sums the blocks.
+
+use super::thread::{Writer, index_count};
+use crate::sync::{AtomicU64, Ordering};
+use std::array;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::OnceLock;
+
+/// A row of counters, in one block per thread that writes them.
+///
+/// Blocks are made when a thread first writes, and stay.
+pub(crate) struct Blocks {
+    lines: usize,
+    own: Box<[OnceLock<Block>]>,
+    shared: OnceLock<Block>,
+}
+
+/// The running thread's counters, to add to.
+pub(crate) struct Cells<'a> {
+    block: &'a [Line],
+    sole_writer: bool,
+    bound_to_thread: PhantomData<*const ()>,
+}
+
+type Block = Box<[Line]>;
+
+/// Two cache lines' worth of counters. Processors fetch lines in pairs, so that
+/// smaller alignment would let neighbours disturb each other.
+#[repr(align(128))]
+struct Line([AtomicU64; LINE]);
+
+const LINE: usize = 16;
+
+// === impl Blocks ===
+
+impl Blocks {
+    /// Room for counters `0..cells`, all at zero.
+    pub(crate) fn new(cells: usize) -> Self {
+        Self::with_indices(cells, index_count())
+    }
+
+    fn with_indices(cells: usize, indices: usize) -> Self {
+        Self {
+            lines: cells.div_ceil(LINE),
+            own: (0..indices).map(|_| OnceLock::new()).collect(),
+            shared: OnceLock::new(),
+        }
+    }
+
+    /// The counters that `writer` may add to.
+    #[inline]
+    pub(crate) fn cells<'a>(&'a self, writer: &'a Writer) -> Cells<'a> {
+        let (slot, sole_writer) = match self.own.get(writer.index()) {
+            Some(own) => (own, true),
+            None => (&self.shared, false),
+        };
+        Cells {
+            block: slot.get_or_init(|| self.block()),
+            sole_writer,
+            bound_to_thread: PhantomData,
+        }
+    }
+
+    /// The sum of counter `cell` over all threads. Sums that are read one after
+    /// the other never decrease.
+    pub(crate) fn sum(&self, cell: usize) -> u64 {
+        self.sum_with(cell, Ordering::Relaxed)
+    }
+
+    /// As [`sum`](Self::sum); and all that was recorded before a
+    /// [`Cells::publish`] that it has seen is seen by sums read after it.
+    pub(crate) fn sum_published(&self, cell: usize) -> u64 {
+        self.sum_with(cell, Ordering::Acquire)
+    }
+
+    /// Back to zero. Nothing may be recorded meanwhile.
+    pub(crate) fn reset(&self) {
+        for block in self.written() {
+            for counter in block.iter().flat_map(|line| &line.0) {
+                counter.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn sum_with(&self, cell: usize, order: Ordering) -> u64 {
+        self.written().fold(0, |sum: u64, block| {
+            sum.wrapping_add(counter(block, cell).load(order))
+        })
+    }
+
+    fn written(&self) -> impl Iterator<Item = &Block> {
+        self.own
+            .iter()
+            .chain([&self.shared])
+            .filter_map(OnceLock::get)
+    }
+
+    #[cold]
+    fn block(&self) -> Block {
+        (0..self.lines)
+            .map(|_| Line(array::from_fn(|_| AtomicU64::new(0))))
+            .collect()
+    }
+}
+
+impl fmt::Debug for Blocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blocks")
+            .field("lines", &self.lines)
+            .field("written", &self.written().count())
+            .finish()
+    }
+}
+
+// === impl Cells ===
+
+impl Cells<'_> {
+    /// Adds to counter `cell`.
+    #[inline]
+    pub(crate) fn add(&self, cell: usize, amount: u64) {
+        self.add_with(cell, amount, Ordering::Relaxed);
+    }
+
+    /// Adds one to counter `cell`, and lets who sees it by
+    /// [`Blocks::sum_published`] see all that this thread knew before.
+    #[inline]
+    pub(crate) fn publish(&self, cell: usize) {
+        self.add_with(cell, 1, Ordering::Release);
+    }
+
+    #[inline]
+    fn add_with(&self, cell: usize, amount: u64, order: Ordering) {
+        let counter = counter(self.block, cell);
+        if self.sole_writer {
+            let value = counter.load(Ordering::Relaxed);
+            counter.store(value.wrapping_add(amount), order);
+        } else {
+            counter.fetch_add(amount, order);
+        }
+    }
+}
+
+#[inline]
+fn counter(block: &[Line], cell: usize) -> &AtomicU64 {
+    &block[cell / LINE].0[cell % LINE]
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::thread::Indices;
+    use super::*;
+
+    #[test]
+    fn sums_span_own_and_shared_blocks() {
+        let blocks = Blocks::with_indices(20, 1);
+        let indices = Indices::new(1);
+        let (owner, guest) = (Writer::new(), Writer::new());
+        owner.ask(&indices);
+        guest.ask(&indices);
+        blocks.cells(&owner).add(19, 3);
+        blocks.cells(&guest).add(19, 4);
+        assert_eq!((blocks.sum(0), blocks.sum(19)), (0, 7));
+        blocks.reset();
+        assert_eq!(blocks.sum(19), 0);
+    }
+}
+
+/// Run with `RUSTFLAGS="--cfg loom" cargo test --release --lib loom`.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::super::thread::Indices;
+    use super::*;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    const BEGUN: usize = 0;
+    const ENDED: usize = 1;
+
+    struct World {
+        blocks: Blocks,
+        indices: Indices,
+    }
+
+    impl World {
+        /// Blocks are made beforehand: `OnceLock` is none of loom's business.
+        fn new(indices: usize) -> Arc<Self> {
+            let blocks = Blocks::with_indices(2, indices);
+            for slot in blocks.own.iter().chain([&blocks.shared]) {
+                slot.get_or_init(|| blocks.block());
+            }
+            Arc::new(Self {
+                blocks,
+                indices: Indices::new(indices),
+            })
+        }
+
+        fn one_call(&self, retire: bool) {
+            let writer = Writer::new();
+            writer.ask(&self.indices);
+            self.blocks.cells(&writer).add(BEGUN, 1);
+            self.blocks.cells(&writer).publish(ENDED);
+            if retire {
+                writer.retire(&self.indices);
+                // As a destructor that runs after the guard's.
+                self.blocks.cells(&writer).add(BEGUN, 1);
+                self.blocks.cells(&writer).publish(ENDED);
+            }
+        }
+    }
+
+    /// Three threads over one index: an owner, its heir or a guest of the shared
+    /// block. Nothing is lost, whoever got the index when.
+    #[test]
+    fn loom_inheritance_loses_nothing() {
+        loom::model(|| {
+            let world = World::new(1);
+            let threads: Vec<_> = (0..2)
+                .map(|_| {
+                    let world = world.clone();
+                    thread::spawn(move || world.one_call(true))
+                })
+                .collect();
+            world.one_call(false);
+            for thread in threads {
+                thread.join().unwrap();
+            }
+            assert_eq!(world.blocks.sum(BEGUN), 5);
+            assert_eq!(world.blocks.sum(ENDED), 5);
+        });
+    }
+
+    /// A call begins on one thread and ends on another while a third reads.
+    #[test]
+    fn loom_no_scrape_sees_an_end_without_its_beginning() {
+        loom::model(|| {
+            let world = World::new(2);
+            let there = world.clone();
+            let (begun, wait) = (Arc::new(AtomicU64::new(0)), ());
+            let seen = begun.clone();
+            let ender = thread::spawn(move || {
+                let writer = Writer::new();
+                writer.ask(&there.indices);
+                if seen.load(Ordering::Acquire) == 1 {
+                    there.blocks.cells(&writer).publish(ENDED);
+                }
+            });
+            let scraped = world.clone();
+            let scraper = thread::spawn(move || {
+                let ended = scraped.blocks.sum_published(ENDED);
+                let begun = scraped.blocks.sum(BEGUN);
+                assert!(ended <= begun, "{ended} ended of {begun}");
+            });
+            let writer = Writer::new();
+            writer.ask(&world.indices);
+            world.blocks.cells(&writer).add(BEGUN, 1);
+            begun.store(1, Ordering::Release);
+            ender.join().unwrap();
+            scraper.join().unwrap();
+            let () = wait;
+        });
+    }
+}

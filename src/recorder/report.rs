@@ -1,0 +1,258 @@
+//! What a request body has to tell its call.
+//!
+//! The body of a request moves into the handler, and may outlive the call. The
+//! two share a word in memory: a generation, and the fault that the body has
+//! reported in it. A call that ends moves the word on to the next generation, so that
+//! a report that comes too late finds another one there and is dropped. Words are
+//! kept for the calls to come, in a pool per thread: no allocation, and no
+//! reference count.
+
+use super::outcome::Outcome;
+use crate::sync::{AtomicU64, Ordering};
+use std::array;
+use std::cell::RefCell;
+use std::fmt;
+use std::mem;
+use std::sync::{Mutex, PoisonError};
+
+/// The call's end: it sees what was reported, and closes.
+pub(crate) struct Report {
+    word: &'static Word,
+    generation: u64,
+}
+
+/// The request body's end.
+#[derive(Clone, Copy)]
+pub(crate) struct Reporter {
+    word: &'static Word,
+    generation: u64,
+}
+
+/// A generation, above [`OUTCOME_BITS`] of an [`Outcome`]. Alone on its cache line, for
+/// words of one batch end up with different threads.
+#[repr(align(64))]
+struct Word(AtomicU64);
+
+const OUTCOME_BITS: u32 = 8;
+
+// === impl Report ===
+
+impl Report {
+    /// Takes a word nobody listens to.
+    #[inline]
+    pub(crate) fn open() -> Self {
+        Self::on(pool::take())
+    }
+
+    #[inline]
+    fn on(word: &'static Word) -> Self {
+        Self {
+            word,
+            // The call before this one has closed the word and handed it over.
+            generation: word.0.load(Ordering::Relaxed) >> OUTCOME_BITS,
+        }
+    }
+
+    pub(crate) fn reporter(&self) -> Reporter {
+        Reporter {
+            word: self.word,
+            generation: self.generation,
+        }
+    }
+
+    /// What has been reported so far.
+    #[inline]
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        // Nothing else is read through this word; and a report that had to
+        // come first, because the handler saw the body fail, does.
+        Outcome::from_code((self.word.0.load(Ordering::Relaxed) & 0xff) as u8)
+    }
+}
+
+impl Drop for Report {
+    #[inline]
+    fn drop(&mut self) {
+        // A report that slips in before this store is lost, as it would be if it
+        // came a moment later; after it, the generation is another.
+        let next = (self.generation + 1) << OUTCOME_BITS;
+        self.word.0.store(next, Ordering::Relaxed);
+        pool::put(self.word);
+    }
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Report").field(&self.outcome()).finish()
+    }
+}
+
+// === impl Reporter ===
+
+impl Reporter {
+    /// Says how the call is to end, unless something was reported before or the
+    /// call has ended.
+    #[cold]
+    pub(crate) fn report(&self, outcome: Outcome) {
+        let silent = self.generation << OUTCOME_BITS;
+        let reported = silent | u64::from(outcome.code());
+        // An `Err` is one of the two cases that are passed over.
+        let _ =
+            self.word
+                .0
+                .compare_exchange(silent, reported, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Reporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Reporter").field(&self.generation).finish()
+    }
+}
+
+// === impl Word ===
+
+impl Word {
+    fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+}
+
+/// Words that no call has: a few with each thread, the others in common.
+mod pool {
+    use super::*;
+
+    /// A thread whose calls end elsewhere takes this many at once, and one on
+    /// which others' calls end gives as many back.
+    const BATCH: usize = 32;
+    const MOST_KEPT: usize = 2 * BATCH;
+
+    static COMMON: Mutex<Vec<&'static Word>> = Mutex::new(Vec::new());
+
+    thread_local! {
+        static OWN: RefCell<Own> = const { RefCell::new(Own(Vec::new())) };
+    }
+
+    /// Goes back to the common ones when its thread ends.
+    struct Own(Vec<&'static Word>);
+
+    #[inline]
+    pub(super) fn take() -> &'static Word {
+        OWN.try_with(|own| {
+            let own = &mut own.borrow_mut().0;
+            own.pop().unwrap_or_else(|| {
+                own.extend(batch(BATCH));
+                own.pop().unwrap_or_else(leak)
+            })
+        })
+        .unwrap_or_else(|_| batch(1).pop().unwrap_or_else(leak))
+    }
+
+    #[inline]
+    pub(super) fn put(word: &'static Word) {
+        let kept = OWN.try_with(|own| {
+            let own = &mut own.borrow_mut().0;
+            own.push(word);
+            if own.len() > MOST_KEPT {
+                give_back(own.drain(BATCH..));
+            }
+        });
+        if kept.is_err() {
+            give_back([word]);
+        }
+    }
+
+    /// As many as are asked for, made if need be. The process keeps them: it
+    /// will need that many again.
+    #[cold]
+    fn batch(size: usize) -> Vec<&'static Word> {
+        let mut common = COMMON.lock().unwrap_or_else(PoisonError::into_inner);
+        if common.is_empty() {
+            let made: &'static [Word; BATCH] = Box::leak(Box::new(array::from_fn(|_| Word::new())));
+            common.extend(made);
+        }
+        let left = common.len().saturating_sub(size);
+        common.split_off(left)
+    }
+
+    #[cold]
+    fn give_back(words: impl IntoIterator<Item = &'static Word>) {
+        COMMON
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(words);
+    }
+
+    #[cold]
+    fn leak() -> &'static Word {
+        Box::leak(Box::new(Word::new()))
+    }
+
+    impl Drop for Own {
+        fn drop(&mut self) {
+            give_back(mem::take(&mut self.0));
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn word() -> &'static Word {
+        Box::leak(Box::new(Word::new()))
+    }
+
+    #[test]
+    fn the_first_report_stands() {
+        let report = Report::on(word());
+        assert_eq!(report.outcome(), None);
+        report.reporter().report(Outcome::CANCELLED);
+        report.reporter().report(Outcome::failed(3));
+        assert_eq!(report.outcome(), Some(Outcome::CANCELLED));
+    }
+
+    #[test]
+    fn a_stale_report_does_not_reach_the_next_call() {
+        let word = word();
+        let stale = Report::on(word).reporter();
+        let next = Report::on(word);
+        stale.report(Outcome::CANCELLED);
+        assert_eq!(next.outcome(), None);
+        next.reporter().report(Outcome::failed(0));
+        assert_eq!(next.outcome(), Some(Outcome::failed(0)));
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use loom::thread;
+
+    /// A body reports while its call ends and another begins on the same word:
+    /// the next call never hears of it, and a report made before the end is heard.
+    #[test]
+    fn loom_reports_reach_their_own_call_only() {
+        loom::model(|| {
+            let word: &'static Word = Box::leak(Box::new(Word::new()));
+            let generation = 0;
+            let reporter = Reporter { word, generation };
+            let body = thread::spawn(move || reporter.report(Outcome::CANCELLED));
+            let heard = Report { word, generation }.close_for_test();
+            let next = Report::on(word);
+            body.join().unwrap();
+            assert!(matches!(heard, None | Some(Outcome::CANCELLED)));
+            assert_eq!(next.outcome(), None);
+            mem::forget(next); // the pool is not loom's
+        });
+    }
+
+    impl Report {
+        fn close_for_test(self) -> Option<Outcome> {
+            let outcome = self.outcome();
+            let next = (self.generation + 1) << OUTCOME_BITS;
+            self.word.0.store(next, Ordering::Relaxed);
+            mem::forget(self);
+            outcome
+        }
+    }
+}

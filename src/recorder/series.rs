@@ -1,0 +1,206 @@
+//! The numbers of one label set.
+//!
+//! A metric carries the labels that are known at its moment, so there are three kinds of
+//! series: one is resolved when a call begins, one at the response's head, one at its end.
+//! With constant labels alone the three have the same.
+
+use super::block::Blocks;
+use super::errors::MOST_ERROR_TYPES;
+use super::families::Settings;
+use super::histogram::{Distribution, Histogram};
+use super::outcome::Outcome;
+use super::thread::Writer;
+
+/// What is known from the request on: `concurrent_requests`, `request_bytes_total`.
+#[derive(Debug)]
+pub(crate) struct BeginSeries {
+    blocks: Blocks,
+}
+
+/// What is known from the response's head on: `response_bytes_total`,
+/// `response_head_seconds`, `first_byte_seconds`.
+#[derive(Debug)]
+pub(crate) struct HeadSeries {
+    blocks: Blocks,
+    head: Histogram,
+    first_byte: Histogram,
+}
+
+/// What is known at the end: `requests_total`, `errors_total`,
+/// `cancellations_total`, `request_duration_seconds`.
+#[derive(Debug)]
+pub(crate) struct EndSeries {
+    blocks: Blocks,
+    /// Apart, for errors are rare: a thread that meets none has no block of these.
+    errors: Blocks,
+}
+
+// The cells of a begin series.
+const BEGUN: usize = 0;
+const ENDED: usize = 1;
+const REQUEST_BYTES: usize = 2;
+const BEGIN_CELLS: usize = 3;
+
+// The cells of a head series; its histograms follow.
+const RESPONSE_BYTES: usize = 0;
+const HEAD_CELLS: usize = 1;
+
+// The cells of an end series.
+const REQUESTS: usize = 0;
+const CANCELLATIONS: usize = 1;
+const END_CELLS: usize = 2;
+const DURATION: Histogram = Histogram::at(END_CELLS);
+
+// === impl BeginSeries ===
+
+impl BeginSeries {
+    pub(crate) fn new() -> Self {
+        Self {
+            blocks: Blocks::new(BEGIN_CELLS),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn begin(&self, writer: &Writer) {
+        self.blocks.cells(writer).add(BEGUN, 1);
+    }
+
+    /// The last thing that a call records: who sees it sees all the rest.
+    #[inline]
+    pub(crate) fn end(&self, writer: &Writer) {
+        self.blocks.cells(writer).publish(ENDED);
+    }
+
+    #[inline]
+    pub(crate) fn add_request_bytes(&self, writer: &Writer, bytes: u64) {
+        self.blocks.cells(writer).add(REQUEST_BYTES, bytes);
+    }
+
+    pub(crate) fn request_bytes(&self) -> u64 {
+        self.blocks.sum(REQUEST_BYTES)
+    }
+
+    /// Calls begun and not ended, never negative: a call whose end is seen
+    /// here, in the first sum, has its beginning seen in the second.
+    pub(crate) fn in_flight(&self) -> u64 {
+        let ended = self.ended();
+        self.begun().saturating_sub(ended)
+    }
+
+    pub(super) fn ended(&self) -> u64 {
+        self.blocks.sum_published(ENDED)
+    }
+
+    pub(super) fn begun(&self) -> u64 {
+        self.blocks.sum(BEGUN)
+    }
+
+    pub(super) fn reset(&self) {
+        let Self { blocks } = self;
+        blocks.reset();
+    }
+}
+
+// === impl HeadSeries ===
+
+impl HeadSeries {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let one = settings.buckets.cells();
+        let (head, first_byte) = (
+            HEAD_CELLS,
+            HEAD_CELLS + usize::from(settings.response_head) * one,
+        );
+        let cells = first_byte + usize::from(settings.first_byte) * one;
+        Self {
+            blocks: Blocks::new(cells),
+            head: Histogram::at(head),
+            first_byte: Histogram::at(first_byte),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn add_response_bytes(&self, writer: &Writer, bytes: u64) {
+        self.blocks.cells(writer).add(RESPONSE_BYTES, bytes);
+    }
+
+    /// Only where [`Settings::response_head`] is on.
+    pub(crate) fn observe_head(&self, writer: &Writer, settings: &Settings, nanos: u64) {
+        self.head
+            .observe(&self.blocks.cells(writer), &settings.buckets, nanos);
+    }
+
+    /// Only where [`Settings::first_byte`] is on.
+    pub(crate) fn observe_first_byte(&self, writer: &Writer, settings: &Settings, nanos: u64) {
+        self.first_byte
+            .observe(&self.blocks.cells(writer), &settings.buckets, nanos);
+    }
+
+    pub(crate) fn response_bytes(&self) -> u64 {
+        self.blocks.sum(RESPONSE_BYTES)
+    }
+
+    pub(crate) fn response_head(&self, settings: &Settings) -> Distribution {
+        self.head.read(&self.blocks, &settings.buckets)
+    }
+
+    pub(crate) fn first_byte(&self, settings: &Settings) -> Distribution {
+        self.first_byte.read(&self.blocks, &settings.buckets)
+    }
+
+    pub(super) fn reset(&self) {
+        let Self { blocks, .. } = self;
+        blocks.reset();
+    }
+}
+
+// === impl EndSeries ===
+
+impl EndSeries {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            blocks: Blocks::new(END_CELLS + settings.buckets.cells()),
+            errors: Blocks::new(MOST_ERROR_TYPES),
+        }
+    }
+
+    /// All that is counted when a call ends.
+    #[inline]
+    pub(crate) fn record(
+        &self,
+        writer: &Writer,
+        settings: &Settings,
+        outcome: Outcome,
+        nanos: u64,
+    ) {
+        let cells = self.blocks.cells(writer);
+        cells.add(REQUESTS, 1);
+        DURATION.observe(&cells, &settings.buckets, nanos);
+        if outcome == Outcome::CANCELLED {
+            cells.add(CANCELLATIONS, 1);
+        } else if let Some(error_type) = outcome.failure() {
+            self.errors.cells(writer).add(error_type, 1);
+        }
+    }
+
+    pub(crate) fn requests(&self) -> u64 {
+        self.blocks.sum(REQUESTS)
+    }
+
+    pub(crate) fn cancellations(&self) -> u64 {
+        self.blocks.sum(CANCELLATIONS)
+    }
+
+    pub(crate) fn errors(&self, error_type: usize) -> u64 {
+        self.errors.sum(error_type)
+    }
+
+    pub(crate) fn duration(&self, settings: &Settings) -> Distribution {
+        DURATION.read(&self.blocks, &settings.buckets)
+    }
+
+    pub(super) fn reset(&self) {
+        let Self { blocks, errors } = self;
+        blocks.reset();
+        errors.reset();
+    }
+}

@@ -1,0 +1,114 @@
+//! The metrics that every layer has.
+
+use super::family::Kind;
+use crate::recorder::Settings;
+
+/// A family of metrics that layers fill by themselves.
+#[derive(Debug)]
+pub(crate) struct Automatic {
+    pub(crate) metric: Metric,
+    /// Without prefix and, for a counter, without `_total`.
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) unit: Option<&'static str>,
+    pub(crate) help: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Metric {
+    Cancellations,
+    ConcurrentRequests,
+    Errors,
+    FirstByteSeconds,
+    RequestBytes,
+    RequestDurationSeconds,
+    Requests,
+    ResponseBytes,
+    ResponseHeadSeconds,
+}
+
+pub(crate) static AUTOMATIC: [Automatic; 9] = [
+    Automatic {
+        metric: Metric::Cancellations,
+        name: "cancellations",
+        kind: Kind::Counter,
+        unit: None,
+        help: "Calls whose caller went away before their end",
+    },
+    Automatic {
+        metric: Metric::ConcurrentRequests,
+        name: "concurrent_requests",
+        kind: Kind::Gauge,
+        unit: None,
+        help: "Calls begun and not yet ended",
+    },
+    Automatic {
+        metric: Metric::Errors,
+        name: "errors",
+        kind: Kind::Counter,
+        unit: None,
+        help: "Calls that failed, by the type of their first failure",
+    },
+    Automatic {
+        metric: Metric::FirstByteSeconds,
+        name: "first_byte_seconds",
+        kind: Kind::Histogram,
+        unit: Some("seconds"),
+        help: "Time from the beginning of a call to the first byte of its response",
+    },
+    Automatic {
+        metric: Metric::RequestBytes,
+        name: "request_bytes",
+        kind: Kind::Counter,
+        unit: Some("bytes"),
+        help: "Bytes of requests, as the service has read them",
+    },
+    Automatic {
+        metric: Metric::RequestDurationSeconds,
+        name: "request_duration_seconds",
+        kind: Kind::Histogram,
+        unit: Some("seconds"),
+        help: "Time from the beginning of a call to the end of its response",
+    },
+    Automatic {
+        metric: Metric::Requests,
+        name: "requests",
+        kind: Kind::Counter,
+        unit: None,
+        help: "Calls that have ended, however they ended",
+    },
+    Automatic {
+        metric: Metric::ResponseBytes,
+        name: "response_bytes",
+        kind: Kind::Counter,
+        unit: Some("bytes"),
+        help: "Bytes of responses, as the caller has taken them",
+    },
+    Automatic {
+        metric: Metric::ResponseHeadSeconds,
+        name: "response_head_seconds",
+        kind: Kind::Histogram,
+        unit: Some("seconds"),
+        help: "Time from the beginning of a call to the head of its response",
+    },
+];
+
+/// The one automatic family of the registry itself.
+pub(crate) const UPTIME: &str = "uptime_seconds";
+pub(crate) const UPTIME_UNIT: &str = "seconds";
+pub(crate) const UPTIME_HELP: &str = "Time since the registry was made";
+
+impl Automatic {
+    /// Whether a layer with these settings has it.
+    pub(crate) fn is_on(&self, settings: &Settings) -> bool {
+        match self.metric {
+            Metric::FirstByteSeconds => settings.first_byte,
+            Metric::ResponseHeadSeconds => settings.response_head,
+            _ => true,
+        }
+    }
+
+    pub(crate) fn full_name(&self, prefix: &str) -> String {
+        format!("{prefix}{}", self.name)
+    }
+}

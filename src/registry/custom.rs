@@ -1,0 +1,89 @@
+//! Metrics of the user's own.
+
+use super::family::Kind;
+use crate::Error;
+use crate::labels::Labels;
+use prometheus_client::encoding::text;
+use prometheus_client::registry::{Metric, Registry};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// A family that users registered, and who is in it.
+///
+/// Each member has a prometheus-client registry to itself, which gives it its labels; the
+/// family's own lines are written once for all of them.
+#[derive(Clone, Debug)]
+pub(crate) struct CustomFamily {
+    pub(crate) kind: Kind,
+    pub(crate) unit: Option<String>,
+    pub(crate) help: String,
+    members: BTreeMap<Labels, Arc<Registry>>,
+}
+
+impl CustomFamily {
+    pub(super) fn new(kind: Kind, unit: Option<&str>, help: String) -> Self {
+        Self {
+            kind,
+            unit: unit.map(str::to_owned),
+            help,
+            members: BTreeMap::new(),
+        }
+    }
+
+    /// The family with one more member.
+    pub(super) fn with(
+        mut self,
+        name: &str,
+        labels: &Labels,
+        metric: impl Metric,
+    ) -> Result<Self, Error> {
+        if self.members.contains_key(labels) {
+            return Err(Error::new(format!(
+                "metric `{name}` is registered already with the labels {labels}: keep the first one's handle and use that"
+            )));
+        }
+        let pairs = labels
+            .iter()
+            .map(|(name, value)| (name.to_owned().into(), value.to_owned().into()));
+        let mut registry = Registry::with_labels(pairs);
+        registry.register(name, "", metric);
+        self.members.insert(labels.clone(), Arc::new(registry));
+        Ok(self)
+    }
+
+    /// That a metric of this type, unit and help belongs here.
+    pub(super) fn check_agrees(
+        &self,
+        name: &str,
+        kind: Kind,
+        unit: Option<&str>,
+        help: &str,
+    ) -> Result<(), Error> {
+        let disagreement = if self.kind != kind {
+            format!("as a {}, not a {}", self.kind.as_str(), kind.as_str())
+        } else if self.unit.as_deref() != unit {
+            format!("with the unit {:?}, not {unit:?}", self.unit.as_deref())
+        } else if self.help != help {
+            format!("with the help {:?}, not {help:?}", self.help)
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(format!(
+            "metric `{name}` is registered already {disagreement}: members of a family must agree"
+        )))
+    }
+
+    /// What prometheus-client writes of the members, comments and all.
+    ///
+    /// # Errors
+    ///
+    /// If one of them can't be encoded.
+    pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        for registry in self.members.values() {
+            text::encode_registry(&mut text, registry)?;
+        }
+        Ok(text)
+    }
+}

@@ -1,0 +1,178 @@
+//! What a family is called, and what its samples are.
+
+use crate::Error;
+use crate::labels::is_plain_name;
+use prometheus_client::metrics::MetricType;
+
+/// The type of a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    Unknown,
+}
+
+impl Kind {
+    /// The type's name in OpenMetrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+            Self::Info => "info",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// What is appended to the family's name to make those of its samples.
+    fn suffixes(self) -> &'static [&'static str] {
+        match self {
+            Self::Counter => &["_total", "_created"],
+            Self::Gauge | Self::Unknown => &[""],
+            Self::Histogram => &["_bucket", "_count", "_sum", "_created"],
+            Self::Info => &["_info"],
+        }
+    }
+
+    /// The suffix that the encoder adds by itself.
+    fn own_suffix(self) -> Option<&'static str> {
+        match self {
+            Self::Counter => Some("_total"),
+            Self::Info => Some("_info"),
+            Self::Gauge | Self::Histogram | Self::Unknown => None,
+        }
+    }
+}
+
+impl From<MetricType> for Kind {
+    fn from(metric_type: MetricType) -> Self {
+        match metric_type {
+            MetricType::Counter => Self::Counter,
+            MetricType::Gauge => Self::Gauge,
+            MetricType::Histogram => Self::Histogram,
+            MetricType::Info => Self::Info,
+            MetricType::Unknown => Self::Unknown,
+        }
+    }
+}
+
+/// A name that both families would put on the page, if there is one.
+pub(super) fn clash(
+    (name, kind): (&str, Kind),
+    (other, other_kind): (&str, Kind),
+) -> Option<String> {
+    let exposed = |name: &str, kind: Kind| -> Vec<String> {
+        kind.suffixes()
+            .iter()
+            .chain(&[""])
+            .map(|suffix| format!("{name}{suffix}"))
+            .collect()
+    };
+    let theirs = exposed(other, other_kind);
+    exposed(name, kind)
+        .into_iter()
+        .find(|mine| theirs.contains(mine))
+}
+
+/// The family's name for a metric registered as `name`, its unit at the end.
+///
+/// # Errors
+///
+/// Names what is not a metric's name, or has a suffix that would be doubled.
+pub(super) fn name(name: &str, unit: Option<&str>, kind: Kind) -> Result<String, Error> {
+    let plain = name
+        .split(':')
+        .all(|part| part.is_empty() || is_plain_tail(part))
+        && !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit());
+    if !plain {
+        return Err(Error::new(format!(
+            "metric name {name:?} is invalid: use letters, digits, `_` and `:`, not beginning with a digit"
+        )));
+    }
+    if let Some(suffix) = kind.own_suffix()
+        && let Some(stem) = name.strip_suffix(suffix)
+    {
+        return Err(Error::new(format!(
+            "metric name `{name}` ends in `{suffix}`, which a {}'s samples get by themselves: register it as `{stem}`",
+            kind.as_str()
+        )));
+    }
+    match unit {
+        Some(unit) if !is_plain_name(unit) => Err(Error::new(format!(
+            "unit {unit:?} of metric `{name}` is invalid: use letters, digits and `_`"
+        ))),
+        Some(unit) if !name.ends_with(&format!("_{unit}")) => Ok(format!("{name}_{unit}")),
+        _ => Ok(name.to_owned()),
+    }
+}
+
+fn is_plain_tail(part: &str) -> bool {
+    part.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked_and_get_their_unit() {
+        let ok = [
+            ("jobs", None, Kind::Counter, "jobs"),
+            ("a:b_c", None, Kind::Gauge, "a:b_c"),
+            ("read", Some("bytes"), Kind::Counter, "read_bytes"),
+            ("read_bytes", Some("bytes"), Kind::Counter, "read_bytes"),
+            ("things_total", None, Kind::Gauge, "things_total"),
+        ];
+        for (given, unit, kind, expected) in ok {
+            assert_eq!(name(given, unit, kind).unwrap(), expected);
+        }
+        let bad = [
+            ("", None, Kind::Gauge, "\"\""),
+            ("1a", None, Kind::Gauge, "\"1a\""),
+            ("a b", None, Kind::Gauge, "\"a b\""),
+            ("a\n", None, Kind::Gauge, r#""a\n""#),
+            ("a", Some("b-c"), Kind::Gauge, "\"b-c\""),
+            ("jobs_total", None, Kind::Counter, "`jobs`"),
+            ("build_info", None, Kind::Info, "`build`"),
+        ];
+        for (given, unit, kind, named) in bad {
+            let error = name(given, unit, kind).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn families_clash_where_a_name_on_the_page_is_the_same() {
+        let cases = [
+            (
+                ("x", Kind::Counter),
+                ("x_total", Kind::Gauge),
+                Some("x_total"),
+            ),
+            (
+                ("x_count", Kind::Gauge),
+                ("x", Kind::Histogram),
+                Some("x_count"),
+            ),
+            (("x", Kind::Info), ("x", Kind::Gauge), Some("x")),
+            (
+                ("x", Kind::Counter),
+                ("x", Kind::Histogram),
+                Some("x_created"),
+            ),
+            (("x", Kind::Counter), ("x_y", Kind::Counter), None),
+            (
+                ("x_sum", Kind::Counter),
+                ("x", Kind::Histogram),
+                Some("x_sum"),
+            ),
+        ];
+        for (a, b, expected) in cases {
+            assert_eq!(clash(a, b).as_deref(), expected, "{a:?} {b:?}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+use crate::call::{Call, watch};
+use crate::future::ResponseFuture;
+use crate::protocol::{Answer, Http, Protocol};
+use crate::recorder::Lease;
+use std::task::{Context, Poll};
+use tower_service::Service;
+
+/// A service that is measured. Made by [`MetricsLayer`](crate::MetricsLayer).
+///
+/// It is ready when the inner service is, and fails as that does. Cloning it clones the inner
+/// service and touches nothing that is shared.
+#[derive(Clone, Debug)]
+pub struct Metrics<S, P = Http> {
+    inner: S,
+    lease: Lease,
+    protocol: P,
+}
+
+impl<S, P> Metrics<S, P> {
+    pub(crate) fn new(inner: S, lease: Lease, protocol: P) -> Self {
+        Self {
+            inner,
+            lease,
+            protocol,
+        }
+    }
+
+    /// The service that is measured.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service that is measured.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Unwraps the service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, P, Req> Service<Req> for Metrics<S, P>
+where
+    P: Protocol<Req> + Answer<S::Response, S::Error>,
+    S: Service<<P as Protocol<Req>>::Request>,
+{
+    type Response = <P as Answer<S::Response, S::Error>>::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, P>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    #[inline]
+    fn call(&mut self, request: Req) -> Self::Future {
+        let mut call = Call::begin(&self.lease);
+        let request = self.protocol.open(&mut call, request);
+        let mut call = Some(call);
+        let future = watch(&mut call, || self.inner.call(request));
+        ResponseFuture::new(future, call, self.protocol.clone())
+    }
+}
