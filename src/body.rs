@@ -1,6 +1,6 @@
 //! Bodies that count what passes through them.
 
-use crate::call::{Call, Upload, watch};
+use crate::call::{Call, CallHandle, watch};
 use crate::classify::{Classify, ErrorType, Fault, HttpStatus, Phase, source};
 use crate::protocol::Due;
 use bytes::Buf;
@@ -45,7 +45,7 @@ pin_project! {
     pub struct RequestBody<B> {
         #[pin]
         inner: B,
-        upload: Option<Upload>,
+        call: Option<CallHandle>,
         // Bytes promised by `Content-Length` that have not come.
         owed: u64,
     }
@@ -70,21 +70,12 @@ pin_project! {
 // === impl RequestBody ===
 
 impl<B: Body> RequestBody<B> {
-    /// `content_length` is only asked for where something can come at all.
+    /// A body that is over before it begins has nothing to tell its call.
     #[inline]
-    pub(crate) fn new(
-        inner: B,
-        call: &mut Call,
-        content_length: impl FnOnce() -> Option<u64>,
-    ) -> Self {
-        let comes = !inner.is_end_stream();
+    pub(crate) fn new(inner: B, call: &mut Call, content_length: Option<u64>) -> Self {
         Self {
-            upload: comes.then(|| call.upload()),
-            owed: if comes {
-                content_length().unwrap_or(0)
-            } else {
-                0
-            },
+            call: (!inner.is_end_stream()).then(|| call.handle()),
+            owed: content_length.unwrap_or(0),
             inner,
         }
     }
@@ -122,25 +113,25 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let polled = watch(this.upload, || this.inner.as_mut().poll_frame(cx));
-        let (Poll::Ready(frame), Some(upload)) = (&polled, &*this.upload) else {
+        let polled = watch(this.call, || this.inner.as_mut().poll_frame(cx));
+        let (Poll::Ready(frame), Some(call)) = (&polled, &*this.call) else {
             return polled;
         };
         let over = match frame {
             Some(Ok(frame)) => {
                 let bytes = data_length(frame);
-                upload.bytes(bytes);
+                call.request_bytes(bytes);
                 *this.owed = this.owed.saturating_sub(bytes);
                 *this.owed > 0 && this.inner.is_end_stream()
             }
             Some(Err(error)) => {
-                upload.fault(broken_off(error));
+                call.fault(source::broken_off(error));
                 false
             }
             None => true,
         };
         if over && *this.owed > 0 {
-            upload.fault(Fault::Cancelled);
+            call.fault(Fault::Cancelled);
         }
         polled
     }
@@ -151,14 +142,6 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
-    }
-}
-
-fn broken_off<E: 'static>(error: &E) -> Fault {
-    if source::peer_is_gone(error) {
-        Fault::Cancelled
-    } else {
-        Fault::Failed(ErrorType::INVALID_MESSAGE)
     }
 }
 

@@ -12,7 +12,7 @@ use std::mem;
 /// response, until it is dropped: that is when the call ends, and all that is counted at the end
 /// is recorded. How it ends is decided by what it was told:
 ///
-/// 1. the first [`fault`](Self::fault) of the call, or of its [`Upload`],
+/// 1. the first [`fault`](Self::fault) that it, or a [`CallHandle`] of it, was told of,
 /// 2. else it is complete if it was [completed](Self::complete), or dropped when
 ///    nothing more was [owed](Self::owes_nothing),
 /// 3. else the caller went away before the end: it is cancelled.
@@ -27,11 +27,14 @@ pub struct Call {
     note: u32,
 }
 
-/// The request's side of a call: it counts the bytes that the service reads, and tells the
-/// call if they stop coming.
+/// A way to reach a call from elsewhere.
 ///
-/// It may outlive the call; from then on it counts bytes only.
-pub struct Upload {
+/// The body or stream of a request has one, to count what the service reads and to tell the call
+/// if it breaks off; a handler can be [given one](crate::protocol::PassHandle), to name its failure
+/// late. A handle may outlive the call, and may be dropped at any time: from the end of the call on it counts what is
+/// read of the request, and what it reports is not heard.
+#[derive(Clone)]
+pub struct CallHandle {
     lease: Lease,
     reporter: Reporter,
 }
@@ -85,11 +88,20 @@ impl Call {
         with_writer(|writer| self.families.begin.add_request_bytes(writer, bytes));
     }
 
-    /// A handle that counts the request as it is read, for a request that is
-    /// not there as a whole when the call begins.
-    pub fn upload(&mut self) -> Upload {
+    /// Counts a message of the request, and its bytes, that the service has
+    /// been given.
+    #[inline]
+    pub fn request_message(&self, bytes: u64) {
+        let Families {
+            settings, begin, ..
+        } = self.families;
+        with_writer(|writer| begin.add_request_message(writer, settings, bytes));
+    }
+
+    /// A way to reach this call from elsewhere.
+    pub fn handle(&mut self) -> CallHandle {
         let report = self.report.get_or_insert_with(Report::open);
-        Upload {
+        CallHandle {
             reporter: report.reporter(),
             lease: Lease::take(self.families),
         }
@@ -112,9 +124,15 @@ impl Call {
             return;
         }
         with_writer(|writer| self.families.head.add_response_bytes(writer, bytes));
-        if !mem::replace(&mut self.first_byte, true) {
-            self.first_byte_came();
-        }
+        self.something_came();
+    }
+
+    /// Counts a message of the response, and its bytes, that the caller has taken.
+    #[inline]
+    pub fn response_message(&mut self, bytes: u64) {
+        let Families { settings, head, .. } = self.families;
+        with_writer(|writer| head.add_response_message(writer, settings, bytes));
+        self.something_came();
     }
 
     /// Something went wrong. Only the first fault of a call counts.
@@ -162,9 +180,10 @@ impl Call {
         self.report.as_ref().and_then(Report::outcome)
     }
 
-    fn first_byte_came(&self) {
+    #[inline]
+    fn something_came(&mut self) {
         let Families { settings, head, .. } = self.families;
-        if settings.first_byte {
+        if settings.first_byte && !mem::replace(&mut self.first_byte, true) {
             let nanos = settings.clock.nanos_since(self.began);
             with_writer(|writer| head.observe_first_byte(writer, settings, nanos));
         }
@@ -218,18 +237,27 @@ impl Unwound for Option<Call> {
     }
 }
 
-// === impl Upload ===
+// === impl CallHandle ===
 
-impl Upload {
-    /// Counts bytes that the service has read.
+impl CallHandle {
+    /// Counts bytes of the request that the service has read.
     #[inline]
-    pub fn bytes(&self, bytes: u64) {
-        let begin = &self.lease.families().begin;
+    pub fn request_bytes(&self, bytes: u64) {
+        let Families { begin, .. } = self.lease.families();
         with_writer(|writer| begin.add_request_bytes(writer, bytes));
     }
 
-    /// The request broke off. This decides how the call ends, whatever the
-    /// service makes of it, unless the call had a fault before or has ended.
+    /// Counts a message of the request, and its bytes, that the service has read.
+    #[inline]
+    pub fn request_message(&self, bytes: u64) {
+        let Families {
+            settings, begin, ..
+        } = self.lease.families();
+        with_writer(|writer| begin.add_request_message(writer, settings, bytes));
+    }
+
+    /// Says how the call is to end, whatever the service makes of it, unless
+    /// it had a fault before or has ended.
     #[cold]
     pub fn fault(&self, fault: impl Into<Fault>) {
         let outcome = self.lease.families().outcome(fault.into());
@@ -237,17 +265,17 @@ impl Upload {
     }
 }
 
-impl fmt::Debug for Upload {
+impl fmt::Debug for CallHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upload").finish_non_exhaustive()
+        f.debug_struct("CallHandle").finish_non_exhaustive()
     }
 }
 
-impl Unwound for Option<Upload> {
+impl Unwound for Option<CallHandle> {
     #[cold]
     fn unwound(&mut self) {
-        if let Some(upload) = self.take() {
-            upload.fault(ErrorType::PANIC);
+        if let Some(handle) = self.take() {
+            handle.fault(ErrorType::PANIC);
         }
     }
 }

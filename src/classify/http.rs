@@ -1,6 +1,5 @@
-use super::{Classify, ErrorType, Fault};
+use super::{Classify, ErrorType, Fault, Head};
 use http::StatusCode;
-use http::response::Parts;
 
 /// The default: an HTTP answer fails by its status.
 ///
@@ -24,7 +23,7 @@ pub struct ServerErrorsOnly;
 impl Classify for HttpStatus {}
 
 impl Classify for ServerErrorsOnly {
-    fn head(&self, head: &Parts) -> Option<Fault> {
+    fn head(&self, head: &Head<'_>) -> Option<Fault> {
         if head.status.is_server_error() {
             HttpStatus.head(head)
         } else {
@@ -75,11 +74,8 @@ mod tests {
             _ => None,
         };
         for (status, default, server_only) in cases {
-            let (head, ()) = Response::builder()
-                .status(status)
-                .body(())
-                .unwrap()
-                .into_parts();
+            let response = Response::builder().status(status).body(()).unwrap();
+            let head = Head::of(&response);
             assert_eq!(failed(HttpStatus.head(&head)), default, "{status}");
             assert_eq!(
                 failed(ServerErrorsOnly.head(&head)),

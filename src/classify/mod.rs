@@ -22,7 +22,7 @@ pub(crate) mod source;
 
 pub use self::http::{HttpStatus, ServerErrorsOnly};
 
-use ::http::response::Parts;
+use ::http::{Extensions, HeaderMap, Response, StatusCode};
 use std::any::Any;
 use std::fmt;
 
@@ -56,6 +56,18 @@ pub enum Fault {
     Failed(ErrorType),
     /// The caller went away: counted in `cancellations_total`.
     Cancelled,
+}
+
+/// The head of an HTTP response, without its body.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Head<'a> {
+    /// The status.
+    pub status: StatusCode,
+    /// The header fields.
+    pub headers: &'a HeaderMap,
+    /// The extensions.
+    pub extensions: &'a Extensions,
 }
 
 /// Decides what counts as a failure, and as which.
@@ -96,7 +108,7 @@ pub trait Classify: Clone {
     /// Whether the head of an HTTP answer is a failure.
     ///
     /// Defaults to the table at [`HttpStatus`].
-    fn head(&self, head: &Parts) -> Option<Fault> {
+    fn head(&self, head: &Head<'_>) -> Option<Fault> {
         http::by_status(head.status).map(Fault::Failed)
     }
 
@@ -183,6 +195,19 @@ impl From<Phase> for ErrorType {
             Phase::ResponseStream => Self::RESPONSE_STREAM,
             Phase::PublishResponse => Self::PUBLISH_RESPONSE,
             Phase::PublishFinal => Self::PUBLISH_FINAL,
+        }
+    }
+}
+
+// === impl Head ===
+
+impl<'a> Head<'a> {
+    /// The head of `response`.
+    pub fn of<B>(response: &'a Response<B>) -> Self {
+        Self {
+            status: response.status(),
+            headers: response.headers(),
+            extensions: response.extensions(),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! crate knows are looked for by [`Any`], and from there the chain is walked; text
 //! is never read.
 
-use super::ErrorType;
+use super::{ErrorType, Fault};
 use std::any::Any;
 use std::error::Error as StdError;
 use std::io;
@@ -29,9 +29,18 @@ pub(crate) fn error_type(error: &dyn Any) -> Option<ErrorType> {
     })
 }
 
+/// What it means that the body or stream of a request has failed.
+pub(crate) fn broken_off(error: &dyn Any) -> Fault {
+    if peer_is_gone(error) {
+        Fault::Cancelled
+    } else {
+        Fault::Failed(ErrorType::INVALID_MESSAGE)
+    }
+}
+
 /// Whether the error of a request body means that the client went away, rather
 /// than that it sent something wrong.
-pub(crate) fn peer_is_gone(error: &dyn Any) -> bool {
+fn peer_is_gone(error: &dyn Any) -> bool {
     chain(error).any(|error| connection_was_lost(error) || stream_was_reset(error))
 }
 

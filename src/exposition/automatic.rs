@@ -23,6 +23,10 @@ fn write_series(text: &mut TextWriter, metric: Metric, endpoint: &Endpoint) {
     match metric {
         Metric::Cancellations => write_counter(text, endpoint, families.end.cancellations()),
         Metric::RequestBytes => write_counter(text, endpoint, families.begin.request_bytes()),
+        Metric::RequestMessages => write_counter(text, endpoint, families.begin.request_messages()),
+        Metric::ResponseMessages => {
+            write_counter(text, endpoint, families.head.response_messages());
+        }
         Metric::Requests => write_counter(text, endpoint, families.end.requests()),
         Metric::ResponseBytes => write_counter(text, endpoint, families.head.response_bytes()),
         Metric::ConcurrentRequests => {

@@ -1,7 +1,7 @@
 use super::{Answer, Protocol};
 use crate::body::{RequestBody, ResponseBody};
 use crate::call::Call;
-use crate::classify::{Classify, ErrorType, HttpStatus, Phase};
+use crate::classify::{Classify, ErrorType, Head, HttpStatus, Phase};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -53,9 +53,11 @@ where
             Method::CONNECT => CONNECT,
             _ => OTHER,
         });
-        let (head, body) = request.into_parts();
-        let body = RequestBody::new(body, call, || content_length(&head.headers));
-        Request::from_parts(head, body)
+        let content_length = match request.body().is_end_stream() {
+            true => None,
+            false => content_length(request.headers()),
+        };
+        request.map(|body| RequestBody::new(body, call, content_length))
     }
 }
 
@@ -72,7 +74,7 @@ where
     fn answer(&self, mut call: Call, response: Response<B>) -> Self::Response {
         call.head();
         let due = due(call.note(), response.status());
-        let (head, body) = response.into_parts();
+        let head = Head::of(&response);
         let fault = match head.extensions.get::<ErrorType>() {
             Some(said_by_handler) => Some((*said_by_handler).into()),
             None => self.classifier.head(&head),
@@ -80,9 +82,9 @@ where
         if let Some(fault) = fault {
             call.fault(fault);
         }
-        let length = content_length(&head.headers);
-        let body = ResponseBody::new(body, call, due, length, self.classifier.clone());
-        Response::from_parts(head, body)
+        let content_length = content_length(head.headers);
+        let classifier = self.classifier.clone();
+        response.map(|body| ResponseBody::new(body, call, due, content_length, classifier))
     }
 
     #[cold]

@@ -7,9 +7,17 @@
 //! service's request depend on the type of its response, and that on the request's again.
 
 mod http;
+mod incoming;
+mod pass_handle;
+mod streaming;
+mod unary;
 
 pub(crate) use self::http::Due;
 pub use self::http::Http;
+pub use self::incoming::{Incoming, Many, One};
+pub use self::pass_handle::PassHandle;
+pub use self::streaming::Streaming;
+pub use self::unary::Unary;
 
 use crate::call::Call;
 

@@ -19,6 +19,7 @@ pub(crate) struct Settings {
     pub(crate) buckets: Bounds,
     pub(crate) response_head: bool,
     pub(crate) first_byte: bool,
+    pub(crate) messages: bool,
     /// Those that stand at 0 from the start.
     pub(crate) error_types: Vec<ErrorType>,
 }
@@ -58,6 +59,7 @@ impl Default for Settings {
             buckets: Bounds::default(),
             response_head: false,
             first_byte: false,
+            messages: false,
             error_types: ErrorType::BUILT_IN.to_vec(),
         }
     }

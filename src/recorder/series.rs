@@ -11,14 +11,15 @@ use super::histogram::{Distribution, Histogram};
 use super::outcome::Outcome;
 use super::thread::Writer;
 
-/// What is known from the request on: `concurrent_requests`, `request_bytes_total`.
+/// What is known from the request on: `concurrent_requests`, `request_bytes_total`,
+/// `request_messages_total`.
 #[derive(Debug)]
 pub(crate) struct BeginSeries {
     blocks: Blocks,
 }
 
 /// What is known from the response's head on: `response_bytes_total`,
-/// `response_head_seconds`, `first_byte_seconds`.
+/// `response_messages_total`, `response_head_seconds`, `first_byte_seconds`.
 #[derive(Debug)]
 pub(crate) struct HeadSeries {
     blocks: Blocks,
@@ -39,11 +40,13 @@ pub(crate) struct EndSeries {
 const BEGUN: usize = 0;
 const ENDED: usize = 1;
 const REQUEST_BYTES: usize = 2;
-const BEGIN_CELLS: usize = 3;
+const REQUEST_MESSAGES: usize = 3;
+const BEGIN_CELLS: usize = 4;
 
 // The cells of a head series; its histograms follow.
 const RESPONSE_BYTES: usize = 0;
-const HEAD_CELLS: usize = 1;
+const RESPONSE_MESSAGES: usize = 1;
+const HEAD_CELLS: usize = 2;
 
 // The cells of an end series.
 const REQUESTS: usize = 0;
@@ -74,6 +77,19 @@ impl BeginSeries {
     #[inline]
     pub(crate) fn add_request_bytes(&self, writer: &Writer, bytes: u64) {
         self.blocks.cells(writer).add(REQUEST_BYTES, bytes);
+    }
+
+    #[inline]
+    pub(crate) fn add_request_message(&self, writer: &Writer, settings: &Settings, bytes: u64) {
+        let cells = self.blocks.cells(writer);
+        cells.add(REQUEST_BYTES, bytes);
+        if settings.messages {
+            cells.add(REQUEST_MESSAGES, 1);
+        }
+    }
+
+    pub(crate) fn request_messages(&self) -> u64 {
+        self.blocks.sum(REQUEST_MESSAGES)
     }
 
     pub(crate) fn request_bytes(&self) -> u64 {
@@ -123,6 +139,15 @@ impl HeadSeries {
         self.blocks.cells(writer).add(RESPONSE_BYTES, bytes);
     }
 
+    #[inline]
+    pub(crate) fn add_response_message(&self, writer: &Writer, settings: &Settings, bytes: u64) {
+        let cells = self.blocks.cells(writer);
+        cells.add(RESPONSE_BYTES, bytes);
+        if settings.messages {
+            cells.add(RESPONSE_MESSAGES, 1);
+        }
+    }
+
     /// Only where [`Settings::response_head`] is on.
     pub(crate) fn observe_head(&self, writer: &Writer, settings: &Settings, nanos: u64) {
         self.head
@@ -137,6 +162,10 @@ impl HeadSeries {
 
     pub(crate) fn response_bytes(&self) -> u64 {
         self.blocks.sum(RESPONSE_BYTES)
+    }
+
+    pub(crate) fn response_messages(&self) -> u64 {
+        self.blocks.sum(RESPONSE_MESSAGES)
     }
 
     pub(crate) fn response_head(&self, settings: &Settings) -> Distribution {

@@ -22,12 +22,14 @@ pub(crate) enum Metric {
     FirstByteSeconds,
     RequestBytes,
     RequestDurationSeconds,
+    RequestMessages,
     Requests,
     ResponseBytes,
     ResponseHeadSeconds,
+    ResponseMessages,
 }
 
-pub(crate) static AUTOMATIC: [Automatic; 9] = [
+pub(crate) static AUTOMATIC: [Automatic; 11] = [
     Automatic {
         metric: Metric::Cancellations,
         name: "cancellations",
@@ -71,6 +73,13 @@ pub(crate) static AUTOMATIC: [Automatic; 9] = [
         help: "Time from the beginning of a call to the end of its response",
     },
     Automatic {
+        metric: Metric::RequestMessages,
+        name: "request_messages",
+        kind: Kind::Counter,
+        unit: None,
+        help: "Messages of requests, as the service has read them",
+    },
+    Automatic {
         metric: Metric::Requests,
         name: "requests",
         kind: Kind::Counter,
@@ -91,6 +100,13 @@ pub(crate) static AUTOMATIC: [Automatic; 9] = [
         unit: Some("seconds"),
         help: "Time from the beginning of a call to the head of its response",
     },
+    Automatic {
+        metric: Metric::ResponseMessages,
+        name: "response_messages",
+        kind: Kind::Counter,
+        unit: None,
+        help: "Messages of responses, as the caller has taken them",
+    },
 ];
 
 /// The one automatic family of the registry itself.
@@ -104,6 +120,7 @@ impl Automatic {
         match self.metric {
             Metric::FirstByteSeconds => settings.first_byte,
             Metric::ResponseHeadSeconds => settings.response_head,
+            Metric::RequestMessages | Metric::ResponseMessages => settings.messages,
             _ => true,
         }
     }

@@ -1,0 +1,352 @@
+//! How large a message is, and whether it is a failure.
+//!
+//! Traffic that is not HTTP has no bytes of its own before a transport encodes it. So a type
+//! says of itself what it is to count for, by [`Message`]; or the layer is told, by a [`Measure`]:
+//!
+//! ```
+//! use tower_openmetrics::{Message, MetricsLayer, message};
+//!
+//! struct Prompt { text: String }
+//!
+//! impl Message for Prompt {
+//!     fn size(&self) -> u64 {
+//!         self.text.size()
+//!     }
+//! }
+//!
+//! // A type of another crate, here a number, by a closure:
+//! # fn main() -> Result<(), tower_openmetrics::Error> {
+//! let layer = MetricsLayer::unary_builder()
+//!     .measure_requests(|prompt: &Prompt| prompt.size())
+//!     .measure_responses(message::ok(|token: &u32| u64::from(token.ilog2())))
+//!     .build([("endpoint", "tokens")])?;
+//! # let _ = |s: tower::util::BoxCloneService<Prompt, Result<u32, std::fmt::Error>, ()>| {
+//! #     fn is_service<R, S: tower::Service<R>>(_: S) {}
+//! #     is_service::<Prompt, _>(tower::Layer::layer(&layer, s));
+//! # };
+//! # Ok(())
+//! # }
+//! ```
+
+use bytes::{Bytes, BytesMut};
+use std::any::Any;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A message that knows its size.
+///
+/// Bytes and text count their length; numbers, their width; collections, tuples, `Option` and
+/// pointers, what is in them; a `Result`, what is in its `Ok`, while its `Err` is a failure of size 0.
+pub trait Message {
+    /// Its size in bytes.
+    fn size(&self) -> u64;
+
+    /// The error that it is, if it is one.
+    ///
+    /// Defaults to none.
+    fn error(&self) -> Option<&dyn Any> {
+        None
+    }
+
+    /// The size of many at once: for types whose size is always the same.
+    #[doc(hidden)]
+    fn size_of_all(all: &[Self]) -> u64
+    where
+        Self: Sized,
+    {
+        all.iter().map(Self::size).sum()
+    }
+}
+
+/// How messages of type `T` are measured.
+///
+/// A closure from a message to its size is one; [`Own`] asks the message itself;
+/// [`ok`] makes one for `Result`s from a closure for what is in their `Ok`.
+pub trait Measure<T: ?Sized>: Clone {
+    /// The size of `message` in bytes.
+    fn size(&self, message: &T) -> u64;
+
+    /// The error that `message` is, if it is one.
+    ///
+    /// Defaults to none.
+    fn error<'a>(&self, message: &'a T) -> Option<&'a dyn Any> {
+        let _ = message;
+        None
+    }
+}
+
+/// Asks the [`Message`] itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Own;
+
+/// Measures what is in an `Ok`. Made by [`ok`].
+#[derive(Clone, Copy, Debug)]
+pub struct InOk<F>(F);
+
+/// Measures `Result`s by a closure for what is in their `Ok`; an `Err` is a failure.
+pub fn ok<F>(size: F) -> InOk<F> {
+    InOk(size)
+}
+
+// === measures ===
+
+impl<T: Message + ?Sized> Measure<T> for Own {
+    #[inline]
+    fn size(&self, message: &T) -> u64 {
+        message.size()
+    }
+
+    #[inline]
+    fn error<'a>(&self, message: &'a T) -> Option<&'a dyn Any> {
+        message.error()
+    }
+}
+
+impl<T, F> Measure<T> for F
+where
+    T: ?Sized,
+    F: Fn(&T) -> u64 + Clone,
+{
+    #[inline]
+    fn size(&self, message: &T) -> u64 {
+        self(message)
+    }
+}
+
+impl<T, E, F> Measure<Result<T, E>> for InOk<F>
+where
+    E: 'static,
+    F: Fn(&T) -> u64 + Clone,
+{
+    #[inline]
+    fn size(&self, message: &Result<T, E>) -> u64 {
+        message.as_ref().map_or(0, &self.0)
+    }
+
+    #[inline]
+    fn error<'a>(&self, message: &'a Result<T, E>) -> Option<&'a dyn Any> {
+        message.as_ref().err().map(|error| error as _)
+    }
+}
+
+// === messages ===
+
+/// Types whose length in bytes is their `len()`.
+macro_rules! by_length {
+    ($($type:ty),* $(,)?) => { $(
+        impl Message for $type {
+            #[inline]
+            fn size(&self) -> u64 {
+                self.len() as u64
+            }
+        }
+    )* };
+}
+
+by_length!(str, String, Bytes, BytesMut);
+
+/// Types that are all as wide.
+macro_rules! by_width {
+    ($($type:ty),* $(,)?) => { $(
+        impl Message for $type {
+            #[inline]
+            fn size(&self) -> u64 {
+                size_of::<Self>() as u64
+            }
+
+            #[inline]
+            fn size_of_all(all: &[Self]) -> u64 {
+                size_of_val(all) as u64
+            }
+        }
+    )* };
+}
+
+by_width!((), bool, char, f32, f64, i8, i16, i32, i64, i128, isize);
+by_width!(u8, u16, u32, u64, u128, usize);
+
+/// Pointers: what they point to.
+macro_rules! by_content {
+    ($($type:ty),* $(,)?) => { $(
+        impl<T: Message + ?Sized> Message for $type {
+            #[inline]
+            fn size(&self) -> u64 {
+                (**self).size()
+            }
+
+            #[inline]
+            fn error(&self) -> Option<&dyn Any> {
+                (**self).error()
+            }
+        }
+    )* };
+}
+
+by_content!(&T, &mut T, Box<T>, Rc<T>, Arc<T>);
+
+impl<T: Message + ToOwned + ?Sized> Message for Cow<'_, T> {
+    fn size(&self) -> u64 {
+        (**self).size()
+    }
+
+    fn error(&self) -> Option<&dyn Any> {
+        (**self).error()
+    }
+}
+
+impl<T: Message> Message for [T] {
+    #[inline]
+    fn size(&self) -> u64 {
+        T::size_of_all(self)
+    }
+}
+
+impl<T: Message, const N: usize> Message for [T; N] {
+    #[inline]
+    fn size(&self) -> u64 {
+        T::size_of_all(self)
+    }
+}
+
+impl<T: Message> Message for Vec<T> {
+    #[inline]
+    fn size(&self) -> u64 {
+        T::size_of_all(self)
+    }
+}
+
+impl<T: Message> Message for VecDeque<T> {
+    fn size(&self) -> u64 {
+        let (front, back) = self.as_slices();
+        T::size_of_all(front) + T::size_of_all(back)
+    }
+}
+
+impl<T: Message> Message for BTreeSet<T> {
+    fn size(&self) -> u64 {
+        self.iter().map(Message::size).sum()
+    }
+}
+
+impl<T: Message, S> Message for HashSet<T, S> {
+    fn size(&self) -> u64 {
+        self.iter().map(Message::size).sum()
+    }
+}
+
+impl<K: Message, V: Message> Message for BTreeMap<K, V> {
+    fn size(&self) -> u64 {
+        self.iter().map(|entry| entry.size()).sum()
+    }
+}
+
+impl<K: Message, V: Message, S> Message for HashMap<K, V, S> {
+    fn size(&self) -> u64 {
+        self.iter().map(|entry| entry.size()).sum()
+    }
+}
+
+impl<T: Message> Message for Option<T> {
+    #[inline]
+    fn size(&self) -> u64 {
+        self.as_ref().map_or(0, T::size)
+    }
+
+    #[inline]
+    fn error(&self) -> Option<&dyn Any> {
+        self.as_ref().and_then(T::error)
+    }
+}
+
+impl<T: Message, E: 'static> Message for Result<T, E> {
+    #[inline]
+    fn size(&self) -> u64 {
+        self.as_ref().map_or(0, T::size)
+    }
+
+    #[inline]
+    fn error(&self) -> Option<&dyn Any> {
+        match self {
+            Ok(message) => message.error(),
+            Err(error) => Some(error),
+        }
+    }
+}
+
+/// Tuples: the sum of what is in them, and the first error.
+macro_rules! by_parts {
+    ($($name:ident)*) => {
+        impl<$($name: Message),*> Message for ($($name,)*) {
+            #[inline]
+            fn size(&self) -> u64 {
+                #[expect(non_snake_case, reason = "the types' names serve as the variables'")]
+                let ($($name,)*) = self;
+                0 $(+ $name.size())*
+            }
+
+            #[inline]
+            fn error(&self) -> Option<&dyn Any> {
+                #[expect(non_snake_case, reason = "the types' names serve as the variables'")]
+                let ($($name,)*) = self;
+                None$(.or_else(|| $name.error()))*
+            }
+        }
+    };
+}
+
+by_parts!(A);
+by_parts!(A B);
+by_parts!(A B C);
+by_parts!(A B C D);
+by_parts!(A B C D E);
+by_parts!(A B C D E F);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_those_of_the_content() {
+        let cases: [(u64, u64); 17] = [
+            ("äb".size(), 3),
+            (String::from("abc").size(), 3),
+            (vec![0u8; 1024].size(), 1024),
+            (Bytes::from_static(b"abcd").size(), 4),
+            ([1u32, 2].size(), 8),
+            (().size(), 0),
+            (Some("abc").size(), 3),
+            (None::<String>.size(), 0),
+            (Ok::<_, ()>("abc").size(), 3),
+            (Err::<&str, _>(7).size(), 0),
+            (Box::new([1u8, 2]).size(), 2),
+            (Arc::<str>::from("abc").size(), 3),
+            (Cow::Borrowed("ab").size(), 2),
+            (("a", 2u16, vec!["b", "cd"]).size(), 6),
+            (BTreeMap::from([("key", 1u8)]).size(), 4),
+            (HashMap::from([("key", "value")]).size(), 8),
+            (VecDeque::from([1u64, 2]).size(), 16),
+        ];
+        for (i, (size, expected)) in cases.into_iter().enumerate() {
+            assert_eq!(size, expected, "case {i}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_found_where_it_is() {
+        let failed: Result<u8, &str> = Err("no");
+        let found = |message: &dyn Message| {
+            message
+                .error()
+                .and_then(|error| error.downcast_ref::<&str>())
+                .copied()
+        };
+        assert_eq!(found(&failed), Some("no"));
+        assert_eq!(found(&Some(Box::new(failed))), Some("no"));
+        assert_eq!(found(&(1u8, failed)), Some("no"));
+        assert_eq!(found(&Ok::<u8, &str>(1)), None);
+        assert_eq!(ok(|n: &u8| u64::from(*n)).size(&Ok::<_, ()>(7)), 7);
+        assert!(ok(|_: &u8| 1).error(&failed).is_some());
+    }
+}

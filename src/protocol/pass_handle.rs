@@ -1,0 +1,71 @@
+use super::{Answer, Protocol};
+use crate::call::{Call, CallHandle};
+
+/// A protocol that also gives the service a handle to its call.
+///
+/// `F` puts the handle where the service finds it: into the extensions of an HTTP
+/// request, or into a field. The service can then name its failure when it is too late for a status or an `Err`:
+///
+/// ```
+/// use http::{Request, Response};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use tower_openmetrics::{CallHandle, ErrorType, MetricsLayer};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let layer = MetricsLayer::builder()
+///     .pass_handle(|request: &mut Request<String>, call: CallHandle| {
+///         request.extensions_mut().insert(call);
+///     })
+///     .build([("endpoint", "a")])?;
+///
+/// let service = ServiceBuilder::new().layer(layer).service(service_fn(async |request: Request<_>| {
+///     if let Some(call) = request.extensions().get::<CallHandle>() {
+///         call.fault(ErrorType::DESERIALIZATION);
+///     }
+///     Ok::<_, std::convert::Infallible>(Response::new(String::from("sorry")))
+/// }));
+/// service.oneshot(Request::new(String::from("?"))).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PassHandle<P, F> {
+    protocol: P,
+    pass: F,
+}
+
+impl<P, F> PassHandle<P, F> {
+    pub(crate) fn new(protocol: P, pass: F) -> Self {
+        Self { protocol, pass }
+    }
+}
+
+impl<Req, P, F> Protocol<Req> for PassHandle<P, F>
+where
+    P: Protocol<Req>,
+    F: Fn(&mut Req, CallHandle) + Clone,
+{
+    type Request = P::Request;
+
+    fn open(&self, call: &mut Call, mut request: Req) -> P::Request {
+        (self.pass)(&mut request, call.handle());
+        self.protocol.open(call, request)
+    }
+}
+
+impl<Res, E, P, F> Answer<Res, E> for PassHandle<P, F>
+where
+    P: Answer<Res, E>,
+    F: Clone,
+{
+    type Response = P::Response;
+
+    fn answer(&self, call: Call, response: Res) -> P::Response {
+        self.protocol.answer(call, response)
+    }
+
+    fn failed(&self, call: Call, error: &E) {
+        self.protocol.failed(call, error);
+    }
+}

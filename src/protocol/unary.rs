@@ -1,0 +1,56 @@
+use super::incoming::{Incoming, One};
+use super::{Answer, Protocol};
+use crate::call::Call;
+use crate::classify::{Classify, HttpStatus, Phase};
+use crate::message::{Measure, Own};
+
+/// A value that answers a request.
+///
+/// `I` measures requests, `A` responses, and `C` [classifies](crate::classify) errors. The
+/// service gets requests as they are, and the caller responses; the call ends with the future.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unary<I = One, A = Own, C = HttpStatus> {
+    pub(crate) incoming: I,
+    pub(crate) measure: A,
+    pub(crate) classifier: C,
+}
+
+impl<Req, I, A, C> Protocol<Req> for Unary<I, A, C>
+where
+    I: Incoming<Req>,
+    A: Clone,
+    C: Clone,
+{
+    type Request = I::Request;
+
+    #[inline]
+    fn open(&self, call: &mut Call, request: Req) -> I::Request {
+        self.incoming.open(call, request)
+    }
+}
+
+impl<Res, E, I, A, C> Answer<Res, E> for Unary<I, A, C>
+where
+    E: 'static,
+    I: Clone,
+    A: Measure<Res>,
+    C: Classify,
+{
+    type Response = Res;
+
+    #[inline]
+    fn answer(&self, mut call: Call, response: Res) -> Res {
+        call.head();
+        match self.measure.error(&response) {
+            Some(error) => call.fault(self.classifier.error(error, Phase::Generate)),
+            None => call.response_message(self.measure.size(&response)),
+        }
+        call.complete();
+        response
+    }
+
+    #[cold]
+    fn failed(&self, call: Call, error: &E) {
+        call.fail(self.classifier.error(error, Phase::Generate));
+    }
+}

@@ -1,0 +1,242 @@
+//! Streams that count the messages that pass through them.
+
+use crate::call::{Call, CallHandle, watch};
+use crate::classify::{Classify, HttpStatus, Phase, source};
+use crate::message::{Measure, Own};
+use crate::publish::Publish;
+use futures_core::Stream;
+use pin_project_lite::pin_project;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+pin_project! {
+    /// A request that is a stream: counts the messages that the service reads.
+    ///
+    /// One that yields an error decides how its call ends: as a cancellation if the client went
+    /// away, else as [`INVALID_MESSAGE`](crate::ErrorType::INVALID_MESSAGE).
+    #[derive(Debug)]
+    pub struct RequestStream<S, M = Own> {
+        #[pin]
+        inner: S,
+        call: Option<CallHandle>,
+        measure: M,
+    }
+}
+
+pin_project! {
+    /// A response that is a stream: counts the items that the caller takes, and ends the call
+    /// when it ends: at `None`, at the first item that is an error, or where it is dropped.
+    ///
+    /// Items and size hint pass through untouched. `M` measures items, `C` classifies their errors.
+    ///
+    /// A transport that drives the stream into a sink does so by [`publish`](Self::publish), and one that
+    /// sends in a way of its own takes the call over by [`into_parts`](Self::into_parts).
+    #[must_use = "a response that is dropped has been cancelled"]
+    pub struct ResponseStream<S, M = Own, C = HttpStatus> {
+        #[pin]
+        inner: S,
+        outgoing: Outgoing<M, C>,
+    }
+}
+
+/// The call of a response that is a stream, and what judges its items.
+pub(crate) struct Outgoing<M, C> {
+    call: Option<Call>,
+    measure: M,
+    classifier: C,
+    began: bool,
+}
+
+// === impl RequestStream ===
+
+impl<S, M> RequestStream<S, M> {
+    pub(crate) fn new(inner: S, call: &mut Call, measure: M) -> Self {
+        Self {
+            inner,
+            call: Some(call.handle()),
+            measure,
+        }
+    }
+
+    /// The stream that is wrapped.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The stream that is wrapped. What is read from it directly is not counted.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Unwraps the stream. What is read from then on is not counted, and the
+    /// call does not hear of its errors.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, M> Stream for RequestStream<S, M>
+where
+    S: Stream,
+    M: Measure<S::Item>,
+{
+    type Item = S::Item;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        let this = self.project();
+        let item = ready!(watch(this.call, || this.inner.poll_next(cx)));
+        if let (Some(item), Some(call)) = (&item, &*this.call) {
+            match this.measure.error(item) {
+                Some(error) => call.fault(source::broken_off(error)),
+                None => call.request_message(this.measure.size(item)),
+            }
+        }
+        Poll::Ready(item)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.inner.size_hint()
+    }
+}
+
+// === impl ResponseStream ===
+
+impl<S, M, C> ResponseStream<S, M, C> {
+    pub(crate) fn new(inner: S, call: Call, measure: M, classifier: C) -> Self {
+        Self {
+            inner,
+            outgoing: Outgoing {
+                call: Some(call),
+                measure,
+                classifier,
+                began: false,
+            },
+        }
+    }
+
+    /// The stream that is wrapped.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The stream that is wrapped. What is read from it directly is not counted.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Takes stream and call apart, for a transport that does its own sending: it counts what it has sent
+    /// by [`Call::response_message`] and ends the call by
+    /// [`Call::complete`], [`Call::fail`], or by dropping it, which is a cancellation.
+    ///
+    /// There is no call left if the stream has ended.
+    pub fn into_parts(self) -> (S, Option<Call>) {
+        (self.inner, self.outgoing.call)
+    }
+
+    /// A way to reach the call while others poll the stream. None if the stream has ended.
+    pub fn handle(&mut self) -> Option<CallHandle> {
+        self.outgoing.call.as_mut().map(Call::handle)
+    }
+
+    /// Drives the stream into `sink`; see [`Publish`].
+    pub fn publish<Si>(self, sink: Si) -> Publish<S, Si, M, C>
+    where
+        S: Stream,
+    {
+        Publish::new(self.inner, sink, self.outgoing)
+    }
+}
+
+impl<S, M, C> Stream for ResponseStream<S, M, C>
+where
+    S: Stream,
+    M: Measure<S::Item>,
+    C: Classify,
+{
+    type Item = S::Item;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        let this = self.project();
+        let item = ready!(watch(this.outgoing, || this.inner.poll_next(cx)));
+        match &item {
+            Some(item) => {
+                if let Some(size) = this.outgoing.weigh(item) {
+                    this.outgoing.sent(size);
+                }
+            }
+            None => this.outgoing.complete(),
+        }
+        Poll::Ready(item)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.inner.size_hint()
+    }
+}
+
+impl<S: fmt::Debug, M, C> fmt::Debug for ResponseStream<S, M, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseStream")
+            .field("inner", &self.inner)
+            .field("call", &self.outgoing.call)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Outgoing ===
+
+impl<M, C> Outgoing<M, C> {
+    /// The size of an item; or none, and the end of the call, if it is an error.
+    pub(crate) fn weigh<T>(&mut self, item: &T) -> Option<u64>
+    where
+        M: Measure<T>,
+        C: Classify,
+    {
+        let Some(error) = self.measure.error(item) else {
+            return Some(self.measure.size(item));
+        };
+        let phase = if self.began {
+            Phase::PublishResponse
+        } else {
+            Phase::ResponseStream
+        };
+        if let Some(call) = self.call.take() {
+            call.fail(self.classifier.error(error, phase));
+        }
+        None
+    }
+
+    /// An item of that size is out.
+    #[inline]
+    pub(crate) fn sent(&mut self, size: u64) {
+        self.began = true;
+        if let Some(call) = &mut self.call {
+            call.response_message(size);
+        }
+    }
+
+    /// The transport has failed.
+    #[cold]
+    pub(crate) fn refused<E: 'static>(&mut self, error: &E, phase: Phase)
+    where
+        C: Classify,
+    {
+        if let Some(call) = self.call.take() {
+            call.fail(self.classifier.error(error, phase));
+        }
+    }
+
+    /// All is out.
+    pub(crate) fn complete(&mut self) {
+        if let Some(call) = self.call.take() {
+            call.complete();
+        }
+    }
+}
+
+impl<M, C> crate::call::Unwound for Outgoing<M, C> {
+    fn unwound(&mut self) {
+        self.call.unwound();
+    }
+}
