@@ -1,6 +1,6 @@
 //! Bodies that count what passes through them.
 
-use crate::call::{Call, CallHandle, watch};
+use crate::call::{Call, CallHandle, Watch};
 use crate::classify::{Classify, ErrorType, Fault, HttpStatus, Phase, source};
 use crate::protocol::Due;
 use bytes::Buf;
@@ -113,7 +113,9 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let polled = watch(this.call, || this.inner.as_mut().poll_frame(cx));
+        let watch = Watch::over(this.call);
+        let polled = this.inner.as_mut().poll_frame(cx);
+        watch.done();
         let (Poll::Ready(frame), Some(call)) = (&polled, &*this.call) else {
             return polled;
         };
@@ -223,7 +225,9 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let polled = watch(this.call, || this.inner.as_mut().poll_frame(cx));
+        let watch = Watch::over(this.call);
+        let polled = this.inner.as_mut().poll_frame(cx);
+        watch.done();
         let (Poll::Ready(frame), Some(call)) = (&polled, &mut *this.call) else {
             return polled;
         };

@@ -1,4 +1,4 @@
-use crate::call::{Call, watch};
+use crate::call::{Call, Watch};
 use crate::future::ResponseFuture;
 use crate::protocol::{Answer, Http, Protocol};
 use crate::recorder::Lease;
@@ -60,7 +60,9 @@ where
         let mut call = Call::begin(&self.lease);
         let request = self.protocol.open(&mut call, request);
         let mut call = Some(call);
-        let future = watch(&mut call, || self.inner.call(request));
+        let watch = Watch::over(&mut call);
+        let future = self.inner.call(request);
+        watch.done();
         ResponseFuture::new(future, call, self.protocol.clone())
     }
 }

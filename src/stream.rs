@@ -1,6 +1,6 @@
 //! Streams that count the messages that pass through them.
 
-use crate::call::{Call, CallHandle, watch};
+use crate::call::{Call, CallHandle, Watch};
 use crate::classify::{Classify, HttpStatus, Phase, source};
 use crate::message::{Measure, Own};
 use crate::publish::Publish;
@@ -85,7 +85,10 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
-        let item = ready!(watch(this.call, || this.inner.poll_next(cx)));
+        let watch = Watch::over(this.call);
+        let polled = this.inner.poll_next(cx);
+        watch.done();
+        let item = ready!(polled);
         if let (Some(item), Some(call)) = (&item, &*this.call) {
             match this.measure.error(item) {
                 Some(error) => call.fault(source::broken_off(error)),
@@ -158,7 +161,10 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
-        let item = ready!(watch(this.outgoing, || this.inner.poll_next(cx)));
+        let watch = Watch::over(this.outgoing);
+        let polled = this.inner.poll_next(cx);
+        watch.done();
+        let item = ready!(polled);
         match &item {
             Some(item) => {
                 if let Some(size) = this.outgoing.weigh(item) {
