@@ -110,6 +110,10 @@ impl Stream {
 
     /// Takes back the request.
     pub(crate) fn reset(&mut self) {
-        self.upload.send_reset(Reason::CANCEL);
+        self.reset_as(Reason::CANCEL);
+    }
+
+    pub(crate) fn reset_as(&mut self, reason: Reason) {
+        self.upload.send_reset(reason);
     }
 }
