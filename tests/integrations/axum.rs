@@ -1,15 +1,18 @@
 //! Routers of axum.
 
-use crate::wire_support::{Http1, Http2, Numbers, Server};
-use axum::Router;
+use crate::wire_support::{Http1, Http2, Numbers, Server, bounded};
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Json};
 use axum::routing::{get, post};
+use axum::{Router, ServiceExt};
 use futures_util::stream;
-use http::Request;
-use tower::BoxError;
+use http::{Request, Response};
+use std::future::IntoFuture;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tower::timeout::error::Elapsed;
-use tower_openmetrics::{ErrorType, MetricsLayer};
+use tower::{BoxError, ServiceBuilder};
+use tower_openmetrics::{ErrorType, MetricsLayer, ResponseBody};
 
 /// Handlers with one extractor each, which say how much they were given.
 fn routes() -> Router {
@@ -169,6 +172,43 @@ async fn a_layer_on_routes_sees_those_alone() {
     server.stop().await;
     let numbers = (Numbers::completed() * 2).taken(10);
     assert_eq!(Numbers::of(&layer).await, numbers);
+}
+
+#[tokio::test]
+async fn a_layer_that_is_there_twice_counts_twice() {
+    let layer = MetricsLayer::default();
+    let server = Server::start(routes().layer(layer.clone()).layer(layer.clone())).await;
+    exchange(&server, &request("POST", "/bytes", "text/plain", "abcde")).await;
+    server.stop().await;
+    let numbers = Numbers::completed().read(5).taken(1) * 2;
+    assert_eq!(Numbers::of(&layer).await, numbers);
+}
+
+/// `axum::serve` wants a body of axum's own: what was wrapped around the router as a whole gives
+/// another. `Router::layer` sees to that by itself.
+#[tokio::test]
+async fn around_the_router_for_axum_serve() {
+    let layer = MetricsLayer::default();
+    let app = ServiceBuilder::new()
+        .map_response(|response: Response<ResponseBody<Body>>| response.map(Body::new))
+        .layer(&layer)
+        .service(routes());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let make = ServiceExt::<Request<Body>>::into_make_service(app);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = axum::serve(listener, make).with_graceful_shutdown(async {
+        let _ = stopped.await;
+    });
+    let server = tokio::spawn(server.into_future());
+    let mut client = Http1::connect_to(address).await;
+    client
+        .send(request("GET", "/nowhere", "text/plain", ""))
+        .await;
+    client.receive_all().await;
+    stop.send(()).unwrap();
+    bounded("the server", server).await.unwrap().unwrap();
+    assert_eq!(Numbers::of(&layer).await, Numbers::completed());
 }
 
 #[tokio::test]

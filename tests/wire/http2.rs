@@ -5,6 +5,7 @@ use crate::wire_support::{
 };
 use crate::{ok, promising, status};
 use futures_util::future::join_all;
+use h2::Reason;
 use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Uri};
 use tower_layer::Layer;
@@ -214,6 +215,9 @@ fn calls_that_end() -> Vec<Case> {
         case("read, of unknown length", upload(&["abc", "", "de"]), sends_abcde().reads_all(), read(5)),
         case("never read", upload(&["abc", "de"]), sends_abcde(), read(0)),
         case("shorter than promised", promised_upload(7, &["abc", "de"]), sends_abcde().reads_all(), invalid.clone()),
+        // Hyper drops the handler, which never heard of it.
+        case("shorter than promised, which nobody reads", promised_upload(7, &["abc"]), Handler::hangs(), Numbers::cancelled()),
+        case("unfinished, and not waited for", unfinished(upload(&["abc"])), sends_abcde(), read(0)),
         case("longer than promised", promised_upload(4, &["abc", "de"]), sends_abcde().reads_all(), invalid),
     ];
     cases
@@ -272,6 +276,25 @@ async fn streams_that_are_reset() {
 #[tokio::test]
 async fn connections_that_are_closed() {
     one_by_one(calls_that_are_left(), By::Closing).await;
+}
+
+/// Hyper takes an upload that is reset like this for one that has ended: only its length tells.
+#[tokio::test]
+async fn an_upload_that_is_reset_without_an_error() {
+    let layer = MetricsLayer::default();
+    let handler = Handler::sends(Scripted::default().says_its_end()).reads_all();
+    let server = Server::start(layer.layer(handler.clone())).await;
+    let mut client = Http2::connect(&server).await;
+    let sends = unfinished(promised_upload(5, &["abc"]));
+    let mut stream = client.send(sends.head, false).await;
+    stream.upload(b"abc", false);
+    handler.is_here().await;
+    stream.reset_as(Reason::NO_ERROR);
+    let numbers = Numbers::cancelled().read(3);
+    numbers.clone().expect(&layer, "reset").await;
+    client.close();
+    server.stop().await;
+    assert_eq!(Numbers::of(&layer).await, numbers);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,6 +1,7 @@
 use super::bounded;
 use super::server::Server;
 use std::mem;
+use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -12,7 +13,11 @@ pub(crate) struct Http1 {
 
 impl Http1 {
     pub(crate) async fn connect(server: &Server) -> Self {
-        let socket = TcpStream::connect(server.address()).await.unwrap();
+        Self::connect_to(server.address()).await
+    }
+
+    pub(crate) async fn connect_to(address: SocketAddr) -> Self {
+        let socket = TcpStream::connect(address).await.unwrap();
         socket.set_nodelay(true).unwrap();
         Self {
             socket,

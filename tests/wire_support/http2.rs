@@ -3,7 +3,7 @@ use super::server::Server;
 use bytes::Bytes;
 use h2::client::{Connection, ResponseFuture, SendRequest};
 use h2::{Reason, SendStream};
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -23,7 +23,6 @@ pub(crate) struct Stream {
 /// What came of a response.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Received {
-    pub(crate) status: Option<StatusCode>,
     pub(crate) data: Vec<u8>,
     pub(crate) trailers: Option<HeaderMap>,
     /// The reason of a reset.
@@ -95,7 +94,6 @@ impl Stream {
         bytes: usize,
     ) -> Result<(), h2::Error> {
         let response = bounded("the head", &mut self.response).await?;
-        received.status = Some(response.status());
         let mut body = response.into_body();
         while received.data.len() < bytes {
             let Some(data) = bounded("a frame", body.data()).await.transpose()? else {
@@ -110,6 +108,10 @@ impl Stream {
 
     /// Takes back the request.
     pub(crate) fn reset(&mut self) {
-        self.upload.send_reset(Reason::CANCEL);
+        self.reset_as(Reason::CANCEL);
+    }
+
+    pub(crate) fn reset_as(&mut self, reason: Reason) {
+        self.upload.send_reset(reason);
     }
 }
