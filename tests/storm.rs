@@ -423,9 +423,9 @@ fn calls_may_end_while_their_thread_does() {
     }
 
     let (layer, service) = layer_and_service();
-    for _ in 0..100 {
+    let threads = [(); 100].map(|()| {
         let service = service.clone();
-        let thread = thread::spawn(move || {
+        thread::spawn(move || {
             let open = || Some((begin(&service), service.clone()));
             // Destructors come in the order of first uses, or in the opposite one: one of
             // these two is on the far side of the layer's own.
@@ -433,7 +433,9 @@ fn calls_may_end_while_their_thread_does() {
             let at_first = open();
             LAST.with(|last| last.open.replace(open()));
             FIRST.with(|first| first.open.replace(at_first));
-        });
+        })
+    });
+    for thread in threads {
         thread.join().unwrap();
     }
     let in_one = [Complete, Complete, UploadBroken, DroppedPolled, Error];
