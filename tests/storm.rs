@@ -19,7 +19,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::pin::pin;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
@@ -240,6 +240,12 @@ fn assert_sums(layer: &MetricsLayer, fates: impl IntoIterator<Item = Fate>) {
     assert_eq!(numbers, sums(fates));
 }
 
+/// One test at a time: memory is the process's, and so is the panic hook.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Only the panics that these tests are about go unreported.
 fn hide_expected_panics() {
     static ONCE: Once = Once::new();
@@ -275,7 +281,8 @@ async fn scrape(layer: MetricsLayer, done: Arc<AtomicBool>) -> usize {
         let stop = done.load(Ordering::Acquire);
         let page = Page::read(layer.exporter());
         let open = page.numbers().concurrent;
-        assert!((0..=TASKS as i64).contains(&open), "{open} calls are open");
+        // More than there are tasks are possible: what ends is read before what begins.
+        assert!(open >= 0, "{open} calls are open");
         assert_went_on(&last, &page);
         if stop {
             return scrapes;
@@ -288,6 +295,7 @@ async fn scrape(layer: MetricsLayer, done: Arc<AtomicBool>) -> usize {
 
 #[test]
 fn sums_are_exact_and_no_scrape_contradicts_itself() {
+    let _alone = alone();
     hide_expected_panics();
     let (layer, service) = layer_and_service();
     // Some calls wait, with their answers open, and may end on another thread.
@@ -345,6 +353,7 @@ fn resident() -> u64 {
 /// More of them at once than there are blocks, so that some share one.
 #[test]
 fn short_lived_threads_are_counted_and_leave_no_memory_behind() {
+    let _alone = alone();
     const AT_ONCE: usize = 50;
     const WARM_UP: usize = THREADS / 10;
     /// What a thread needs for itself, a batch of words, would make 18 MB of them all.
@@ -376,6 +385,7 @@ fn short_lived_threads_are_counted_and_leave_no_memory_behind() {
 
 #[test]
 fn calls_may_begin_on_one_thread_and_end_on_another() {
+    let _alone = alone();
     let (layer, service) = layer_and_service();
     let (sender, receiver) = mpsc::channel::<Answered>();
     let ender = thread::spawn(move || {
@@ -404,6 +414,7 @@ fn calls_may_begin_on_one_thread_and_end_on_another() {
 /// the thread is gone, or before.
 #[test]
 fn calls_may_end_while_their_thread_does() {
+    let _alone = alone();
     struct AtTheEnd {
         open: RefCell<Option<(Answered, Metrics<Fated>)>>,
     }
