@@ -92,6 +92,32 @@ fn declared_types_stand_at_zero_from_the_start() {
     assert_eq!(Numbers::of(&layer).errors, errors([("quota", 0)]));
 }
 
+/// Tables of numbers are used again by later layers; what one has met is not the next one's.
+#[test]
+fn types_that_another_layer_has_met_take_no_room() {
+    let fail = |stage: &Stage, names: std::ops::Range<usize>| {
+        for i in names {
+            let name = format!("met_{i:02}").into_boxed_str();
+            answer(stage, 200, Some(ErrorType::from_static(Box::leak(name))));
+        }
+    };
+    let first = Stage::new();
+    let clock = first.clock;
+    fail(&first, 0..54);
+    drop(first);
+    let second = Stage {
+        clock,
+        layer: MetricsLayer::builder()
+            .clock(clock)
+            .build([("endpoint", "stage")])
+            .unwrap(),
+    };
+    fail(&second, 54..60);
+    let errors = Numbers::of(&second.layer).errors;
+    assert!(!errors.contains_key("_OTHER"), "{errors:?}");
+    assert_eq!(errors["met_59"], 1);
+}
+
 /// A layer has room for 64 types, one of which is for the rest.
 #[test]
 fn types_without_end_are_counted_as_other() {
