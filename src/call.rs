@@ -44,12 +44,13 @@ pub(crate) trait Unwound {
     fn unwound(&mut self);
 }
 
-/// Runs the code of others on behalf of a call, which hears if it panics.
+/// Runs the code of others on behalf of a call, which hears if it panics: a service, a body (what
+/// it says of itself too), a classifier.
 ///
 /// Asking `std::thread::panicking` in a destructor instead would be wrong both
 /// ways: a layer outside that catches the panic hides it, and another call's panic fakes it.
 #[inline]
-pub(crate) fn watch<T: Unwound, R>(target: &mut T, run: impl FnOnce() -> R) -> R {
+pub(crate) fn watch<T: Unwound, R>(target: &mut T, run: impl FnOnce(&mut T) -> R) -> R {
     struct OnStack<'a, T: Unwound>(&'a mut T);
 
     impl<T: Unwound> Drop for OnStack<'_, T> {
@@ -59,7 +60,7 @@ pub(crate) fn watch<T: Unwound, R>(target: &mut T, run: impl FnOnce() -> R) -> R
     }
 
     let on_stack = OnStack(target);
-    let result = run();
+    let result = run(on_stack.0);
     mem::forget(on_stack);
     result
 }
@@ -225,6 +226,14 @@ impl fmt::Debug for Call {
             .field("began", &self.began)
             .field("outcome", &self.outcome())
             .finish_non_exhaustive()
+    }
+}
+
+impl Unwound for Call {
+    /// Its owner is being unwound too, and will drop it.
+    #[cold]
+    fn unwound(&mut self) {
+        self.fault(ErrorType::PANIC);
     }
 }
 

@@ -19,10 +19,10 @@ pin_project! {
 }
 
 impl<F, P> ResponseFuture<F, P> {
-    pub(crate) fn new(inner: F, call: Option<Call>, protocol: P) -> Self {
+    pub(crate) fn new(inner: F, call: Call, protocol: P) -> Self {
         Self {
             inner,
-            call,
+            call: Some(call),
             protocol,
         }
     }
@@ -41,7 +41,7 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(watch(this.call, || this.inner.poll(cx)));
+        let result = ready!(watch(this.call, |_| this.inner.poll(cx)));
         let call = this
             .call
             .take()

@@ -169,7 +169,7 @@ where
                 self.as_mut().send_waiting()?;
             }
             let this = self.as_mut().project();
-            match watch(this.outgoing, || this.stream.poll_next(cx)) {
+            match watch(this.outgoing, |_| this.stream.poll_next(cx)) {
                 Poll::Ready(Some(item)) => *this.waiting = Some(item),
                 Poll::Ready(None) => return Poll::Ready(Ok(Step::FinalItem)),
                 Poll::Pending => {
@@ -188,7 +188,7 @@ where
             ready!(self.as_mut().poll_ready(cx))?;
             let this = self.as_mut().project();
             if let Some(item) = this.last.take() {
-                watch(this.outgoing, || this.sink.start_send(item))?;
+                watch(this.outgoing, |_| this.sink.start_send(item))?;
             }
         }
         Poll::Ready(Ok(Step::End))
@@ -198,7 +198,7 @@ where
         ready!(self.as_mut().poll_flush(cx))?;
         let this = self.project();
         if *this.close {
-            ready!(watch(this.outgoing, || this.sink.poll_close(cx)))?;
+            ready!(watch(this.outgoing, |_| this.sink.poll_close(cx)))?;
         }
         this.outgoing.complete();
         Poll::Ready(Ok(Step::Done))
@@ -206,14 +206,14 @@ where
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Si::Error>> {
         let this = self.project();
-        watch(this.outgoing, || this.sink.poll_ready(cx))
+        watch(this.outgoing, |_| this.sink.poll_ready(cx))
     }
 
     fn send_waiting(self: Pin<&mut Self>) -> Result<(), Si::Error> {
         let this = self.project();
         if let Some(item) = this.waiting.take() {
             let size = this.outgoing.weigh(&item);
-            watch(this.outgoing, || this.sink.start_send(item))?;
+            watch(this.outgoing, |_| this.sink.start_send(item))?;
             this.unflushed.extend(size);
         }
         Ok(())
@@ -221,7 +221,7 @@ where
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Si::Error>> {
         let this = self.project();
-        ready!(watch(this.outgoing, || this.sink.poll_flush(cx)))?;
+        ready!(watch(this.outgoing, |_| this.sink.poll_flush(cx)))?;
         for size in this.unflushed.drain() {
             this.outgoing.sent(size);
         }

@@ -58,9 +58,10 @@ where
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         let mut call = Call::begin(&self.lease);
-        let request = self.protocol.open(&mut call, request);
-        let mut call = Some(call);
-        let future = watch(&mut call, || self.inner.call(request));
+        let future = watch(&mut call, |call| {
+            let request = self.protocol.open(call, request);
+            self.inner.call(request)
+        });
         ResponseFuture::new(future, call, self.protocol.clone())
     }
 }

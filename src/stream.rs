@@ -85,7 +85,7 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
-        let item = ready!(watch(this.call, || this.inner.poll_next(cx)));
+        let item = ready!(watch(this.call, |_| this.inner.poll_next(cx)));
         if let (Some(item), Some(call)) = (&item, &*this.call) {
             match this.measure.error(item) {
                 Some(error) => call.fault(source::broken_off(error)),
@@ -158,7 +158,7 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
-        let item = ready!(watch(this.outgoing, || this.inner.poll_next(cx)));
+        let item = ready!(watch(this.outgoing, |_| this.inner.poll_next(cx)));
         match &item {
             Some(item) => {
                 if let Some(size) = this.outgoing.weigh(item) {

@@ -1,6 +1,6 @@
 use super::{Answer, Protocol};
 use crate::body::{RequestBody, ResponseBody};
-use crate::call::Call;
+use crate::call::{Call, watch};
 use crate::classify::{Classify, ErrorType, Head, HttpStatus, Phase};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -77,7 +77,7 @@ where
         let head = Head::of(&response);
         let fault = match head.extensions.get::<ErrorType>() {
             Some(said_by_handler) => Some((*said_by_handler).into()),
-            None => self.classifier.head(&head),
+            None => watch(&mut call, |_| self.classifier.head(&head)),
         };
         if let Some(fault) = fault {
             call.fault(fault);
@@ -88,8 +88,9 @@ where
     }
 
     #[cold]
-    fn failed(&self, call: Call, error: &E) {
-        call.fail(self.classifier.error(error, Phase::Generate));
+    fn failed(&self, mut call: Call, error: &E) {
+        let fault = watch(&mut call, |_| self.classifier.error(error, Phase::Generate));
+        call.fail(fault);
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn retire(families: &'static Families) {
         .push(families);
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(openmetrics_loom)))]
 mod tests {
     use super::super::families::OwnedFamilies;
     use super::super::outcome::Outcome;

@@ -49,7 +49,7 @@ impl ErrorTypes {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(openmetrics_loom)))]
 mod tests {
     use super::*;
 

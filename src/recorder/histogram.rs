@@ -129,7 +129,7 @@ impl Histogram {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(openmetrics_loom)))]
 mod tests {
     use super::super::thread::Writer;
     use super::*;

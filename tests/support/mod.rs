@@ -1,0 +1,36 @@
+//! What the tests have in common: scripted bodies, and a page read back into numbers.
+
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
+
+mod body;
+mod page;
+
+pub(crate) use self::body::{Script, Step, Taken, poll_frame, take_frames, take_to_end};
+pub(crate) use self::page::{Numbers, Page, errors, page_of};
+
+use futures_util::FutureExt;
+use std::future::Future;
+use std::panic::{self, AssertUnwindSafe};
+use std::time::Duration;
+
+/// How long each thing takes that is scripted: the head of an answer, a frame.
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+/// The outcome of a future that has nothing to wait for.
+#[track_caller]
+pub(crate) fn now<F: Future>(future: F) -> F::Output {
+    future.now_or_never().expect("nothing to wait for")
+}
+
+/// What `test` panics with.
+#[track_caller]
+pub(crate) fn panic_of<R>(test: impl FnOnce() -> R) -> String {
+    let panic = match panic::catch_unwind(AssertUnwindSafe(test)) {
+        Ok(_) => panic!("it was to panic"),
+        Err(panic) => panic,
+    };
+    match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => (*panic.downcast::<&'static str>().expect("a text")).to_owned(),
+    }
+}
