@@ -212,7 +212,7 @@ where
     fn send_waiting(self: Pin<&mut Self>) -> Result<(), Si::Error> {
         let this = self.project();
         if let Some(item) = this.waiting.take() {
-            let size = this.outgoing.weigh(&item);
+            let size = watch(this.outgoing, |outgoing| outgoing.weigh(&item));
             watch(this.outgoing, |_| this.sink.start_send(item))?;
             this.unflushed.extend(size);
         }

@@ -6,6 +6,7 @@ use crate::message::{Measure, Own};
 use crate::publish::Publish;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
+use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -85,14 +86,16 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
-        let item = ready!(watch(this.call, |_| this.inner.poll_next(cx)));
-        if let (Some(item), Some(call)) = (&item, &*this.call) {
-            match this.measure.error(item) {
-                Some(error) => call.fault(source::broken_off(error)),
-                None => call.request_message(this.measure.size(item)),
+        watch(this.call, |call| {
+            let item = ready!(this.inner.poll_next(cx));
+            if let (Some(item), Some(call)) = (&item, &*call) {
+                match this.measure.error(item) {
+                    Some(error) => call.fault(source::broken_off(error)),
+                    None => call.request_message(this.measure.size(item)),
+                }
             }
-        }
-        Poll::Ready(item)
+            Poll::Ready(item)
+        })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -158,16 +161,18 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
-        let item = ready!(watch(this.outgoing, |_| this.inner.poll_next(cx)));
-        match &item {
-            Some(item) => {
-                if let Some(size) = this.outgoing.weigh(item) {
-                    this.outgoing.sent(size);
+        watch(this.outgoing, |outgoing| {
+            let item = ready!(this.inner.poll_next(cx));
+            match &item {
+                Some(item) => {
+                    if let Some(size) = outgoing.weigh(item) {
+                        outgoing.sent(size);
+                    }
                 }
+                None => outgoing.complete(),
             }
-            None => this.outgoing.complete(),
-        }
-        Poll::Ready(item)
+            Poll::Ready(item)
+        })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -201,9 +206,7 @@ impl<M, C> Outgoing<M, C> {
         } else {
             Phase::ResponseStream
         };
-        if let Some(call) = self.call.take() {
-            call.fail(self.classifier.error(error, phase));
-        }
+        self.fail(error, phase);
         None
     }
 
@@ -222,8 +225,17 @@ impl<M, C> Outgoing<M, C> {
     where
         C: Classify,
     {
-        if let Some(call) = self.call.take() {
-            call.fail(self.classifier.error(error, phase));
+        watch(self, |outgoing| outgoing.fail(error, phase));
+    }
+
+    #[cold]
+    fn fail(&mut self, error: &dyn Any, phase: Phase)
+    where
+        C: Classify,
+    {
+        if let Some(call) = &mut self.call {
+            call.fault(self.classifier.error(error, phase));
+            self.call = None;
         }
     }
 

@@ -1,6 +1,6 @@
 use super::incoming::{Incoming, One};
 use super::{Answer, Protocol};
-use crate::call::Call;
+use crate::call::{Call, watch};
 use crate::classify::{Classify, HttpStatus, Phase};
 use crate::message::{Measure, Own};
 use crate::stream::ResponseStream;
@@ -53,7 +53,8 @@ where
     }
 
     #[cold]
-    fn failed(&self, call: Call, error: &E) {
-        call.fail(self.classifier.error(error, Phase::Generate));
+    fn failed(&self, mut call: Call, error: &E) {
+        let fault = watch(&mut call, |_| self.classifier.error(error, Phase::Generate));
+        call.fail(fault);
     }
 }

@@ -1,6 +1,6 @@
 use super::incoming::{Incoming, One};
 use super::{Answer, Protocol};
-use crate::call::Call;
+use crate::call::{Call, watch};
 use crate::classify::{Classify, HttpStatus, Phase};
 use crate::message::{Measure, Own};
 
@@ -40,17 +40,20 @@ where
 
     #[inline]
     fn answer(&self, mut call: Call, response: Res) -> Res {
-        call.head();
-        match self.measure.error(&response) {
-            Some(error) => call.fault(self.classifier.error(error, Phase::Generate)),
-            None => call.response_message(self.measure.size(&response)),
-        }
+        watch(&mut call, |call| {
+            call.head();
+            match self.measure.error(&response) {
+                Some(error) => call.fault(self.classifier.error(error, Phase::Generate)),
+                None => call.response_message(self.measure.size(&response)),
+            }
+        });
         call.complete();
         response
     }
 
     #[cold]
-    fn failed(&self, call: Call, error: &E) {
-        call.fail(self.classifier.error(error, Phase::Generate));
+    fn failed(&self, mut call: Call, error: &E) {
+        let fault = watch(&mut call, |_| self.classifier.error(error, Phase::Generate));
+        call.fail(fault);
     }
 }
