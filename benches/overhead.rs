@@ -38,7 +38,9 @@ fn main() {
         ("without the layer", &|| call(&answering(), get())),
         ("two clocks, 8 shared atomics", &|| by_hand(&answering())),
         ("with the layer", &|| call(&measured, get())),
-        ("with the layer, uploading", &|| call(&measured_upload, post())),
+        ("with the layer, uploading", &|| {
+            call(&measured_upload, post())
+        }),
     ];
     for threads in [1, 2] {
         print(threads, &rows);
@@ -59,7 +61,11 @@ fn print(threads: usize, rows: &[(&str, &(dyn Fn() + Sync))]) {
     println!("\n{threads} thread(s)                      ns/call  beyond  × shared");
     for (row, (name, _)) in rows.iter().enumerate() {
         let multiple = beyond(row) / beyond(1);
-        println!("{name:30} {:8.1} {:7.1} {multiple:9.2}", medians[row], beyond(row));
+        println!(
+            "{name:30} {:8.1} {:7.1} {multiple:9.2}",
+            medians[row],
+            beyond(row)
+        );
     }
 }
 

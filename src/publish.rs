@@ -212,7 +212,9 @@ where
     fn send_waiting(self: Pin<&mut Self>) -> Result<(), Si::Error> {
         let this = self.project();
         if let Some(item) = this.waiting.take() {
-            let size = this.outgoing.weigh(&item);
+            let mut outgoing = Watch::over(this.outgoing);
+            let size = outgoing.weigh(&item);
+            outgoing.done();
             watched(this.outgoing, || this.sink.start_send(item))?;
             this.unflushed.extend(size);
         }

@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_openmetrics::classify::{Classify, Fault, Phase};
+use tower_openmetrics::classify::{Classify, Fault, Head, Phase};
 
 type Never = Ready<Result<Response<Script>, BoxError>>;
 
@@ -297,7 +297,7 @@ fn in_a_classifier() {
     #[derive(Clone)]
     struct Touchy;
     impl Classify for Touchy {
-        fn head(&self, head: &tower_openmetrics::classify::Head<'_>) -> Option<Fault> {
+        fn head(&self, head: &Head<'_>) -> Option<Fault> {
             assert!(head.status != 418, "touchy");
             None
         }

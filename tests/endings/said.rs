@@ -4,7 +4,7 @@ use super::Ending::{self, Completed, Failed};
 use super::support::{Numbers, errors};
 use super::{Stage, get};
 use http::Response;
-use tower_openmetrics::classify::{Classify, Fault, HttpStatus, ServerErrorsOnly};
+use tower_openmetrics::classify::{Classify, Fault, Head, HttpStatus, ServerErrorsOnly};
 use tower_openmetrics::{ErrorType, MetricsLayer};
 
 /// One call that is answered by this status, and by this type if there is one.
@@ -72,7 +72,7 @@ fn what_the_handler_says_wins_over_a_classifier() {
     #[derive(Clone)]
     struct TeapotsAreFine;
     impl Classify for TeapotsAreFine {
-        fn head(&self, head: &tower_openmetrics::classify::Head<'_>) -> Option<Fault> {
+        fn head(&self, head: &Head<'_>) -> Option<Fault> {
             (head.status != 418).then_some(Fault::Cancelled)
         }
     }
@@ -90,32 +90,6 @@ fn declared_types_stand_at_zero_from_the_start() {
     let layer = MetricsLayer::builder().error_types(declared);
     let layer = layer.build([("endpoint", "a")]).unwrap();
     assert_eq!(Numbers::of(&layer).errors, errors([("quota", 0)]));
-}
-
-/// Tables of numbers are used again by later layers; what one has met is not the next one's.
-#[test]
-fn types_that_another_layer_has_met_take_no_room() {
-    let fail = |stage: &Stage, names: std::ops::Range<usize>| {
-        for i in names {
-            let name = format!("met_{i:02}").into_boxed_str();
-            answer(stage, 200, Some(ErrorType::from_static(Box::leak(name))));
-        }
-    };
-    let first = Stage::new();
-    let clock = first.clock;
-    fail(&first, 0..54);
-    drop(first);
-    let second = Stage {
-        clock,
-        layer: MetricsLayer::builder()
-            .clock(clock)
-            .build([("endpoint", "stage")])
-            .unwrap(),
-    };
-    fail(&second, 54..60);
-    let errors = Numbers::of(&second.layer).errors;
-    assert!(!errors.contains_key("_OTHER"), "{errors:?}");
-    assert_eq!(errors["met_59"], 1);
 }
 
 /// A layer has room for 64 types, one of which is for the rest.
