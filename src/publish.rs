@@ -19,7 +19,7 @@ pin_project! {
     ///
     /// Items count once the sink has flushed them: what could not be sent is not counted as sent. The
     /// sink is flushed whenever the stream has nothing to give, so that items go out as they are made,
-    /// whenever 64 KiB or 64 items are waiting, and at the end.
+    /// whenever 64 KiB or 64 items are waiting, after an item that is an error, and at the end.
     ///
     /// | what goes wrong | counted as |
     /// |---|---|
@@ -56,7 +56,8 @@ pin_project! {
         #[pin]
         sink: Si,
         outgoing: Outgoing<M, C>,
-        waiting: Option<S::Item>,
+        // With its size, if it is no error.
+        waiting: Option<(S::Item, Option<u64>)>,
         last: Option<S::Item>,
         close: bool,
         unflushed: Unflushed,
@@ -69,6 +70,9 @@ pin_project! {
 struct Unflushed {
     sizes: Vec<u64>,
     bytes: u64,
+    /// The last one is an error: what went before it still counts, and with
+    /// it the call ends.
+    ends_in_error: bool,
 }
 
 const MOST_UNFLUSHED_ITEMS: usize = 64;
@@ -161,16 +165,23 @@ where
 {
     fn poll_items(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Step, Si::Error>> {
         loop {
-            if self.unflushed.is_full() {
-                ready!(self.as_mut().poll_flush(cx))?;
-            }
             if self.waiting.is_some() {
                 ready!(self.as_mut().poll_ready(cx))?;
                 self.as_mut().send_waiting()?;
             }
+            if self.unflushed.is_due() {
+                ready!(self.as_mut().poll_flush(cx))?;
+            }
             let this = self.as_mut().project();
-            match watch(this.outgoing, |_| this.stream.poll_next(cx)) {
-                Poll::Ready(Some(item)) => *this.waiting = Some(item),
+            let polled = watch(this.outgoing, |outgoing| {
+                let item = ready!(this.stream.poll_next(cx));
+                Poll::Ready(item.map(|item| {
+                    let size = outgoing.weigh(&item);
+                    (item, size)
+                }))
+            });
+            match polled {
+                Poll::Ready(Some(weighed)) => *this.waiting = Some(weighed),
                 Poll::Ready(None) => return Poll::Ready(Ok(Step::FinalItem)),
                 Poll::Pending => {
                     ready!(self.poll_flush(cx))?;
@@ -211,10 +222,15 @@ where
 
     fn send_waiting(self: Pin<&mut Self>) -> Result<(), Si::Error> {
         let this = self.project();
-        if let Some(item) = this.waiting.take() {
-            let size = watch(this.outgoing, |outgoing| outgoing.weigh(&item));
+        if let Some((item, size)) = this.waiting.take() {
             watch(this.outgoing, |_| this.sink.start_send(item))?;
-            this.unflushed.extend(size);
+            match size {
+                Some(size) => {
+                    this.outgoing.begin();
+                    this.unflushed.push(size);
+                }
+                None => this.unflushed.push_error(),
+            }
         }
         Ok(())
     }
@@ -222,8 +238,12 @@ where
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Si::Error>> {
         let this = self.project();
         ready!(watch(this.outgoing, |_| this.sink.poll_flush(cx)))?;
+        let call_ends = this.unflushed.ends_in_error;
         for size in this.unflushed.drain() {
             this.outgoing.sent(size);
+        }
+        if call_ends {
+            this.outgoing.end();
         }
         Poll::Ready(Ok(()))
     }
@@ -232,19 +252,25 @@ where
 // === impl Unflushed ===
 
 impl Unflushed {
-    fn is_full(&self) -> bool {
-        self.sizes.len() >= MOST_UNFLUSHED_ITEMS || self.bytes >= MOST_UNFLUSHED_BYTES
+    fn is_due(&self) -> bool {
+        self.sizes.len() >= MOST_UNFLUSHED_ITEMS
+            || self.bytes >= MOST_UNFLUSHED_BYTES
+            || self.ends_in_error
     }
 
-    fn extend(&mut self, size: Option<u64>) {
-        if let Some(size) = size {
-            self.sizes.push(size);
-            self.bytes = self.bytes.saturating_add(size);
-        }
+    fn push(&mut self, size: u64) {
+        self.sizes.push(size);
+        self.bytes = self.bytes.saturating_add(size);
     }
 
+    fn push_error(&mut self) {
+        self.ends_in_error = true;
+    }
+
+    /// They are out: forgets them, but keeps their room.
     fn drain(&mut self) -> impl Iterator<Item = u64> {
         self.bytes = 0;
+        self.ends_in_error = false;
         self.sizes.drain(..)
     }
 }

@@ -164,11 +164,10 @@ where
         watch(this.outgoing, |outgoing| {
             let item = ready!(this.inner.poll_next(cx));
             match &item {
-                Some(item) => {
-                    if let Some(size) = outgoing.weigh(item) {
-                        outgoing.sent(size);
-                    }
-                }
+                Some(item) => match outgoing.weigh(item) {
+                    Some(size) => outgoing.sent(size),
+                    None => outgoing.end(),
+                },
                 None => outgoing.complete(),
             }
             Poll::Ready(item)
@@ -192,7 +191,7 @@ impl<S: fmt::Debug, M, C> fmt::Debug for ResponseStream<S, M, C> {
 // === impl Outgoing ===
 
 impl<M, C> Outgoing<M, C> {
-    /// The size of an item; or none, and the end of the call, if it is an error.
+    /// The size of an item; or none if it is an error, and the call has failed.
     pub(crate) fn weigh<T>(&mut self, item: &T) -> Option<u64>
     where
         M: Measure<T>,
@@ -206,14 +205,20 @@ impl<M, C> Outgoing<M, C> {
         } else {
             Phase::ResponseStream
         };
-        self.fail(error, phase);
+        self.fault(error, phase);
         None
+    }
+
+    /// An item that is no error is with the caller, or on its way.
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        self.began = true;
     }
 
     /// An item of that size is out.
     #[inline]
     pub(crate) fn sent(&mut self, size: u64) {
-        self.began = true;
+        self.begin();
         if let Some(call) = &mut self.call {
             call.response_message(size);
         }
@@ -225,18 +230,23 @@ impl<M, C> Outgoing<M, C> {
     where
         C: Classify,
     {
-        watch(self, |outgoing| outgoing.fail(error, phase));
+        watch(self, |outgoing| outgoing.fault(error, phase));
+        self.end();
     }
 
     #[cold]
-    fn fail(&mut self, error: &dyn Any, phase: Phase)
+    fn fault(&mut self, error: &dyn Any, phase: Phase)
     where
         C: Classify,
     {
         if let Some(call) = &mut self.call {
             call.fault(self.classifier.error(error, phase));
-            self.call = None;
         }
+    }
+
+    /// Ends the call as what it has come to.
+    pub(crate) fn end(&mut self) {
+        self.call = None;
     }
 
     /// All is out.
