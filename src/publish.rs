@@ -1,4 +1,46 @@
 //! Sending a response that is a stream.
+//!
+//! A work handler's answer has to go somewhere: onto a socket, into a queue. [`Publish`] sends it there
+//! and sees what the stream by itself can't, that sending has failed. It is for whatever is a
+//! [`Sink`]; transports that are not take the answer [apart](crate::stream) instead.
+//!
+//! Over a connection that stays open for other answers, each is ended by a final item of the
+//! transport's own, and the sink is not closed:
+//!
+//! ```
+//! use futures_util::{SinkExt, StreamExt, stream};
+//! use tokio_util::codec::{Framed, LinesCodec};
+//! use tower::{Service, service_fn};
+//! use tower::{Layer, ServiceExt};
+//! use tower_openmetrics::MetricsLayer;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (client, server) = tokio::io::duplex(64);
+//! let engine = service_fn(async |prompt: String| {
+//!     let words: Vec<_> = prompt.split(' ').map(str::to_owned).collect();
+//!     Ok::<_, std::convert::Infallible>(stream::iter(words))
+//! });
+//! let mut handler = MetricsLayer::streaming([("endpoint", "words")]).layer(engine);
+//!
+//! # let client = tokio::spawn(async move {
+//! #     let mut client = Framed::new(client, LinesCodec::new());
+//! #     client.send("to be").await?;
+//! #     client.send("or not").await?;
+//! #     let lines = client.take(6).map(Result::unwrap);
+//! #     Ok::<_, tokio_util::codec::LinesCodecError>(lines.collect::<Vec<_>>().await)
+//! # });
+//! // `server` is one end of a connection; the other sends "to be" and "or not".
+//! let (mut lines, requests) = Framed::new(server, LinesCodec::new()).split();
+//! # let mut requests = requests.take(2);
+//! while let Some(prompt) = requests.next().await {
+//!     let answer = handler.ready().await?.call(prompt?).await?;
+//!     answer.publish(&mut lines).final_item(".".to_owned()).await?;
+//! }
+//! # assert_eq!(client.await??, ["to", "be", ".", "or", "not", "."]);
+//! # Ok(())
+//! # }
+//! ```
 
 use crate::call::watch;
 use crate::classify::{Classify, Phase};

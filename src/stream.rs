@@ -1,4 +1,79 @@
 //! Streams that count the messages that pass through them.
+//!
+//! A service that answers with a stream is wrapped by
+//! [`MetricsLayer::streaming`](crate::MetricsLayer::streaming), and answers with a [`ResponseStream`]. There are three
+//! ways to go on with that, and the third is for transports that fit neither of the others:
+//!
+//! | the answer | counts an item | can fail by |
+//! |---|---|---|
+//! | is polled as a stream | when it is taken | an item that is an error |
+//! | is [published](ResponseStream::publish) into a sink | when the sink has flushed it | that, or what the sink refuses |
+//! | is taken [apart](ResponseStream::into_parts) | when you say so | what you say |
+//!
+//! A service that is *called* with a stream gets a [`RequestStream`], if
+//! [`request_streams`](crate::MetricsLayerBuilder::request_streams) says so; what it reads of it is counted:
+//!
+//! ```
+//! use futures_util::{StreamExt, stream};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_openmetrics::{MetricsLayer, RequestStream, message};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let layer = MetricsLayer::streaming_builder()
+//!     .request_streams(message::Own)
+//!     .build([("endpoint", "shout")])?;
+//! let service = ServiceBuilder::new()
+//!     .layer(layer)
+//!     .service(service_fn(async |words: RequestStream<_>| {
+//!         Ok::<_, std::convert::Infallible>(words.map(|word: &str| word.to_uppercase()))
+//!     }));
+//!
+//! let answer = service.oneshot(stream::iter(["to", "be"])).await?;
+//! assert_eq!(answer.collect::<Vec<_>>().await, ["TO", "BE"]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Taken apart, the stream is the service's own, and the [`Call`] is yours:
+//!
+//! ```
+//! use futures_util::{StreamExt, stream};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_openmetrics::{ErrorType, MetricsLayer};
+//! # struct Queue;
+//! # impl Queue {
+//! #     async fn push(&self, _: &str) -> Result<(), ()> { Ok(()) }
+//! #     fn reader_is_gone(&self) -> bool { false }
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let queue = Queue;
+//!
+//! let service = ServiceBuilder::new()
+//!     .layer(MetricsLayer::streaming([("endpoint", "words")]))
+//!     .service(service_fn(async |text: &'static str| {
+//!         Ok::<_, std::convert::Infallible>(stream::iter(text.split(' ')))
+//!     }));
+//!
+//! let (mut words, call) = service.oneshot("to be or not").await?.into_parts();
+//! let mut call = call.expect("nothing was polled, so the call is open");
+//! while let Some(word) = words.next().await {
+//!     if queue.reader_is_gone() {
+//!         return Ok(()); // the call is dropped: cancelled
+//!     }
+//!     match queue.push(word).await {
+//!         Ok(()) => call.response_message(word.len() as u64),
+//!         Err(_) => {
+//!             call.fail(ErrorType::PUBLISH_RESPONSE);
+//!             return Ok(());
+//!         }
+//!     }
+//! }
+//! call.complete();
+//! # Ok(())
+//! # }
+//! ```
 
 use crate::call::{Call, CallHandle, watch};
 use crate::classify::{Classify, HttpStatus, Phase, source};
