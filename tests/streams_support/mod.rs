@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::marker::PhantomPinned;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -258,7 +258,7 @@ impl<T> Stream for Script<T> {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            Some(Step::Panic) => panic!("a scripted panic"),
+            Some(Step::Panic) => resume_unwind(Box::new("a scripted panic")),
             None => Poll::Ready(None),
         }
     }

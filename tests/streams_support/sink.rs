@@ -2,6 +2,7 @@ use futures_sink::Sink;
 use pin_project_lite::pin_project;
 use std::cell::RefCell;
 use std::marker::PhantomPinned;
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -98,7 +99,7 @@ impl<T> ScriptedSink<T> {
             Some(Reply::Panic) => {
                 log.failed = Some(ask);
                 drop(log);
-                panic!("a scripted panic")
+                resume_unwind(Box::new("a scripted panic"))
             }
         }
     }
