@@ -1,6 +1,6 @@
 //! Bodies that count what passes through them.
 
-use crate::call::{Call, CallHandle, watch};
+use crate::call::{Call, CallHandle, Watch};
 use crate::classify::{Classify, ErrorType, Fault, HttpStatus, Phase, source};
 use crate::protocol::Due;
 use bytes::Buf;
@@ -113,11 +113,9 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        watch(this.call, |call| {
-            let polled = this.inner.as_mut().poll_frame(cx);
-            let (Poll::Ready(frame), Some(call)) = (&polled, &*call) else {
-                return polled;
-            };
+        let watch = Watch::over(this.call);
+        let polled = this.inner.as_mut().poll_frame(cx);
+        if let (Poll::Ready(frame), Some(call)) = (&polled, &*watch) {
             let over = match frame {
                 Some(Ok(frame)) => {
                     let bytes = data_length(frame);
@@ -134,8 +132,9 @@ where
             if over && *this.owed > 0 {
                 call.fault(Fault::Cancelled);
             }
-            polled
-        })
+        }
+        watch.done();
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -159,14 +158,16 @@ impl<B: Body, C> ResponseBody<B, C> {
         content_length: Option<u64>,
         classifier: C,
     ) -> Self {
-        let (promised, over) = watch(&mut call, |_| match due {
+        let watch = Watch::over(&mut call);
+        let (promised, over) = match due {
             Due::Body => (
                 content_length.or_else(|| inner.size_hint().exact()),
                 inner.is_end_stream(),
             ),
             Due::Nothing => (None, inner.is_end_stream()),
             Due::Upgrade => (None, true),
-        });
+        };
+        watch.done();
         if due != Due::Body {
             call.owes_nothing();
         }
@@ -220,11 +221,9 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        watch(this.call, |slot| {
-            let polled = this.inner.as_mut().poll_frame(cx);
-            let (Poll::Ready(frame), Some(call)) = (&polled, &mut *slot) else {
-                return polled;
-            };
+        let mut watch = Watch::over(this.call);
+        let polled = this.inner.as_mut().poll_frame(cx);
+        if let (Poll::Ready(frame), Some(call)) = (&polled, &mut *watch) {
             let over = match frame {
                 Some(Ok(frame)) => {
                     let bytes = data_length(frame);
@@ -240,11 +239,12 @@ where
                 }
                 None => true,
             };
-            if over && let Some(call) = slot.take() {
+            if over && let Some(call) = watch.take() {
                 end(call, *this.taken, *this.promised);
             }
-            polled
-        })
+        }
+        watch.done();
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

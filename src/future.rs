@@ -1,10 +1,10 @@
-use crate::call::{Call, watch};
+use crate::call::{Call, Watch};
 use crate::protocol::Answer;
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 pin_project! {
     /// The response future of [`Metrics`](crate::Metrics).
@@ -41,18 +41,19 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(watch(this.call, |_| this.inner.poll(cx)));
-        let call = this
-            .call
-            .take()
-            .expect("`ResponseFuture` polled after it was ready");
-        Poll::Ready(match result {
-            Ok(response) => Ok(this.protocol.answer(call, response)),
-            Err(error) => {
-                this.protocol.failed(call, &error);
-                Err(error)
+        let watch = Watch::over(this.call);
+        let polled = this.inner.poll(cx);
+        watch.done();
+        match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(response)) => {
+                Poll::Ready(Ok(this.protocol.answer(taken(this.call), response)))
             }
-        })
+            Poll::Ready(Err(error)) => {
+                this.protocol.failed(taken(this.call), &error);
+                Poll::Ready(Err(error))
+            }
+        }
     }
 }
 
@@ -62,4 +63,9 @@ impl<F, P> fmt::Debug for ResponseFuture<F, P> {
             .field("call", &self.call)
             .finish_non_exhaustive()
     }
+}
+
+fn taken(call: &mut Option<Call>) -> Call {
+    call.take()
+        .expect("`ResponseFuture` polled after it was ready")
 }

@@ -42,7 +42,7 @@
 //! # }
 //! ```
 
-use crate::call::watch;
+use crate::call::{Unwound, Watch};
 use crate::classify::{Classify, Phase};
 use crate::message::Measure;
 use crate::stream::Outgoing;
@@ -215,7 +215,7 @@ where
                 ready!(self.as_mut().poll_flush(cx))?;
             }
             let this = self.as_mut().project();
-            let polled = watch(this.outgoing, |outgoing| {
+            let polled = watched(this.outgoing, |outgoing| {
                 let item = ready!(this.stream.poll_next(cx));
                 Poll::Ready(item.map(|item| {
                     let size = outgoing.weigh(&item);
@@ -241,7 +241,7 @@ where
             ready!(self.as_mut().poll_ready(cx))?;
             let this = self.as_mut().project();
             if let Some(item) = this.last.take() {
-                watch(this.outgoing, |_| this.sink.start_send(item))?;
+                watched(this.outgoing, |_| this.sink.start_send(item))?;
             }
         }
         Poll::Ready(Ok(Step::End))
@@ -251,7 +251,7 @@ where
         ready!(self.as_mut().poll_flush(cx))?;
         let this = self.project();
         if *this.close {
-            ready!(watch(this.outgoing, |_| this.sink.poll_close(cx)))?;
+            ready!(watched(this.outgoing, |_| this.sink.poll_close(cx)))?;
         }
         this.outgoing.complete();
         Poll::Ready(Ok(Step::Done))
@@ -259,13 +259,13 @@ where
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Si::Error>> {
         let this = self.project();
-        watch(this.outgoing, |_| this.sink.poll_ready(cx))
+        watched(this.outgoing, |_| this.sink.poll_ready(cx))
     }
 
     fn send_waiting(self: Pin<&mut Self>) -> Result<(), Si::Error> {
         let this = self.project();
         if let Some((item, size)) = this.waiting.take() {
-            watch(this.outgoing, |_| this.sink.start_send(item))?;
+            watched(this.outgoing, |_| this.sink.start_send(item))?;
             match size {
                 Some(size) => {
                     this.outgoing.begin();
@@ -279,7 +279,7 @@ where
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Si::Error>> {
         let this = self.project();
-        ready!(watch(this.outgoing, |_| this.sink.poll_flush(cx)))?;
+        ready!(watched(this.outgoing, |_| this.sink.poll_flush(cx)))?;
         let call_ends = this.unflushed.ends_in_error;
         for size in this.unflushed.drain() {
             this.outgoing.sent(size);
@@ -289,6 +289,14 @@ where
         }
         Poll::Ready(Ok(()))
     }
+}
+
+/// Runs the code of others on behalf of the call.
+fn watched<T: Unwound, R>(target: &mut T, run: impl FnOnce(&mut T) -> R) -> R {
+    let mut watch = Watch::over(target);
+    let result = run(&mut watch);
+    watch.done();
+    result
 }
 
 // === impl Unflushed ===

@@ -75,7 +75,7 @@
 //! # }
 //! ```
 
-use crate::call::{Call, CallHandle, watch};
+use crate::call::{Call, CallHandle, Watch};
 use crate::classify::{Classify, HttpStatus, Phase, source};
 use crate::message::{Measure, Own};
 use crate::publish::Publish;
@@ -84,7 +84,7 @@ use pin_project_lite::pin_project;
 use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 pin_project! {
     /// A request that is a stream: counts the messages that the service reads.
@@ -161,16 +161,16 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
-        watch(this.call, |call| {
-            let item = ready!(this.inner.poll_next(cx));
-            if let (Some(item), Some(call)) = (&item, &*call) {
-                match this.measure.error(item) {
-                    Some(error) => call.fault(source::broken_off(error)),
-                    None => call.request_message(this.measure.size(item)),
-                }
+        let watch = Watch::over(this.call);
+        let polled = this.inner.poll_next(cx);
+        if let (Poll::Ready(Some(item)), Some(call)) = (&polled, &*watch) {
+            match this.measure.error(item) {
+                Some(error) => call.fault(source::broken_off(error)),
+                None => call.request_message(this.measure.size(item)),
             }
-            Poll::Ready(item)
-        })
+        }
+        watch.done();
+        polled
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -236,17 +236,18 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
-        watch(this.outgoing, |outgoing| {
-            let item = ready!(this.inner.poll_next(cx));
-            match &item {
-                Some(item) => match outgoing.weigh(item) {
-                    Some(size) => outgoing.sent(size),
-                    None => outgoing.end(),
-                },
-                None => outgoing.complete(),
-            }
-            Poll::Ready(item)
-        })
+        let mut outgoing = Watch::over(this.outgoing);
+        let polled = this.inner.poll_next(cx);
+        match &polled {
+            Poll::Ready(Some(item)) => match outgoing.weigh(item) {
+                Some(size) => outgoing.sent(size),
+                None => outgoing.end(),
+            },
+            Poll::Ready(None) => outgoing.complete(),
+            Poll::Pending => {}
+        }
+        outgoing.done();
+        polled
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -305,7 +306,9 @@ impl<M, C> Outgoing<M, C> {
     where
         C: Classify,
     {
-        watch(self, |outgoing| outgoing.fault(error, phase));
+        let mut outgoing = Watch::over(self);
+        outgoing.fault(error, phase);
+        outgoing.done();
         self.end();
     }
 

@@ -1,6 +1,6 @@
 use super::{Answer, Protocol};
 use crate::body::{RequestBody, ResponseBody};
-use crate::call::{Call, watch};
+use crate::call::{Call, Watch};
 use crate::classify::{Classify, ErrorType, Head, HttpStatus, Phase};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -75,13 +75,15 @@ where
         call.head();
         let due = due(call.note(), response.status());
         let head = Head::of(&response);
+        let mut watch = Watch::over(&mut call);
         let fault = match head.extensions.get::<ErrorType>() {
             Some(said_by_handler) => Some((*said_by_handler).into()),
-            None => watch(&mut call, |_| self.classifier.head(&head)),
+            None => self.classifier.head(&head),
         };
         if let Some(fault) = fault {
-            call.fault(fault);
+            watch.fault(fault);
         }
+        watch.done();
         let content_length = content_length(head.headers);
         let classifier = self.classifier.clone();
         response.map(|body| ResponseBody::new(body, call, due, content_length, classifier))
@@ -89,8 +91,9 @@ where
 
     #[cold]
     fn failed(&self, mut call: Call, error: &E) {
-        let fault = watch(&mut call, |_| self.classifier.error(error, Phase::Generate));
-        call.fail(fault);
+        let mut watch = Watch::over(&mut call);
+        watch.fault(self.classifier.error(error, Phase::Generate));
+        watch.done();
     }
 }
 

@@ -1,6 +1,6 @@
 use super::incoming::{Incoming, One};
 use super::{Answer, Protocol};
-use crate::call::{Call, watch};
+use crate::call::{Call, Watch};
 use crate::classify::{Classify, HttpStatus, Phase};
 use crate::message::{Measure, Own};
 use crate::stream::ResponseStream;
@@ -54,7 +54,8 @@ where
 
     #[cold]
     fn failed(&self, mut call: Call, error: &E) {
-        let fault = watch(&mut call, |_| self.classifier.error(error, Phase::Generate));
-        call.fail(fault);
+        let mut watch = Watch::over(&mut call);
+        watch.fault(self.classifier.error(error, Phase::Generate));
+        watch.done();
     }
 }

@@ -1,6 +1,6 @@
 use super::incoming::{Incoming, One};
 use super::{Answer, Protocol};
-use crate::call::{Call, watch};
+use crate::call::{Call, Watch};
 use crate::classify::{Classify, HttpStatus, Phase};
 use crate::message::{Measure, Own};
 
@@ -40,20 +40,21 @@ where
 
     #[inline]
     fn answer(&self, mut call: Call, response: Res) -> Res {
-        watch(&mut call, |call| {
-            call.head();
-            match self.measure.error(&response) {
-                Some(error) => call.fault(self.classifier.error(error, Phase::Generate)),
-                None => call.response_message(self.measure.size(&response)),
-            }
-        });
+        call.head();
+        let mut watch = Watch::over(&mut call);
+        match self.measure.error(&response) {
+            Some(error) => watch.fault(self.classifier.error(error, Phase::Generate)),
+            None => watch.response_message(self.measure.size(&response)),
+        }
+        watch.done();
         call.complete();
         response
     }
 
     #[cold]
     fn failed(&self, mut call: Call, error: &E) {
-        let fault = watch(&mut call, |_| self.classifier.error(error, Phase::Generate));
-        call.fail(fault);
+        let mut watch = Watch::over(&mut call);
+        watch.fault(self.classifier.error(error, Phase::Generate));
+        watch.done();
     }
 }

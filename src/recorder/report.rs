@@ -145,12 +145,16 @@ mod pool {
     pub(super) fn take() -> &'static Word {
         OWN.try_with(|own| {
             let own = &mut own.borrow_mut().0;
-            own.pop().unwrap_or_else(|| {
-                own.extend(batch(BATCH));
-                own.pop().unwrap_or_else(leak)
-            })
+            if own.is_empty() {
+                refill(own, BATCH);
+            }
+            own.pop().unwrap_or_else(leak)
         })
-        .unwrap_or_else(|_| batch(1).pop().unwrap_or_else(leak))
+        .unwrap_or_else(|_| {
+            let mut one = Vec::new();
+            refill(&mut one, 1);
+            one.pop().unwrap_or_else(leak)
+        })
     }
 
     #[inline]
@@ -170,14 +174,14 @@ mod pool {
     /// As many as are asked for, made if need be. The process keeps them: it
     /// will need that many again.
     #[cold]
-    fn batch(size: usize) -> Vec<&'static Word> {
+    fn refill(words: &mut Vec<&'static Word>, size: usize) {
         let mut common = COMMON.lock().unwrap_or_else(PoisonError::into_inner);
         if common.is_empty() {
             let made: &'static [Word; BATCH] = Box::leak(Box::new(array::from_fn(|_| Word::new())));
             common.extend(made);
         }
         let left = common.len().saturating_sub(size);
-        common.split_off(left)
+        words.extend(common.drain(left..));
     }
 
     #[cold]

@@ -97,9 +97,20 @@ impl BeginSeries {
     }
 
     /// Calls begun and not ended, never negative.
+    ///
+    /// What begins and ends between the two sums looks as if it were in flight. So they are taken
+    /// again where calls have ended meanwhile, and the lowest difference counts.
     pub(crate) fn in_flight(&self) -> u64 {
-        let (begun, ended) = self.begun_and_ended();
-        begun.saturating_sub(ended)
+        const ATTEMPTS: usize = 8;
+        let mut lowest = u64::MAX;
+        for _ in 0..ATTEMPTS {
+            let (begun, ended) = self.begun_and_ended();
+            lowest = lowest.min(begun.saturating_sub(ended));
+            if self.ended() == ended {
+                break;
+            }
+        }
+        lowest
     }
 
     /// A call whose end is seen, in the first sum, has its beginning seen in

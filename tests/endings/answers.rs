@@ -462,6 +462,21 @@ fn that_fail() {
 }
 
 #[test]
+fn that_are_unwrapped_end_there() {
+    for (row, hint, ending) in [
+        ("with bytes to come", Some(3), Cancelled),
+        ("with nothing due", Some(0), Completed),
+    ] {
+        let stage = Stage::new();
+        let body = Script::new(stage.clock, [Data("abc")]).hint(hint);
+        let response = stage.call(get(), |_| Ok(Response::new(body)));
+        let inner = response.unwrap().into_body().into_inner();
+        assert_eq!(take_to_end(std::pin::pin!(inner)).bytes, 3);
+        stage.expect(row, ending.after(1));
+    }
+}
+
+#[test]
 fn that_lie() {
     let three = || answer([Data("a"), Data("bc")]);
     check([

@@ -16,6 +16,7 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Empty;
 use std::pin::pin;
+use std::time::Duration;
 use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 use tower_openmetrics::classify::{Classify, HttpStatus};
 use tower_openmetrics::protocol::Http;
@@ -179,7 +180,7 @@ fn a_call_is_counted_at_its_end_but_bytes_as_they_flow() {
         errors: errors([]),
         cancellations: 0,
         durations: 0,
-        duration_sum: SECOND * 0,
+        duration_sum: Duration::ZERO,
         concurrent: 1,
     };
     assert_eq!(Numbers::of(&stage.layer), open);

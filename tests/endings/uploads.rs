@@ -306,7 +306,7 @@ fn whose_errors_are_of_any_type() {
 }
 
 /// Answers with `body`, and gives the request's body away.
-fn outlived<'a>(
+fn outlived(
     stage: &Stage,
     upload: Upload,
     status: u16,

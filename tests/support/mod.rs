@@ -9,6 +9,7 @@ pub(crate) use self::body::{Script, Step, Taken, poll_frame, take_frames, take_t
 pub(crate) use self::page::{Numbers, Page, errors, page_of};
 
 use futures_util::FutureExt;
+use std::any::Any;
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
@@ -29,8 +30,11 @@ pub(crate) fn panic_of<R>(test: impl FnOnce() -> R) -> String {
         Ok(_) => panic!("it was to panic"),
         Err(panic) => panic,
     };
-    match panic.downcast::<String>() {
-        Ok(text) => *text,
-        Err(panic) => (*panic.downcast::<&'static str>().expect("a text")).to_owned(),
-    }
+    text_of(&*panic).expect("a text").to_owned()
+}
+
+/// What a panic says, if it says something.
+pub(crate) fn text_of(payload: &dyn Any) -> Option<&str> {
+    let literal = payload.downcast_ref::<&'static str>().copied();
+    literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }
