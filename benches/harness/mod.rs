@@ -16,9 +16,9 @@ use tower::util::ServiceFn;
 use tower::{Service, service_fn};
 
 /// A name, and what makes one call.
-pub type Row<'a> = (&'a str, &'a (dyn Fn() + Sync));
+pub(crate) type Row<'a> = (&'a str, &'a (dyn Fn() + Sync));
 
-pub type Answer = Ready<Result<Response<Full<Bytes>>, Infallible>>;
+pub(crate) type Answer = Ready<Result<Response<Full<Bytes>>, Infallible>>;
 
 const ROUNDS: usize = 60;
 const CALLS: u32 = 20_000;
@@ -26,7 +26,7 @@ static PAYLOAD: [u8; 1024] = [7; 1024];
 
 /// Runs all rows in turn, in short rounds of which the median counts, for machines drift; and prints
 /// what each costs beyond the first, also as a multiple of what `unit` does.
-pub fn compare(threads: usize, rows: &[Row<'_>], unit: usize) {
+pub(crate) fn compare(threads: usize, rows: &[Row<'_>], unit: usize) {
     let mut nanos: Vec<Vec<f64>> = vec![Vec::new(); rows.len()];
     for _ in 0..ROUNDS {
         for ((_, run), nanos) in rows.iter().zip(&mut nanos) {
@@ -78,7 +78,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Answers at once with 1 KiB; asks nothing of the request's body.
-pub fn answering<B>() -> ServiceFn<impl Fn(Request<B>) -> Answer + Copy> {
+pub(crate) fn answering<B>() -> ServiceFn<impl Fn(Request<B>) -> Answer + Copy> {
     service_fn(|request: Request<B>| {
         drop(black_box(request));
         ready(Ok(Response::new(Full::new(Bytes::from_static(&PAYLOAD)))))
@@ -87,7 +87,7 @@ pub fn answering<B>() -> ServiceFn<impl Fn(Request<B>) -> Answer + Copy> {
 
 /// One call, from the clone that a server makes of its service to the end of
 /// the response's body.
-pub fn call<S, R, B>(service: &S, request: R)
+pub(crate) fn call<S, R, B>(service: &S, request: R)
 where
     S: Service<R, Response = Response<B>> + Clone,
     B: http_body::Body,
@@ -104,10 +104,10 @@ where
     }
 }
 
-pub fn get() -> Request<Full<Bytes>> {
+pub(crate) fn get() -> Request<Full<Bytes>> {
     Request::new(Full::default())
 }
 
-pub fn post() -> Request<Full<Bytes>> {
+pub(crate) fn post() -> Request<Full<Bytes>> {
     Request::new(Full::new(Bytes::from_static(&PAYLOAD)))
 }
