@@ -4,6 +4,8 @@
 //! The model knows nothing of the library: it goes through the same script, or through what was
 //! seen to happen outside of the library, with the rules of the contract.
 
+#![cfg(test)]
+
 mod http;
 mod publishing;
 mod streams;
