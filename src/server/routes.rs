@@ -1,0 +1,100 @@
+use super::health::{Health, HealthStatus};
+use crate::exporter::{self, MetricsExporter};
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{Either, Full};
+use std::future::poll_fn;
+use std::time::Instant;
+use tower_service::Service;
+
+/// What the status server answers to a request.
+#[derive(Debug)]
+pub(super) struct Routes {
+    exporter: MetricsExporter,
+    health: Health,
+    since: Instant,
+}
+
+pub(super) type Body = Either<exporter::Body, Full<Bytes>>;
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD");
+// An old health is no health.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+// === impl Routes ===
+
+impl Routes {
+    pub(super) fn new(exporter: MetricsExporter, health: Health) -> Self {
+        Self {
+            exporter,
+            health,
+            since: Instant::now(),
+        }
+    }
+
+    /// The answer to `request`, for HEAD as for GET: hyper sends the length of
+    /// a body that is answered to HEAD instead of the body.
+    pub(super) async fn answer<B>(&self, request: Request<B>) -> Response<Body> {
+        let readable = matches!(*request.method(), Method::GET | Method::HEAD);
+        let own = match request.uri().path() {
+            "/metrics" => return self.scrape(request).await.map(Either::Left),
+            "/health" if readable => self.health(),
+            "/live" if readable => self.live(),
+            "/health" | "/live" => response(
+                StatusCode::METHOD_NOT_ALLOWED,
+                [(ALLOW, ALLOWED), (CONTENT_TYPE, TEXT)],
+                "only GET and HEAD are allowed here\n",
+            ),
+            _ => response(
+                StatusCode::NOT_FOUND,
+                [(CONTENT_TYPE, TEXT)],
+                "not found: there are /metrics, /health and /live\n",
+            ),
+        };
+        own.map(Either::Right)
+    }
+
+    async fn scrape<B>(&self, request: Request<B>) -> Response<exporter::Body> {
+        let mut exporter = self.exporter.clone();
+        let ready = poll_fn(|cx| Service::<Request<B>>::poll_ready(&mut exporter, cx)).await;
+        let answer = match ready {
+            Ok(()) => exporter.call(request).await,
+            Err(never) => match never {},
+        };
+        match answer {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    fn health(&self) -> Response<Full<Bytes>> {
+        let (status, json) = self.health.report(self.since.elapsed());
+        let code = match status {
+            HealthStatus::Ready => StatusCode::OK,
+            HealthStatus::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let headers = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE)];
+        response(code, headers, json)
+    }
+
+    fn live(&self) -> Response<Full<Bytes>> {
+        let uptime = self.since.elapsed().as_secs_f64();
+        let json = format!(r#"{{"status":"live","uptime":{uptime:.3}}}"#);
+        let headers = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE)];
+        response(StatusCode::OK, headers, json)
+    }
+}
+
+fn response<const N: usize>(
+    status: StatusCode,
+    headers: [(HeaderName, HeaderValue); N],
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().extend(headers);
+    response
+}
