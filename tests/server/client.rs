@@ -1,0 +1,150 @@
+//! A raw HTTP/1.1 client, so that the tests see and send exactly what is on the
+//! wire, and the bound on every wait.
+
+use serde_json::Value;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+/// How long a wait may take before its test fails: far more than it needs.
+pub(crate) const BOUND: Duration = Duration::from_secs(30);
+
+pub(crate) async fn within<F: Future>(future: F) -> F::Output {
+    let result = timeout(BOUND, future).await;
+    result.unwrap_or_else(|_| panic!("nothing happened within {BOUND:?}"))
+}
+
+/// One connection, which asks one request at a time.
+pub(crate) struct Client {
+    stream: TcpStream,
+    // What was read and belongs to no answer yet.
+    buffer: Vec<u8>,
+    head_only: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+// === impl Client ===
+
+impl Client {
+    pub(crate) async fn connect(addr: SocketAddr) -> Self {
+        Self::new(within(TcpStream::connect(addr)).await.expect("a listener"))
+    }
+
+    /// A client that leaves most of a long answer with the server until it
+    /// reads.
+    pub(crate) async fn connect_with_small_buffer(addr: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        Self::new(within(socket.connect(addr)).await.expect("a listener"))
+    }
+
+    fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            buffer: Vec::new(),
+            head_only: false,
+        }
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
+        self.request("GET", path).await
+    }
+
+    pub(crate) async fn request(&mut self, method: &str, path: &str) -> Answer {
+        self.send_request(method, path).await.expect("sent");
+        self.answer().await
+    }
+
+    pub(crate) async fn send_request(&mut self, method: &str, path: &str) -> io::Result<()> {
+        self.head_only = method == "HEAD";
+        self.send(&format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
+            .await
+    }
+
+    /// Sends a request as it stands and reads its answer.
+    pub(crate) async fn ask(&mut self, request: &str) -> Answer {
+        self.send(request).await.expect("sent");
+        self.answer().await
+    }
+
+    pub(crate) async fn send(&mut self, bytes: &str) -> io::Result<()> {
+        within(self.stream.write_all(bytes.as_bytes())).await
+    }
+
+    /// Reads until there is something of an answer, and keeps it.
+    pub(crate) async fn read_some(&mut self) {
+        let n = within(self.stream.read_buf(&mut self.buffer)).await;
+        assert_ne!(n.expect("a part of an answer"), 0);
+    }
+
+    /// Reads one whole answer, of the length that its head says.
+    pub(crate) async fn answer(&mut self) -> Answer {
+        let end = loop {
+            if let Some(at) = self
+                .buffer
+                .windows(4)
+                .position(|bytes| bytes == b"\r\n\r\n")
+            {
+                break at + 4;
+            }
+            self.read_some().await;
+        };
+        let head = String::from_utf8(self.buffer.drain(..end).collect()).unwrap();
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next().and_then(|line| line.split(' ').nth(1));
+        let mut answer = Answer {
+            status: status.unwrap().parse().unwrap(),
+            headers: lines
+                .map(|line| line.split_once(": ").unwrap())
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+                .collect(),
+            body: Vec::new(),
+        };
+        if !self.head_only {
+            let length = answer.header("content-length").expect("a length");
+            let length = length.parse().unwrap();
+            while self.buffer.len() < length {
+                self.read_some().await;
+            }
+            answer.body = self.buffer.drain(..length).collect();
+        }
+        answer
+    }
+
+    /// Reads until the server has closed the connection, in whatever way, and
+    /// says how many bytes it had sent before.
+    pub(crate) async fn closed(&mut self) -> usize {
+        within(async {
+            while let Ok(1..) = self.stream.read_buf(&mut self.buffer).await {}
+            self.buffer.len()
+        })
+        .await
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let header = self.headers.iter().find(|(known, _)| known == name);
+        header.map(|(_, value)| &**value)
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}

@@ -1,0 +1,119 @@
+//! Where the server listens, told by code or by the environment.
+
+use crate::client::{Client, within};
+use crate::{patient, start_empty};
+use std::error::Error as _;
+use std::time::Duration;
+use std::{env, io, process};
+use tower_openmetrics::MetricsRegistry;
+use tower_openmetrics::server::StatusServer;
+
+#[tokio::test]
+async fn port_0_is_told() {
+    let any = ([127, 0, 0, 1], 0).into();
+    let bound = StatusServer::new()
+        .addr(any)
+        .bind(MetricsRegistry::new().exporter());
+    let bound = bound.await.unwrap();
+    let addr = bound.local_addr();
+    assert_ne!(addr.port(), 0);
+    let server = bound.spawn();
+    assert_eq!(server.local_addr(), addr);
+    let mut client = Client::connect(addr).await;
+    assert_eq!(client.get("/live").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_an_error_that_names_it() {
+    let server = start_empty(patient()).await;
+    let addr = server.local_addr();
+    let again = patient()
+        .port(addr.port())
+        .bind(MetricsRegistry::new().exporter());
+    let error = again.await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("the status server can't listen on {addr}")
+    );
+    let source = error.source().unwrap().downcast_ref::<io::Error>().unwrap();
+    assert_eq!(source.kind(), io::ErrorKind::AddrInUse);
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_an_error_that_names_it() {
+    for (host, named) in [
+        ("300.1.2.3", "300.1.2.3:7"),
+        ("", ":7"),
+        ("a host", "a host:7"),
+        ("::zz", "[::zz]:7"),
+        ("\0", "\0:7"),
+    ] {
+        let server = StatusServer::new().host(host).port(7);
+        let error = server
+            .bind(MetricsRegistry::new().exporter())
+            .await
+            .unwrap_err();
+        let message = format!("the status server can't listen on {named}");
+        assert_eq!(error.to_string(), message);
+        assert!(error.source().is_some());
+    }
+}
+
+#[tokio::test]
+async fn no_connections_at_all_is_an_error() {
+    let none = patient()
+        .max_connections(0)
+        .bind(MetricsRegistry::new().exporter());
+    let error = none.await.unwrap_err().to_string();
+    assert!(error.contains("max_connections is 0"), "{error}");
+}
+
+#[tokio::test]
+async fn the_longest_and_the_shortest_limits_are_no_panic() {
+    for limit in [Duration::MAX, Duration::ZERO] {
+        let server = StatusServer::new()
+            .host("127.0.0.1")
+            .max_connections(usize::MAX)
+            .read_timeout(limit)
+            .write_timeout(limit)
+            .shutdown_grace(limit);
+        let server = start_empty(server).await;
+        let mut client = Client::connect(server.local_addr()).await;
+        if limit == Duration::MAX {
+            assert_eq!(client.get("/live").await.status, 200);
+        } else {
+            client.closed().await;
+        }
+        within(server.shutdown()).await;
+    }
+}
+
+/// Runs itself again with an environment of its own, since a test must not
+/// change that of the others.
+#[tokio::test]
+async fn the_environment_of_the_process_is_read() {
+    const NAME: &str = "listen::the_environment_of_the_process_is_read";
+    if env::var_os("STATUS_CHILD").is_none() {
+        let status = process::Command::new(env::current_exe().unwrap())
+            .args(["--exact", NAME])
+            .env("STATUS_CHILD", "")
+            .env("GOOD_ENABLED", "TRUE")
+            .env("GOOD_HOST", "localhost")
+            .env("GOOD_PORT", "0")
+            .env("GOOD_STARTING_HEALTH_STATUS", "ready")
+            .env("BAD_ENABLED", "1")
+            .env("BAD_PORT", "eighty")
+            .status();
+        assert!(status.unwrap().success());
+        return;
+    }
+    assert!(StatusServer::from_env("NO").unwrap().is_none());
+    let error = StatusServer::from_env("BAD").unwrap_err().to_string();
+    assert_eq!(error, r#"BAD_PORT is "eighty", not a port, 0 to 65535"#);
+
+    let server = StatusServer::from_env("GOOD").unwrap().unwrap();
+    let server = start_empty(server).await;
+    assert!(server.local_addr().ip().is_loopback());
+    let mut client = Client::connect(server.local_addr()).await;
+    assert_eq!(client.get("/health").await.status, 200);
+}

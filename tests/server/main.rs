@@ -1,0 +1,51 @@
+//! The status server over real loopback connections.
+//!
+//! No test measures time. Where one shows that something does *not* wait, every
+//! other limit that could end the wait is set to an hour, and the wait itself is
+//! bounded by `within`.
+#![cfg(feature = "server")]
+
+mod answers;
+mod client;
+mod clients;
+mod listen;
+mod metrics;
+mod shutdown;
+
+use crate::client::within;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tower_openmetrics::MetricsRegistry;
+use tower_openmetrics::server::{StatusServer, StatusServerHandle};
+
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const SHORT: Duration = Duration::from_millis(100);
+
+/// A server that waits for nothing on its own account.
+pub(crate) fn patient() -> StatusServer {
+    StatusServer::new()
+        .host("127.0.0.1")
+        .read_timeout(HOUR)
+        .write_timeout(HOUR)
+        .shutdown_grace(HOUR)
+}
+
+pub(crate) async fn start(server: StatusServer, registry: &MetricsRegistry) -> StatusServerHandle {
+    let bound = server.bind(registry.exporter()).await;
+    bound.expect("a free port").spawn()
+}
+
+pub(crate) async fn start_empty(server: StatusServer) -> StatusServerHandle {
+    start(server, &MetricsRegistry::new()).await
+}
+
+/// Returns once nobody listens at `addr` any more.
+pub(crate) async fn refused(addr: SocketAddr) {
+    within(async {
+        while TcpStream::connect(addr).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}

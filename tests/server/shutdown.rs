@@ -1,0 +1,127 @@
+//! How it ends: what finishes, and what is not waited for.
+
+use crate::client::{Client, within};
+use crate::metrics::{Gate, HUGE, huge_page};
+use crate::{SHORT, patient, refused, start, start_empty};
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::oneshot;
+use tower_openmetrics::MetricsRegistry;
+use tower_openmetrics::server::HealthStatus;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scrape_that_is_being_written_is_finished() {
+    let registry = MetricsRegistry::new();
+    let gate = registry.register("gate", "Waits", Gate::default()).unwrap();
+    let server = start(patient(), &registry).await;
+    let addr = server.local_addr();
+
+    gate.close();
+    let mut client = Client::connect(addr).await;
+    client.send_request("GET", "/metrics").await.unwrap();
+    gate.entered().await;
+
+    let shutdown = tokio::spawn(server.shutdown());
+    refused(addr).await;
+    assert!(!shutdown.is_finished());
+    gate.open();
+    let answer = client.answer().await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.text().contains("\ngate 7\n"), "{answer:?}");
+    client.closed().await;
+    within(shutdown).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_scrape_that_is_being_read_is_finished() {
+    let server = start(patient(), &huge_page()).await;
+    let addr = server.local_addr();
+    let mut client = Client::connect_with_small_buffer(addr).await;
+    client.send_request("GET", "/metrics").await.unwrap();
+    client.read_some().await;
+
+    let shutdown = tokio::spawn(server.shutdown());
+    refused(addr).await;
+    // `answer` fails if it is shorter than its Content-Length.
+    let answer = client.answer().await;
+    assert!(answer.body.len() > HUGE, "{}", answer.body.len());
+    client.closed().await;
+    within(shutdown).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_idle_client_does_not_hold_a_shutdown_open() {
+    let before = Handle::current().metrics().num_alive_tasks();
+    let server = start_empty(patient()).await;
+    let mut idle = Client::connect(server.local_addr()).await;
+    assert_eq!(idle.get("/live").await.status, 200);
+    let mut silent = Client::connect(server.local_addr()).await;
+    let addr = server.local_addr();
+    within(server.shutdown()).await;
+    idle.closed().await;
+    silent.closed().await;
+    refused(addr).await;
+    assert_eq!(Handle::current().metrics().num_alive_tasks(), before);
+}
+
+#[tokio::test]
+async fn a_slow_client_does_not_hold_a_shutdown_open_past_the_grace() {
+    let before = Handle::current().metrics().num_alive_tasks();
+    let server = start(patient().shutdown_grace(SHORT), &huge_page()).await;
+    let mut half_sent = Client::connect(server.local_addr()).await;
+    half_sent
+        .send("GET /metrics HTTP/1.1\r\nHost")
+        .await
+        .unwrap();
+    let mut half_read = Client::connect_with_small_buffer(server.local_addr()).await;
+    half_read.send_request("GET", "/metrics").await.unwrap();
+    half_read.read_some().await;
+    within(server.shutdown()).await;
+    half_sent.closed().await;
+    assert!(half_read.closed().await < HUGE);
+    assert_eq!(Handle::current().metrics().num_alive_tasks(), before);
+}
+
+#[tokio::test]
+async fn serve_with_shutdown_returns_after_its_signal() {
+    let bound = patient()
+        .bind(MetricsRegistry::new().exporter())
+        .await
+        .unwrap();
+    let addr = bound.local_addr();
+    bound.health().set("a", HealthStatus::Ready);
+    let (signal, signalled) = oneshot::channel::<()>();
+    let serving = tokio::spawn(bound.serve_with_shutdown(async move {
+        let _ = signalled.await;
+    }));
+    let mut client = Client::connect(addr).await;
+    assert_eq!(client.get("/health").await.status, 200);
+    assert!(!serving.is_finished());
+    signal.send(()).unwrap();
+    within(serving).await.unwrap();
+    client.closed().await;
+    refused(addr).await;
+}
+
+#[tokio::test]
+async fn dropping_the_handle_stops_the_server() {
+    let before = Handle::current().metrics().num_alive_tasks();
+    let server = start_empty(patient()).await;
+    let addr = server.local_addr();
+    let mut client = Client::connect(addr).await;
+    assert_eq!(client.get("/live").await.status, 200);
+    drop(server);
+    client.closed().await;
+    refused(addr).await;
+    assert_eq!(Handle::current().metrics().num_alive_tasks(), before);
+}
+
+#[tokio::test]
+async fn a_handle_may_outlive_its_runtime() {
+    let own = std::thread::spawn(|| {
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(start_empty(patient()))
+    });
+    let server = own.join().unwrap();
+    refused(server.local_addr()).await;
+    within(server.shutdown()).await;
+}
