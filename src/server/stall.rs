@@ -95,7 +95,7 @@ mod tests {
     use hyper_util::rt::TokioIo;
     use std::future::poll_fn;
     use tokio::io::{AsyncReadExt, DuplexStream, duplex};
-    use tokio::time::Instant;
+    use tokio::time::{Instant, timeout};
 
     const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -109,11 +109,15 @@ mod tests {
         pipe: &mut StallGuard<TokioIo<DuplexStream>>,
         mut bytes: &[u8],
     ) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let n = poll_fn(|cx| Pin::new(&mut *pipe).poll_write(cx, bytes)).await?;
-            bytes = &bytes[n..];
-        }
-        poll_fn(|cx| Pin::new(&mut *pipe).poll_flush(cx)).await
+        let written = async {
+            while !bytes.is_empty() {
+                let n = poll_fn(|cx| Pin::new(&mut *pipe).poll_write(cx, bytes)).await?;
+                bytes = &bytes[n..];
+            }
+            poll_fn(|cx| Pin::new(&mut *pipe).poll_flush(cx)).await
+        };
+        // The clock is paused and jumps as soon as there is nothing else to do.
+        timeout(10 * TIMEOUT, written).await.expect("an end")
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,7 +24,6 @@ async fn metrics_is_the_exporters_page() {
         "GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text\r\n\r\n";
     let answer = client.ask(openmetrics).await;
     assert!(answer.text().ends_with("# EOF\n"), "{answer:?}");
-    server.shutdown().await;
 }
 
 #[tokio::test]

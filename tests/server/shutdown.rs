@@ -105,12 +105,16 @@ async fn serve_with_shutdown_returns_after_its_signal() {
 #[tokio::test]
 async fn dropping_the_handle_stops_the_server() {
     let before = Handle::current().metrics().num_alive_tasks();
-    let server = start_empty(patient()).await;
+    let server = start(patient(), &huge_page()).await;
     let addr = server.local_addr();
-    let mut client = Client::connect(addr).await;
-    assert_eq!(client.get("/live").await.status, 200);
+    let mut idle = Client::connect(addr).await;
+    assert_eq!(idle.get("/live").await.status, 200);
+    let mut half_read = Client::connect_with_small_buffer(addr).await;
+    half_read.send_request("GET", "/metrics").await.unwrap();
+    half_read.read_some().await;
     drop(server);
-    client.closed().await;
+    idle.closed().await;
+    assert!(half_read.closed().await < HUGE);
     refused(addr).await;
     assert_eq!(Handle::current().metrics().num_alive_tasks(), before);
 }
