@@ -161,7 +161,7 @@ where
 {
     fn poll_items(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Step, Si::Error>> {
         loop {
-            if self.unflushed.is_full() {
+            if self.unflushed.is_full() || self.error_follows_unflushed() {
                 ready!(self.as_mut().poll_flush(cx))?;
             }
             if self.waiting.is_some() {
@@ -178,6 +178,13 @@ where
                 }
             }
         }
+    }
+
+    /// Whether an error waits behind items that are not out yet. They have to
+    /// be, for it ends the call, and counts as what follows them or doesn't.
+    fn error_follows_unflushed(&self) -> bool {
+        let waiting = self.waiting.as_ref();
+        !self.unflushed.is_empty() && waiting.is_some_and(|item| self.outgoing.is_error(item))
     }
 
     fn poll_final_item(
@@ -234,6 +241,10 @@ where
 impl Unflushed {
     fn is_full(&self) -> bool {
         self.sizes.len() >= MOST_UNFLUSHED_ITEMS || self.bytes >= MOST_UNFLUSHED_BYTES
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sizes.is_empty()
     }
 
     fn extend(&mut self, size: Option<u64>) {

@@ -187,6 +187,13 @@ impl<S: fmt::Debug, M, C> fmt::Debug for ResponseStream<S, M, C> {
 // === impl Outgoing ===
 
 impl<M, C> Outgoing<M, C> {
+    pub(crate) fn is_error<T>(&self, item: &T) -> bool
+    where
+        M: Measure<T>,
+    {
+        self.measure.error(item).is_some()
+    }
+
     /// The size of an item; or none, and the end of the call, if it is an error.
     pub(crate) fn weigh<T>(&mut self, item: &T) -> Option<u64>
     where
