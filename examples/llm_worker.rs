@@ -24,6 +24,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tower::{BoxError, Layer, service_fn};
 use tower_openmetrics::MetricsLayer;
+use tower_openmetrics::classify::by_error;
 
 const ENDPOINT: &str = "generate";
 
@@ -64,7 +65,7 @@ async fn run() -> Result<(), BoxError> {
     let delay = Duration::from_millis(delay);
 
     let metrics = MetricsLayer::streaming_builder()
-        .classifier(transport::ByFailure)
+        .classifier(by_error(transport::error_type))
         .messages_total(true) // its responses' messages are tokens
         .first_byte_seconds(true)
         .build([

@@ -1,1 +1,261 @@
-fn main() {}
+//! A work handler that is measured from outside, and its status server.
+//!
+//! The handler takes a JSON string by `POST /` and streams it back character by
+//! character, one line of JSON each, as a model server streams its tokens:
+//!
+//! ```text
+//! $ DYN_SYSTEM_ENABLED=true DYN_SYSTEM_PORT=8081 \
+//!       cargo run --release --example system_server --features server
+//! $ curl -d '"hi"' http://127.0.0.1:8080/
+//! {"data":"h"}
+//! {"data":"i"}
+//! $ curl http://127.0.0.1:8081/metrics
+//! ```
+//!
+//! | variable | says | when unset |
+//! |---|---|---|
+//! | `DYN_HTTP_PORT` | the handler's port; 0 picks a free one | 8080 |
+//! | `DYN_SYSTEM_ENABLED` | whether there is a status server | false |
+//! | `DYN_SYSTEM_HOST`, `DYN_SYSTEM_PORT`, `DYN_SYSTEM_STARTING_HEALTH_STATUS` | see `StatusServer::from_env` | |
+//!
+//! Ctrl-C and SIGTERM let the answers that are on their way finish.
+
+use bytes::Bytes;
+use futures_util::stream::{self, Stream};
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::{Body, Frame};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use prometheus_client::metrics::counter::Counter;
+use serde_json::json;
+use std::convert::Infallible;
+use std::env;
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
+use tower::{BoxError, ServiceBuilder};
+use tower_openmetrics::MetricsLayer;
+use tower_openmetrics::server::{HealthStatus, StatusServer};
+
+const ENDPOINT: &str = "dyn_example_endpoint";
+
+/// A longer request is refused.
+const MAX_REQUEST_BYTES: usize = 1 << 20;
+
+/// How long answers that are on their way may take after the signal to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+// === the work, which knows nothing of its measuring ===
+
+type Answer = UnsyncBoxBody<Bytes, Infallible>;
+
+/// Streams the characters of the JSON string in `request`.
+async fn work<B>(
+    request: Request<B>,
+    bytes_processed: Counter,
+) -> Result<Response<Answer>, Infallible>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    if request.uri().path() != "/" {
+        return Ok(refuse(StatusCode::NOT_FOUND, "POST to /"));
+    }
+    if request.method() != Method::POST {
+        let mut refusal = refuse(StatusCode::METHOD_NOT_ALLOWED, "use POST");
+        let allow = HeaderValue::from_static("POST");
+        refusal.headers_mut().insert(ALLOW, allow);
+        return Ok(refusal);
+    }
+    let body = Limited::new(request.into_body(), MAX_REQUEST_BYTES);
+    let body = match body.collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            return Ok(refuse(StatusCode::PAYLOAD_TOO_LARGE, "send 1 MiB at most"));
+        }
+        Err(_) => return Ok(refuse(StatusCode::BAD_REQUEST, "the body broke off")),
+    };
+    let Ok(text) = serde_json::from_slice::<String>(&body) else {
+        return Ok(refuse(StatusCode::BAD_REQUEST, "send a JSON string"));
+    };
+    bytes_processed.inc_by(text.len() as u64);
+
+    let mut response = Response::new(StreamBody::new(characters(text)).boxed_unsync());
+    let ndjson = HeaderValue::from_static("application/x-ndjson");
+    response.headers_mut().insert(CONTENT_TYPE, ndjson);
+    Ok(response)
+}
+
+/// One frame for each character. The length of the answer is not known before
+/// its end.
+fn characters(text: String) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> {
+    let characters = text.chars().collect::<Vec<_>>().into_iter();
+    stream::unfold(characters, async |mut characters| {
+        // Here a model would think. While it does, hyper sends what it has.
+        tokio::task::yield_now().await;
+        let item = json!({ "data": characters.next()? });
+        Some((Ok(Frame::data(format!("{item}\n").into())), characters))
+    })
+}
+
+fn refuse(status: StatusCode, why: &'static str) -> Response<Answer> {
+    let mut response = Response::new(Full::from(format!("{why}\n")).boxed_unsync());
+    *response.status_mut() = status;
+    response
+}
+
+// === the process around it ===
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                eprintln!("  because: {error}");
+                cause = error.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), BoxError> {
+    let stop = asked_to_stop()?;
+
+    // What measures, and what is measured.
+    let metrics = MetricsLayer::new([
+        ("namespace", "dyn_example_namespace"),
+        ("component", "dyn_example_component"),
+        ("endpoint", ENDPOINT),
+    ]);
+    let bytes_processed = metrics.register(
+        "my_custom_bytes_processed",
+        "Data bytes processed by the handler",
+        Counter::<u64>::default(),
+    )?;
+    let exporter = metrics.exporter();
+    let handler = ServiceBuilder::new()
+        .layer(metrics)
+        .service_fn(move |request| work(request, bytes_processed.clone()));
+
+    // Both ports are open before either is told to anybody.
+    let status = match StatusServer::from_env("DYN_SYSTEM")? {
+        Some(server) => Some(server.bind(exporter).await?.spawn()),
+        None => None,
+    };
+    let listener = listen(http_port()?).await?;
+    let here = reachable(listener.local_addr()?);
+    println!("work handler:  http://{here}/");
+    println!("  curl -d '\"test message 1\"' http://{here}/");
+    match &status {
+        Some(status) => {
+            status.health().set(ENDPOINT, HealthStatus::Ready);
+            let here = reachable(status.local_addr());
+            println!("status server: http://{here}/metrics");
+            println!("  curl http://{here}/metrics");
+            println!("  curl http://{here}/health");
+            println!("  curl http://{here}/live");
+        }
+        None => println!("status server: none, since DYN_SYSTEM_ENABLED=true is not set"),
+    }
+
+    // HTTP/1.1 and HTTP/2, whichever the client begins with.
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1().timer(TokioTimer::new());
+    http.http2().timer(TokioTimer::new());
+    let connections = GracefulShutdown::new();
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    // Each item on its way at once, however small it is.
+                    let _ = stream.set_nodelay(true);
+                    let handler = TowerToHyperService::new(handler.clone());
+                    let connection = http.serve_connection(TokioIo::new(stream), handler);
+                    // How a connection fails is its client's affair.
+                    tokio::spawn(connections.watch(connection.into_owned()));
+                }
+                Err(error) => {
+                    eprintln!("no connection could be accepted: {error}");
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    // Nobody new, then the answers that are on their way, and the page last, so
+    // that their end can still be seen there.
+    drop(listener);
+    println!("stopping");
+    if let Some(status) = &status {
+        status.health().set(ENDPOINT, HealthStatus::NotReady);
+    }
+    if timeout(GRACE, connections.shutdown()).await.is_err() {
+        eprintln!("some answers took longer than {GRACE:?} and are cut off");
+    }
+    if let Some(status) = status {
+        status.shutdown().await;
+    }
+    Ok(())
+}
+
+fn http_port() -> Result<u16, BoxError> {
+    let Some(value) = env::var_os("DYN_HTTP_PORT").filter(|value| !value.is_empty()) else {
+        return Ok(8080);
+    };
+    let port = value.to_str().and_then(|value| value.parse().ok());
+    port.ok_or_else(|| format!("DYN_HTTP_PORT is {value:?}, not a port, 0 to 65535").into())
+}
+
+async fn listen(port: u16) -> Result<TcpListener, BoxError> {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await;
+    listener
+        .map_err(|error| format!("the work handler can't listen on port {port}: {error}").into())
+}
+
+/// Where to reach a listener at `addr` from this machine.
+fn reachable(mut addr: SocketAddr) -> SocketAddr {
+    if addr.ip().is_unspecified() {
+        addr.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    addr
+}
+
+/// Ready on Ctrl-C or SIGTERM. They count from here on, not only when it is
+/// awaited.
+#[cfg(unix)]
+fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Ready on Ctrl-C.
+#[cfg(not(unix))]
+fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}

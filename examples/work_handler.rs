@@ -41,6 +41,7 @@ use tokio::task::yield_now;
 use tokio::time::sleep;
 use tower::{BoxError, ServiceBuilder, service_fn};
 use tower_openmetrics::MetricsLayer;
+use tower_openmetrics::classify::by_error;
 
 const ENDPOINT: &str = "work";
 
@@ -111,7 +112,7 @@ async fn run() -> Result<(), BoxError> {
     let stop = process::asked_to_stop()?;
 
     let metrics = MetricsLayer::streaming_builder()
-        .classifier(transport::ByFailure)
+        .classifier(by_error(transport::error_type))
         .first_byte_seconds(true)
         .build([
             ("namespace", "dyn_example_namespace"),

@@ -1,6 +1,6 @@
 //! Bodies that count what passes through them.
 
-use crate::call::{Call, CallHandle, watch};
+use crate::call::{Call, CallHandle, Watch};
 use crate::classify::{Classify, ErrorType, Fault, HttpStatus, Phase, source};
 use crate::protocol::Due;
 use bytes::Buf;
@@ -113,26 +113,27 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let polled = watch(this.call, || this.inner.as_mut().poll_frame(cx));
-        let (Poll::Ready(frame), Some(call)) = (&polled, &*this.call) else {
-            return polled;
-        };
-        let over = match frame {
-            Some(Ok(frame)) => {
-                let bytes = data_length(frame);
-                call.request_bytes(bytes);
-                *this.owed = this.owed.saturating_sub(bytes);
-                *this.owed > 0 && this.inner.is_end_stream()
+        let watch = Watch::over(this.call);
+        let polled = this.inner.as_mut().poll_frame(cx);
+        if let (Poll::Ready(frame), Some(call)) = (&polled, &*watch) {
+            let over = match frame {
+                Some(Ok(frame)) => {
+                    let bytes = data_length(frame);
+                    call.request_bytes(bytes);
+                    *this.owed = this.owed.saturating_sub(bytes);
+                    *this.owed > 0 && this.inner.is_end_stream()
+                }
+                Some(Err(error)) => {
+                    call.fault(source::broken_off(error));
+                    false
+                }
+                None => true,
+            };
+            if over && *this.owed > 0 {
+                call.fault(Fault::Cancelled);
             }
-            Some(Err(error)) => {
-                call.fault(source::broken_off(error));
-                false
-            }
-            None => true,
-        };
-        if over && *this.owed > 0 {
-            call.fault(Fault::Cancelled);
         }
+        watch.done();
         polled
     }
 
@@ -152,40 +153,37 @@ impl<B: Body, C> ResponseBody<B, C> {
     #[inline]
     pub(crate) fn new(
         inner: B,
-        call: Call,
+        mut call: Call,
         due: Due,
         content_length: Option<u64>,
         classifier: C,
     ) -> Self {
-        let promised = match due {
-            Due::Body => content_length.or_else(|| inner.size_hint().exact()),
-            Due::Nothing | Due::Upgrade => None,
+        let watch = Watch::over(&mut call);
+        let (promised, over) = match due {
+            Due::Body => (
+                content_length.or_else(|| inner.size_hint().exact()),
+                inner.is_end_stream(),
+            ),
+            Due::Nothing => (None, inner.is_end_stream()),
+            Due::Upgrade => (None, true),
         };
-        let mut body = Self {
-            call: Some(call),
-            taken: 0,
-            promised,
-            classifier,
-            inner,
-        };
-        body.begin(due);
-        body
-    }
-
-    #[inline]
-    fn begin(&mut self, due: Due) {
-        let ends_here = due == Due::Upgrade || self.inner.is_end_stream();
-        let Some(mut call) = self.call.take() else {
-            return;
-        };
+        watch.done();
         if due != Due::Body {
             call.owes_nothing();
         }
-        weigh(&mut call, self.taken, self.promised);
-        if ends_here {
-            end(call, self.taken, self.promised);
+        weigh(&mut call, 0, promised);
+        let call = if over {
+            end(call, 0, promised);
+            None
         } else {
-            self.call = Some(call);
+            Some(call)
+        };
+        Self {
+            inner,
+            call,
+            taken: 0,
+            promised,
+            classifier,
         }
     }
 }
@@ -223,28 +221,29 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let polled = watch(this.call, || this.inner.as_mut().poll_frame(cx));
-        let (Poll::Ready(frame), Some(call)) = (&polled, &mut *this.call) else {
-            return polled;
-        };
-        let over = match frame {
-            Some(Ok(frame)) => {
-                let bytes = data_length(frame);
-                call.response_bytes(bytes);
-                *this.taken += bytes;
-                weigh(call, *this.taken, *this.promised);
-                frame.is_trailers() || this.inner.is_end_stream()
+        let mut watch = Watch::over(this.call);
+        let polled = this.inner.as_mut().poll_frame(cx);
+        if let (Poll::Ready(frame), Some(call)) = (&polled, &mut *watch) {
+            let over = match frame {
+                Some(Ok(frame)) => {
+                    let bytes = data_length(frame);
+                    call.response_bytes(bytes);
+                    *this.taken += bytes;
+                    weigh(call, *this.taken, *this.promised);
+                    frame.is_trailers() || this.inner.is_end_stream()
+                }
+                Some(Err(error)) => {
+                    let phase = phase(*this.taken, *this.promised);
+                    call.fault(this.classifier.error(error, phase));
+                    true
+                }
+                None => true,
+            };
+            if over && let Some(call) = watch.take() {
+                end(call, *this.taken, *this.promised);
             }
-            Some(Err(error)) => {
-                let phase = phase(*this.taken, *this.promised);
-                call.fault(this.classifier.error(error, phase));
-                true
-            }
-            None => true,
-        };
-        if over && let Some(call) = this.call.take() {
-            end(call, *this.taken, *this.promised);
         }
+        watch.done();
         polled
     }
 

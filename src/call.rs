@@ -5,6 +5,7 @@ use crate::clock::Moment;
 use crate::recorder::{Families, Lease, Outcome, Report, Reporter, with_writer};
 use std::fmt;
 use std::mem;
+use std::ops::{Deref, DerefMut};
 
 /// The one place that knows how a call goes.
 ///
@@ -44,24 +45,48 @@ pub(crate) trait Unwound {
     fn unwound(&mut self);
 }
 
-/// Runs the code of others on behalf of a call, which hears if it panics.
+/// Stands on the stack while the code of others runs on behalf of a call, which hears of it if
+/// that panics: a service, a body (what it says of itself too), a classifier.
 ///
 /// Asking `std::thread::panicking` in a destructor instead would be wrong both
 /// ways: a layer outside that catches the panic hides it, and another call's panic fakes it.
-#[inline]
-pub(crate) fn watch<T: Unwound, R>(target: &mut T, run: impl FnOnce() -> R) -> R {
-    struct OnStack<'a, T: Unwound>(&'a mut T);
+#[must_use = "the code that is watched runs before `done`"]
+pub(crate) struct Watch<'a, T: Unwound>(&'a mut T);
 
-    impl<T: Unwound> Drop for OnStack<'_, T> {
-        fn drop(&mut self) {
-            self.0.unwound();
-        }
+impl<'a, T: Unwound> Watch<'a, T> {
+    #[inline(always)]
+    pub(crate) fn over(target: &'a mut T) -> Self {
+        Self(target)
     }
 
-    let on_stack = OnStack(target);
-    let result = run();
-    mem::forget(on_stack);
-    result
+    /// The code has run.
+    // Not a function that takes a closure: what that returns would be copied on its way out.
+    #[inline(always)]
+    pub(crate) fn done(self) {
+        mem::forget(self);
+    }
+}
+
+impl<T: Unwound> Deref for Watch<'_, T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        self.0
+    }
+}
+
+impl<T: Unwound> DerefMut for Watch<'_, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        self.0
+    }
+}
+
+impl<T: Unwound> Drop for Watch<'_, T> {
+    fn drop(&mut self) {
+        self.0.unwound();
+    }
 }
 
 // === impl Call ===
@@ -225,6 +250,14 @@ impl fmt::Debug for Call {
             .field("began", &self.began)
             .field("outcome", &self.outcome())
             .finish_non_exhaustive()
+    }
+}
+
+impl Unwound for Call {
+    /// Its owner is being unwound too, and will drop it.
+    #[cold]
+    fn unwound(&mut self) {
+        self.fault(ErrorType::PANIC);
     }
 }
 

@@ -21,10 +21,6 @@ impl Error {
     }
 
     /// Keeps `source` as the cause of this error.
-    #[cfg_attr(
-        not(feature = "server"),
-        expect(dead_code, reason = "only the server has causes so far")
-    )]
     pub(crate) fn with_source(
         mut self,
         source: impl Into<Box<dyn StdError + Send + Sync>>,

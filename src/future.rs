@@ -1,4 +1,4 @@
-use crate::call::{Call, watch};
+use crate::call::{Call, Watch};
 use crate::protocol::Answer;
 use pin_project_lite::pin_project;
 use std::fmt;
@@ -19,10 +19,10 @@ pin_project! {
 }
 
 impl<F, P> ResponseFuture<F, P> {
-    pub(crate) fn new(inner: F, call: Option<Call>, protocol: P) -> Self {
+    pub(crate) fn new(inner: F, call: Call, protocol: P) -> Self {
         Self {
             inner,
-            call,
+            call: Some(call),
             protocol,
         }
     }
@@ -41,7 +41,10 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(watch(this.call, || this.inner.poll(cx)));
+        let watch = Watch::over(this.call);
+        let polled = this.inner.poll(cx);
+        watch.done();
+        let result = ready!(polled);
         let call = this
             .call
             .take()

@@ -1,8 +1,10 @@
 use crate::Error;
 use crate::builder::MetricsLayerBuilder;
+use crate::labels::Labels;
 use crate::protocol::{Http, Streaming, Unary};
 use crate::registry::{Endpoint, MetricsRegistry};
 use crate::service::Metrics;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Unit};
 use std::fmt;
 use std::sync::Arc;
@@ -128,6 +130,13 @@ impl<P> MetricsLayer<P> {
         }
     }
 
+    /// # Errors
+    ///
+    /// If the layer has been removed from its registry.
+    pub(crate) fn labels_in_registry(&self) -> Result<Labels, Error> {
+        self.registry.labels_of(Some(&self.endpoint))
+    }
+
     /// The registry that the layer's metrics are in.
     pub fn registry(&self) -> &MetricsRegistry {
         &self.registry
@@ -161,9 +170,10 @@ impl<P> MetricsLayer<P> {
     where
         M: Metric + Clone,
     {
-        let labels = &self.endpoint.labels;
+        let endpoint = Some(&self.endpoint);
         self.registry
-            .add(name.as_ref(), help.into(), None, labels, metric)
+            .add(name.as_ref(), help.into(), None, endpoint, metric.clone())?;
+        Ok(metric)
     }
 
     /// As [`register`](Self::register), with a unit, which the family's name
@@ -182,9 +192,41 @@ impl<P> MetricsLayer<P> {
     where
         M: Metric + Clone,
     {
-        let labels = &self.endpoint.labels;
+        let endpoint = Some(&self.endpoint);
+        self.registry.add(
+            name.as_ref(),
+            help.into(),
+            Some(&unit),
+            endpoint,
+            metric.clone(),
+        )?;
+        Ok(metric)
+    }
+
+    /// Puts an info beside the automatic metrics, with the layer's labels. It is
+    /// registered without the `_info` that its sample will have.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`register`](Self::register).
+    pub fn register_info<S>(
+        &self,
+        name: impl AsRef<str>,
+        help: impl Into<String>,
+        info: Info<S>,
+    ) -> Result<(), Error>
+    where
+        Info<S>: Metric,
+    {
+        let endpoint = Some(&self.endpoint);
         self.registry
-            .add(name.as_ref(), help.into(), Some(&unit), labels, metric)
+            .add(name.as_ref(), help.into(), None, endpoint, info)
+    }
+
+    /// Takes the layer's metrics, its own and those registered through it, off the page, as
+    /// [`MetricsRegistry::remove`] does. Returns whether they were there.
+    pub fn remove(&self) -> bool {
+        self.registry.remove_labels(&self.endpoint.labels)
     }
 }
 

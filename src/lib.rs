@@ -1,4 +1,132 @@
-//! Exact OpenMetrics and Prometheus metrics for any [`tower::Service`].
+//! Exact OpenMetrics and Prometheus metrics for any [`tower`](tower_service) service.
+//!
+//! [`MetricsLayer`] wraps a service and follows each call to the end of its response: it counts
+//! calls and bytes, times them, tells failures from cancellations, and keeps the number of
+//! calls in flight. [`MetricsExporter`] is a service that answers with the page that Prometheus
+//! and its relatives scrape. Handlers stay as they are, nothing is global, and a request costs no allocation, no lock and no shared
+//! reference count.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::{BodyExt, Full};
+//! use std::convert::Infallible;
+//! use std::time::Duration;
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_openmetrics::{Clock, MetricsLayer, RequestBody};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // `MetricsLayer::new([("endpoint", "echo")])` would do; here time stands
+//! // still but for what we say, and there are few buckets, to show the whole page.
+//! let clock = Clock::manual();
+//! let metrics = MetricsLayer::builder()
+//!     .clock(clock)
+//!     .buckets([0.1, 1.0])
+//!     .build([("endpoint", "echo")])?;
+//!
+//! let service = ServiceBuilder::new()
+//!     .layer(metrics.clone())
+//!     .service(service_fn(async |request: Request<RequestBody<Full<Bytes>>>| {
+//!         let body = request.into_body().collect().await?.to_bytes();
+//!         Ok::<_, Infallible>(Response::new(Full::new(body)))
+//!     }));
+//!
+//! let response = service.oneshot(Request::new(Full::from("hello"))).await?;
+//! clock.advance(Duration::from_millis(250));
+//! response.into_body().collect().await?; // only now has the call ended
+//!
+//! let scrape = Request::get("/metrics").header("accept", "application/openmetrics-text");
+//! let page = metrics.exporter().oneshot(scrape.body(())?).await?;
+//! let page = page.into_body().collect().await?.to_bytes();
+//! assert_eq!(page, r#"# HELP cancellations Calls whose caller went away before their end
+//! ## TYPE cancellations counter
+//! cancellations_total{endpoint="echo"} 0
+//! ## HELP concurrent_requests Calls begun and not yet ended
+//! ## TYPE concurrent_requests gauge
+//! concurrent_requests{endpoint="echo"} 0
+//! ## HELP errors Calls that failed, by the type of their first failure
+//! ## TYPE errors counter
+//! errors_total{endpoint="echo",error_type="deserialization"} 0
+//! errors_total{endpoint="echo",error_type="generate"} 0
+//! errors_total{endpoint="echo",error_type="invalid_message"} 0
+//! errors_total{endpoint="echo",error_type="overloaded"} 0
+//! errors_total{endpoint="echo",error_type="panic"} 0
+//! errors_total{endpoint="echo",error_type="publish_final"} 0
+//! errors_total{endpoint="echo",error_type="publish_response"} 0
+//! errors_total{endpoint="echo",error_type="response_stream"} 0
+//! errors_total{endpoint="echo",error_type="timeout"} 0
+//! ## HELP request_bytes Bytes of requests, as the service has read them
+//! ## TYPE request_bytes counter
+//! ## UNIT request_bytes bytes
+//! request_bytes_total{endpoint="echo"} 5
+//! ## HELP request_duration_seconds Time from the beginning of a call to the end of its response
+//! ## TYPE request_duration_seconds histogram
+//! ## UNIT request_duration_seconds seconds
+//! request_duration_seconds_bucket{endpoint="echo",le="0.1"} 0
+//! request_duration_seconds_bucket{endpoint="echo",le="1.0"} 1
+//! request_duration_seconds_bucket{endpoint="echo",le="+Inf"} 1
+//! request_duration_seconds_sum{endpoint="echo"} 0.25
+//! request_duration_seconds_count{endpoint="echo"} 1
+//! ## HELP requests Calls that have ended, however they ended
+//! ## TYPE requests counter
+//! requests_total{endpoint="echo"} 1
+//! ## HELP response_bytes Bytes of responses, as the caller has taken them
+//! ## TYPE response_bytes counter
+//! ## UNIT response_bytes bytes
+//! response_bytes_total{endpoint="echo"} 5
+//! ## HELP uptime_seconds Time since the registry was made
+//! ## TYPE uptime_seconds gauge
+//! ## UNIT uptime_seconds seconds
+//! uptime_seconds 0.25
+//! ## EOF
+//! "#);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Metrics
+//!
+//! | metric | type | moves |
+//! |---|---|---|
+//! | `requests_total` | counter | when a call ends, however it ends |
+//! | `request_bytes_total` | counter | as the service reads the request |
+//! | `response_bytes_total` | counter | as the caller takes the response |
+//! | `errors_total{error_type}` | counter | when a failed call ends, under its first failure; see [`classify`] |
+//! | `cancellations_total` | counter | when a call ends because its caller went away |
+//! | `request_duration_seconds` | histogram | when a call ends |
+//! | `concurrent_requests` | gauge | when a call begins and when it ends |
+//! | `uptime_seconds` | gauge | with time; one per registry, without labels |
+//! | `response_head_seconds` | histogram | [on request](MetricsLayerBuilder::response_head_seconds): at the head of the response |
+//! | `first_byte_seconds` | histogram | [on request](MetricsLayerBuilder::first_byte_seconds): at the first byte, or item, of the response |
+//! | `request_messages_total`, `response_messages_total` | counter | [on request](MetricsLayerBuilder::messages_total): as `…_bytes_total`, for traffic in messages |
+//!
+//! A call lasts from `Service::call` to the end of its response, and ends in one of three ways: completed,
+//! failed or cancelled. When none is running, `requests_total` and the count of the histogram are the sum of the
+//! three, and `concurrent_requests` is 0. In every scrape counters only grow, a histogram's count is its `+Inf` bucket, and the
+//! gauge is not negative.
+//!
+//! # Which room holds what
+//!
+//! | to | there is |
+//! |---|---|
+//! | measure an HTTP service | [`MetricsLayer::new`], [`MetricsLayer::builder`] |
+//! | measure a work handler: a message in, a stream of messages out | [`MetricsLayer::streaming`], and [`publish`] to send the stream |
+//! | measure a value for a value | [`MetricsLayer::unary`] |
+//! | measure anything else | the traits in [`protocol`] |
+//! | say what is a failure | [`classify`] |
+//! | put several layers, and metrics of your own, on one page | [`MetricsRegistry`] |
+//! | show the page | [`exporter`], or `server` for a port of its own |
+//!
+//! # Features
+//!
+//! | feature | default | what it does |
+//! |---|---|---|
+//! | `axum` | yes | looks inside `axum::Error`, to tell an upload that was abandoned from a malformed one |
+//! | `http2` | yes | looks inside `h2::Error`, for the same reason |
+//! | `server` | no | the status server: `/metrics`, `/health`, `/live` |
+//!
+//! The crate contains no `unsafe` code. Its minimum supported Rust version is 1.88.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 
@@ -37,3 +165,8 @@ pub use self::message::Message;
 pub use self::registry::MetricsRegistry;
 pub use self::service::Metrics;
 pub use self::stream::{RequestStream, ResponseStream};
+
+/// The examples in the README are tested as these are.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,6 +1,6 @@
 //! Sending a response that is a stream.
 
-use crate::call::watch;
+use crate::call::{Unwound, Watch};
 use crate::classify::{Classify, Phase};
 use crate::message::Measure;
 use crate::stream::Outgoing;
@@ -169,7 +169,7 @@ where
                 self.as_mut().send_waiting()?;
             }
             let this = self.as_mut().project();
-            match watch(this.outgoing, || this.stream.poll_next(cx)) {
+            match watched(this.outgoing, || this.stream.poll_next(cx)) {
                 Poll::Ready(Some(item)) => *this.waiting = Some(item),
                 Poll::Ready(None) => return Poll::Ready(Ok(Step::FinalItem)),
                 Poll::Pending => {
@@ -195,7 +195,7 @@ where
             ready!(self.as_mut().poll_ready(cx))?;
             let this = self.as_mut().project();
             if let Some(item) = this.last.take() {
-                watch(this.outgoing, || this.sink.start_send(item))?;
+                watched(this.outgoing, || this.sink.start_send(item))?;
             }
         }
         Poll::Ready(Ok(Step::End))
@@ -205,7 +205,7 @@ where
         ready!(self.as_mut().poll_flush(cx))?;
         let this = self.project();
         if *this.close {
-            ready!(watch(this.outgoing, || this.sink.poll_close(cx)))?;
+            ready!(watched(this.outgoing, || this.sink.poll_close(cx)))?;
         }
         this.outgoing.complete();
         Poll::Ready(Ok(Step::Done))
@@ -213,14 +213,16 @@ where
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Si::Error>> {
         let this = self.project();
-        watch(this.outgoing, || this.sink.poll_ready(cx))
+        watched(this.outgoing, || this.sink.poll_ready(cx))
     }
 
     fn send_waiting(self: Pin<&mut Self>) -> Result<(), Si::Error> {
         let this = self.project();
         if let Some(item) = this.waiting.take() {
-            let size = this.outgoing.weigh(&item);
-            watch(this.outgoing, || this.sink.start_send(item))?;
+            let mut outgoing = Watch::over(this.outgoing);
+            let size = outgoing.weigh(&item);
+            outgoing.done();
+            watched(this.outgoing, || this.sink.start_send(item))?;
             this.unflushed.extend(size);
         }
         Ok(())
@@ -228,12 +230,20 @@ where
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Si::Error>> {
         let this = self.project();
-        ready!(watch(this.outgoing, || this.sink.poll_flush(cx)))?;
+        ready!(watched(this.outgoing, || this.sink.poll_flush(cx)))?;
         for size in this.unflushed.drain() {
             this.outgoing.sent(size);
         }
         Poll::Ready(Ok(()))
     }
+}
+
+/// Runs the code of others on behalf of the call.
+fn watched<T: Unwound, R>(target: &mut T, run: impl FnOnce() -> R) -> R {
+    let watch = Watch::over(target);
+    let result = run();
+    watch.done();
+    result
 }
 
 // === impl Unflushed ===

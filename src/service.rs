@@ -1,4 +1,4 @@
-use crate::call::{Call, watch};
+use crate::call::{Call, Watch};
 use crate::future::ResponseFuture;
 use crate::protocol::{Answer, Http, Protocol};
 use crate::recorder::Lease;
@@ -58,9 +58,10 @@ where
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         let mut call = Call::begin(&self.lease);
-        let request = self.protocol.open(&mut call, request);
-        let mut call = Some(call);
-        let future = watch(&mut call, || self.inner.call(request));
+        let mut watch = Watch::over(&mut call);
+        let request = self.protocol.open(&mut watch, request);
+        let future = self.inner.call(request);
+        watch.done();
         ResponseFuture::new(future, call, self.protocol.clone())
     }
 }

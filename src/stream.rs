@@ -1,6 +1,6 @@
 //! Streams that count the messages that pass through them.
 
-use crate::call::{Call, CallHandle, watch};
+use crate::call::{Call, CallHandle, Watch};
 use crate::classify::{Classify, HttpStatus, Phase, source};
 use crate::message::{Measure, Own};
 use crate::publish::Publish;
@@ -8,7 +8,7 @@ use futures_core::Stream;
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 pin_project! {
     /// A request that is a stream: counts the messages that the service reads.
@@ -85,14 +85,16 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
-        let item = ready!(watch(this.call, || this.inner.poll_next(cx)));
-        if let (Some(item), Some(call)) = (&item, &*this.call) {
+        let watch = Watch::over(this.call);
+        let polled = this.inner.poll_next(cx);
+        if let (Poll::Ready(Some(item)), Some(call)) = (&polled, &*watch) {
             match this.measure.error(item) {
                 Some(error) => call.fault(source::broken_off(error)),
                 None => call.request_message(this.measure.size(item)),
             }
         }
-        Poll::Ready(item)
+        watch.done();
+        polled
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -158,16 +160,19 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
-        let item = ready!(watch(this.outgoing, || this.inner.poll_next(cx)));
-        match &item {
-            Some(item) => {
-                if let Some(size) = this.outgoing.weigh(item) {
-                    this.outgoing.sent(size);
+        let mut outgoing = Watch::over(this.outgoing);
+        let polled = this.inner.poll_next(cx);
+        match &polled {
+            Poll::Ready(Some(item)) => {
+                if let Some(size) = outgoing.weigh(item) {
+                    outgoing.sent(size);
                 }
             }
-            None => this.outgoing.complete(),
+            Poll::Ready(None) => outgoing.complete(),
+            Poll::Pending => {}
         }
-        Poll::Ready(item)
+        outgoing.done();
+        polled
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

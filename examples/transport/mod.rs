@@ -20,7 +20,7 @@ mod client;
 mod server;
 
 pub(crate) use self::client::{Answer, call};
-pub(crate) use self::server::{ByFailure, json, serve, serve_connection};
+pub(crate) use self::server::{error_type, json, serve, serve_connection};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};

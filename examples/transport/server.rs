@@ -8,7 +8,6 @@ use futures_util::stream::{SplitSink, SplitStream, Stream, StreamExt};
 use futures_util::{SinkExt, TryFutureExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::any::Any;
 use std::fmt::Display;
 use std::future::pending;
 use std::io;
@@ -20,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::codec::Framed;
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt, service_fn};
-use tower_openmetrics::classify::{Classify, Fault, HttpStatus, Phase};
+use tower_openmetrics::classify::{Classify, Phase};
 use tower_openmetrics::message::Measure;
 use tower_openmetrics::{ErrorType, ResponseStream};
 
@@ -63,18 +62,13 @@ fn failed(error: impl Display) -> Failure {
     Failure::Work(error.to_string())
 }
 
-/// Tells requests that never came to the work from work that failed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ByFailure;
-
-impl Classify for ByFailure {
-    fn error(&self, error: &dyn Any, phase: Phase) -> Fault {
-        match error.downcast_ref() {
-            Some(Failure::NotARequest) => ErrorType::INVALID_MESSAGE.into(),
-            Some(Failure::Undecodable(_)) => ErrorType::DESERIALIZATION.into(),
-            // The work failed, or the connection did: it depends on when.
-            _ => HttpStatus.error(error, phase),
-        }
+/// Tells requests that never came to the work from work that failed, whose type
+/// depends on when it did.
+pub(crate) fn error_type(failure: &Failure, _: Phase) -> Option<ErrorType> {
+    match failure {
+        Failure::NotARequest => Some(ErrorType::INVALID_MESSAGE),
+        Failure::Undecodable(_) => Some(ErrorType::DESERIALIZATION),
+        Failure::Work(_) => None,
     }
 }
 

@@ -2,8 +2,12 @@
 //!
 //! A failed call is counted under one [`ErrorType`], a closed vocabulary of
 //! constants. The layer classifies by the [`Phase`] in which it saw the failure, and by the
-//! status of an HTTP answer; a [`Classify`] of your own can decide otherwise,
-//! and so can a handler, by putting an [`ErrorType`] into the extensions of its response:
+//! status of an HTTP answer. Who knows better can say so:
+//!
+//! - a closure for the type of your errors, by [`by_error`];
+//! - a [`Classify`] of your own, for all errors and for the heads of HTTP answers;
+//! - the handler of an HTTP request, by putting an [`ErrorType`] into the extensions of its response;
+//! - any handler, even when its answer is under way, by a [handle](crate::protocol::PassHandle) to its call.
 //!
 //! ```
 //! use http::Response;
@@ -17,9 +21,11 @@
 //!
 //! The first failure of a call wins; what goes wrong after it is not counted.
 
+mod by_error;
 pub(crate) mod http;
 pub(crate) mod source;
 
+pub use self::by_error::{ByError, by_error};
 pub use self::http::{HttpStatus, ServerErrorsOnly};
 
 use ::http::{Extensions, HeaderMap, Response, StatusCode};
@@ -74,23 +80,31 @@ pub struct Head<'a> {
 ///
 /// Both methods have defaults, which are what the layer does by itself
 /// ([`HttpStatus`] is just them). A classifier is cloned for each call, so it should be small:
-/// a unit struct, or references.
+/// a unit struct, or references. To decide on one type of errors alone, a closure
+/// will do: [`by_error`].
 ///
 /// ```
 /// use std::any::Any;
 /// use std::io;
 /// use tower_openmetrics::MetricsLayer;
-/// use tower_openmetrics::classify::{Classify, ErrorType, Fault, HttpStatus, Phase};
+/// use tower_openmetrics::classify::{Classify, ErrorType, Fault, Head, HttpStatus, Phase};
 ///
 /// const DISK: ErrorType = ErrorType::from_static("disk");
 ///
 /// #[derive(Clone, Copy, Debug)]
-/// struct NameDiskErrors;
+/// struct Files;
 ///
-/// impl Classify for NameDiskErrors {
+/// impl Classify for Files {
+///     fn head(&self, head: &Head<'_>) -> Option<Fault> {
+///         match head.status.as_u16() {
+///             507 => Some(DISK.into()),
+///             _ => HttpStatus.head(head),
+///         }
+///     }
+///
 ///     fn error(&self, error: &dyn Any, phase: Phase) -> Fault {
 ///         match error.downcast_ref::<io::Error>() {
-///             Some(_) => Fault::Failed(DISK),
+///             Some(_) => DISK.into(),
 ///             None => HttpStatus.error(error, phase),
 ///         }
 ///     }
@@ -98,7 +112,7 @@ pub struct Head<'a> {
 ///
 /// # fn main() -> Result<(), tower_openmetrics::Error> {
 /// let layer = MetricsLayer::builder()
-///     .classifier(NameDiskErrors)
+///     .classifier(Files)
 ///     .error_types([DISK])
 ///     .build([("endpoint", "files")])?;
 /// # Ok(())
@@ -112,9 +126,10 @@ pub trait Classify: Clone {
         http::by_status(head.status).map(Fault::Failed)
     }
 
-    /// What an error means that the service, or the body of its response, gave.
+    /// What an error means that the service gave, or its response, or who sends that.
     ///
-    /// `error` is the very value, of type `S::Error` or `B::Error`. Defaults
+    /// `error` is the very value: of type `S::Error` or `B::Error`, of an item of the response that is
+    /// an error, or of the sink that it is [published](crate::publish) to. Defaults
     /// to [`ErrorType::TIMEOUT`] and [`ErrorType::OVERLOADED`] if tower's errors of these names are
     /// in its source chain, else to the type of the phase.
     fn error(&self, error: &dyn Any, phase: Phase) -> Fault {

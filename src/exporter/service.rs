@@ -1,12 +1,12 @@
 use super::negotiate::Representation;
 use super::{Body, ResponseFuture};
+use crate::Error;
 use crate::exposition::Format;
 use crate::registry::MetricsRegistry;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use std::convert::Infallible;
-use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::task::{Context, Poll};
 use tower_service::Service;
@@ -50,11 +50,6 @@ const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
 const WRONG_METHOD: &str = "Metrics are read with GET (or HEAD); other methods do nothing here.\n";
 
-const ENCODING_FAILED: &str = "\
-The metrics could not be written: a metric's or a collector's encoder returned an error. \
-Look at the custom metrics and collectors that were registered last, mend the one whose encoding \
-fails or leave it out. The metrics themselves go on counting and the next scrape tries again.\n";
-
 const ENCODING_PANICKED: &str = "\
 The metrics could not be written: a metric's or a collector's encoder panicked. \
 The process has reported the panic with its place in the code, on standard error unless it sets \
@@ -64,7 +59,7 @@ counting and the next scrape tries again.\n";
 fn answer(
     method: &Method,
     headers: &HeaderMap,
-    render: impl FnOnce(Format) -> Result<String, fmt::Error>,
+    render: impl FnOnce(Format) -> Result<String, Error>,
 ) -> Response<Body> {
     match *method {
         Method::GET => page(headers, render),
@@ -76,7 +71,7 @@ fn answer(
 
 fn page(
     headers: &HeaderMap,
-    render: impl FnOnce(Format) -> Result<String, fmt::Error>,
+    render: impl FnOnce(Format) -> Result<String, Error>,
 ) -> Response<Body> {
     let representation = Representation::negotiate(headers);
     // Unwind safety is the registry's business: what a panicking collector leaves behind is read by
@@ -86,11 +81,18 @@ fn page(
         Ok(Ok(text)) => {
             return respond(StatusCode::OK, representation.content_type(), text.into());
         }
-        Ok(Err(fmt::Error)) => ENCODING_FAILED,
-        Err(_panic) => ENCODING_PANICKED,
+        Ok(Err(error)) => explain(&error).into(),
+        Err(_panic) => ENCODING_PANICKED.into(),
     };
     let status = StatusCode::INTERNAL_SERVER_ERROR;
-    respond(status, PLAIN_TEXT, failure.into())
+    respond(status, PLAIN_TEXT, failure)
+}
+
+fn explain(error: &Error) -> String {
+    format!(
+        "The metrics could not be written: {error}. The metrics themselves go on counting, and the \
+         next scrape tries again.\n"
+    )
 }
 
 fn method_not_allowed() -> Response<Body> {
@@ -124,20 +126,20 @@ mod tests {
 
     fn scrape(
         method: Method,
-        render: impl FnOnce(Format) -> Result<String, fmt::Error>,
+        render: impl FnOnce(Format) -> Result<String, Error>,
     ) -> Response<Body> {
         answer(&method, &HeaderMap::new(), render)
     }
 
-    fn good(_: Format) -> Result<String, fmt::Error> {
+    fn good(_: Format) -> Result<String, Error> {
         Ok(PAGE.to_owned())
     }
 
-    fn broken(_: Format) -> Result<String, fmt::Error> {
-        Err(fmt::Error)
+    fn broken(_: Format) -> Result<String, Error> {
+        Err(Error::new("metric `a` can't be encoded"))
     }
 
-    fn panicking(_: Format) -> Result<String, fmt::Error> {
+    fn panicking(_: Format) -> Result<String, Error> {
         panic!("a collector of the test")
     }
 
@@ -189,7 +191,7 @@ mod tests {
     #[test]
     fn a_page_that_cannot_be_written_is_a_500_that_explains_itself() {
         for (render, cause) in [
-            (broken as fn(Format) -> _, "returned an error"),
+            (broken as fn(Format) -> _, "`a` can't be encoded"),
             (panicking, "panicked"),
         ] {
             let response = scrape(Method::GET, render);

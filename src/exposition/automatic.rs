@@ -1,76 +1,96 @@
+//! The families that layers fill: what they hold, and how that is written.
+
 use super::number::canonical;
 use super::text::TextWriter;
+use crate::classify::ErrorType;
 use crate::labels::push_escaped;
 use crate::recorder::Distribution;
-use crate::registry::{Automatic, Endpoint, Metric};
+use crate::registry::{AUTOMATIC, Automatic, Endpoint, Metric, Table};
+use std::collections::BTreeMap;
 
-/// Writes a family that layers fill: all of its series, in the order given.
-pub(super) fn write(
-    text: &mut TextWriter,
-    name: &str,
-    metric: &Automatic,
-    endpoints: &[&Endpoint],
-) {
-    text.family(name, metric.kind, metric.unit, metric.help);
-    for endpoint in endpoints {
-        write_series(text, metric.metric, endpoint);
-    }
+/// A family, and the endpoints that have samples in it.
+pub(super) type Family<'a> = (&'static Automatic, Vec<&'a Endpoint>);
+
+/// What one endpoint's samples say.
+pub(super) enum Reading {
+    Counter(u64),
+    Gauge(u64),
+    Histogram(Distribution),
+    /// A counter for each error type, in the order of their names.
+    Errors(Vec<(ErrorType, u64)>),
 }
 
-fn write_series(text: &mut TextWriter, metric: Metric, endpoint: &Endpoint) {
+/// The families of all endpoints, by name.
+pub(super) fn families(table: &Table) -> BTreeMap<String, Family<'_>> {
+    let mut families: BTreeMap<String, Family<'_>> = BTreeMap::new();
+    for ((prefix, _), endpoint) in &table.endpoints {
+        let settings = &endpoint.families.settings;
+        for metric in AUTOMATIC.iter().filter(|metric| metric.is_on(settings)) {
+            families
+                .entry(metric.full_name(prefix))
+                .or_insert_with(|| (metric, Vec::new()))
+                .1
+                .push(endpoint);
+        }
+    }
+    families
+}
+
+/// Reads what the endpoint has recorded by now.
+pub(super) fn read(metric: Metric, endpoint: &Endpoint) -> Reading {
     let families = &endpoint.families;
     let settings = &families.settings;
     match metric {
-        Metric::Cancellations => write_counter(text, endpoint, families.end.cancellations()),
-        Metric::RequestBytes => write_counter(text, endpoint, families.begin.request_bytes()),
-        Metric::RequestMessages => write_counter(text, endpoint, families.begin.request_messages()),
-        Metric::ResponseMessages => {
-            write_counter(text, endpoint, families.head.response_messages());
-        }
-        Metric::Requests => write_counter(text, endpoint, families.end.requests()),
-        Metric::ResponseBytes => write_counter(text, endpoint, families.head.response_bytes()),
-        Metric::ConcurrentRequests => {
-            let in_flight = families.begin.in_flight();
-            text.sample("", endpoint.label_text.as_str(), |value| {
-                value.integer(in_flight);
-            });
-        }
-        Metric::Errors => write_errors(text, endpoint),
-        Metric::FirstByteSeconds => {
-            write_histogram(text, endpoint, &families.head.first_byte(settings));
-        }
-        Metric::RequestDurationSeconds => {
-            write_histogram(text, endpoint, &families.end.duration(settings));
-        }
-        Metric::ResponseHeadSeconds => {
-            write_histogram(text, endpoint, &families.head.response_head(settings));
+        Metric::Cancellations => Reading::Counter(families.end.cancellations()),
+        Metric::ConcurrentRequests => Reading::Gauge(families.begin.in_flight()),
+        Metric::Errors => Reading::Errors(errors(endpoint)),
+        Metric::FirstByteSeconds => Reading::Histogram(families.head.first_byte(settings)),
+        Metric::RequestBytes => Reading::Counter(families.begin.request_bytes()),
+        Metric::RequestDurationSeconds => Reading::Histogram(families.end.duration(settings)),
+        Metric::RequestMessages => Reading::Counter(families.begin.request_messages()),
+        Metric::Requests => Reading::Counter(families.end.requests()),
+        Metric::ResponseBytes => Reading::Counter(families.head.response_bytes()),
+        Metric::ResponseHeadSeconds => Reading::Histogram(families.head.response_head(settings)),
+        Metric::ResponseMessages => Reading::Counter(families.head.response_messages()),
+    }
+}
+
+/// Writes a family: all of its series, in the order given.
+pub(super) fn write(text: &mut TextWriter, name: &str, (metric, endpoints): &Family<'_>) {
+    text.family(name, metric.kind, metric.unit, metric.help);
+    for endpoint in endpoints {
+        let labels = endpoint.label_text.as_str();
+        match read(metric.metric, endpoint) {
+            Reading::Counter(count) => text.sample("_total", labels, |value| value.integer(count)),
+            Reading::Gauge(count) => text.sample("", labels, |value| value.integer(count)),
+            Reading::Histogram(distribution) => write_histogram(text, endpoint, &distribution),
+            Reading::Errors(counts) => write_errors(text, endpoint, &counts),
         }
     }
 }
 
-fn write_counter(text: &mut TextWriter, endpoint: &Endpoint, count: u64) {
-    text.sample("_total", endpoint.label_text.as_str(), |value| {
-        value.integer(count);
-    });
-}
-
 /// Declared types stand there from the start, others once they were met.
-fn write_errors(text: &mut TextWriter, endpoint: &Endpoint) {
+fn errors(endpoint: &Endpoint) -> Vec<(ErrorType, u64)> {
     let families = &endpoint.families;
-    let around = endpoint.label_text.around("error_type");
     let mut shown: Vec<_> = families
         .error_types
         .iter()
         .map(|(index, name, declared)| (name, families.end.errors(index), declared))
         .filter(|(_, count, declared)| *declared || *count > 0)
+        .map(|(name, count, _)| (name, count))
         .collect();
-    shown.sort_by_key(|(name, ..)| *name);
+    shown.sort_unstable();
+    shown
+}
+
+fn write_errors(text: &mut TextWriter, endpoint: &Endpoint, counts: &[(ErrorType, u64)]) {
+    let around = endpoint.label_text.around("error_type");
     let mut escaped = String::new();
-    for (name, count, _) in shown {
+    for (name, count) in counts {
         escaped.clear();
         push_escaped(&mut escaped, name.as_str());
         text.sample_with("_total", around, ("error_type", &escaped), |value| {
-            value.integer(count);
+            value.integer(*count);
         });
     }
 }
@@ -82,16 +102,16 @@ fn write_histogram(text: &mut TextWriter, endpoint: &Endpoint, distribution: &Di
         .iter()
         .map(|bound| canonical(*bound))
         .chain(["+Inf".to_owned()]);
-    let mut count = 0;
-    for (bound, cumulative) in spelt.zip(&distribution.cumulative) {
-        count = *cumulative;
+    for (bound, count) in spelt.zip(&distribution.cumulative) {
         text.sample_with("_bucket", around, ("le", &bound), |value| {
-            value.integer(count);
+            value.integer(*count);
         });
     }
     let labels = endpoint.label_text.as_str();
     text.sample("_sum", labels, |value| {
         value.seconds(distribution.sum_nanos.into());
     });
-    text.sample("_count", labels, |value| value.integer(count));
+    text.sample("_count", labels, |value| {
+        value.integer(distribution.count());
+    });
 }

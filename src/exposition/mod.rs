@@ -5,18 +5,21 @@
 //! users registered, and [`text`] knows how a line looks in either format.
 
 mod automatic;
-mod custom;
+mod collector;
+mod foreign;
 mod number;
+mod sources;
 mod text;
 
+use self::foreign::ForeignFamily;
 use self::text::TextWriter;
+use crate::Error;
 use crate::registry::{
-    AUTOMATIC, Automatic, CustomFamily, Endpoint, Kind, MetricsRegistry, UPTIME, UPTIME_HELP,
-    UPTIME_UNIT,
+    CustomFamily, Kind, MetricsRegistry, Table, UPTIME, UPTIME_HELP, UPTIME_UNIT,
 };
 use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
+use std::collections::btree_map::Entry;
+use std::time::Duration;
 
 /// The text formats that a page can be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +32,8 @@ pub(crate) enum Format {
 
 /// Whose samples a family has.
 enum Source<'a> {
-    Automatic(&'static Automatic, Vec<&'a Endpoint>),
-    Custom(&'a CustomFamily),
+    Automatic(automatic::Family<'a>),
+    Foreign(ForeignFamily<'a>),
     Uptime,
 }
 
@@ -39,50 +42,98 @@ impl MetricsRegistry {
     ///
     /// # Errors
     ///
-    /// If a metric that a user registered can't be encoded.
-    pub(crate) fn render(&self, format: Format) -> Result<String, fmt::Error> {
-        let table = self.table();
-        let mut families: BTreeMap<String, Source<'_>> = BTreeMap::new();
-        families.insert(UPTIME.to_owned(), Source::Uptime);
-        for (name, family) in &table.custom {
-            families.insert(name.clone(), Source::Custom(family));
-        }
-        for ((prefix, _), endpoint) in &table.endpoints {
-            enter(&mut families, prefix, endpoint);
-        }
-
-        let mut text = TextWriter::new(format);
-        for (name, source) in &families {
-            match source {
-                Source::Automatic(metric, endpoints) => {
-                    automatic::write(&mut text, name, metric, endpoints);
-                }
-                Source::Custom(family) => custom::write(&mut text, name, family)?,
-                Source::Uptime => {
-                    text.family(name, Kind::Gauge, Some(UPTIME_UNIT), UPTIME_HELP);
-                    text.sample("", "", |value| value.seconds(self.uptime().as_nanos()));
-                }
-            }
-        }
-        Ok(text.finish())
+    /// Names the metric that a user registered and that can't be shown.
+    pub(crate) fn render(&self, format: Format) -> Result<String, Error> {
+        render(&self.table(), self.uptime(), format)
     }
 }
 
-/// Adds an endpoint to the families that it has samples in.
+/// The page of what stands in `table`.
+///
+/// # Errors
+///
+/// Names the metric that a user registered and that can't be shown.
+fn render(table: &Table, uptime: Duration, format: Format) -> Result<String, Error> {
+    let texts = foreign_texts(table)?;
+    let mut families: BTreeMap<String, Source<'_>> = automatic::families(table)
+        .into_iter()
+        .map(|(name, family)| (name, Source::Automatic(family)))
+        .collect();
+    families.insert(UPTIME.to_owned(), Source::Uptime);
+    for (described, text) in &texts {
+        match described {
+            Some((name, family)) => {
+                enter(&mut families, name, described_family(family, text)?)?;
+            }
+            None => {
+                for (name, family) in foreign::parse(text)? {
+                    enter(&mut families, name, family)?;
+                }
+            }
+        }
+    }
+
+    let mut text = TextWriter::new(format);
+    for (name, source) in &mut families {
+        match source {
+            Source::Automatic(family) => automatic::write(&mut text, name, family),
+            Source::Foreign(family) => family.write(&mut text, name)?,
+            Source::Uptime => {
+                text.family(name, Kind::Gauge, Some(UPTIME_UNIT), UPTIME_HELP);
+                text.sample("", "", |value| value.seconds(uptime.as_nanos()));
+            }
+        }
+    }
+    Ok(text.finish())
+}
+
+type Described<'a> = Option<(&'a str, &'a CustomFamily)>;
+
+/// What prometheus-client writes of all that users registered; described, where
+/// the registry knows the family.
+fn foreign_texts(table: &Table) -> Result<Vec<(Described<'_>, String)>, Error> {
+    let mut texts = Vec::new();
+    for (name, family) in &table.custom {
+        let text = family.encode().map_err(|error| {
+            Error::new(format!("metric `{name}` can't be encoded")).with_source(error)
+        })?;
+        texts.push((Some((&**name, &**family)), text));
+    }
+    for source in table.sources() {
+        let text = source.encode().map_err(|error| {
+            Error::new("a collector or an included registry can't be encoded").with_source(error)
+        })?;
+        texts.push((None, text));
+    }
+    Ok(texts)
+}
+
+fn described_family<'a>(
+    custom: &CustomFamily,
+    samples: &'a str,
+) -> Result<ForeignFamily<'a>, Error> {
+    let mut family = ForeignFamily::new(custom.kind);
+    family.unit.clone_from(&custom.unit);
+    family.help.clone_from(&custom.help);
+    family.add_samples(samples)?;
+    Ok(family)
+}
+
 fn enter<'a>(
     families: &mut BTreeMap<String, Source<'a>>,
-    prefix: &str,
-    endpoint: &'a Arc<Endpoint>,
-) {
-    for metric in AUTOMATIC
-        .iter()
-        .filter(|metric| metric.is_on(&endpoint.families.settings))
-    {
-        let source = families
-            .entry(metric.full_name(prefix))
-            .or_insert_with(|| Source::Automatic(metric, Vec::new()));
-        if let Source::Automatic(_, endpoints) = source {
-            endpoints.push(endpoint);
+    name: &str,
+    family: ForeignFamily<'a>,
+) -> Result<(), Error> {
+    match families.entry(name.to_owned()) {
+        Entry::Vacant(place) => {
+            place.insert(Source::Foreign(family));
+            Ok(())
         }
+        Entry::Occupied(mut there) => match there.get_mut() {
+            Source::Foreign(first) => first.join(name, family),
+            Source::Automatic(_) | Source::Uptime => Err(Error::new(format!(
+                "a family is called `{name}`, as an automatic metric is: rename it, or give the layer a prefix"
+            ))),
+        },
     }
 }

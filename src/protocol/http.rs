@@ -1,6 +1,6 @@
 use super::{Answer, Protocol};
 use crate::body::{RequestBody, ResponseBody};
-use crate::call::Call;
+use crate::call::{Call, Watch};
 use crate::classify::{Classify, ErrorType, Head, HttpStatus, Phase};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -75,21 +75,25 @@ where
         call.head();
         let due = due(call.note(), response.status());
         let head = Head::of(&response);
+        let mut watch = Watch::over(&mut call);
         let fault = match head.extensions.get::<ErrorType>() {
             Some(said_by_handler) => Some((*said_by_handler).into()),
             None => self.classifier.head(&head),
         };
         if let Some(fault) = fault {
-            call.fault(fault);
+            watch.fault(fault);
         }
+        watch.done();
         let content_length = content_length(head.headers);
         let classifier = self.classifier.clone();
         response.map(|body| ResponseBody::new(body, call, due, content_length, classifier))
     }
 
     #[cold]
-    fn failed(&self, call: Call, error: &E) {
-        call.fail(self.classifier.error(error, Phase::Generate));
+    fn failed(&self, mut call: Call, error: &E) {
+        let mut watch = Watch::over(&mut call);
+        watch.fault(self.classifier.error(error, Phase::Generate));
+        watch.done();
     }
 }
 

@@ -1,6 +1,6 @@
 use super::incoming::{Incoming, One};
 use super::{Answer, Protocol};
-use crate::call::Call;
+use crate::call::{Call, Watch};
 use crate::classify::{Classify, HttpStatus, Phase};
 use crate::message::{Measure, Own};
 use crate::stream::ResponseStream;
@@ -53,7 +53,9 @@ where
     }
 
     #[cold]
-    fn failed(&self, call: Call, error: &E) {
-        call.fail(self.classifier.error(error, Phase::Generate));
+    fn failed(&self, mut call: Call, error: &E) {
+        let mut watch = Watch::over(&mut call);
+        watch.fault(self.classifier.error(error, Phase::Generate));
+        watch.done();
     }
 }

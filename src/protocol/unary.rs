@@ -1,6 +1,6 @@
 use super::incoming::{Incoming, One};
 use super::{Answer, Protocol};
-use crate::call::Call;
+use crate::call::{Call, Watch};
 use crate::classify::{Classify, HttpStatus, Phase};
 use crate::message::{Measure, Own};
 
@@ -41,16 +41,20 @@ where
     #[inline]
     fn answer(&self, mut call: Call, response: Res) -> Res {
         call.head();
+        let mut watch = Watch::over(&mut call);
         match self.measure.error(&response) {
-            Some(error) => call.fault(self.classifier.error(error, Phase::Generate)),
-            None => call.response_message(self.measure.size(&response)),
+            Some(error) => watch.fault(self.classifier.error(error, Phase::Generate)),
+            None => watch.response_message(self.measure.size(&response)),
         }
+        watch.done();
         call.complete();
         response
     }
 
     #[cold]
-    fn failed(&self, call: Call, error: &E) {
-        call.fail(self.classifier.error(error, Phase::Generate));
+    fn failed(&self, mut call: Call, error: &E) {
+        let mut watch = Watch::over(&mut call);
+        watch.fault(self.classifier.error(error, Phase::Generate));
+        watch.done();
     }
 }

@@ -10,9 +10,9 @@ static RETIRED: Mutex<Vec<&'static Families>> = Mutex::new(Vec::new());
 pub(super) fn take(settings: Settings) -> &'static Families {
     let reusable = {
         let mut retired = RETIRED.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = retired
-            .iter()
-            .position(|families| families.settings == settings && families.is_quiet());
+        let place = retired.iter().position(|families| {
+            families.settings == settings && families.is_quiet() && families.is_as_new()
+        });
         place.map(|place| retired.swap_remove(place))
     };
     match reusable {
@@ -31,12 +31,13 @@ pub(super) fn retire(families: &'static Families) {
         .push(families);
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(openmetrics_loom)))]
 mod tests {
     use super::super::families::OwnedFamilies;
     use super::super::outcome::Outcome;
     use super::super::thread::with_writer;
     use super::*;
+    use crate::classify::ErrorType;
     use crate::clock::Clock;
 
     /// Settings no other test has, so that their tables don't mix.
@@ -62,6 +63,19 @@ mod tests {
         drop(copy);
         let third = OwnedFamilies::new(settings);
         assert!(std::ptr::eq(&*third, address), "it is free");
+    }
+
+    #[test]
+    fn a_table_that_has_met_other_error_types_is_not_used_again() {
+        let settings = settings();
+        let first = OwnedFamilies::new(settings.clone());
+        let address: *const Families = &*first;
+        first
+            .error_types
+            .index(ErrorType::from_static("undeclared"));
+        drop(first);
+        let second = OwnedFamilies::new(settings);
+        assert!(!std::ptr::eq(&*second, address));
     }
 
     #[test]

@@ -41,6 +41,14 @@ impl ErrorTypes {
         place.unwrap_or(MOST_ERROR_TYPES - 1) as u8
     }
 
+    /// Whether no type has taken a place but those that were declared.
+    pub(crate) fn are_as_declared(&self) -> bool {
+        self.names
+            .get(self.declared)
+            .and_then(OnceLock::get)
+            .is_none_or(|next| *next == ErrorType::OTHER)
+    }
+
     /// All types in use, each with whether it was declared.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, ErrorType, bool)> {
         self.names.iter().enumerate().filter_map(|(index, name)| {
@@ -49,7 +57,7 @@ impl ErrorTypes {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(openmetrics_loom)))]
 mod tests {
     use super::*;
 
@@ -70,6 +78,7 @@ mod tests {
         let types = ErrorTypes::new(&ErrorType::BUILT_IN);
         assert_eq!(types.index(ErrorType::DESERIALIZATION), 0);
         assert_eq!(types.index(ErrorType::PANIC), 8);
+        assert!(types.are_as_declared());
         for (i, name) in NAMES.iter().enumerate() {
             let expected = (9 + i).min(MOST_ERROR_TYPES - 1);
             assert_eq!(
@@ -82,6 +91,7 @@ mod tests {
             9,
             "it keeps its place"
         );
+        assert!(!types.are_as_declared());
         let (index, last, declared) = types.iter().last().unwrap();
         assert_eq!((index, last.as_str(), declared), (63, "_OTHER", false));
     }

@@ -87,6 +87,14 @@ impl Families {
         }
     }
 
+    /// Whether another layer could not tell this table from a new one, once it is reset.
+    ///
+    /// Error types that were not declared have taken places for good, which
+    /// another layer would lack for its own.
+    pub(super) fn is_as_new(&self) -> bool {
+        self.error_types.are_as_declared()
+    }
+
     /// Whether nobody can write here any more, if no owner is left either.
     ///
     /// A lease is taken, and a call begun, only by who holds a lease or owns
@@ -102,7 +110,7 @@ impl Families {
     pub(super) fn reset(&self) {
         let Self {
             settings: _,
-            error_types: _, // those it was not told of stay: at 0 they are not shown
+            error_types: _, // as declared, or the table is not used again
             begin,
             head,
             end,

@@ -39,7 +39,7 @@ impl Outcome {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(openmetrics_loom)))]
 mod tests {
     use super::*;
 

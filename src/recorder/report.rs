@@ -8,7 +8,7 @@
 //! reference count.
 
 use super::outcome::Outcome;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, overwrite};
 use std::array;
 use std::cell::RefCell;
 use std::fmt;
@@ -67,15 +67,21 @@ impl Report {
         // come first, because the handler saw the body fail, does.
         Outcome::from_code((self.word.0.load(Ordering::Relaxed) & 0xff) as u8)
     }
+
+    /// Stops listening: the word is for the next call.
+    #[inline]
+    fn close(&self) {
+        // A report that slips in before this store is lost, as it would be if it
+        // came a moment later; after it, the generation is another.
+        let next = (self.generation + 1) << OUTCOME_BITS;
+        overwrite(&self.word.0, next);
+    }
 }
 
 impl Drop for Report {
     #[inline]
     fn drop(&mut self) {
-        // A report that slips in before this store is lost, as it would be if it
-        // came a moment later; after it, the generation is another.
-        let next = (self.generation + 1) << OUTCOME_BITS;
-        self.word.0.store(next, Ordering::Relaxed);
+        self.close();
         pool::put(self.word);
     }
 }
@@ -139,12 +145,16 @@ mod pool {
     pub(super) fn take() -> &'static Word {
         OWN.try_with(|own| {
             let own = &mut own.borrow_mut().0;
-            own.pop().unwrap_or_else(|| {
-                own.extend(batch(BATCH));
-                own.pop().unwrap_or_else(leak)
-            })
+            if own.is_empty() {
+                refill(own, BATCH);
+            }
+            own.pop().unwrap_or_else(leak)
         })
-        .unwrap_or_else(|_| batch(1).pop().unwrap_or_else(leak))
+        .unwrap_or_else(|_| {
+            let mut one = Vec::new();
+            refill(&mut one, 1);
+            one.pop().unwrap_or_else(leak)
+        })
     }
 
     #[inline]
@@ -164,14 +174,14 @@ mod pool {
     /// As many as are asked for, made if need be. The process keeps them: it
     /// will need that many again.
     #[cold]
-    fn batch(size: usize) -> Vec<&'static Word> {
+    fn refill(words: &mut Vec<&'static Word>, size: usize) {
         let mut common = COMMON.lock().unwrap_or_else(PoisonError::into_inner);
         if common.is_empty() {
             let made: &'static [Word; BATCH] = Box::leak(Box::new(array::from_fn(|_| Word::new())));
             common.extend(made);
         }
         let left = common.len().saturating_sub(size);
-        common.split_off(left)
+        words.extend(common.drain(left..));
     }
 
     #[cold]
@@ -194,7 +204,7 @@ mod pool {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(openmetrics_loom)))]
 mod tests {
     use super::*;
 
@@ -223,36 +233,52 @@ mod tests {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, openmetrics_loom))]
 mod loom_tests {
     use super::*;
     use loom::thread;
 
-    /// A body reports while its call ends and another begins on the same word:
-    /// the next call never hears of it, and a report made before the end is heard.
+    fn word() -> &'static Word {
+        Box::leak(Box::new(Word::new()))
+    }
+
+    /// Closes without handing the word back: the pool is none of loom's business.
+    fn end(report: Report) -> Option<Outcome> {
+        let outcome = report.outcome();
+        report.close();
+        mem::forget(report);
+        outcome
+    }
+
+    /// A body reports while its call ends and another begins on the same word.
+    /// The next call never hears of it.
     #[test]
     fn loom_reports_reach_their_own_call_only() {
         loom::model(|| {
-            let word: &'static Word = Box::leak(Box::new(Word::new()));
-            let generation = 0;
-            let reporter = Reporter { word, generation };
+            let word = word();
+            let report = Report::on(word);
+            let reporter = report.reporter();
             let body = thread::spawn(move || reporter.report(Outcome::CANCELLED));
-            let heard = Report { word, generation }.close_for_test();
+            let heard = end(report);
             let next = Report::on(word);
             body.join().unwrap();
             assert!(matches!(heard, None | Some(Outcome::CANCELLED)));
-            assert_eq!(next.outcome(), None);
-            mem::forget(next); // the pool is not loom's
+            assert_eq!(end(next), None);
         });
     }
 
-    impl Report {
-        fn close_for_test(self) -> Option<Outcome> {
-            let outcome = self.outcome();
-            let next = (self.generation + 1) << OUTCOME_BITS;
-            self.word.0.store(next, Ordering::Relaxed);
-            mem::forget(self);
-            outcome
-        }
+    /// Two bodies of one call: one of their reports is heard, and stays.
+    #[test]
+    fn loom_the_first_report_stands() {
+        loom::model(|| {
+            let report = Report::on(word());
+            let reporter = report.reporter();
+            let body = thread::spawn(move || reporter.report(Outcome::CANCELLED));
+            report.reporter().report(Outcome::failed(0));
+            let first = report.outcome();
+            body.join().unwrap();
+            assert!(first.is_some());
+            assert_eq!(end(report), first);
+        });
     }
 }

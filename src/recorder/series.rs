@@ -96,11 +96,28 @@ impl BeginSeries {
         self.blocks.sum(REQUEST_BYTES)
     }
 
-    /// Calls begun and not ended, never negative: a call whose end is seen
-    /// here, in the first sum, has its beginning seen in the second.
+    /// Calls begun and not ended, never negative.
+    ///
+    /// What begins and ends between the two sums looks as if it were in flight. So they are taken
+    /// again where calls have ended meanwhile, and the lowest difference counts.
     pub(crate) fn in_flight(&self) -> u64 {
+        const ATTEMPTS: usize = 8;
+        let mut lowest = u64::MAX;
+        for _ in 0..ATTEMPTS {
+            let (begun, ended) = self.begun_and_ended();
+            lowest = lowest.min(begun.saturating_sub(ended));
+            if self.ended() == ended {
+                break;
+            }
+        }
+        lowest
+    }
+
+    /// A call whose end is seen, in the first sum, has its beginning seen in
+    /// the second: there are never more ended than begun.
+    fn begun_and_ended(&self) -> (u64, u64) {
         let ended = self.ended();
-        self.begun().saturating_sub(ended)
+        (self.begun(), ended)
     }
 
     pub(super) fn ended(&self) -> u64 {
@@ -231,5 +248,53 @@ impl EndSeries {
         let Self { blocks, errors } = self;
         blocks.reset();
         errors.reset();
+    }
+}
+
+#[cfg(all(test, openmetrics_loom))]
+mod loom_tests {
+    use super::super::thread::Indices;
+    use super::*;
+    use crate::sync::{AtomicU64, Ordering};
+    use loom::sync::Arc;
+    use loom::thread;
+
+    fn writer(indices: &Indices) -> Writer {
+        let writer = Writer::new();
+        writer.ask(indices);
+        writer
+    }
+
+    /// A call begins on one thread and ends on another while a third reads.
+    #[test]
+    fn loom_no_scrape_sees_an_end_without_its_beginning() {
+        loom::model(|| {
+            let series = Arc::new(BeginSeries {
+                blocks: Blocks::made(BEGIN_CELLS, 2),
+            });
+            let indices = Arc::new(Indices::new(2));
+            let handed_over = Arc::new(AtomicU64::new(0));
+            let ender = {
+                let (series, indices) = (series.clone(), indices.clone());
+                let handed_over = handed_over.clone();
+                thread::spawn(move || {
+                    let writer = writer(&indices);
+                    if handed_over.load(Ordering::Acquire) == 1 {
+                        series.end(&writer);
+                    }
+                })
+            };
+            let scraper = {
+                let series = series.clone();
+                thread::spawn(move || {
+                    let (begun, ended) = series.begun_and_ended();
+                    assert!(ended <= begun, "{ended} ended of {begun}");
+                })
+            };
+            series.begin(&writer(&indices));
+            handed_over.store(1, Ordering::Release);
+            ender.join().unwrap();
+            scraper.join().unwrap();
+        });
     }
 }

@@ -155,7 +155,7 @@ impl Indices {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(openmetrics_loom)))]
 mod tests {
     use super::*;
 

@@ -3,6 +3,7 @@
 use super::family::Kind;
 use crate::Error;
 use crate::labels::Labels;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::{Metric, Registry};
 use std::collections::BTreeMap;
@@ -20,6 +21,10 @@ pub(crate) struct CustomFamily {
     pub(crate) help: String,
     members: BTreeMap<Labels, Arc<Registry>>,
 }
+
+/// Families that come from elsewhere, as text of prometheus-client's.
+#[derive(Clone)]
+pub(crate) struct Source(Arc<dyn Fn(&mut String) -> fmt::Result + Send + Sync>);
 
 impl CustomFamily {
     pub(super) fn new(kind: Kind, unit: Option<&str>, help: String) -> Self {
@@ -43,13 +48,21 @@ impl CustomFamily {
                 "metric `{name}` is registered already with the labels {labels}: keep the first one's handle and use that"
             )));
         }
-        let pairs = labels
-            .iter()
-            .map(|(name, value)| (name.to_owned().into(), value.to_owned().into()));
-        let mut registry = Registry::with_labels(pairs);
+        let mut registry = labelled(labels);
         registry.register(name, "", metric);
         self.members.insert(labels.clone(), Arc::new(registry));
         Ok(self)
+    }
+
+    /// The family without the member that has these labels, if others are left.
+    pub(super) fn without(&self, labels: &Labels) -> Option<Self> {
+        let mut family = self.clone();
+        family.members.remove(labels);
+        (!family.members.is_empty()).then_some(family)
+    }
+
+    pub(super) fn has(&self, labels: &Labels) -> bool {
+        self.members.contains_key(labels)
     }
 
     /// That a metric of this type, unit and help belongs here.
@@ -86,4 +99,41 @@ impl CustomFamily {
         }
         Ok(text)
     }
+}
+
+// === impl Source ===
+
+impl Source {
+    pub(crate) fn new(encode: impl Fn(&mut String) -> fmt::Result + Send + Sync + 'static) -> Self {
+        Self(Arc::new(encode))
+    }
+
+    pub(crate) fn collector(labels: &Labels, collector: Box<dyn Collector>) -> Self {
+        let mut registry = labelled(labels);
+        registry.register_collector(collector);
+        Self::new(move |out| text::encode_registry(out, &registry))
+    }
+
+    /// # Errors
+    ///
+    /// If it fails to encode.
+    pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        (self.0)(&mut text)?;
+        Ok(text)
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").finish_non_exhaustive()
+    }
+}
+
+fn labelled(labels: &Labels) -> Registry {
+    Registry::with_labels(
+        labels
+            .iter()
+            .map(|(name, value)| (name.to_owned().into(), value.to_owned().into())),
+    )
 }

@@ -26,6 +26,14 @@ impl Kind {
         }
     }
 
+    /// The type of that name in OpenMetrics; unknown, if this crate does not know it.
+    pub(crate) fn from_text(name: &str) -> Self {
+        [Self::Counter, Self::Gauge, Self::Histogram, Self::Info]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+            .unwrap_or(Self::Unknown)
+    }
+
     /// What is appended to the family's name to make those of its samples.
     fn suffixes(self) -> &'static [&'static str] {
         match self {

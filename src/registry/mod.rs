@@ -6,20 +6,21 @@
 mod automatic;
 mod custom;
 mod family;
+mod table;
 
 pub(crate) use self::automatic::{AUTOMATIC, Automatic, Metric, UPTIME, UPTIME_HELP, UPTIME_UNIT};
-pub(crate) use self::custom::CustomFamily;
+pub(crate) use self::custom::{CustomFamily, Source};
 pub(crate) use self::family::Kind;
+pub(crate) use self::table::{Endpoint, Table};
 
 use crate::Error;
 use crate::clock::{Clock, Origin};
-use crate::labels::{LabelText, Labels, is_plain_name};
-use crate::recorder::{OwnedFamilies, Settings};
+use crate::labels::{Labels, is_plain_name};
+use crate::recorder::Settings;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric as ClientMetric, Unit};
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 /// A set of metrics, shared by the layers that fill it and the exporters that show it.
@@ -50,23 +51,6 @@ struct Shared {
     since: Origin,
     /// Only taken to register and to make a page, never by a request.
     table: RwLock<Table>,
-}
-
-/// All that is registered, in the order in which it is shown.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Table {
-    /// By prefix and labels.
-    pub(crate) endpoints: BTreeMap<(String, Labels), Arc<Endpoint>>,
-    /// By name.
-    pub(crate) custom: BTreeMap<String, Arc<CustomFamily>>,
-}
-
-/// What a layer has entered: its numbers, and the text of its labels.
-#[derive(Debug)]
-pub(crate) struct Endpoint {
-    pub(crate) families: OwnedFamilies,
-    pub(crate) labels: Labels,
-    pub(crate) label_text: LabelText,
 }
 
 // === impl MetricsRegistry ===
@@ -107,7 +91,8 @@ impl MetricsRegistry {
     where
         M: ClientMetric + Clone,
     {
-        self.add(name.as_ref(), help.into(), None, &Labels::default(), metric)
+        self.add(name.as_ref(), help.into(), None, None, metric.clone())?;
+        Ok(metric)
     }
 
     /// As [`register`](Self::register), with a unit, which the family's name
@@ -126,38 +111,100 @@ impl MetricsRegistry {
     where
         M: ClientMetric + Clone,
     {
-        let labels = Labels::default();
-        self.add(name.as_ref(), help.into(), Some(&unit), &labels, metric)
+        self.add(
+            name.as_ref(),
+            help.into(),
+            Some(&unit),
+            None,
+            metric.clone(),
+        )?;
+        Ok(metric)
     }
 
-    pub(crate) fn add<M>(
+    /// Puts an info on the page, which is registered without the `_info` that
+    /// its sample will have.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`register`](Self::register).
+    pub fn register_info<S>(
+        &self,
+        name: impl AsRef<str>,
+        help: impl Into<String>,
+        info: Info<S>,
+    ) -> Result<(), Error>
+    where
+        Info<S>: ClientMetric,
+    {
+        self.add(name.as_ref(), help.into(), None, None, info)
+    }
+
+    /// Takes all off the page that has exactly these labels: the automatic metrics of layers, metrics
+    /// and collectors registered through them. Returns whether there was anything.
+    ///
+    /// Services of such a layer go on working, and calls in flight end as they would; nobody sees what they
+    /// count. A layer that is built with the same labels afterwards starts from 0.
+    ///
+    /// # Errors
+    ///
+    /// If the labels are none that a layer could have.
+    pub fn remove<L, K, V>(&self, labels: L) -> Result<bool, Error>
+    where
+        L: IntoIterator<Item = (K, V)>,
+        K: Into<String>,
+        V: Into<String>,
+    {
+        Ok(self.remove_labels(&Labels::new(labels)?))
+    }
+
+    pub(crate) fn remove_labels(&self, labels: &Labels) -> bool {
+        self.write().remove(labels)
+    }
+
+    /// Adds a metric, with the endpoint's labels if there is one.
+    pub(crate) fn add(
         &self,
         name: &str,
         help: String,
         unit: Option<&Unit>,
-        labels: &Labels,
-        metric: M,
-    ) -> Result<M, Error>
-    where
-        M: ClientMetric + Clone,
-    {
+        endpoint: Option<&Arc<Endpoint>>,
+        metric: impl ClientMetric,
+    ) -> Result<(), Error> {
         let kind = Kind::from(metric.metric_type());
         let unit = unit.map(Unit::as_str);
         let name = family::name(name, unit, kind)?;
-        let mut table = self
-            .shared
-            .table
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.write();
+        let labels = table.labels_of(endpoint)?;
         table.check_free(&name, kind)?;
         let family = table.custom.get(&name).map_or_else(
             || CustomFamily::new(kind, unit, help.clone()),
             |family| (**family).clone(),
         );
         family.check_agrees(&name, kind, unit, &help)?;
-        let family = family.with(&name, labels, metric.clone())?;
+        let family = family.with(&name, &labels, metric)?;
         table.custom.insert(name, Arc::new(family));
-        Ok(metric)
+        Ok(())
+    }
+
+    /// The table as it would be with a source of families that carries the
+    /// endpoint's labels.
+    pub(crate) fn table_with(&self, labels: &Labels, source: Source) -> Table {
+        let mut table = self.table();
+        table.add_source(labels.clone(), source);
+        table
+    }
+
+    pub(crate) fn add_source(&self, labels: Labels, source: Source) {
+        self.write().add_source(labels, source);
+    }
+
+    /// The labels of what is registered through `endpoint`; none without one.
+    ///
+    /// # Errors
+    ///
+    /// If it has been removed.
+    pub(crate) fn labels_of(&self, endpoint: Option<&Arc<Endpoint>>) -> Result<Labels, Error> {
+        self.table().labels_of(endpoint)
     }
 
     /// The entry of a layer: that of an earlier one with the same labels, or a new one.
@@ -176,29 +223,7 @@ impl MetricsRegistry {
             "" => String::new(),
             prefix => format!("{prefix}_"),
         };
-        let mut table = self
-            .shared
-            .table
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        for automatic in AUTOMATIC.iter().filter(|metric| metric.is_on(&settings)) {
-            table.check_not_custom(&automatic.full_name(&prefix), automatic.kind)?;
-        }
-        match table.endpoints.entry((prefix, labels.clone())) {
-            Entry::Occupied(there) if there.get().families.settings != settings => {
-                Err(Error::new(format!(
-                    "two layers with the labels {labels} have different settings: give them the same buckets, opt-ins, error types and clock, or other labels"
-                )))
-            }
-            Entry::Occupied(there) => Ok(there.get().clone()),
-            Entry::Vacant(place) => Ok(place
-                .insert(Arc::new(Endpoint {
-                    families: OwnedFamilies::new(settings),
-                    label_text: LabelText::new(&labels),
-                    labels,
-                }))
-                .clone()),
-        }
+        self.write().endpoint(prefix, labels, settings)
     }
 
     /// Time since the registry was made.
@@ -214,6 +239,13 @@ impl MetricsRegistry {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Table> {
+        self.shared
+            .table
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Default for MetricsRegistry {
@@ -225,52 +257,12 @@ impl Default for MetricsRegistry {
 
 impl fmt::Debug for MetricsRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Table { endpoints, custom } = self.table();
+        let Table {
+            endpoints, custom, ..
+        } = self.table();
         f.debug_struct("MetricsRegistry")
             .field("endpoints", &endpoints.keys())
             .field("custom", &custom.keys())
             .finish_non_exhaustive()
-    }
-}
-
-// === impl Table ===
-
-impl Table {
-    /// The names and types of the automatic families that are on the page.
-    fn automatic(&self) -> impl Iterator<Item = (String, Kind)> {
-        let of_layers = self.endpoints.iter().flat_map(|((prefix, _), endpoint)| {
-            AUTOMATIC
-                .iter()
-                .filter(|metric| metric.is_on(&endpoint.families.settings))
-                .map(|metric| (metric.full_name(prefix), metric.kind))
-        });
-        of_layers.chain([(UPTIME.to_owned(), Kind::Gauge)])
-    }
-
-    /// That a custom family of this name may be there.
-    fn check_free(&self, name: &str, kind: Kind) -> Result<(), Error> {
-        let automatic = self
-            .automatic()
-            .find_map(|(other, of)| family::clash((name, kind), (&other, of)));
-        match automatic {
-            Some(clash) => Err(Error::new(format!(
-                "metric `{name}` clashes with the automatic metric that shows `{clash}`: choose another name, or give the layer a prefix"
-            ))),
-            None => self.check_not_custom(name, kind),
-        }
-    }
-
-    /// That no other custom family shows a name that this one would.
-    fn check_not_custom(&self, name: &str, kind: Kind) -> Result<(), Error> {
-        for (other, family) in &self.custom {
-            if other != name
-                && let Some(clash) = family::clash((name, kind), (other, family.kind))
-            {
-                return Err(Error::new(format!(
-                    "metric `{name}` clashes with metric `{other}`: both would show `{clash}`, choose another name"
-                )));
-            }
-        }
-        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use crate::llm_frontend::{forwarder, front_end, serve};
 use crate::llm_worker::generate;
 use crate::llm_worker::llm::{Prompt, Token};
-use crate::llm_worker::transport::{self, ByFailure};
+use crate::llm_worker::transport;
 use crate::{BOUND, within};
 use axum::Router;
 use futures_util::{Stream, StreamExt};
@@ -22,6 +22,7 @@ use tokio::sync::{AcquireError, Semaphore};
 use tokio::task::{JoinSet, yield_now};
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, ServiceExt, service_fn};
+use tower_openmetrics::classify::by_error;
 use tower_openmetrics::{MetricsLayer, MetricsRegistry};
 
 pub(crate) const CHAT: &str = "/v1/chat/completions";
@@ -68,7 +69,7 @@ impl Chain {
         let tokens = Arc::new(Semaphore::new(tokens));
         let (listener, worker) = listen().await;
         let layer = MetricsLayer::streaming_builder()
-            .classifier(ByFailure)
+            .classifier(by_error(transport::error_type))
             .first_byte_seconds(true)
             .messages_total(true)
             .build([("endpoint", "generate")])

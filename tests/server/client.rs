@@ -3,15 +3,15 @@
 
 use serde_json::Value;
 use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, Write};
+use std::net::{self, SocketAddr};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// How long a wait may take before its test fails: far more than it needs.
-pub(crate) const BOUND: Duration = Duration::from_secs(30);
+pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
 pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     let result = timeout(BOUND, future).await;
@@ -46,6 +46,15 @@ impl Client {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         Self::new(within(socket.connect(addr)).await.expect("a listener"))
+    }
+
+    /// A client whose request is there before a server on the same thread can
+    /// accept it.
+    pub(crate) fn connect_and_send(addr: SocketAddr, request: &str) -> Self {
+        let mut stream = net::TcpStream::connect(addr).expect("a listener");
+        stream.write_all(request.as_bytes()).expect("sent");
+        stream.set_nonblocking(true).unwrap();
+        Self::new(TcpStream::from_std(stream).unwrap())
     }
 
     fn new(stream: TcpStream) -> Self {

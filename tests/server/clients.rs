@@ -8,11 +8,11 @@ use std::{env, net, process};
 #[tokio::test]
 async fn a_client_that_sends_no_whole_head_is_cut_off() {
     let server = start_empty(patient().read_timeout(SHORT)).await;
-    let mut silent = Client::connect(server.local_addr()).await;
-    let mut half_sent = Client::connect(server.local_addr()).await;
-    half_sent.send("GET /live HTTP/1.1\r\nHost").await.unwrap();
-    let mut idle = Client::connect(server.local_addr()).await;
-    assert_eq!(idle.get("/live").await.status, 200);
+    let addr = server.local_addr();
+    let mut silent = Client::connect(addr).await;
+    let mut half_sent = Client::connect_and_send(addr, "GET /live HTTP/1.1\r\nHost");
+    let mut idle = Client::connect_and_send(addr, "GET /live HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(idle.answer().await.status, 200);
     silent.closed().await;
     half_sent.closed().await;
     idle.closed().await;

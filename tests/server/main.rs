@@ -16,8 +16,8 @@ use crate::client::within;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tower_openmetrics::MetricsRegistry;
 use tower_openmetrics::server::{StatusServer, StatusServerHandle};
+use tower_openmetrics::{Clock, MetricsRegistry};
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const SHORT: Duration = Duration::from_millis(100);
@@ -37,7 +37,7 @@ pub(crate) async fn start(server: StatusServer, registry: &MetricsRegistry) -> S
 }
 
 pub(crate) async fn start_empty(server: StatusServer) -> StatusServerHandle {
-    start(server, &MetricsRegistry::new()).await
+    start(server, &MetricsRegistry::with_clock(Clock::manual())).await
 }
 
 /// Returns once nobody listens at `addr` any more.

@@ -11,13 +11,13 @@ use tokio::sync::Notify;
 use tower_openmetrics::MetricsRegistry;
 
 /// More than the sockets on both sides hold.
-pub(crate) const HUGE: usize = 12 << 20;
+pub(crate) const HUGE: usize = 8 << 20;
 
 /// A registry whose page is longer than `HUGE`.
 pub(crate) fn huge_page() -> MetricsRegistry {
     let registry = MetricsRegistry::new();
     let family = Family::<[(String, String); 1], Counter>::default();
-    for i in 0..=12 {
+    for i in 0..=8 {
         let long = "x".repeat(1 << 20);
         family
             .get_or_create(&[("long".into(), format!("{i}{long}"))])

@@ -1,10 +1,11 @@
 use crate::client::Client;
 use crate::numbers::Numbers;
-use crate::work_handler::transport::{self, ByFailure, FrameCodec};
+use crate::work_handler::transport;
 use crate::work_handler::{Item, Request, work};
 use crate::{BOUND, within};
 use futures_util::FutureExt;
 use futures_util::stream::{self, Stream, StreamExt};
+use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -13,9 +14,9 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet, yield_now};
-use tokio_util::codec::Framed;
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, service_fn};
+use tower_openmetrics::classify::{Classify, by_error};
 use tower_openmetrics::message::Own;
 use tower_openmetrics::protocol::{One, Streaming};
 use tower_openmetrics::{MetricsLayer, MetricsRegistry};
@@ -39,9 +40,9 @@ struct Watched {
 pub(crate) const THEN_THE_END: &str = "then the end";
 pub(crate) const THEN_AN_ITEM: &str = "then an item";
 
-pub(crate) fn layer() -> MetricsLayer<Streaming<One, Own, ByFailure>> {
-    let builder = MetricsLayer::streaming_builder().classifier(ByFailure);
-    let builder = builder.messages_total(true);
+pub(crate) fn layer() -> MetricsLayer<Streaming<One, Own, impl Classify + Copy + Send + 'static>> {
+    let builder = MetricsLayer::streaming_builder().messages_total(true);
+    let builder = builder.classifier(by_error(transport::error_type));
     builder.build([("endpoint", "work")]).unwrap()
 }
 
@@ -67,49 +68,49 @@ async fn watched_work(
 impl Worker {
     /// The example's worker, as its process starts it.
     pub(crate) async fn start() -> Self {
-        Self::start_with(|listener, layer, stop| {
-            let handler = layer.layer(transport::json(service_fn(work)));
-            tokio::spawn(transport::serve(listener, handler, stop))
+        let layer = layer();
+        let registry = layer.registry().clone();
+        let handler = layer.layer(transport::json(service_fn(work)));
+        Self::spawn(registry, |listener, stop| {
+            transport::serve(listener, handler, stop)
         })
         .await
     }
 
     /// One that watches its connections break, and whose work can wait for that.
     pub(crate) async fn start_watched() -> Self {
-        Self::start_with(|listener, layer, stop| {
-            tokio::spawn(async move {
-                let mut connections = JoinSet::new();
-                while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-                    let (io, _) = accepted.unwrap();
-                    io.set_nodelay(true).unwrap();
-                    let broken = CancellationToken::new();
-                    let engine = service_fn({
-                        let broken = broken.clone();
-                        move |request| watched_work(request, broken.clone())
-                    });
-                    let handler = layer.layer(transport::json(engine));
-                    let io = Watched { io, broken };
-                    connections.spawn(transport::serve_connection(io, handler, stop.clone()));
-                }
-                connections.join_all().await;
-            })
+        let layer = layer();
+        let registry = layer.registry().clone();
+        Self::spawn(registry, |listener, stop| async move {
+            let mut connections = JoinSet::new();
+            while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+                let (io, _) = accepted.unwrap();
+                io.set_nodelay(true).unwrap();
+                let broken = CancellationToken::new();
+                let engine = service_fn({
+                    let broken = broken.clone();
+                    move |request| watched_work(request, broken.clone())
+                });
+                let handler = layer.layer(transport::json(engine));
+                let io = Watched { io, broken };
+                connections.spawn(transport::serve_connection(io, handler, stop.clone()));
+            }
+            connections.join_all().await;
         })
         .await
     }
 
-    async fn start_with(
-        start: impl FnOnce(
-            TcpListener,
-            MetricsLayer<Streaming<One, Own, ByFailure>>,
-            CancellationToken,
-        ) -> JoinHandle<()>,
-    ) -> Self {
+    async fn spawn<F>(
+        registry: MetricsRegistry,
+        serve: impl FnOnce(TcpListener, CancellationToken) -> F,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let layer = layer();
-        let registry = layer.registry().clone();
         let stop = CancellationToken::new();
-        let task = start(listener, layer, stop.clone());
+        let task = tokio::spawn(serve(listener, stop.clone()));
         Self {
             addr,
             registry,

@@ -1,0 +1,129 @@
+//! Our families in a registry of prometheus-client's.
+
+use super::automatic::{Reading, families, read};
+use crate::labels::Labels;
+use crate::recorder::Distribution;
+use crate::registry::{Endpoint, Kind, MetricsRegistry, UPTIME, UPTIME_HELP, UPTIME_UNIT};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::exemplar::Exemplar;
+use prometheus_client::registry::Unit;
+use std::fmt;
+
+/// The automatic metrics of all layers in the registry, for an app that already has a page of its
+/// own: they appear on it with its prefix and labels. Metrics that were registered here are not among them;
+/// register those there.
+///
+/// ```
+/// use prometheus_client::registry::Registry;
+/// use tower_openmetrics::MetricsLayer;
+///
+/// let layer = MetricsLayer::new([("endpoint", "a")]);
+/// let mut theirs = Registry::with_prefix("app");
+/// theirs.register_collector(Box::new(layer.registry().clone()));
+///
+/// let mut page = String::new();
+/// prometheus_client::encoding::text::encode(&mut page, &theirs).unwrap();
+/// assert!(page.contains(r#"app_requests_total{endpoint="a"} 0"#));
+/// ```
+impl Collector for MetricsRegistry {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let table = self.table();
+        for (name, (metric, endpoints)) in families(&table) {
+            let unit = metric.unit.map(unit);
+            let stem = stem(&name, metric.unit);
+            let kind = metric_type(metric.kind);
+            let mut encoder = encoder.encode_descriptor(stem, metric.help, unit.as_ref(), kind)?;
+            for endpoint in endpoints {
+                encode(&mut encoder, read(metric.metric, endpoint), endpoint)?;
+            }
+        }
+        let uptime = self.uptime().as_secs_f64();
+        encoder
+            .encode_descriptor(
+                stem(UPTIME, Some(UPTIME_UNIT)),
+                UPTIME_HELP,
+                Some(&unit(UPTIME_UNIT)),
+                MetricType::Gauge,
+            )?
+            .encode_gauge(&uptime)
+    }
+}
+
+fn encode(encoder: &mut MetricEncoder<'_>, reading: Reading, endpoint: &Endpoint) -> fmt::Result {
+    let labels = pairs(&endpoint.labels);
+    match reading {
+        Reading::Counter(count) => encode_counter(encoder, &labels, count),
+        Reading::Gauge(count) => encoder.encode_family(&labels)?.encode_gauge(&count),
+        Reading::Histogram(distribution) => encode_histogram(
+            &mut encoder.encode_family(&labels)?,
+            &distribution,
+            endpoint.families.settings.buckets.seconds(),
+        ),
+        Reading::Errors(counts) => {
+            for (name, count) in counts {
+                let mut labels = labels.clone();
+                labels.push(("error_type", name.as_str()));
+                encode_counter(encoder, &labels, count)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn encode_counter(
+    encoder: &mut MetricEncoder<'_>,
+    labels: &Vec<(&str, &str)>,
+    count: u64,
+) -> fmt::Result {
+    let no_exemplar: Option<&Exemplar<NoLabelSet, u64>> = None;
+    encoder
+        .encode_family(labels)?
+        .encode_counter(&count, no_exemplar)
+}
+
+fn encode_histogram(
+    encoder: &mut MetricEncoder<'_>,
+    distribution: &Distribution,
+    bounds: &[f64],
+) -> fmt::Result {
+    let mut below = 0;
+    let buckets: Vec<(f64, u64)> = bounds
+        .iter()
+        .chain(&[f64::INFINITY])
+        .zip(&distribution.cumulative)
+        .map(|(bound, cumulative)| {
+            (
+                *bound,
+                cumulative - std::mem::replace(&mut below, *cumulative),
+            )
+        })
+        .collect();
+    let sum = distribution.sum_nanos as f64 / 1e9;
+    encoder.encode_histogram::<NoLabelSet>(sum, distribution.count(), &buckets, None)
+}
+
+fn pairs(labels: &Labels) -> Vec<(&str, &str)> {
+    labels.iter().collect()
+}
+
+/// Their encoder appends the unit by itself.
+fn stem<'a>(name: &'a str, unit: Option<&str>) -> &'a str {
+    unit.and_then(|unit| name.strip_suffix(unit)?.strip_suffix('_'))
+        .unwrap_or(name)
+}
+
+fn unit(name: &str) -> Unit {
+    Unit::Other(name.to_owned())
+}
+
+fn metric_type(kind: Kind) -> MetricType {
+    match kind {
+        Kind::Counter => MetricType::Counter,
+        Kind::Gauge => MetricType::Gauge,
+        Kind::Histogram => MetricType::Histogram,
+        Kind::Info => MetricType::Info,
+        Kind::Unknown => MetricType::Unknown,
+    }
+}

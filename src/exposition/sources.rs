@@ -1,0 +1,95 @@
+//! Collectors, and registries of prometheus-client's, on our page.
+
+use super::{Format, render};
+use crate::Error;
+use crate::labels::Labels;
+use crate::layer::MetricsLayer;
+use crate::registry::{MetricsRegistry, Source};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode_registry;
+use prometheus_client::registry::Registry;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl MetricsRegistry {
+    /// Puts a collector on the page: what it encodes at each scrape.
+    ///
+    /// Its families may be joined by others of the same name; they may not be called as an automatic one is.
+    ///
+    /// # Errors
+    ///
+    /// If what it encodes now can't be shown with the rest. If that comes to be so later, scrapes are
+    /// answered by an error that names the metric.
+    pub fn register_collector(&self, collector: impl Collector) -> Result<(), Error> {
+        let labels = Labels::default();
+        try_source(
+            self,
+            &labels,
+            Source::collector(&labels, Box::new(collector)),
+        )
+    }
+
+    /// Shows all that is in a registry of prometheus-client's on this page too,
+    /// now and later.
+    ///
+    /// For one behind a lock there is [`include_with`](Self::include_with). The other way round, a `MetricsRegistry` is
+    /// a [`Collector`] for theirs; do not do both, for a page can't contain itself.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`register_collector`](Self::register_collector).
+    pub fn include(&self, registry: Arc<Registry>) -> Result<(), Error> {
+        self.include_with(move |text| encode_registry(text, &registry))
+    }
+
+    /// Shows what `encode` writes, in prometheus-client's text form, on this page too.
+    ///
+    /// ```
+    /// use prometheus_client::encoding::text::encode_registry;
+    /// use prometheus_client::registry::Registry;
+    /// use std::fmt;
+    /// use std::sync::{Arc, Mutex};
+    /// use tower_openmetrics::MetricsRegistry;
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let theirs = Arc::new(Mutex::new(Registry::default()));
+    /// let ours = MetricsRegistry::new();
+    /// ours.include_with(move |text| encode_registry(text, &*theirs.lock().map_err(|_| fmt::Error)?))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As those of [`register_collector`](Self::register_collector).
+    pub fn include_with<F>(&self, encode: F) -> Result<(), Error>
+    where
+        F: Fn(&mut String) -> fmt::Result + Send + Sync + 'static,
+    {
+        try_source(self, &Labels::default(), Source::new(encode))
+    }
+}
+
+impl<P> MetricsLayer<P> {
+    /// Puts a collector on the page: what it encodes at each scrape, with the layer's labels.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`MetricsRegistry::register_collector`]; or if the layer has been
+    /// [removed](Self::remove).
+    pub fn register_collector(&self, collector: impl Collector) -> Result<(), Error> {
+        let labels = self.labels_in_registry()?;
+        let source = Source::collector(&labels, Box::new(collector));
+        try_source(self.registry(), &labels, source)
+    }
+}
+
+/// Adds a source if the page can be made with it. Its encoder is not called
+/// under the registry's lock, for it may want to register something.
+fn try_source(registry: &MetricsRegistry, labels: &Labels, source: Source) -> Result<(), Error> {
+    let with_it = registry.table_with(labels, source.clone());
+    render(&with_it, Duration::ZERO, Format::OpenMetrics)?;
+    registry.add_source(labels.clone(), source);
+    Ok(())
+}

@@ -1,0 +1,166 @@
+use super::automatic::{AUTOMATIC, Automatic, UPTIME};
+use super::custom::{CustomFamily, Source};
+use super::family::{self, Kind};
+use crate::Error;
+use crate::labels::{LabelText, Labels};
+use crate::recorder::{OwnedFamilies, Settings};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+/// All that is registered, in the order in which it is shown.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Table {
+    /// By prefix and labels.
+    pub(crate) endpoints: BTreeMap<(String, Labels), Arc<Endpoint>>,
+    /// By name.
+    pub(crate) custom: BTreeMap<String, Arc<CustomFamily>>,
+    /// By the labels that they carry.
+    sources: BTreeMap<Labels, Vec<Source>>,
+}
+
+/// What a layer has entered: its numbers, and the text of its labels.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) families: OwnedFamilies,
+    pub(crate) labels: Labels,
+    pub(crate) label_text: LabelText,
+}
+
+impl Table {
+    /// Families that come from elsewhere.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.sources.values().flatten()
+    }
+
+    pub(super) fn add_source(&mut self, labels: Labels, source: Source) {
+        self.sources.entry(labels).or_default().push(source);
+    }
+
+    /// The entry of a layer: that of an earlier one with the same labels, or a new one.
+    pub(super) fn endpoint(
+        &mut self,
+        prefix: String,
+        labels: Labels,
+        settings: Settings,
+    ) -> Result<Arc<Endpoint>, Error> {
+        for automatic in AUTOMATIC.iter().filter(|metric| metric.is_on(&settings)) {
+            self.check_automatic(&automatic.full_name(&prefix), automatic)?;
+        }
+        match self.endpoints.entry((prefix, labels.clone())) {
+            Entry::Occupied(there) if there.get().families.settings != settings => {
+                Err(Error::new(format!(
+                    "two layers with the labels {labels} have different settings: give them the same buckets, opt-ins, error types and clock, or other labels"
+                )))
+            }
+            Entry::Occupied(there) => Ok(there.get().clone()),
+            Entry::Vacant(place) => Ok(place
+                .insert(Arc::new(Endpoint {
+                    families: OwnedFamilies::new(settings),
+                    label_text: LabelText::new(&labels),
+                    labels,
+                }))
+                .clone()),
+        }
+    }
+
+    /// The labels of what is registered through `endpoint`.
+    ///
+    /// # Errors
+    ///
+    /// If it has been removed.
+    pub(super) fn labels_of(&self, endpoint: Option<&Arc<Endpoint>>) -> Result<Labels, Error> {
+        let Some(endpoint) = endpoint else {
+            return Ok(Labels::default());
+        };
+        if self
+            .endpoints
+            .values()
+            .any(|there| Arc::ptr_eq(there, endpoint))
+        {
+            Ok(endpoint.labels.clone())
+        } else {
+            Err(Error::new(format!(
+                "the layer with the labels {} was removed from its registry: build it anew to register more",
+                endpoint.labels
+            )))
+        }
+    }
+
+    /// Forgets all that has exactly these labels; whether there was anything.
+    pub(super) fn remove(&mut self, labels: &Labels) -> bool {
+        let before = self.endpoints.len();
+        self.endpoints.retain(|(_, other), _| other != labels);
+        let mut removed = self.endpoints.len() < before;
+        removed |= self.sources.remove(labels).is_some();
+        self.custom.retain(|_, family| {
+            if !family.has(labels) {
+                return true;
+            }
+            removed = true;
+            family
+                .without(labels)
+                .map(|rest| *family = Arc::new(rest))
+                .is_some()
+        });
+        removed
+    }
+
+    /// That a layer's automatic family may be there under this name.
+    fn check_automatic(&self, name: &str, automatic: &Automatic) -> Result<(), Error> {
+        if let Some((other, clash)) = self.clash_with_custom(name, automatic.kind) {
+            return Err(Error::new(format!(
+                "automatic metric `{name}` clashes with metric `{other}`: both would show `{clash}`, choose another name, or give the layer a prefix"
+            )));
+        }
+        let of_another_prefix = self
+            .of_layers()
+            .filter(|(_, other)| other.metric != automatic.metric)
+            .find_map(|(other, of)| family::clash((name, automatic.kind), (&other, of.kind)));
+        match of_another_prefix {
+            Some(clash) => Err(Error::new(format!(
+                "automatic metric `{name}` clashes with that of a layer with another prefix: both would show `{clash}`, choose another prefix"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// That a custom family of this name may be there.
+    pub(super) fn check_free(&self, name: &str, kind: Kind) -> Result<(), Error> {
+        let automatic = self
+            .of_layers()
+            .map(|(other, automatic)| (other, automatic.kind))
+            .chain([(UPTIME.to_owned(), Kind::Gauge)])
+            .find_map(|(other, of)| family::clash((name, kind), (&other, of)));
+        if let Some(clash) = automatic {
+            return Err(Error::new(format!(
+                "metric `{name}` clashes with the automatic metric that shows `{clash}`: choose another name, or give the layer a prefix"
+            )));
+        }
+        match self.clash_with_custom(name, kind) {
+            // Of the same name: it may join.
+            Some((other, clash)) if other != name => Err(Error::new(format!(
+                "metric `{name}` clashes with metric `{other}`: both would show `{clash}`, choose another name"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The custom family that shows a name which this one would, and that name.
+    fn clash_with_custom(&self, name: &str, kind: Kind) -> Option<(&str, String)> {
+        self.custom.iter().find_map(|(other, family)| {
+            let clash = family::clash((name, kind), (other, family.kind))?;
+            Some((&**other, clash))
+        })
+    }
+
+    /// The automatic families that layers have put on the page.
+    fn of_layers(&self) -> impl Iterator<Item = (String, &'static Automatic)> {
+        self.endpoints.iter().flat_map(|((prefix, _), endpoint)| {
+            AUTOMATIC
+                .iter()
+                .filter(|metric| metric.is_on(&endpoint.families.settings))
+                .map(|metric| (metric.full_name(prefix), metric))
+        })
+    }
+}

@@ -1,0 +1,188 @@
+//! Nothing is allocated for a request, once what is kept for all of them is there.
+
+mod support;
+
+use self::support::{Numbers, now, take_frames, take_to_end};
+use allocation_counter::measure;
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{Request, Response, Uri};
+use http_body::{Body, Frame};
+use http_body_util::Full;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::mpsc;
+use std::task::{Context, Poll};
+use std::thread;
+use tower::{Layer, Service, service_fn};
+use tower_openmetrics::{MetricsLayer, RequestBody, ResponseBody};
+
+const WARM_UP: usize = 10;
+const CALLS: usize = 1_000;
+
+type Answer = Response<ResponseBody<Full<Bytes>>>;
+
+/// A request's body that allocates nothing, for all that it does.
+#[derive(Clone, Copy, Debug)]
+struct Upload {
+    frames: usize,
+    fails: bool,
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Poll::Ready(match self.frames.checked_sub(1) {
+            Some(left) => {
+                self.frames = left;
+                Some(Ok(Frame::data(Bytes::from_static(b"abc"))))
+            }
+            None if self.fails => Some(Err(io::ErrorKind::ConnectionReset.into())),
+            None => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.frames == 0 && !self.fails
+    }
+}
+
+const NONE: Upload = Upload {
+    frames: 0,
+    fails: false,
+};
+const WHOLE: Upload = Upload { frames: 2, ..NONE };
+const BROKEN: Upload = Upload {
+    fails: true,
+    ..WHOLE
+};
+
+fn layer() -> MetricsLayer {
+    MetricsLayer::new([("endpoint", "allocation")])
+}
+
+/// Requests for [`serve`], made beforehand: they allocate by themselves.
+fn requests(path: &'static str, body: Upload, count: usize) -> Vec<Request<Upload>> {
+    let request = || {
+        let request = Request::post(Uri::from_static(path));
+        let length = 3 * body.frames;
+        request.header(CONTENT_LENGTH, length).body(body).unwrap()
+    };
+    (0..count).map(|_| request()).collect()
+}
+
+/// Answers without allocating, as the path wants.
+async fn serve(request: Request<RequestBody<Upload>>) -> Result<Response<Full<Bytes>>, io::Error> {
+    let status = match request.uri().path() {
+        "/read" => {
+            take_to_end(pin!(request.into_body()));
+            200
+        }
+        "/leave" => {
+            take_frames(pin!(request.into_body()), 1);
+            200
+        }
+        "/refuse" => 500,
+        _ => return Err(io::ErrorKind::InvalidData.into()),
+    };
+    let mut response = Response::new(Full::new(Bytes::from_static(b"hello")));
+    *response.status_mut() = status.try_into().expect("a status");
+    Ok(response)
+}
+
+/// As a server does: a clone of the service for each request.
+fn begin<S>(service: &S, request: Request<Upload>) -> Option<Answer>
+where
+    S: Service<Request<Upload>, Response = Answer> + Clone,
+{
+    now(service.clone().call(request)).ok()
+}
+
+#[test]
+fn a_request_allocates_nothing() {
+    for (path, body, taken) in [
+        ("/read", NONE, usize::MAX),
+        ("/read", WHOLE, usize::MAX),
+        ("/read", BROKEN, usize::MAX),
+        ("/leave", WHOLE, usize::MAX),
+        ("/read", WHOLE, 0),
+        ("/refuse", NONE, usize::MAX),
+        ("/fail", WHOLE, usize::MAX),
+    ] {
+        let layer = layer();
+        let service = layer.layer(service_fn(serve));
+        let run = |requests: Vec<Request<Upload>>| {
+            for request in requests {
+                if let Some(response) = begin(&service, request) {
+                    take_frames(pin!(response.into_body()), taken);
+                }
+            }
+        };
+        run(requests(path, body, WARM_UP));
+        let requests = requests(path, body, CALLS);
+        let allocated = measure(|| run(requests));
+        assert_eq!(allocated.count_total, 0, "{path} {body:?} {taken}");
+        assert_eq!(Numbers::of(&layer).requests, (WARM_UP + CALLS) as u64);
+    }
+}
+
+#[test]
+fn a_future_dropped_early_allocates_nothing() {
+    let layer = layer();
+    let service = layer.layer(service_fn(serve));
+    let run = |requests: Vec<Request<Upload>>| {
+        for request in requests {
+            drop(service.clone().call(request));
+        }
+    };
+    run(requests("/read", WHOLE, WARM_UP));
+    let requests = requests("/read", WHOLE, CALLS);
+    assert_eq!(measure(|| run(requests)).count_total, 0);
+    let cancelled = Numbers::of(&layer).cancellations;
+    assert_eq!(cancelled, (WARM_UP + CALLS) as u64);
+}
+
+/// Requests begin here and end in another thread, as a runtime that steals work has it.
+#[test]
+fn calls_that_change_threads_allocate_next_to_nothing() {
+    const ROUNDS: usize = 5;
+    const A_HANDFUL: u64 = 5;
+
+    let layer = layer();
+    let service = layer.layer(service_fn(serve));
+    let (to_ender, here) = mpsc::channel::<Vec<Answer>>();
+    let (to_beginner, ended) = mpsc::channel();
+    let ender = thread::spawn(move || {
+        for responses in here {
+            let run = || {
+                for response in responses {
+                    take_to_end(pin!(response.into_body()));
+                }
+            };
+            to_beginner.send(measure(run).count_total).unwrap();
+        }
+    });
+    for round in 0..ROUNDS {
+        let requests = requests("/read", WHOLE, CALLS);
+        let mut responses = Vec::with_capacity(CALLS);
+        let run = || {
+            let answers = requests.into_iter().map(|request| begin(&service, request));
+            responses.extend(answers.flatten());
+        };
+        let begun = measure(run).count_total;
+        to_ender.send(responses).unwrap();
+        let ended = ended.recv().unwrap();
+        if round > 0 {
+            let allocated = (begun, ended);
+            assert!(begun <= A_HANDFUL && ended <= A_HANDFUL, "{allocated:?}");
+        }
+    }
+    drop(to_ender);
+    ender.join().unwrap();
+    assert_eq!(Numbers::of(&layer).requests, (ROUNDS * CALLS) as u64);
+}

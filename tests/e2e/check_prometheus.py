@@ -1,0 +1,133 @@
+"""A real Prometheus scrapes the example and answers with the right numbers."""
+
+import contextlib
+import json
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import unittest
+from urllib.parse import quote
+
+from example import LABELS, Example, ask, wait_until
+from tally import ERROR_TYPES
+
+CONFIG = """\
+global:
+  scrape_interval: 1s
+  scrape_timeout: 1s
+scrape_configs:
+  - job_name: example
+    static_configs:
+      - targets: ["127.0.0.1:{port}"]
+"""
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Prometheus:
+    """A Prometheus that scrapes one target and keeps its data in a temporary directory."""
+
+    def __init__(self, target_port):
+        self.port = free_port()
+        with contextlib.ExitStack() as stack:
+            directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            config = directory / "prometheus.yml"
+            config.write_text(CONFIG.format(port=target_port))
+            self.log_path = directory / "log"
+            log = stack.enter_context(self.log_path.open("w"))
+            self.process = subprocess.Popen(
+                [
+                    "prometheus",
+                    f"--config.file={config}",
+                    f"--storage.tsdb.path={directory / 'data'}",
+                    f"--web.listen-address=127.0.0.1:{self.port}",
+                ],
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            stack.callback(self._stop)
+            self._cleanup = stack.pop_all()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._cleanup.close()
+
+    def _stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(5)
+
+    def log(self):
+        return self.log_path.read_text()
+
+    def api(self, path):
+        """The `data` of an API answer, or nothing while it is not up yet."""
+        if self.process.poll() is not None:
+            raise AssertionError(f"Prometheus ended early:\n{self.log()}")
+        try:
+            answer = ask(self.port, "GET", f"/api/v1/{path}")
+        except OSError:
+            return None
+        return json.loads(answer.body)["data"] if answer.status == 200 else None
+
+    def query(self, expression):
+        """The series that `expression` answers: `[(labels, value)]`."""
+        data = self.api(f"query?query={quote(expression)}")
+        return [(one["metric"], float(one["value"][1])) for one in data["result"]]
+
+
+@unittest.skipUnless(shutil.which("prometheus"), "needs prometheus")
+class Scrape(unittest.TestCase):
+    def test_scrape(self):
+        example = self.enterContext(Example())
+        for number in (1, 2, 3):
+            self.assertEqual(example.post(f'"test message {number}"').status, 200)
+        prometheus = self.enterContext(Prometheus(example.status_port))
+
+        def target_was_scraped():
+            targets = (prometheus.api("targets") or {}).get("activeTargets")
+            return targets and targets[0]["health"] != "unknown" and targets[0]
+
+        target = wait_until("the first scrape", target_was_scraped, patience=60, pause=0.2)
+        self.assertEqual((target["health"], target["lastError"]), ("up", ""))
+
+        ((labels, requests),) = prometheus.query("requests_total")
+        self.assertEqual(requests, 3)
+        own = {name: labels[name] for name in LABELS}
+        self.assertEqual(own, LABELS)
+        errors = {m["error_type"]: v for m, v in prometheus.query("errors_total")}
+        self.assertEqual(errors, dict.fromkeys(ERROR_TYPES, 0))
+        ((_, at_most_ten_seconds),) = prometheus.query(
+            'request_duration_seconds_bucket{le=~"10|10.0"}'
+        )
+        self.assertEqual(at_most_ten_seconds, 3)
+
+        # A later scrape shows what has happened since.
+        self.assertEqual(example.post(b'"one more"').status, 200)
+        wait_until(
+            "the next scrape",
+            lambda: [value for _, value in prometheus.query("requests_total")] == [4],
+        )
+        loud = [
+            line
+            for line in prometheus.log().splitlines()
+            if "scrape" in line and ("level=warn" in line or "level=error" in line)
+        ]
+        self.assertEqual(loud, [])
+
+
+if __name__ == "__main__":
+    unittest.main()

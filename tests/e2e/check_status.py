@@ -1,0 +1,72 @@
+"""The status server's other answers, and how the example stops."""
+
+import json
+import subprocess
+import unittest
+
+from example import Example, Raw
+from tally import wait_for
+
+
+class Status(unittest.TestCase):
+    def setUp(self):
+        self.example = self.enterContext(Example())
+
+    def test_health(self):
+        answer = self.example.status("/health")
+        self.assertEqual(answer.status, 200, answer.text)
+        self.assertTrue(answer.headers["content-type"].startswith("application/json"))
+        self.assertIsInstance(json.loads(answer.text), dict)
+
+    def test_live(self):
+        self.assertEqual(self.example.status("/live").status, 200)
+
+    def test_anything_else(self):
+        for path in ("/nope", "/", "/metrics/more"):
+            self.assertEqual(self.example.status(path).status, 404, path)
+
+    def test_scrapes_are_not_calls(self):
+        for path in ("/metrics", "/health", "/live", "/nope"):
+            self.example.status(path)
+        wait_for(self.example)
+
+
+class Stop(unittest.TestCase):
+    def setUp(self):
+        self.example = self.enterContext(Example())
+
+    def test_nothing_to_wait_for(self):
+        self.example.terminate()
+        self.assertEqual(self.example.wait(), 0, self.example.output())
+
+    def test_idle_connections_do_not_hold_it_open(self):
+        for port in (self.example.port, self.example.status_port):
+            idle = Raw(port)
+            self.addCleanup(idle.hang_up)
+            idle.head("/nope", method="GET")
+            idle.response()
+            self.addCleanup(Raw(port).hang_up)
+        self.example.terminate()
+        self.assertEqual(self.example.wait(patience=60), 0, self.example.output())
+
+    def test_a_running_answer_is_finished(self):
+        text = "x" * 500_000
+        body = json.dumps(text).encode()
+        raw = self.example.raw()
+        self.addCleanup(raw.hang_up)
+        length = f"Content-Length: {len(body)}"
+        raw.head(self.example.path, "Content-Type: application/json", length)
+        raw.send(body)
+        # Nothing is read: the answer waits in the server while it is told to stop.
+        raw.wait_for_an_answer()
+        self.example.terminate()
+        with self.assertRaises(subprocess.TimeoutExpired):
+            self.example.process.wait(1)
+        answer = raw.response()
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(answer.body.count(b"\n"), len(text))
+        self.assertEqual(self.example.wait(), 0, self.example.output())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,435 @@
+//! Requests with bodies: read, broken off, abandoned, outlived.
+
+use super::Ending::{self, Cancelled, Completed, Failed};
+use super::support::Step::{self, Data, Fail, Pending, Trailers};
+use super::support::{Script, Taken, poll_frame, take_frames, take_to_end};
+use super::{Stage, get};
+use http::header::CONTENT_LENGTH;
+use http::{Request, Response};
+use http_body::Body;
+use std::cell::Cell;
+use std::error::Error as StdError;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::pin::{Pin, pin};
+use tower::BoxError;
+use tower_openmetrics::RequestBody;
+
+/// A request's body, and how much of it the service reads before it answers.
+#[derive(Debug)]
+struct Upload {
+    content_length: Option<&'static str>,
+    knows_its_end: bool,
+    steps: Vec<Step>,
+    read: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Status(u16),
+    Error,
+}
+
+use Answer::{Error, Status};
+
+const ALL: usize = usize::MAX;
+
+/// What a service may say that has seen its request break off, or not.
+const ANSWERS: [Answer; 4] = [Status(200), Status(400), Status(500), Error];
+
+/// Chunked, and read to the end.
+fn upload(steps: impl IntoIterator<Item = Step>) -> Upload {
+    Upload {
+        content_length: None,
+        knows_its_end: false,
+        steps: steps.into_iter().collect(),
+        read: ALL,
+    }
+}
+
+impl Upload {
+    fn promises(self, content_length: &'static str) -> Self {
+        Self {
+            content_length: Some(content_length),
+            ..self
+        }
+    }
+
+    fn knows_its_end(self) -> Self {
+        Self {
+            knows_its_end: true,
+            ..self
+        }
+    }
+
+    /// So many frames of it.
+    fn read(self, read: usize) -> Self {
+        Self { read, ..self }
+    }
+
+    fn request(self, stage: &Stage) -> Request<Script> {
+        let script = Script::new(stage.clock, self.steps).knows_its_end(self.knows_its_end);
+        let mut request = Request::post("/");
+        if let Some(length) = self.content_length {
+            request = request.header(CONTENT_LENGTH, length);
+        }
+        request.body(script).unwrap()
+    }
+
+    fn check(self, row: &str, answer: Answer, ending: Ending, bytes: u64) {
+        let stage = Stage::new();
+        let read = self.read;
+        let taken = Cell::new(Taken::default());
+        let answered = stage.call(self.request(&stage), |request| {
+            taken.set(take_frames(pin!(request.into_body()), read));
+            answer.give(&stage)
+        });
+        drop(answered);
+        let Taken { frames, failed, .. } = taken.get();
+        let seconds = 1 + frames as u32 + u32::from(failed);
+        stage.expect(
+            &format!("{row}, answered by {answer:?}"),
+            ending.after(seconds).request_bytes(bytes),
+        );
+    }
+}
+
+impl Answer {
+    fn give(self, stage: &Stage) -> Result<Response<Script>, BoxError> {
+        match self {
+            Status(status) => Ok(Response::builder()
+                .status(status)
+                .body(stage.empty())
+                .unwrap()),
+            Error => Err("the service gave up".into()),
+        }
+    }
+}
+
+fn reset() -> BoxError {
+    io::Error::from(ErrorKind::ConnectionReset).into()
+}
+
+fn malformed() -> BoxError {
+    io::Error::from(ErrorKind::InvalidInput).into()
+}
+
+/// As HTTP servers wrap errors: in one that has the real one as its source.
+#[derive(Debug)]
+struct Around(BoxError);
+
+impl fmt::Display for Around {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("error reading a body from connection")
+    }
+}
+
+impl StdError for Around {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+#[test]
+fn that_come_whole() {
+    let two = || upload([Data("ab"), Data("c")]);
+    for (row, upload, bytes) in [
+        ("read", two(), 3),
+        (
+            "read with waits",
+            upload([Pending, Data("a"), Pending, Pending, Data("bc")]),
+            3,
+        ),
+        ("never read", two().read(0), 0),
+        (
+            "never read, of known length",
+            two().promises("3").read(0),
+            0,
+        ),
+        ("left half-way", two().read(1), 2),
+        (
+            "left half-way, of known length",
+            two().promises("3").read(1),
+            2,
+        ),
+        ("of the promised length", two().promises("3"), 3),
+        (
+            "of the promised length, with an end that is known",
+            two().promises("3").knows_its_end().read(2),
+            3,
+        ),
+        (
+            "read to the promised length, not to the end",
+            two().promises("3").read(2),
+            3,
+        ),
+        ("longer than promised", two().promises("2"), 3),
+        ("of an illegible length", two().promises("many"), 3),
+        ("with trailers", upload([Data("a"), Trailers]), 1),
+        ("of frames without bytes", upload([Data(""), Data("")]), 0),
+        ("empty", upload([]), 0),
+        ("empty, known at birth", upload([]).knows_its_end(), 0),
+        ("empty, and promised to be", upload([]).promises("0"), 0),
+    ] {
+        upload.check(row, Status(200), Completed, bytes);
+    }
+}
+
+#[test]
+fn that_come_whole_leave_the_ending_to_the_answer() {
+    for (answer, ending) in [
+        (Status(201), Completed),
+        (Status(400), Failed("deserialization")),
+        (Status(413), Failed("invalid_message")),
+        (Status(500), Failed("generate")),
+        (Error, Failed("generate")),
+    ] {
+        upload([Data("ab")]).check("read", answer, ending, 2);
+        upload([Data("ab"), Data("c")])
+            .read(1)
+            .check("left half-way", answer, ending, 2);
+    }
+}
+
+#[test]
+fn that_the_client_breaks_off_are_cancelled_whatever_the_answer() {
+    let lost: [fn() -> BoxError; 10] = [
+        reset,
+        || io::Error::from(ErrorKind::UnexpectedEof).into(),
+        || io::Error::from(ErrorKind::ConnectionAborted).into(),
+        || io::Error::from(ErrorKind::BrokenPipe).into(),
+        || {
+            io::Error::new(
+                ErrorKind::UnexpectedEof,
+                "end of file before message length",
+            )
+            .into()
+        },
+        || Around(reset()).into(),
+        || Around(Around(reset()).into()).into(),
+        || io::Error::other(Around(reset())).into(),
+        || axum::Error::new(Around(reset())).into(),
+        || Around(axum::Error::new(reset()).into()).into(),
+    ];
+    for answer in ANSWERS {
+        for error in lost {
+            let row = format!("{:?}", error());
+            upload([Data("ab"), Fail(error)]).check(&row, answer, Cancelled, 2);
+        }
+        upload([Fail(reset)]).check("before its first byte", answer, Cancelled, 0);
+        for (row, short) in [
+            ("short of its length", upload([Data("ab"), Data("c")])),
+            ("short, with trailers", upload([Data("abc"), Trailers])),
+            (
+                "short, with an end that is known",
+                upload([Data("abc")]).knows_its_end().read(1),
+            ),
+        ] {
+            short.promises("4").check(row, answer, Cancelled, 3);
+        }
+        let none = upload([]).promises("4");
+        none.check("none of its promised length", answer, Cancelled, 0);
+    }
+}
+
+#[test]
+fn that_are_malformed_are_invalid_whatever_the_answer() {
+    let malformed: [fn() -> BoxError; 9] = [
+        malformed,
+        || io::Error::from(ErrorKind::InvalidData).into(),
+        || io::Error::from(ErrorKind::TimedOut).into(),
+        || io::Error::other("connection reset").into(),
+        || "connection reset by peer".into(),
+        || Around(malformed()).into(),
+        || axum::Error::new(malformed()).into(),
+        || h2::Error::from(h2::Reason::PROTOCOL_ERROR).into(),
+        || tower::timeout::error::Elapsed::new().into(),
+    ];
+    for answer in ANSWERS {
+        for error in malformed {
+            let row = format!("{:?}", error());
+            let ending = Failed("invalid_message");
+            upload([Data("ab"), Fail(error)]).check(&row, answer, ending, 2);
+        }
+    }
+}
+
+#[test]
+fn whose_first_failure_stands() {
+    let rest = |first, ending| {
+        let steps = [Data("a"), Fail(first), Fail(malformed), Fail(reset)];
+        let stage = Stage::new();
+        let answered = stage.call(upload(steps).promises("9").request(&stage), |request| {
+            let mut body = pin!(request.into_body());
+            for _ in 0..4 {
+                take_to_end(body.as_mut());
+            }
+            Status(400).give(&stage)
+        });
+        drop(answered);
+        stage.expect("read on", Ending::after(ending, 5).request_bytes(1));
+    };
+    rest(malformed, Failed("invalid_message"));
+    rest(reset, Cancelled);
+}
+
+/// Errors are opaque types: only those that are known tell a lost client.
+#[test]
+fn whose_errors_are_of_any_type() {
+    fn check<E: fmt::Debug + 'static>(error: fn() -> E, ending: Ending) {
+        let stage = Stage::new();
+        let body = Script::new(stage.clock, [Data("ab"), Fail(error)]);
+        let answered = stage.call(Request::new(body), |request| {
+            assert!(take_to_end(pin!(request.into_body())).failed);
+            Status(400).give(&stage)
+        });
+        drop(answered);
+        let row = format!("{:?}", error());
+        stage.expect(&row, ending.after(3).request_bytes(2));
+    }
+    struct NotAnError;
+    impl fmt::Debug for NotAnError {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("NotAnError")
+        }
+    }
+
+    check(|| io::Error::from(ErrorKind::BrokenPipe), Cancelled);
+    check(|| axum::Error::new(reset()), Cancelled);
+    check::<Box<dyn StdError + Send>>(|| Box::new(Around(reset())), Cancelled);
+    check::<Box<dyn StdError>>(|| Box::new(Around(reset())), Cancelled);
+    let invalid = Failed("invalid_message");
+    check(|| io::Error::from(ErrorKind::InvalidData), invalid);
+    check(|| axum::Error::new(malformed()), invalid);
+    check(|| h2::Error::from(h2::Reason::CANCEL), invalid);
+    check(|| NotAnError, invalid);
+}
+
+/// Answers with `body`, and gives the request's body away.
+fn outlived(
+    stage: &Stage,
+    upload: Upload,
+    status: u16,
+    body: Script,
+) -> (Pin<Box<impl Body + use<>>>, Pin<Box<RequestBody<Script>>>) {
+    let kept = Cell::new(None);
+    let response = stage.call(upload.request(stage), |request| {
+        kept.set(Some(Box::pin(request.into_body())));
+        Ok(Response::builder().status(status).body(body).unwrap())
+    });
+    let response = Box::pin(response.unwrap().into_body());
+    (response, kept.into_inner().unwrap())
+}
+
+#[test]
+fn that_are_read_after_the_call_move_bytes_only() {
+    for (row, last) in [
+        ("whole", Data("d")),
+        ("broken off", Fail(reset)),
+        ("malformed", Fail(malformed)),
+    ] {
+        let stage = Stage::new();
+        let upload = upload([Data("abc"), last]).promises("9");
+        let (response, mut request) = outlived(&stage, upload, 200, stage.empty());
+        stage.expect(row, Completed.after(1));
+        drop(response);
+
+        take_frames(request.as_mut(), 1);
+        stage.expect(row, Completed.after(1).request_bytes(3));
+        let bytes = 3 + take_to_end(request.as_mut()).bytes;
+        drop(request);
+        stage.expect(row, Completed.after(1).request_bytes(bytes));
+    }
+}
+
+/// The word by which a body reaches its call is used again by the next one.
+#[test]
+fn that_break_off_after_the_call_leave_the_next_call_alone() {
+    let stage = Stage::new();
+    let (_, mut late) = outlived(&stage, upload([Fail(reset)]), 200, stage.empty());
+    let (response, request) = outlived(
+        &stage,
+        upload([Data("a")]),
+        200,
+        Script::new(stage.clock, [Data("b")]),
+    );
+    take_to_end(late.as_mut());
+    take_to_end(pin!(response));
+    drop((late, request));
+    let numbers = super::Numbers::of(&stage.layer);
+    assert_eq!(
+        (numbers.requests, numbers.cancellations, numbers.failed()),
+        (2, 0, 0)
+    );
+}
+
+#[test]
+fn that_break_off_while_the_answer_flows_decide_unless_it_failed_before() {
+    let invalid = Failed("invalid_message");
+    let generate = Failed("generate");
+    for (row, status, error, ending) in [
+        (
+            "reset under a 200",
+            200,
+            reset as fn() -> BoxError,
+            Cancelled,
+        ),
+        ("malformed under a 200", 200, malformed, invalid),
+        ("reset under a 400", 400, reset, Failed("deserialization")),
+        ("reset under a 500", 500, reset, generate),
+        ("malformed under a 500", 500, malformed, generate),
+        ("reset under a 304", 304, reset, Cancelled),
+    ] {
+        for to_the_end in [true, false] {
+            let stage = Stage::new();
+            let body = Script::new(stage.clock, [Data("x"), Data("yz")]);
+            let upload = upload([Data("ab"), Fail(error)]);
+            let (mut response, mut request) = outlived(&stage, upload, status, body);
+            poll_frame(response.as_mut());
+            assert!(take_to_end(request.as_mut()).failed);
+            let bytes = if to_the_end {
+                1 + take_to_end(response.as_mut()).bytes
+            } else {
+                1
+            };
+            drop(response);
+            let seconds = if to_the_end { 5 } else { 4 };
+            let expected = ending.after(seconds);
+            stage.expect(row, expected.request_bytes(2).response_bytes(bytes));
+        }
+    }
+}
+
+#[test]
+fn that_break_off_after_the_answer_has_failed_change_nothing() {
+    let stage = Stage::new();
+    let body = Script::new(stage.clock, [Data("x"), Fail(|| "broken".into())]);
+    let (mut response, mut request) = outlived(&stage, upload([Fail(reset)]), 200, body);
+    assert!(take_to_end(response.as_mut()).failed);
+    assert!(take_to_end(request.as_mut()).failed);
+    drop((response, request));
+    let expected = Failed("publish_response").after(3).response_bytes(1);
+    stage.expect("the answer first", expected);
+}
+
+#[test]
+fn that_are_unwrapped_are_not_seen() {
+    let stage = Stage::new();
+    let upload = upload([Data("abc"), Fail(reset)]);
+    let answered = stage.call(upload.request(&stage), |request| {
+        let body = RequestBody::into_inner(request.into_body());
+        assert!(take_to_end(pin!(body)).failed);
+        Status(400).give(&stage)
+    });
+    drop(answered);
+    let expected = Failed("deserialization").after(3);
+    stage.expect("by the answer alone", expected);
+}
+
+#[test]
+fn that_are_none_ask_for_nothing() {
+    let stage = Stage::new();
+    let answered = stage.call(get(), |_| Status(200).give(&stage));
+    drop(answered);
+    stage.expect("GET", Completed.after(1));
+}

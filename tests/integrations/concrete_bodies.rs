@@ -1,0 +1,56 @@
+//! Services for one type of body, behind the adaptor that gives it back to them.
+
+use crate::wire_support::{Http1, Numbers, Server};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use std::convert::Infallible;
+use tower::{ServiceBuilder, service_fn};
+use tower_openmetrics::{ErrorType, MetricsLayer, RequestBody};
+
+async fn handler(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let read = request.into_body().collect().await;
+    let mut response = Response::new(Full::from("abc"));
+    if read.is_err() {
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+    }
+    Ok(response)
+}
+
+async fn server(layer: &MetricsLayer) -> Server {
+    let service = ServiceBuilder::new()
+        .layer(layer)
+        .map_request(|request: Request<RequestBody<Incoming>>| request.map(RequestBody::into_inner))
+        .service(service_fn(handler));
+    Server::start(service).await
+}
+
+#[tokio::test]
+async fn the_answer_is_counted_and_the_request_is_not() {
+    let layer = MetricsLayer::default();
+    let server = server(&layer).await;
+    let mut client = Http1::connect(&server).await;
+    let request =
+        "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 5\r\n\r\nabcde";
+    client.send(request).await;
+    assert!(client.receive_all().await.ends_with(b"\r\n\r\nabc"));
+    server.stop().await;
+    assert_eq!(Numbers::of(&layer).await, Numbers::completed().taken(3));
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_is_what_the_service_makes_of_it() {
+    let layer = MetricsLayer::default();
+    let server = server(&layer).await;
+    let mut client = Http1::connect(&server).await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nabc")
+        .await;
+    Numbers::open().expect(&layer, "begun").await;
+    client.close();
+    let numbers = Numbers::at_rest(&layer).await;
+    let bad_request = Numbers::failed(ErrorType::DESERIALIZATION);
+    assert_eq!(numbers, bad_request.taken(numbers.response_bytes()));
+    server.stop().await;
+}

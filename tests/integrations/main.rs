@@ -1,0 +1,9 @@
+//! With what else the layer composes, and what it then counts.
+
+mod axum;
+mod client;
+mod concrete_bodies;
+mod order;
+mod types;
+#[path = "../wire_support/mod.rs"]
+mod wire_support;

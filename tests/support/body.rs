@@ -1,0 +1,146 @@
+use super::SECOND;
+use bytes::{Buf, Bytes};
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use std::collections::VecDeque;
+use std::marker::PhantomPinned;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use tower::BoxError;
+use tower_openmetrics::Clock;
+
+/// What a scripted body does when it is polled.
+#[derive(Debug)]
+pub(crate) enum Step<E = BoxError> {
+    Data(&'static str),
+    Trailers,
+    Pending,
+    Fail(fn() -> E),
+    Panic,
+}
+
+pin_project! {
+    /// A body that follows its script; it is not `Unpin`, as bodies need not be.
+    ///
+    /// Each frame and each failure takes a [`SECOND`] of its clock. By default it
+    /// knows neither its length nor that it has ended.
+    #[derive(Debug)]
+    pub(crate) struct Script<E = BoxError> {
+        steps: VecDeque<Step<E>>,
+        clock: Clock,
+        hint: Option<u64>,
+        knows_its_end: bool,
+        #[pin]
+        pinned: PhantomPinned,
+    }
+}
+
+/// What a reader got from a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) frames: usize,
+    pub(crate) bytes: u64,
+    pub(crate) failed: bool,
+}
+
+impl<E> Script<E> {
+    pub(crate) fn new(clock: Clock, steps: impl IntoIterator<Item = Step<E>>) -> Self {
+        Self {
+            steps: steps.into_iter().collect(),
+            clock,
+            hint: None,
+            knows_its_end: false,
+            pinned: PhantomPinned,
+        }
+    }
+
+    /// It claims to have this length, true or not.
+    pub(crate) fn hint(mut self, length: impl Into<Option<u64>>) -> Self {
+        self.hint = length.into();
+        self
+    }
+
+    /// `is_end_stream` is true once nothing is left to come.
+    pub(crate) fn knows_its_end(mut self, knows: bool) -> Self {
+        self.knows_its_end = knows;
+        self
+    }
+}
+
+impl<E> Body for Script<E> {
+    type Data = Bytes;
+    type Error = E;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, E>>> {
+        let this = self.project();
+        let Some(step) = this.steps.pop_front() else {
+            return Poll::Ready(None);
+        };
+        if matches!(step, Step::Pending) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        this.clock.advance(SECOND);
+        Poll::Ready(Some(match step {
+            Step::Data(text) => {
+                *this.hint = this.hint.map(|left| left.saturating_sub(text.len() as u64));
+                Ok(Frame::data(Bytes::from_static(text.as_bytes())))
+            }
+            Step::Trailers => Ok(Frame::trailers(HeaderMap::new())),
+            Step::Fail(error) => Err(error()),
+            Step::Panic => panic!("a scripted panic"),
+            Step::Pending => unreachable!(),
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.knows_its_end && self.steps.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.hint.map_or_else(SizeHint::new, SizeHint::with_exact)
+    }
+}
+
+/// The next frame of a body, waiting steps passed over.
+#[track_caller]
+pub(crate) fn poll_frame<B: Body>(
+    mut body: Pin<&mut B>,
+) -> Option<Result<Frame<B::Data>, B::Error>> {
+    const MOST_WAITS: usize = 1_000;
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..MOST_WAITS {
+        if let Poll::Ready(frame) = body.as_mut().poll_frame(&mut context) {
+            return frame;
+        }
+    }
+    panic!("the body waits for ever");
+}
+
+/// Takes at most so many frames, and no more after the end.
+pub(crate) fn take_frames<B: Body>(mut body: Pin<&mut B>, most: usize) -> Taken {
+    let mut taken = Taken::default();
+    while taken.frames < most {
+        match poll_frame(body.as_mut()) {
+            Some(Ok(frame)) => {
+                taken.frames += 1;
+                taken.bytes += frame.data_ref().map_or(0, |data| data.remaining() as u64);
+            }
+            Some(Err(_)) => {
+                taken.failed = true;
+                break;
+            }
+            None => break,
+        }
+    }
+    taken
+}
+
+/// Takes what comes, up to the end or an error.
+pub(crate) fn take_to_end<B: Body>(body: Pin<&mut B>) -> Taken {
+    take_frames(body, usize::MAX)
+}

@@ -1,0 +1,40 @@
+//! What the tests have in common: scripted bodies, and a page read back into numbers.
+
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
+
+mod body;
+mod page;
+
+pub(crate) use self::body::{Script, Step, Taken, poll_frame, take_frames, take_to_end};
+pub(crate) use self::page::{Numbers, Page, errors, page_of};
+
+use futures_util::FutureExt;
+use std::any::Any;
+use std::future::Future;
+use std::panic::{self, AssertUnwindSafe};
+use std::time::Duration;
+
+/// How long each thing takes that is scripted: the head of an answer, a frame.
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+/// The outcome of a future that has nothing to wait for.
+#[track_caller]
+pub(crate) fn now<F: Future>(future: F) -> F::Output {
+    future.now_or_never().expect("nothing to wait for")
+}
+
+/// What `test` panics with.
+#[track_caller]
+pub(crate) fn panic_of<R>(test: impl FnOnce() -> R) -> String {
+    let panic = match panic::catch_unwind(AssertUnwindSafe(test)) {
+        Ok(_) => panic!("it was to panic"),
+        Err(panic) => panic,
+    };
+    text_of(&*panic).expect("a text").to_owned()
+}
+
+/// What a panic says, if it says something.
+pub(crate) fn text_of(payload: &dyn Any) -> Option<&str> {
+    let literal = payload.downcast_ref::<&'static str>().copied();
+    literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+}

@@ -1,0 +1,171 @@
+use super::now;
+use http::Request;
+use http_body_util::BodyExt;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tower::ServiceExt;
+use tower_openmetrics::{MetricsExporter, MetricsLayer};
+
+/// The samples of a page, as they are spelt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Page {
+    /// By name and labels: `requests_total{endpoint="a"}`.
+    samples: BTreeMap<String, String>,
+}
+
+/// All the numbers of the one layer that a page shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Numbers {
+    pub(crate) requests: u64,
+    pub(crate) request_bytes: u64,
+    pub(crate) response_bytes: u64,
+    /// By type, those at 0 too.
+    pub(crate) errors: BTreeMap<String, u64>,
+    pub(crate) cancellations: u64,
+    pub(crate) durations: u64,
+    pub(crate) duration_sum: Duration,
+    pub(crate) concurrent: i64,
+}
+
+/// The types that stand on every page.
+const BUILT_IN: [&str; 9] = [
+    "deserialization",
+    "generate",
+    "invalid_message",
+    "overloaded",
+    "panic",
+    "publish_final",
+    "publish_response",
+    "response_stream",
+    "timeout",
+];
+
+/// What the exporter answers to who accepts this type.
+pub(crate) fn page_of(exporter: MetricsExporter, accept: &str) -> String {
+    let scrape = Request::get("/metrics").header("accept", accept).body(());
+    let Ok(response) = now(exporter.oneshot(scrape.unwrap()));
+    let status = response.status();
+    let Ok(body) = now(response.into_body().collect());
+    let text = String::from_utf8(body.to_bytes().into()).expect("UTF-8");
+    assert_eq!(status, 200, "{text}");
+    text
+}
+
+/// The built-in error types at 0, but for these.
+pub(crate) fn errors<'a>(
+    counted: impl IntoIterator<Item = (&'a str, u64)>,
+) -> BTreeMap<String, u64> {
+    let zeros = BUILT_IN.map(|name| (name, 0));
+    zeros
+        .into_iter()
+        .chain(counted)
+        .map(|(name, count)| (name.to_owned(), count))
+        .collect()
+}
+
+impl Page {
+    pub(crate) fn read(exporter: MetricsExporter) -> Self {
+        Self::parse(&page_of(exporter, "application/openmetrics-text"))
+    }
+
+    /// # Panics
+    ///
+    /// If the page isn't whole, or shows a sample twice.
+    #[track_caller]
+    pub(crate) fn parse(text: &str) -> Self {
+        let text = text.strip_suffix("# EOF\n").expect("a whole page");
+        let mut samples = BTreeMap::new();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let (series, value) = line.rsplit_once(' ').expect("a sample");
+            let before = samples.insert(series.to_owned(), value.to_owned());
+            assert_eq!(before, None, "{series} is there twice");
+        }
+        Self { samples }
+    }
+
+    pub(crate) fn samples(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.samples.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// Labels and values of all samples of this name, in the order of labels.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.samples().filter_map(move |(series, value)| {
+            let labels = series.strip_prefix(name)?;
+            (labels.is_empty() || labels.starts_with('{')).then_some((labels, value))
+        })
+    }
+
+    /// The only sample of this name.
+    #[track_caller]
+    pub(crate) fn one<'a>(&'a self, name: &'a str) -> &'a str {
+        let mut all = self.all(name);
+        let (_, value) = all.next().unwrap_or_else(|| panic!("no {name}"));
+        assert_eq!(all.next(), None, "a second {name}");
+        value
+    }
+
+    #[track_caller]
+    pub(crate) fn integer(&self, name: &str) -> u64 {
+        self.one(name).parse().unwrap()
+    }
+
+    /// The buckets of the only histogram of this name, `+Inf` last.
+    pub(crate) fn buckets(&self, name: &str) -> Vec<(f64, u64)> {
+        let name = format!("{name}_bucket");
+        let mut buckets: Vec<_> = self
+            .all(&name)
+            .map(|(labels, count)| (label(labels, "le"), count))
+            .map(|(bound, count)| (bound.parse().unwrap(), count.parse().unwrap()))
+            .collect();
+        buckets.sort_by(|(a, _): &(f64, _), (b, _)| a.total_cmp(b));
+        buckets
+    }
+
+    /// All the numbers, and that they don't contradict each other.
+    #[track_caller]
+    pub(crate) fn numbers(&self) -> Numbers {
+        let durations = self.integer("request_duration_seconds_count");
+        let buckets = self.buckets("request_duration_seconds");
+        assert!(
+            buckets.is_sorted_by(|(_, a), (_, b)| a <= b),
+            "buckets are cumulative: {buckets:?}"
+        );
+        assert_eq!(buckets.last(), Some(&(f64::INFINITY, durations)));
+        let sum: f64 = self.one("request_duration_seconds_sum").parse().unwrap();
+        Numbers {
+            requests: self.integer("requests_total"),
+            request_bytes: self.integer("request_bytes_total"),
+            response_bytes: self.integer("response_bytes_total"),
+            errors: self
+                .all("errors_total")
+                .map(|(labels, count)| {
+                    let name = label(labels, "error_type").to_owned();
+                    (name, count.parse().unwrap())
+                })
+                .collect(),
+            cancellations: self.integer("cancellations_total"),
+            durations,
+            duration_sum: Duration::from_secs_f64(sum),
+            concurrent: self.one("concurrent_requests").parse().unwrap(),
+        }
+    }
+}
+
+impl Numbers {
+    #[track_caller]
+    pub(crate) fn of<P>(layer: &MetricsLayer<P>) -> Self {
+        Page::read(layer.exporter()).numbers()
+    }
+
+    pub(crate) fn failed(&self) -> u64 {
+        self.errors.values().sum()
+    }
+}
+
+/// The value of a label, of which it is known that nothing in it is escaped.
+#[track_caller]
+fn label<'a>(labels: &'a str, name: &str) -> &'a str {
+    let key = format!("{name}=\"");
+    let (_, value) = labels.split_once(&key).expect("the label");
+    value.split_once('"').expect("a value").0
+}

@@ -1,0 +1,200 @@
+use super::{BOUND, bounded};
+use http::Request;
+use http_body_util::BodyExt;
+use std::collections::BTreeMap;
+use std::iter::Sum;
+use std::ops::{Add, Mul};
+use std::time::Duration;
+use tokio::time::Instant;
+use tower::ServiceExt;
+use tower_openmetrics::{ErrorType, MetricsLayer, MetricsRegistry};
+
+/// All that the page of a registry with one layer says, but how long things took.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Numbers {
+    requests: u64,
+    request_bytes: u64,
+    response_bytes: u64,
+    cancellations: u64,
+    /// Those that are not at 0.
+    errors: BTreeMap<String, u64>,
+    durations: u64,
+    concurrent: u64,
+}
+
+/// Those that a page has, whether or not anything happened.
+const STANDING: [ErrorType; 9] = [
+    ErrorType::DESERIALIZATION,
+    ErrorType::INVALID_MESSAGE,
+    ErrorType::RESPONSE_STREAM,
+    ErrorType::GENERATE,
+    ErrorType::PUBLISH_RESPONSE,
+    ErrorType::PUBLISH_FINAL,
+    ErrorType::TIMEOUT,
+    ErrorType::OVERLOADED,
+    ErrorType::PANIC,
+];
+
+impl Numbers {
+    /// Of one call that ended well.
+    pub(crate) fn completed() -> Self {
+        Self {
+            requests: 1,
+            durations: 1,
+            ..Self::default()
+        }
+    }
+
+    /// Of one call whose caller went away.
+    pub(crate) fn cancelled() -> Self {
+        Self {
+            cancellations: 1,
+            ..Self::completed()
+        }
+    }
+
+    /// Of one call that failed.
+    pub(crate) fn failed(error_type: ErrorType) -> Self {
+        Self {
+            errors: [(error_type.as_str().to_owned(), 1)].into(),
+            ..Self::completed()
+        }
+    }
+
+    /// Of one call that has not ended.
+    pub(crate) fn open() -> Self {
+        Self {
+            concurrent: 1,
+            ..Self::default()
+        }
+    }
+
+    /// With so many bytes read by the service.
+    pub(crate) fn read(self, request_bytes: u64) -> Self {
+        Self {
+            request_bytes,
+            ..self
+        }
+    }
+
+    /// With so many bytes taken by the caller.
+    pub(crate) fn taken(self, response_bytes: u64) -> Self {
+        Self {
+            response_bytes,
+            ..self
+        }
+    }
+
+    /// As the page of this layer says now.
+    pub(crate) async fn of<P>(layer: &MetricsLayer<P>) -> Self {
+        Self::on_page(&page(layer.registry()).await)
+    }
+
+    /// As the page of this layer says once no call is open, of those that were.
+    pub(crate) async fn at_rest<P>(layer: &MetricsLayer<P>) -> Self {
+        Self::poll(layer, |seen| seen.concurrent == 0).await
+    }
+
+    pub(crate) fn response_bytes(&self) -> u64 {
+        self.response_bytes
+    }
+
+    /// Waits until the page of this layer says so.
+    pub(crate) async fn expect<P>(self, layer: &MetricsLayer<P>, name: &str) {
+        let seen = Self::poll(layer, |seen| *seen == self).await;
+        assert_eq!(seen, self, "{name} (left: on the page)");
+    }
+
+    async fn poll<P>(layer: &MetricsLayer<P>, done: impl Fn(&Self) -> bool) -> Self {
+        let deadline = Instant::now() + BOUND;
+        let mut seen = Self::of(layer).await;
+        while !done(&seen) && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            seen = Self::of(layer).await;
+        }
+        seen
+    }
+
+    fn on_page(page: &str) -> Self {
+        let samples = samples(page);
+        let one = |name: &str| match samples.get(name) {
+            Some(value) => *value as u64,
+            None => panic!("no `{name}` on the page:\n{page}"),
+        };
+        let count = one("request_duration_seconds_count");
+        assert_eq!(
+            one("request_duration_seconds_bucket{le=\"+Inf\"}"),
+            count,
+            "the last bucket holds all:\n{page}"
+        );
+        for error_type in STANDING {
+            one(&format!("errors_total{{error_type=\"{error_type}\"}}"));
+        }
+        let errors = samples.iter().filter_map(|(name, value)| {
+            let error_type = name.strip_prefix("errors_total{error_type=\"")?;
+            let error_type = error_type.strip_suffix("\"}")?;
+            (*value != 0.0).then(|| (error_type.to_owned(), *value as u64))
+        });
+        Self {
+            requests: one("requests_total"),
+            request_bytes: one("request_bytes_total"),
+            response_bytes: one("response_bytes_total"),
+            cancellations: one("cancellations_total"),
+            errors: errors.collect(),
+            durations: count,
+            concurrent: one("concurrent_requests"),
+        }
+    }
+}
+
+impl Add for Numbers {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        let mut errors = self.errors;
+        for (error_type, calls) in other.errors {
+            *errors.entry(error_type).or_default() += calls;
+        }
+        Self {
+            requests: self.requests + other.requests,
+            request_bytes: self.request_bytes + other.request_bytes,
+            response_bytes: self.response_bytes + other.response_bytes,
+            cancellations: self.cancellations + other.cancellations,
+            errors,
+            durations: self.durations + other.durations,
+            concurrent: self.concurrent + other.concurrent,
+        }
+    }
+}
+
+impl Mul<usize> for Numbers {
+    type Output = Self;
+
+    fn mul(self, times: usize) -> Self {
+        (0..times).map(|_| self.clone()).sum()
+    }
+}
+
+impl Sum for Numbers {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), Self::add)
+    }
+}
+
+async fn page(registry: &MetricsRegistry) -> String {
+    let request = Request::get("/metrics").body(()).unwrap();
+    let Ok(response) = bounded("a page", registry.exporter().oneshot(request)).await;
+    let Ok(page) = response.into_body().collect().await;
+    String::from_utf8(page.to_bytes().into()).unwrap()
+}
+
+/// Value by name and labels, as they are written.
+fn samples(page: &str) -> BTreeMap<&str, f64> {
+    page.lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| {
+            let (name, value) = line.rsplit_once(' ').expect("a sample");
+            (name, value.parse().expect("a number"))
+        })
+        .collect()
+}
