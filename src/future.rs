@@ -4,7 +4,7 @@ use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 pin_project! {
     /// The response future of [`Metrics`](crate::Metrics).
@@ -44,18 +44,16 @@ where
         let watch = Watch::over(this.call);
         let polled = this.inner.poll(cx);
         watch.done();
-        let result = ready!(polled);
-        let call = this
-            .call
-            .take()
-            .expect("`ResponseFuture` polled after it was ready");
-        Poll::Ready(match result {
-            Ok(response) => Ok(this.protocol.answer(call, response)),
-            Err(error) => {
-                this.protocol.failed(call, &error);
-                Err(error)
+        match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(response)) => {
+                Poll::Ready(Ok(this.protocol.answer(taken(this.call), response)))
             }
-        })
+            Poll::Ready(Err(error)) => {
+                this.protocol.failed(taken(this.call), &error);
+                Poll::Ready(Err(error))
+            }
+        }
     }
 }
 
@@ -65,4 +63,9 @@ impl<F, P> fmt::Debug for ResponseFuture<F, P> {
             .field("call", &self.call)
             .finish_non_exhaustive()
     }
+}
+
+fn taken(call: &mut Option<Call>) -> Call {
+    call.take()
+        .expect("`ResponseFuture` polled after it was ready")
 }
