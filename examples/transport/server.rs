@@ -183,10 +183,10 @@ async fn no_longer_wanted<IO>(
         // The next request already. It has to wait, and so have those after it.
         Some(Ok(frame)) => {
             *early = Some(frame);
-            pending().await
+            pending::<()>().await;
         }
         // The connection is broken. What is sent next will fail, and the call
         // with it: as a whole answer but for its end, or as half of one.
-        Some(Err(_)) => pending().await,
+        Some(Err(_)) => pending::<()>().await,
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here sleeps to be right: the worker makes a token only when a test lets it, and every
 //! wait has a bound.
 #![cfg(feature = "server")]
+#![allow(clippy::duplicate_mod, reason = "each example is a program of its own")]
 
 mod cancellation;
 mod chain;
