@@ -10,8 +10,8 @@ use std::str::FromStr;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::BoxError;
-use tower_openmetrics::server::{StatusServer, StatusServerHandle};
-use tower_openmetrics::{MetricsExporter, server::HealthStatus};
+use tower_openmetrics::MetricsExporter;
+use tower_openmetrics::server::{HealthStatus, StatusServer, StatusServerHandle};
 
 /// Says how it went, if it went wrong.
 pub(crate) async fn report(process: impl Future<Output = Result<(), BoxError>>) -> ExitCode {
