@@ -122,6 +122,11 @@ impl MetricsLayer<Streaming> {
 }
 
 impl<P> MetricsLayer<P> {
+    /// A layer for traffic that is measured by a [protocol](crate::protocol) of your own.
+    pub fn protocol_builder(protocol: P) -> MetricsLayerBuilder<P> {
+        MetricsLayerBuilder::new(protocol)
+    }
+
     pub(crate) fn of(registry: MetricsRegistry, endpoint: Arc<Endpoint>, protocol: P) -> Self {
         Self {
             registry,

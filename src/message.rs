@@ -1,31 +1,75 @@
 //! How large a message is, and whether it is a failure.
 //!
 //! Traffic that is not HTTP has no bytes of its own before a transport encodes it. So a type
-//! says of itself what it is to count for, by [`Message`]; or the layer is told, by a [`Measure`]:
+//! says of itself what it is to count for, or the layer is told:
+//!
+//! - Bytes, text, numbers, and collections, pointers, tuples and `Result`s of them are
+//!   [`Message`]s already.
+//! - A type of your own becomes one by its own `impl`: it is then measured in the same way wherever it goes.
+//! - A closure from a message to its size is for types of other crates, or to measure one type in
+//!   different ways: on the builder, by [`measure_requests`](crate::MetricsLayerBuilder::measure_requests) and
+//!   its like. [`ok`] makes one for `Result`s.
+//! - A [`Measure`] of your own is for messages that are failures without being `Result`s, where
+//!   they can't be made [`Message`]s.
 //!
 //! ```
 //! use tower_openmetrics::{Message, MetricsLayer, message};
 //!
-//! struct Prompt { text: String }
+//! struct Prompt {
+//!     text: String,
+//!     image: Option<Vec<u8>>,
+//! }
 //!
 //! impl Message for Prompt {
 //!     fn size(&self) -> u64 {
-//!         self.text.size()
+//!         let Self { text, image } = self;
+//!         text.size() + image.size()
 //!     }
 //! }
 //!
-//! // A type of another crate, here a number, by a closure:
 //! # fn main() -> Result<(), tower_openmetrics::Error> {
+//! // Prompts are asked themselves; paths are not ours, so a closure measures them.
 //! let layer = MetricsLayer::unary_builder()
-//!     .measure_requests(|prompt: &Prompt| prompt.size())
-//!     .measure_responses(message::ok(|token: &u32| u64::from(token.ilog2())))
-//!     .build([("endpoint", "tokens")])?;
-//! # let _ = |s: tower::util::BoxCloneService<Prompt, Result<u32, std::fmt::Error>, ()>| {
+//!     .measure_responses(message::ok(|path: &std::path::PathBuf| path.as_os_str().len() as u64))
+//!     .build([("endpoint", "pictures")])?;
+//! # let _ = |s: tower::util::BoxCloneService<Prompt, Result<std::path::PathBuf, std::fmt::Error>, ()>| {
 //! #     fn is_service<R, S: tower::Service<R>>(_: S) {}
 //! #     is_service::<Prompt, _>(tower::Layer::layer(&layer, s));
 //! # };
+//! assert_eq!(Prompt { text: "a cat".into(), image: Some(vec![0; 1024]) }.size(), 1029);
 //! # Ok(())
 //! # }
+//! ```
+//!
+//! A failure need not be a `Result` either. The classifier gets what [`Message::error`] returns:
+//!
+//! ```
+//! use std::any::Any;
+//! use tower_openmetrics::Message;
+//! use tower_openmetrics::classify::{ErrorType, by_error};
+//!
+//! enum Token {
+//!     Text(String),
+//!     Refused { code: u16 },
+//! }
+//!
+//! impl Message for Token {
+//!     fn size(&self) -> u64 {
+//!         match self {
+//!             Self::Text(text) => text.size(),
+//!             Self::Refused { .. } => 0,
+//!         }
+//!     }
+//!
+//!     fn error(&self) -> Option<&dyn Any> {
+//!         match self {
+//!             Self::Text(_) => None,
+//!             Self::Refused { code } => Some(code),
+//!         }
+//!     }
+//! }
+//!
+//! let classifier = by_error(|code: &u16, _| (*code == 408).then_some(ErrorType::TIMEOUT));
 //! ```
 
 use bytes::{Bytes, BytesMut};

@@ -1,4 +1,46 @@
 //! Sending a response that is a stream.
+//!
+//! A work handler's answer has to go somewhere: onto a socket, into a queue. [`Publish`] sends it there
+//! and sees what the stream by itself can't, that sending has failed. It is for whatever is a
+//! [`Sink`]; transports that are not take the answer [apart](crate::stream) instead.
+//!
+//! Over a connection that stays open for other answers, each is ended by a final item of the
+//! transport's own, and the sink is not closed:
+//!
+//! ```
+//! use futures_util::{SinkExt, StreamExt, stream};
+//! use tokio_util::codec::{Framed, LinesCodec};
+//! use tower::{Service, service_fn};
+//! use tower::{Layer, ServiceExt};
+//! use tower_openmetrics::MetricsLayer;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (client, server) = tokio::io::duplex(64);
+//! let engine = service_fn(async |prompt: String| {
+//!     let words: Vec<_> = prompt.split(' ').map(str::to_owned).collect();
+//!     Ok::<_, std::convert::Infallible>(stream::iter(words))
+//! });
+//! let mut handler = MetricsLayer::streaming([("endpoint", "words")]).layer(engine);
+//!
+//! # let client = tokio::spawn(async move {
+//! #     let mut client = Framed::new(client, LinesCodec::new());
+//! #     client.send("to be").await?;
+//! #     client.send("or not").await?;
+//! #     let lines = client.take(6).map(Result::unwrap);
+//! #     Ok::<_, tokio_util::codec::LinesCodecError>(lines.collect::<Vec<_>>().await)
+//! # });
+//! // `server` is one end of a connection; the other sends "to be" and "or not".
+//! let (mut lines, requests) = Framed::new(server, LinesCodec::new()).split();
+//! # let mut requests = requests.take(2);
+//! while let Some(prompt) = requests.next().await {
+//!     let answer = handler.ready().await?.call(prompt?).await?;
+//!     answer.publish(&mut lines).final_item(".".to_owned()).await?;
+//! }
+//! # assert_eq!(client.await??, ["to", "be", ".", "or", "not", "."]);
+//! # Ok(())
+//! # }
+//! ```
 
 use crate::call::{Unwound, Watch};
 use crate::classify::{Classify, Phase};
@@ -19,7 +61,7 @@ pin_project! {
     ///
     /// Items count once the sink has flushed them: what could not be sent is not counted as sent. The
     /// sink is flushed whenever the stream has nothing to give, so that items go out as they are made,
-    /// whenever 64 KiB or 64 items are waiting, and at the end.
+    /// whenever 64 KiB or 64 items are waiting, after an item that is an error, and at the end.
     ///
     /// | what goes wrong | counted as |
     /// |---|---|
@@ -56,7 +98,8 @@ pin_project! {
         #[pin]
         sink: Si,
         outgoing: Outgoing<M, C>,
-        waiting: Option<S::Item>,
+        // With its size, if it is no error.
+        waiting: Option<(S::Item, Option<u64>)>,
         last: Option<S::Item>,
         close: bool,
         unflushed: Unflushed,
@@ -69,6 +112,9 @@ pin_project! {
 struct Unflushed {
     sizes: Vec<u64>,
     bytes: u64,
+    /// The last one is an error: what went before it still counts, and with
+    /// it the call ends.
+    ends_in_error: bool,
 }
 
 const MOST_UNFLUSHED_ITEMS: usize = 64;
@@ -161,16 +207,23 @@ where
 {
     fn poll_items(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Step, Si::Error>> {
         loop {
-            if self.unflushed.is_full() || self.error_follows_unflushed() {
-                ready!(self.as_mut().poll_flush(cx))?;
-            }
             if self.waiting.is_some() {
                 ready!(self.as_mut().poll_ready(cx))?;
                 self.as_mut().send_waiting()?;
             }
+            if self.unflushed.is_due() {
+                ready!(self.as_mut().poll_flush(cx))?;
+            }
             let this = self.as_mut().project();
-            match watched(this.outgoing, || this.stream.poll_next(cx)) {
-                Poll::Ready(Some(item)) => *this.waiting = Some(item),
+            let polled = watched(this.outgoing, |outgoing| {
+                let item = ready!(this.stream.poll_next(cx));
+                Poll::Ready(item.map(|item| {
+                    let size = outgoing.weigh(&item);
+                    (item, size)
+                }))
+            });
+            match polled {
+                Poll::Ready(Some(weighed)) => *this.waiting = Some(weighed),
                 Poll::Ready(None) => return Poll::Ready(Ok(Step::FinalItem)),
                 Poll::Pending => {
                     ready!(self.poll_flush(cx))?;
@@ -178,13 +231,6 @@ where
                 }
             }
         }
-    }
-
-    /// Whether an error waits behind items that are not out yet. They have to
-    /// be, for it ends the call, and counts as what follows them or doesn't.
-    fn error_follows_unflushed(&self) -> bool {
-        let waiting = self.waiting.as_ref();
-        !self.unflushed.is_empty() && waiting.is_some_and(|item| self.outgoing.is_error(item))
     }
 
     fn poll_final_item(
@@ -195,7 +241,7 @@ where
             ready!(self.as_mut().poll_ready(cx))?;
             let this = self.as_mut().project();
             if let Some(item) = this.last.take() {
-                watched(this.outgoing, || this.sink.start_send(item))?;
+                watched(this.outgoing, |_| this.sink.start_send(item))?;
             }
         }
         Poll::Ready(Ok(Step::End))
@@ -205,7 +251,7 @@ where
         ready!(self.as_mut().poll_flush(cx))?;
         let this = self.project();
         if *this.close {
-            ready!(watched(this.outgoing, || this.sink.poll_close(cx)))?;
+            ready!(watched(this.outgoing, |_| this.sink.poll_close(cx)))?;
         }
         this.outgoing.complete();
         Poll::Ready(Ok(Step::Done))
@@ -213,35 +259,42 @@ where
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Si::Error>> {
         let this = self.project();
-        watched(this.outgoing, || this.sink.poll_ready(cx))
+        watched(this.outgoing, |_| this.sink.poll_ready(cx))
     }
 
     fn send_waiting(self: Pin<&mut Self>) -> Result<(), Si::Error> {
         let this = self.project();
-        if let Some(item) = this.waiting.take() {
-            let mut outgoing = Watch::over(this.outgoing);
-            let size = outgoing.weigh(&item);
-            outgoing.done();
-            watched(this.outgoing, || this.sink.start_send(item))?;
-            this.unflushed.extend(size);
+        if let Some((item, size)) = this.waiting.take() {
+            watched(this.outgoing, |_| this.sink.start_send(item))?;
+            match size {
+                Some(size) => {
+                    this.outgoing.begin();
+                    this.unflushed.push(size);
+                }
+                None => this.unflushed.push_error(),
+            }
         }
         Ok(())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Si::Error>> {
         let this = self.project();
-        ready!(watched(this.outgoing, || this.sink.poll_flush(cx)))?;
+        ready!(watched(this.outgoing, |_| this.sink.poll_flush(cx)))?;
+        let call_ends = this.unflushed.ends_in_error;
         for size in this.unflushed.drain() {
             this.outgoing.sent(size);
+        }
+        if call_ends {
+            this.outgoing.end();
         }
         Poll::Ready(Ok(()))
     }
 }
 
 /// Runs the code of others on behalf of the call.
-fn watched<T: Unwound, R>(target: &mut T, run: impl FnOnce() -> R) -> R {
-    let watch = Watch::over(target);
-    let result = run();
+fn watched<T: Unwound, R>(target: &mut T, run: impl FnOnce(&mut T) -> R) -> R {
+    let mut watch = Watch::over(target);
+    let result = run(&mut watch);
     watch.done();
     result
 }
@@ -249,23 +302,25 @@ fn watched<T: Unwound, R>(target: &mut T, run: impl FnOnce() -> R) -> R {
 // === impl Unflushed ===
 
 impl Unflushed {
-    fn is_full(&self) -> bool {
-        self.sizes.len() >= MOST_UNFLUSHED_ITEMS || self.bytes >= MOST_UNFLUSHED_BYTES
+    fn is_due(&self) -> bool {
+        self.sizes.len() >= MOST_UNFLUSHED_ITEMS
+            || self.bytes >= MOST_UNFLUSHED_BYTES
+            || self.ends_in_error
     }
 
-    fn is_empty(&self) -> bool {
-        self.sizes.is_empty()
+    fn push(&mut self, size: u64) {
+        self.sizes.push(size);
+        self.bytes = self.bytes.saturating_add(size);
     }
 
-    fn extend(&mut self, size: Option<u64>) {
-        if let Some(size) = size {
-            self.sizes.push(size);
-            self.bytes = self.bytes.saturating_add(size);
-        }
+    fn push_error(&mut self) {
+        self.ends_in_error = true;
     }
 
+    /// They are out: forgets them, but keeps their room.
     fn drain(&mut self) -> impl Iterator<Item = u64> {
         self.bytes = 0;
+        self.ends_in_error = false;
         self.sizes.drain(..)
     }
 }

@@ -1,4 +1,79 @@
 //! Streams that count the messages that pass through them.
+//!
+//! A service that answers with a stream is wrapped by
+//! [`MetricsLayer::streaming`](crate::MetricsLayer::streaming), and answers with a [`ResponseStream`]. There are three
+//! ways to go on with that, and the third is for transports that fit neither of the others:
+//!
+//! | the answer | counts an item | can fail by |
+//! |---|---|---|
+//! | is polled as a stream | when it is taken | an item that is an error |
+//! | is [published](ResponseStream::publish) into a sink | when the sink has flushed it | that, or what the sink refuses |
+//! | is taken [apart](ResponseStream::into_parts) | when you say so | what you say |
+//!
+//! A service that is *called* with a stream gets a [`RequestStream`], if
+//! [`request_streams`](crate::MetricsLayerBuilder::request_streams) says so; what it reads of it is counted:
+//!
+//! ```
+//! use futures_util::{StreamExt, stream};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_openmetrics::{MetricsLayer, RequestStream, message};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let layer = MetricsLayer::streaming_builder()
+//!     .request_streams(message::Own)
+//!     .build([("endpoint", "shout")])?;
+//! let service = ServiceBuilder::new()
+//!     .layer(layer)
+//!     .service(service_fn(async |words: RequestStream<_>| {
+//!         Ok::<_, std::convert::Infallible>(words.map(|word: &str| word.to_uppercase()))
+//!     }));
+//!
+//! let answer = service.oneshot(stream::iter(["to", "be"])).await?;
+//! assert_eq!(answer.collect::<Vec<_>>().await, ["TO", "BE"]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Taken apart, the stream is the service's own, and the [`Call`] is yours:
+//!
+//! ```
+//! use futures_util::{StreamExt, stream};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_openmetrics::{ErrorType, MetricsLayer};
+//! # struct Queue;
+//! # impl Queue {
+//! #     async fn push(&self, _: &str) -> Result<(), ()> { Ok(()) }
+//! #     fn reader_is_gone(&self) -> bool { false }
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let queue = Queue;
+//!
+//! let service = ServiceBuilder::new()
+//!     .layer(MetricsLayer::streaming([("endpoint", "words")]))
+//!     .service(service_fn(async |text: &'static str| {
+//!         Ok::<_, std::convert::Infallible>(stream::iter(text.split(' ')))
+//!     }));
+//!
+//! let (mut words, call) = service.oneshot("to be or not").await?.into_parts();
+//! let mut call = call.expect("nothing was polled, so the call is open");
+//! while let Some(word) = words.next().await {
+//!     if queue.reader_is_gone() {
+//!         return Ok(()); // the call is dropped: cancelled
+//!     }
+//!     match queue.push(word).await {
+//!         Ok(()) => call.response_message(word.len() as u64),
+//!         Err(_) => {
+//!             call.fail(ErrorType::PUBLISH_RESPONSE);
+//!             return Ok(());
+//!         }
+//!     }
+//! }
+//! call.complete();
+//! # Ok(())
+//! # }
+//! ```
 
 use crate::call::{Call, CallHandle, Watch};
 use crate::classify::{Classify, HttpStatus, Phase, source};
@@ -6,6 +81,7 @@ use crate::message::{Measure, Own};
 use crate::publish::Publish;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
+use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -163,11 +239,10 @@ where
         let mut outgoing = Watch::over(this.outgoing);
         let polled = this.inner.poll_next(cx);
         match &polled {
-            Poll::Ready(Some(item)) => {
-                if let Some(size) = outgoing.weigh(item) {
-                    outgoing.sent(size);
-                }
-            }
+            Poll::Ready(Some(item)) => match outgoing.weigh(item) {
+                Some(size) => outgoing.sent(size),
+                None => outgoing.end(),
+            },
             Poll::Ready(None) => outgoing.complete(),
             Poll::Pending => {}
         }
@@ -192,14 +267,7 @@ impl<S: fmt::Debug, M, C> fmt::Debug for ResponseStream<S, M, C> {
 // === impl Outgoing ===
 
 impl<M, C> Outgoing<M, C> {
-    pub(crate) fn is_error<T>(&self, item: &T) -> bool
-    where
-        M: Measure<T>,
-    {
-        self.measure.error(item).is_some()
-    }
-
-    /// The size of an item; or none, and the end of the call, if it is an error.
+    /// The size of an item; or none if it is an error, and the call has failed.
     pub(crate) fn weigh<T>(&mut self, item: &T) -> Option<u64>
     where
         M: Measure<T>,
@@ -213,16 +281,20 @@ impl<M, C> Outgoing<M, C> {
         } else {
             Phase::ResponseStream
         };
-        if let Some(call) = self.call.take() {
-            call.fail(self.classifier.error(error, phase));
-        }
+        self.fault(error, phase);
         None
+    }
+
+    /// An item that is no error is with the caller, or on its way.
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        self.began = true;
     }
 
     /// An item of that size is out.
     #[inline]
     pub(crate) fn sent(&mut self, size: u64) {
-        self.began = true;
+        self.begin();
         if let Some(call) = &mut self.call {
             call.response_message(size);
         }
@@ -234,9 +306,25 @@ impl<M, C> Outgoing<M, C> {
     where
         C: Classify,
     {
-        if let Some(call) = self.call.take() {
-            call.fail(self.classifier.error(error, phase));
+        let mut outgoing = Watch::over(self);
+        outgoing.fault(error, phase);
+        outgoing.done();
+        self.end();
+    }
+
+    #[cold]
+    fn fault(&mut self, error: &dyn Any, phase: Phase)
+    where
+        C: Classify,
+    {
+        if let Some(call) = &mut self.call {
+            call.fault(self.classifier.error(error, phase));
         }
+    }
+
+    /// Ends the call as what it has come to.
+    pub(crate) fn end(&mut self) {
+        self.call = None;
     }
 
     /// All is out.

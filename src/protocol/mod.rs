@@ -1,10 +1,112 @@
 //! How a kind of traffic is measured.
 //!
 //! A protocol has two halves: [`Protocol`] for what goes in, [`Answer`] for what comes
-//! out. [`Http`] is the one that [`MetricsLayer::new`](crate::MetricsLayer::new) uses.
+//! out.
+//!
+//! | a service that answers | is measured by | made by |
+//! |---|---|---|
+//! | an HTTP request with a response | [`Http`] | [`MetricsLayer::new`](crate::MetricsLayer::new), [`builder`](crate::MetricsLayer::builder) |
+//! | a value with a value | [`Unary`] | [`unary`](crate::MetricsLayer::unary), [`unary_builder`](crate::MetricsLayer::unary_builder) |
+//! | a value with a stream of items | [`Streaming`] | [`streaming`](crate::MetricsLayer::streaming), [`streaming_builder`](crate::MetricsLayer::streaming_builder) |
+//! | a stream of messages with either | these two, of [`Many`] messages | [`request_streams`](crate::MetricsLayerBuilder::request_streams) of their builders |
+//! | in another way | one of your own | [`protocol_builder`](crate::MetricsLayer::protocol_builder) |
+//!
+//! [`PassHandle`] goes around any of them and gives the service a handle to its call.
 //!
 //! The halves are two traits because one over both would make the type of the inner
 //! service's request depend on the type of its response, and that on the request's again.
+//!
+//! # A protocol of your own
+//!
+//! It wraps requests and responses where it has to, or else leaves them as they are, and tells a
+//! [`Call`] what it sees. The call is handed from the one half to the other by the layer, which begins it,
+//! times it, and notices if the service panics or its future is dropped. What is left to say is what went
+//! in and out, and how it ended: a call that is dropped without a word was cancelled.
+//!
+//! Here a store looks up a batch of keys at once. Each key and each value is to count as a
+//! message, and a batch in which a key is missing as failed:
+//!
+//! ```
+//! use bytes::Bytes;
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_openmetrics::protocol::{Answer, Protocol};
+//! use tower_openmetrics::{Call, ErrorType, MetricsLayer};
+//!
+//! #[derive(Clone, Copy, Debug)]
+//! struct Batches;
+//!
+//! const NO_SUCH_KEY: ErrorType = ErrorType::from_static("no_such_key");
+//!
+//! impl Protocol<Vec<Bytes>> for Batches {
+//!     type Request = Vec<Bytes>;
+//!
+//!     fn open(&self, call: &mut Call, keys: Vec<Bytes>) -> Vec<Bytes> {
+//!         for key in &keys {
+//!             call.request_message(key.len() as u64);
+//!         }
+//!         keys
+//!     }
+//! }
+//!
+//! impl<E> Answer<Vec<Option<Bytes>>, E> for Batches {
+//!     type Response = Vec<Option<Bytes>>;
+//!
+//!     fn answer(&self, mut call: Call, values: Vec<Option<Bytes>>) -> Vec<Option<Bytes>> {
+//!         call.head();
+//!         for value in &values {
+//!             match value {
+//!                 Some(value) => call.response_message(value.len() as u64),
+//!                 None => call.fault(NO_SUCH_KEY),
+//!             }
+//!         }
+//!         call.complete(); // if it had no fault
+//!         values
+//!     }
+//!
+//!     fn failed(&self, call: Call, _: &E) {
+//!         call.fail(ErrorType::GENERATE);
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let layer = MetricsLayer::protocol_builder(Batches)
+//!     .messages_total(true)
+//!     .error_types([NO_SUCH_KEY])
+//!     .build([("endpoint", "store")])?;
+//! let store = ServiceBuilder::new()
+//!     .layer(layer.clone())
+//!     .service(service_fn(async |keys: Vec<Bytes>| {
+//!         let look_up = |key: &Bytes| (key == "a").then(|| Bytes::from_static(b"apple"));
+//!         Ok::<_, std::convert::Infallible>(keys.iter().map(look_up).collect::<Vec<_>>())
+//!     }));
+//!
+//! let keys = ["a", "b", "a"].map(Bytes::from);
+//! let values = store.oneshot(keys.to_vec()).await?;
+//! assert_eq!(values, [Some("apple".into()), None, Some("apple".into())]);
+//!
+//! # use http_body_util::BodyExt;
+//! # let scrape = http::Request::new(());
+//! # let page = layer.exporter().oneshot(scrape).await?.into_body().collect().await?.to_bytes();
+//! # let page = String::from_utf8(page.to_vec())?;
+//! // What `layer.exporter()` answers has these lines among others:
+//! for line in [
+//!     r#"errors_total{endpoint="store",error_type="no_such_key"} 1"#,
+//!     r#"request_bytes_total{endpoint="store"} 3"#,
+//!     r#"request_messages_total{endpoint="store"} 3"#,
+//!     r#"requests_total{endpoint="store"} 1"#,
+//!     r#"response_bytes_total{endpoint="store"} 10"#,
+//!     r#"response_messages_total{endpoint="store"} 2"#,
+//! ] {
+//!     assert!(page.lines().any(|l| l == line), "{line}\n{page}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A response that goes on after the service has answered, as a socket or a channel does, takes
+//! the `Call` along and drops it when it ends; [`Call::owes_nothing`] says from when on
+//! that is no cancellation. A request that does so takes a [`CallHandle`](crate::CallHandle).
 
 mod http;
 mod incoming;
@@ -29,6 +131,9 @@ pub trait Protocol<Req>: Clone {
     type Request;
 
     /// A call begins with `request`.
+    ///
+    /// What the service reads at once is counted on the call, and what it reads as it goes on
+    /// through a [handle](Call::handle).
     fn open(&self, call: &mut Call, request: Req) -> Self::Request;
 }
 

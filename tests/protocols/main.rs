@@ -1,0 +1,26 @@
+//! Every protocol: what it leaves as it is, and every ending that its calls can have, with all
+//! of the layer's numbers.
+
+mod classifiers;
+mod handles;
+mod incoming;
+mod own;
+mod streaming;
+#[path = "../streams_support/mod.rs"]
+mod streams_support;
+#[path = "../support/mod.rs"]
+mod support;
+mod transparent;
+mod unary;
+
+use self::streams_support::Stage;
+use tower_openmetrics::MetricsLayer;
+use tower_openmetrics::protocol::{Streaming, Unary};
+
+fn unary() -> Stage<Unary> {
+    Stage::new(MetricsLayer::unary_builder())
+}
+
+fn streaming() -> Stage<Streaming> {
+    Stage::new(MetricsLayer::streaming_builder())
+}

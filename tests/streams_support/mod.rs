@@ -1,0 +1,310 @@
+//! What the tests of streams have in common: scripted streams and sinks, and all the numbers
+//! of a page.
+
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
+
+mod sink;
+
+use crate::support::{Page, errors};
+use futures_core::Stream;
+use pin_project_lite::pin_project;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::marker::PhantomPinned;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_openmetrics::protocol::{Answer, Protocol};
+use tower_openmetrics::{Clock, MetricsLayer, MetricsLayerBuilder};
+
+pub(crate) use self::sink::{Ask, Log, Reply, Rule, ScriptedSink, SharedLog, refuse};
+pub(crate) use crate::support::{SECOND, now};
+
+/// A layer with every number there is, whose time is moved by hand.
+#[derive(Clone, Debug)]
+pub(crate) struct Stage<P> {
+    pub(crate) clock: Clock,
+    pub(crate) layer: MetricsLayer<P>,
+}
+
+/// All the numbers of one layer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Numbers {
+    pub(crate) requests: u64,
+    pub(crate) request: Volume,
+    pub(crate) response: Volume,
+    /// By type, those at 0 too.
+    pub(crate) errors: BTreeMap<String, u64>,
+    pub(crate) cancellations: u64,
+    pub(crate) duration: Times,
+    pub(crate) head: Times,
+    pub(crate) first_byte: Times,
+    pub(crate) concurrent: i64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Volume {
+    pub(crate) bytes: u64,
+    pub(crate) messages: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Times {
+    pub(crate) count: u64,
+    pub(crate) sum: Duration,
+}
+
+/// What a scripted stream does when it is polled.
+#[derive(Clone, Debug)]
+pub(crate) enum Step<T> {
+    Item(T),
+    Pause,
+    Panic,
+}
+
+pin_project! {
+    /// A stream that follows its script, and takes a [`SECOND`] for each item; it is
+    /// not `Unpin`, as streams need not be.
+    #[derive(Debug)]
+    pub(crate) struct Script<T> {
+        steps: VecDeque<Step<T>>,
+        clock: Clock,
+        #[pin]
+        pinned: PhantomPinned,
+    }
+}
+
+// === impl Stage ===
+
+impl<P> Stage<P> {
+    pub(crate) fn new(builder: MetricsLayerBuilder<P>) -> Self {
+        Self::timed_by(Clock::manual(), builder)
+    }
+
+    pub(crate) fn timed_by(clock: Clock, builder: MetricsLayerBuilder<P>) -> Self {
+        let layer = builder
+            .clock(clock)
+            .messages_total(true)
+            .response_head_seconds(true)
+            .first_byte_seconds(true)
+            .build([("endpoint", "stage")])
+            .unwrap();
+        Self { clock, layer }
+    }
+
+    #[track_caller]
+    pub(crate) fn numbers(&self) -> Numbers {
+        Numbers::read(&Page::read(self.layer.exporter()))
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(&self, row: &str, expected: &Numbers) {
+        assert_eq!(self.numbers(), *expected, "{row}");
+    }
+
+    /// One call, answered by `handler` after a [`SECOND`].
+    pub(crate) fn call<R, T, E>(
+        &self,
+        request: R,
+        handler: impl FnOnce(<P as Protocol<R>>::Request) -> Result<T, E>,
+    ) -> Result<<P as Answer<T, E>>::Response, E>
+    where
+        P: Protocol<R> + Answer<T, E>,
+    {
+        let mut handler = Some(handler);
+        let service = self.layer.layer(service_fn(move |request| {
+            let handler = handler.take().expect("one call");
+            let clock = self.clock;
+            async move {
+                clock.advance(SECOND);
+                handler(request)
+            }
+        }));
+        now(service.oneshot(request))
+    }
+
+    /// One that takes a [`SECOND`] for each item.
+    pub(crate) fn script<T>(&self, items: impl IntoIterator<Item = T>) -> Script<T> {
+        self.steps(items.into_iter().map(Step::Item))
+    }
+
+    pub(crate) fn steps<T>(&self, steps: impl IntoIterator<Item = Step<T>>) -> Script<T> {
+        Script {
+            steps: steps.into_iter().collect(),
+            clock: self.clock,
+            pinned: PhantomPinned,
+        }
+    }
+}
+
+// === impl Numbers ===
+
+impl Numbers {
+    /// Before there was any call.
+    pub(crate) fn none() -> Self {
+        Self {
+            errors: errors([]),
+            ..Self::default()
+        }
+    }
+
+    /// One call, which has not ended.
+    pub(crate) fn open() -> Self {
+        Self {
+            concurrent: 1,
+            ..Self::none()
+        }
+    }
+
+    /// One call, which has ended well after so many seconds.
+    pub(crate) fn completed(seconds: u32) -> Self {
+        Self {
+            requests: 1,
+            duration: Times::once_after(seconds),
+            ..Self::none()
+        }
+    }
+
+    /// One call, which was cancelled after so many seconds.
+    pub(crate) fn cancelled(seconds: u32) -> Self {
+        Self {
+            cancellations: 1,
+            ..Self::completed(seconds)
+        }
+    }
+
+    /// One call, which has failed after so many seconds.
+    pub(crate) fn failed(error_type: &str, seconds: u32) -> Self {
+        Self {
+            errors: errors([(error_type, 1)]),
+            ..Self::completed(seconds)
+        }
+    }
+
+    pub(crate) fn request(self, bytes: u64, messages: u64) -> Self {
+        let request = Volume { bytes, messages };
+        Self { request, ..self }
+    }
+
+    pub(crate) fn response(self, bytes: u64, messages: u64) -> Self {
+        let response = Volume { bytes, messages };
+        Self { response, ..self }
+    }
+
+    pub(crate) fn head_after(self, seconds: u32) -> Self {
+        let head = Times::once_after(seconds);
+        Self { head, ..self }
+    }
+
+    pub(crate) fn first_byte_after(self, seconds: u32) -> Self {
+        let first_byte = Times::once_after(seconds);
+        Self { first_byte, ..self }
+    }
+
+    #[track_caller]
+    fn read(page: &Page) -> Self {
+        let volume = |way| Volume {
+            bytes: page.integer(&format!("{way}_bytes_total")),
+            messages: page.integer(&format!("{way}_messages_total")),
+        };
+        let numbers = page.numbers();
+        Self {
+            requests: numbers.requests,
+            request: volume("request"),
+            response: volume("response"),
+            errors: numbers.errors,
+            cancellations: numbers.cancellations,
+            duration: Times::read(page, "request_duration_seconds"),
+            head: Times::read(page, "response_head_seconds"),
+            first_byte: Times::read(page, "first_byte_seconds"),
+            concurrent: numbers.concurrent,
+        }
+    }
+}
+
+impl Times {
+    pub(crate) fn once_after(seconds: u32) -> Self {
+        Self {
+            count: 1,
+            sum: SECOND * seconds,
+        }
+    }
+
+    #[track_caller]
+    fn read(page: &Page, histogram: &str) -> Self {
+        let sum = page.one(&format!("{histogram}_sum")).parse().unwrap();
+        Self {
+            count: page.integer(&format!("{histogram}_count")),
+            sum: Duration::from_secs_f64(sum),
+        }
+    }
+}
+
+// === impl Script ===
+
+impl<T> Stream for Script<T> {
+    type Item = T;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let this = self.project();
+        match this.steps.pop_front() {
+            Some(Step::Item(item)) => {
+                this.clock.advance(SECOND);
+                Poll::Ready(Some(item))
+            }
+            Some(Step::Pause) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Some(Step::Panic) => resume_unwind(Box::new("a scripted panic")),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let items = |step: &&Step<T>| matches!(step, Step::Item(_));
+        (
+            self.steps.iter().filter(items).count(),
+            Some(self.steps.len()),
+        )
+    }
+}
+
+// === polling ===
+
+/// Polls a future that wakes itself until it is ready.
+#[track_caller]
+pub(crate) fn soon<F: Future>(mut future: Pin<&mut F>) -> F::Output {
+    bounded(|cx| future.as_mut().poll(cx))
+}
+
+/// The next item of a stream, pauses passed over.
+#[track_caller]
+pub(crate) fn next<S: Stream>(mut stream: Pin<&mut S>) -> Option<S::Item> {
+    bounded(|cx| stream.as_mut().poll_next(cx))
+}
+
+/// All items of a stream up to its end.
+#[track_caller]
+pub(crate) fn all<S: Stream>(mut stream: Pin<&mut S>) -> Vec<S::Item> {
+    std::iter::from_fn(|| next(stream.as_mut())).collect()
+}
+
+#[track_caller]
+fn bounded<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+    const MOST_POLLS: usize = 10_000;
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..MOST_POLLS {
+        if let Poll::Ready(output) = poll(&mut context) {
+            return output;
+        }
+    }
+    panic!("it waits for ever");
+}
+
+/// Whether `run` panics.
+pub(crate) fn panics(run: impl FnOnce()) -> bool {
+    catch_unwind(AssertUnwindSafe(run)).is_err()
+}
