@@ -67,16 +67,6 @@ impl<'a, T: Unwound> Watch<'a, T> {
     }
 }
 
-/// Runs the code of others on behalf of a call: a [`Watch`] over what `run` does, for where
-/// a copy more of its result does not matter.
-#[inline]
-pub(crate) fn watched<T: Unwound, R>(target: &mut T, run: impl FnOnce(&mut T) -> R) -> R {
-    let mut watch = Watch::over(target);
-    let result = run(&mut watch);
-    watch.done();
-    result
-}
-
 impl<T: Unwound> Deref for Watch<'_, T> {
     type Target = T;
 
