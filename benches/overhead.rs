@@ -24,9 +24,7 @@ fn main() {
             ("without the layer", &|| call(&answering(), get())),
             ("two clocks, eight shared counters", &by_hand),
             ("with the layer", &|| call(&measured, get())),
-            ("without the layer, uploading", &|| {
-                call(&answering(), post())
-            }),
+            ("the same, uploading", &|| call(&answering(), post())),
             ("with the layer, uploading", &|| call(&uploading, post())),
         ];
         compare(threads, &rows, 1);

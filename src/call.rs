@@ -155,8 +155,14 @@ impl Call {
     /// Counts a message of the response, and its bytes, that the caller has taken.
     #[inline]
     pub fn response_message(&mut self, bytes: u64) {
+        self.response_messages(1, bytes);
+    }
+
+    /// As [`response_message`](Self::response_message), for several at once.
+    #[inline]
+    pub(crate) fn response_messages(&mut self, messages: u64, bytes: u64) {
         let Families { settings, head, .. } = self.families;
-        with_writer(|writer| head.add_response_message(writer, settings, bytes));
+        with_writer(|writer| head.add_response_messages(writer, settings, messages, bytes));
         self.something_came();
     }
 

@@ -51,6 +51,7 @@ use futures_sink::Sink;
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -110,14 +111,14 @@ pin_project! {
 /// The items that the sink has taken, and may have kept.
 #[derive(Debug, Default)]
 struct Unflushed {
-    sizes: Vec<u64>,
+    items: u64,
     bytes: u64,
     /// The last one is an error: what went before it still counts, and with
     /// it the call ends.
     ends_in_error: bool,
 }
 
-const MOST_UNFLUSHED_ITEMS: usize = 64;
+const MOST_UNFLUSHED_ITEMS: u64 = 64;
 const MOST_UNFLUSHED_BYTES: u64 = 64 * 1024;
 
 /// How far it is.
@@ -280,11 +281,15 @@ where
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Si::Error>> {
         let this = self.project();
         ready!(watched(this.outgoing, |_| this.sink.poll_flush(cx)))?;
-        let call_ends = this.unflushed.ends_in_error;
-        for size in this.unflushed.drain() {
-            this.outgoing.sent(size);
+        let Unflushed {
+            items,
+            bytes,
+            ends_in_error,
+        } = mem::take(this.unflushed);
+        if items > 0 {
+            this.outgoing.sent(items, bytes);
         }
-        if call_ends {
+        if ends_in_error {
             this.outgoing.end();
         }
         Poll::Ready(Ok(()))
@@ -303,25 +308,18 @@ fn watched<T: Unwound, R>(target: &mut T, run: impl FnOnce(&mut T) -> R) -> R {
 
 impl Unflushed {
     fn is_due(&self) -> bool {
-        self.sizes.len() >= MOST_UNFLUSHED_ITEMS
+        self.items >= MOST_UNFLUSHED_ITEMS
             || self.bytes >= MOST_UNFLUSHED_BYTES
             || self.ends_in_error
     }
 
     fn push(&mut self, size: u64) {
-        self.sizes.push(size);
+        self.items += 1;
         self.bytes = self.bytes.saturating_add(size);
     }
 
     fn push_error(&mut self) {
         self.ends_in_error = true;
-    }
-
-    /// They are out: forgets them, but keeps their room.
-    fn drain(&mut self) -> impl Iterator<Item = u64> {
-        self.bytes = 0;
-        self.ends_in_error = false;
-        self.sizes.drain(..)
     }
 }
 

@@ -240,7 +240,7 @@ where
         let polled = this.inner.poll_next(cx);
         match &polled {
             Poll::Ready(Some(item)) => match outgoing.weigh(item) {
-                Some(size) => outgoing.sent(size),
+                Some(size) => outgoing.sent(1, size),
                 None => outgoing.end(),
             },
             Poll::Ready(None) => outgoing.complete(),
@@ -291,12 +291,12 @@ impl<M, C> Outgoing<M, C> {
         self.began = true;
     }
 
-    /// An item of that size is out.
+    /// So many items, of so many bytes together, are out.
     #[inline]
-    pub(crate) fn sent(&mut self, size: u64) {
+    pub(crate) fn sent(&mut self, items: u64, bytes: u64) {
         self.begin();
         if let Some(call) = &mut self.call {
-            call.response_message(size);
+            call.response_messages(items, bytes);
         }
     }
 

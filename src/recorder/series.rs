@@ -157,11 +157,17 @@ impl HeadSeries {
     }
 
     #[inline]
-    pub(crate) fn add_response_message(&self, writer: &Writer, settings: &Settings, bytes: u64) {
+    pub(crate) fn add_response_messages(
+        &self,
+        writer: &Writer,
+        settings: &Settings,
+        messages: u64,
+        bytes: u64,
+    ) {
         let cells = self.blocks.cells(writer);
         cells.add(RESPONSE_BYTES, bytes);
         if settings.messages {
-            cells.add(RESPONSE_MESSAGES, 1);
+            cells.add(RESPONSE_MESSAGES, messages);
         }
     }
 
