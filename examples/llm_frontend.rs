@@ -1,0 +1,262 @@
+//! An OpenAI-compatible front end. Its tokens come from `llm_worker`, or from
+//! any other OpenAI-compatible server.
+//!
+//! ```text
+//! $ DYN_SYSTEM_ENABLED=true DYN_SYSTEM_PORT=8081 \
+//!       cargo run --release --features server --example llm_frontend
+//! $ curl -N http://127.0.0.1:8080/v1/chat/completions -H 'content-type: application/json' \
+//!       -d '{"model":"parrot","stream":true,"messages":[{"role":"user","content":"hello"}]}'
+//! ```
+//!
+//! A client that hangs up cancels the work all the way down, and the pages of both
+//! processes say so. `first_byte_seconds` is the time to the first token.
+//!
+//! | variable | says | when unset |
+//! |---|---|---|
+//! | `DYN_HTTP_PORT` | the front end's port; 0 picks a free one | 8080 |
+//! | `DYN_WORKER` | where `llm_worker` is | 127.0.0.1:8090 |
+//! | `UPSTREAM` | the server to forward to instead: `http://…`, without `/v1` | none |
+//! | `DYN_SYSTEM_*` | the status server, see `StatusServer::from_env` | none |
+
+mod llm;
+#[path = "llm/openai.rs"]
+mod openai;
+mod process;
+mod transport;
+
+use self::llm::{Prompt, Token};
+use self::openai::{Answer, ChatRequest, MODEL, Problem};
+use axum::body::Body;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, TRANSFER_ENCODING};
+use axum::http::{HeaderMap, Method, Request, StatusCode, Uri};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use axum::serve::ListenerExt;
+use axum::{Extension, Json, Router};
+use bytes::Bytes;
+use futures_util::stream::{self, Stream, StreamExt};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tower::BoxError;
+use tower_openmetrics::{CallHandle, Error, ErrorType, MetricsLayer, MetricsRegistry};
+
+/// A longer request is refused.
+const MAX_REQUEST_BYTES: usize = 1 << 20;
+
+/// How long answers that are under way may take after the signal to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+// === the two routers ===
+
+/// Answers with the tokens of a worker.
+pub(crate) fn front_end(worker: String, registry: &MetricsRegistry) -> Result<Router, Error> {
+    let worker = Arc::new(Worker {
+        addr: worker,
+        chats: AtomicU64::new(0),
+    });
+    let routes = routes(registry, post(chat), get(models))?;
+    Ok(routes.with_state(worker))
+}
+
+/// Answers with what another server answers.
+pub(crate) fn forwarder(upstream: String, registry: &MetricsRegistry) -> Result<Router, Error> {
+    let upstream = Upstream {
+        base: upstream.trim_end_matches('/').into(),
+        client: Client::builder(TokioExecutor::new()).build_http(),
+    };
+    let routes = routes(registry, post(forward), get(forward))?;
+    Ok(routes.with_state(upstream))
+}
+
+fn routes<S: Clone + Send + Sync + 'static>(
+    registry: &MetricsRegistry,
+    chat: MethodRouter<S>,
+    models: MethodRouter<S>,
+) -> Result<Router<S>, Error> {
+    // Two endpoints on one page.
+    let metrics = |endpoint| {
+        MetricsLayer::builder()
+            .registry(registry)
+            .first_byte_seconds(true)
+            .pass_handle(|request: &mut Request<_>, call: CallHandle| {
+                request.extensions_mut().insert(call);
+            })
+            .build([
+                ("namespace", "dyn_example_namespace"),
+                ("component", "frontend"),
+                ("endpoint", endpoint),
+            ])
+    };
+    Ok(Router::new()
+        .route("/v1/chat/completions", chat.layer(metrics("chat")?))
+        .route("/v1/models", models.layer(metrics("models")?))
+        .fallback(async |method: Method, uri: Uri| {
+            let message = format!("there is no {method} {}", uri.path());
+            Problem::new(StatusCode::NOT_FOUND, message)
+        })
+        .method_not_allowed_fallback(async |method: Method| {
+            let message = format!("{method} is not allowed here");
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, message)
+        })
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES)))
+}
+
+// === a chat with the worker ===
+
+#[derive(Debug)]
+struct Worker {
+    addr: String,
+    chats: AtomicU64,
+}
+
+async fn chat(
+    State(worker): State<Arc<Worker>>,
+    Extension(call): Extension<CallHandle>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let request: ChatRequest = serde_json::from_slice(&body?)
+        .map_err(|error| Problem::bad_request(format!("can't decode the request: {error}")))?;
+    let stream = request.stream.unwrap_or(false);
+    let prompt = request.prompt()?;
+    let answer = Answer::new(worker.chats.fetch_add(1, Ordering::Relaxed));
+    let mut tokens = worker.tokens(&prompt).await.map_err(Problem::bad_gateway)?;
+    if !stream {
+        let mut text = String::new();
+        let mut finish_reason = None;
+        let mut count = 0;
+        while let Some(token) = tokens.next().await {
+            let token = token.map_err(Problem::bad_gateway)?;
+            text += &token.text;
+            finish_reason = token.finish_reason;
+            count += 1;
+        }
+        let completion = answer.completion(&prompt, text, finish_reason, count);
+        return Ok(Json(completion).into_response());
+    }
+    // The head waits for the first token: until then it can say what is wrong.
+    let first = tokens.next().await.transpose();
+    let first = first.map_err(Problem::bad_gateway)?;
+    let tokens = stream::iter(first.map(Ok)).chain(tokens).enumerate();
+    let events = tokens.map(move |(i, token)| match token {
+        Ok(token) => Event::default().json_data(answer.chunk(i == 0, token)),
+        Err(error) => {
+            // Too late for a status, and the body won't fail: it says so itself.
+            call.fault(ErrorType::PUBLISH_RESPONSE);
+            Event::default().json_data(Problem::bad_gateway(error).to_json())
+        }
+    });
+    let done = Event::default().data("[DONE]");
+    Ok(Sse::new(events.chain(stream::iter([Ok(done)]))).into_response())
+}
+
+async fn models() -> Json<Value> {
+    let model = json!({ "id": MODEL, "object": "model", "created": 0, "owned_by": "examples" });
+    Json(json!({ "object": "list", "data": [model] }))
+}
+
+impl Worker {
+    async fn tokens(
+        &self,
+        prompt: &Prompt,
+    ) -> Result<impl Stream<Item = Result<Token, BoxError>> + Unpin + use<>, BoxError> {
+        let request = serde_json::to_vec(prompt)?;
+        let items = transport::call(&self.addr, request.into()).await?;
+        Ok(items.map(|item| Ok(serde_json::from_slice(&item?)?)))
+    }
+}
+
+// === another server instead ===
+
+#[derive(Clone, Debug)]
+struct Upstream {
+    base: Arc<str>,
+    client: Client<HttpConnector, Body>,
+}
+
+async fn forward(
+    State(upstream): State<Upstream>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(format!("{}{uri}", upstream.base));
+    for name in [ACCEPT, AUTHORIZATION, CONTENT_TYPE] {
+        if let Some(value) = headers.get(&name) {
+            request = request.header(name, value);
+        }
+    }
+    let request = request.body(body?.into()).map_err(Problem::bad_gateway)?;
+    let response = upstream.client.request(request).await;
+    let mut response = response.map_err(Problem::bad_gateway)?;
+    // These are about the connection to the other server.
+    response.headers_mut().remove(CONNECTION);
+    response.headers_mut().remove(TRANSFER_ENCODING);
+    Ok(response.map(Body::new))
+}
+
+// === the process around it ===
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    process::report(run()).await
+}
+
+async fn run() -> Result<(), BoxError> {
+    let stop = process::asked_to_stop()?;
+    let registry = MetricsRegistry::new();
+    let (app, behind) = match process::variable::<String>("UPSTREAM")? {
+        Some(upstream) => (forwarder(upstream.clone(), &registry)?, upstream),
+        None => {
+            let worker = process::variable("DYN_WORKER")?;
+            let worker = worker.unwrap_or_else(|| String::from("127.0.0.1:8090"));
+            (front_end(worker.clone(), &registry)?, worker)
+        }
+    };
+    let listener = process::listen("DYN_HTTP_PORT", 8080).await?;
+    let status = process::status_server(registry.exporter(), "chat").await?;
+    let here = process::reachable(listener.local_addr()?);
+    println!("front end:     http://{here}/v1 before {behind}");
+    serve(listener, app, stop).await?;
+    if let Some(status) = status {
+        status.shutdown().await;
+    }
+    Ok(())
+}
+
+/// Serves until `stop`, then lets the answers that are under way finish.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    app: Router,
+    stop: CancellationToken,
+) -> Result<(), BoxError> {
+    // Each token on its way at once, however small it is.
+    let listener = listener.tap_io(|io| {
+        let _ = io.set_nodelay(true);
+    });
+    let stopped = stop.clone().cancelled_owned();
+    let served = axum::serve(listener, app).with_graceful_shutdown(stopped);
+    let cut_off = async {
+        stop.cancelled().await;
+        sleep(GRACE).await;
+    };
+    tokio::select! {
+        served = served.into_future() => served?,
+        () = cut_off => eprintln!("some answers took longer than {GRACE:?} and are cut off"),
+    }
+    Ok(())
+}

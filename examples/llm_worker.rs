@@ -1,0 +1,92 @@
+//! The worker of `llm_frontend`: streams tokens over the transport of
+//! `work_handler`, from a parrot in the place of a model.
+//!
+//! ```text
+//! $ DYN_SYSTEM_ENABLED=true DYN_SYSTEM_PORT=8082 \
+//!       cargo run --release --features server --example llm_worker
+//! ```
+//!
+//! | variable | says | when unset |
+//! |---|---|---|
+//! | `DYN_WORKER_PORT` | the worker's port; 0 picks a free one | 8090 |
+//! | `DYN_TOKEN_DELAY_MS` | how long each token takes | 20 |
+//! | `DYN_SYSTEM_*` | the status server, see `StatusServer::from_env` | none |
+
+pub(crate) mod llm;
+mod process;
+pub(crate) mod transport;
+
+use self::llm::{FinishReason, Prompt, Token};
+use futures_util::stream::{self, Stream, StreamExt};
+use std::convert::Infallible;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::time::sleep;
+use tower::{BoxError, Layer, service_fn};
+use tower_openmetrics::MetricsLayer;
+use tower_openmetrics::classify::by_error;
+
+const ENDPOINT: &str = "generate";
+
+// === the model ===
+
+/// Repeats what it was told, word by word.
+pub(crate) async fn generate(
+    prompt: Prompt,
+    delay: Duration,
+) -> Result<impl Stream<Item = Result<Token, Infallible>>, Infallible> {
+    let text = format!("You said: {}", prompt.text);
+    let words: Vec<_> = text.split_inclusive(' ').map(str::to_owned).collect();
+    let (count, finish_reason) = match prompt.max_tokens {
+        Some(max) if max < words.len() => (max.max(1), FinishReason::Length),
+        _ => (words.len(), FinishReason::Stop),
+    };
+    let words = words.into_iter().enumerate().take(count);
+    Ok(stream::iter(words).then(move |(i, text)| async move {
+        sleep(delay).await;
+        let finish_reason = (i + 1 == count).then_some(finish_reason);
+        Ok(Token {
+            text,
+            finish_reason,
+        })
+    }))
+}
+
+// === the process around it ===
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    process::report(run()).await
+}
+
+async fn run() -> Result<(), BoxError> {
+    let stop = process::asked_to_stop()?;
+    let delay = process::variable("DYN_TOKEN_DELAY_MS")?.unwrap_or(20);
+    let delay = Duration::from_millis(delay);
+
+    let metrics = MetricsLayer::streaming_builder()
+        .classifier(by_error(transport::error_type))
+        .messages_total(true) // its responses' messages are tokens
+        .first_byte_seconds(true)
+        .build([
+            ("namespace", "dyn_example_namespace"),
+            ("component", "worker"),
+            ("endpoint", ENDPOINT),
+        ])?;
+    let model = transport::json(service_fn(move |prompt| generate(prompt, delay)));
+    let page = metrics.exporter();
+    let handler = metrics.layer(model);
+
+    let listener = process::listen("DYN_WORKER_PORT", 8090).await?;
+    let status = process::status_server(page, ENDPOINT).await?;
+    println!(
+        "worker:        {}",
+        process::reachable(listener.local_addr()?)
+    );
+
+    transport::serve(listener, handler, stop).await;
+    if let Some(status) = status {
+        status.shutdown().await;
+    }
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! The worker's end.
+//!
+//! From the outside in: a connection, the layer, the codec of requests and items, the
+//! work. The codec is inside of the layer, so that a request that can't be decoded is a call that failed.
+
+use super::{Failure, Frame, FrameCodec};
+use futures_util::stream::{SplitSink, SplitStream, Stream, StreamExt};
+use futures_util::{SinkExt, TryFutureExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::Display;
+use std::future::pending;
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::codec::Framed;
+use tokio_util::sync::CancellationToken;
+use tower::{Service, ServiceExt, service_fn};
+use tower_openmetrics::classify::{Classify, Phase};
+use tower_openmetrics::message::Measure;
+use tower_openmetrics::{ErrorType, ResponseStream};
+
+/// How long answers that are under way may take after the signal to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Decodes requests for `engine`, and encodes the items that it answers with.
+pub(crate) fn json<S, R, St, T, E>(
+    engine: S,
+) -> impl Service<Frame, Response = impl Stream<Item = Frame> + Send, Error = Failure, Future: Send>
++ Clone
++ Send
+where
+    S: Service<R, Response = St, Error = E, Future: Send> + Clone + Send,
+    R: DeserializeOwned + Send,
+    St: Stream<Item = Result<T, E>> + Send,
+    T: Serialize,
+    E: Display,
+{
+    service_fn(move |frame| {
+        let engine = engine.clone();
+        async move {
+            let Frame::Request(json) = frame else {
+                return Err(Failure::NotARequest);
+            };
+            let request = serde_json::from_slice(&json)
+                .map_err(|error| Failure::Undecodable(error.to_string()))?;
+            let items = engine.oneshot(request).map_err(failed).await?;
+            Ok(items.map(|item| encode(item).unwrap_or_else(Frame::Failure)))
+        }
+    })
+}
+
+fn encode<T: Serialize, E: Display>(item: Result<T, E>) -> Result<Frame, Failure> {
+    let json = serde_json::to_vec(&item.map_err(failed)?).map_err(failed)?;
+    Ok(Frame::Item(json.into()))
+}
+
+fn failed(error: impl Display) -> Failure {
+    Failure::Work(error.to_string())
+}
+
+/// Tells requests that never came to the work from work that failed, whose type
+/// depends on when it did.
+pub(crate) fn error_type(failure: &Failure, _: Phase) -> Option<ErrorType> {
+    match failure {
+        Failure::NotARequest => Some(ErrorType::INVALID_MESSAGE),
+        Failure::Undecodable(_) => Some(ErrorType::DESERIALIZATION),
+        Failure::Work(_) => None,
+    }
+}
+
+/// Answers everybody who connects until `stop`, then lets the answers that are
+/// under way finish.
+pub(crate) async fn serve<H, S, M, C>(listener: TcpListener, handler: H, stop: CancellationToken)
+where
+    H: Service<Frame, Response = ResponseStream<S, M, C>, Error = Failure, Future: Send>,
+    H: Clone + Send + 'static,
+    S: Stream<Item = Frame> + Send + 'static,
+    M: Measure<Frame> + Send + 'static,
+    C: Classify + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((io, _)) => {
+                    // Each item on its way at once, however small it is.
+                    let _ = io.set_nodelay(true);
+                    connections.spawn(serve_connection(io, handler.clone(), stop.clone()));
+                }
+                Err(error) => {
+                    eprintln!("no connection could be accepted: {error}");
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+    drop(listener);
+    let all_end = async { while connections.join_next().await.is_some() {} };
+    if timeout(GRACE, all_end).await.is_err() {
+        eprintln!("some answers took longer than {GRACE:?} and are cut off");
+    }
+}
+
+/// Answers the requests of one client, one after another.
+pub(crate) async fn serve_connection<IO, H, S, M, C>(
+    io: IO,
+    mut handler: H,
+    stop: CancellationToken,
+) -> io::Result<()>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+    H: Service<Frame, Response = ResponseStream<S, M, C>, Error = Failure>,
+    S: Stream<Item = Frame>,
+    M: Measure<Frame>,
+    C: Classify,
+{
+    let (mut replies, mut frames) = Framed::new(io, FrameCodec::default()).split();
+    let mut early = None;
+    loop {
+        let request = match early.take() {
+            Some(frame) => frame,
+            None => match stop.run_until_cancelled(frames.next()).await {
+                Some(Some(frame)) => frame?,
+                Some(None) | None => return Ok(()),
+            },
+        };
+        if request == Frame::Cancel {
+            continue; // Too late: the answer has ended meanwhile.
+        }
+        tokio::select! {
+            // In this order, so that what was asked for and cancelled in one go is
+            // counted, too.
+            biased;
+            sent = answer(&mut handler, request, &mut replies) => sent?,
+            // The call is cancelled here, by the drop of all that works on it.
+            () = no_longer_wanted(&mut frames, &mut early) => replies.send(Frame::End).await?,
+        }
+    }
+}
+
+/// Has the request answered, and sends the answer as it comes.
+async fn answer<IO, H, S, M, C>(
+    handler: &mut H,
+    request: Frame,
+    replies: &mut SplitSink<Framed<IO, FrameCodec>, Frame>,
+) -> io::Result<()>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+    H: Service<Frame, Response = ResponseStream<S, M, C>, Error = Failure>,
+    S: Stream<Item = Frame>,
+    M: Measure<Frame>,
+    C: Classify,
+{
+    match handler
+        .ready()
+        .and_then(|handler| handler.call(request))
+        .await
+    {
+        Ok(items) => items.publish(replies).final_item(Frame::End).await,
+        Err(failure) => {
+            replies.feed(Frame::Failure(failure)).await?;
+            replies.send(Frame::End).await
+        }
+    }
+}
+
+/// Ready when the client says that it does not want the answer, or has closed
+/// the connection.
+async fn no_longer_wanted<IO>(
+    frames: &mut SplitStream<Framed<IO, FrameCodec>>,
+    early: &mut Option<Frame>,
+) where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    match frames.next().await {
+        Some(Ok(Frame::Cancel)) | None => {}
+        // The next request already. It has to wait, and so have those after it.
+        Some(Ok(frame)) => {
+            *early = Some(frame);
+            pending::<()>().await;
+        }
+        // The connection is broken. What is sent next will fail, and the call
+        // with it: as a whole answer but for its end, or as half of one.
+        Some(Err(_)) => pending::<()>().await,
+    }
+}

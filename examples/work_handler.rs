@@ -1,0 +1,149 @@
+//! A worker behind a transport of its own, measured from outside.
+//!
+//! It takes requests in [frames over TCP](transport) and streams each one's answer back, item
+//! by item, as a model server streams its tokens. `work_client` is its client:
+//!
+//! ```text
+//! $ DYN_SYSTEM_ENABLED=true DYN_SYSTEM_PORT=8081 \
+//!       cargo run --release --features server --example work_handler
+//! $ cargo run --release --example work_client -- '{"text":"hi"}'
+//! {"data":"h"}
+//! {"data":"i"}
+//! $ curl http://127.0.0.1:8081/metrics
+//! ```
+//!
+//! `transport/server.rs` is where the layer meets the transport. Each of the ways in which a call
+//! can fail is there to be seen:
+//!
+//! | `error_type` | how to get it |
+//! |---|---|
+//! | `deserialization` | ask for what is not JSON, or not a [`Request`] |
+//! | `invalid_message` | send a frame of a kind that is not a request |
+//! | `generate` | `{"text":"hi","fail":"engine"}` |
+//! | `response_stream` | `{"text":"hi","fail":"first_item"}` |
+//! | `publish_response` | `{"text":"hi","fail":"last_item"}`, or break the connection while items come |
+//! | `publish_final` | break it after the last item |
+//!
+//! | variable | says | when unset |
+//! |---|---|---|
+//! | `DYN_WORKER_PORT` | the worker's port; 0 picks a free one | 8090 |
+//! | `DYN_SYSTEM_*` | the status server, see `StatusServer::from_env` | none |
+
+mod process;
+pub(crate) mod transport;
+
+use futures_util::stream::{self, Stream, StreamExt};
+use prometheus_client::metrics::counter::Counter;
+use serde::{Deserialize, Serialize};
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::task::yield_now;
+use tokio::time::sleep;
+use tower::{BoxError, ServiceBuilder, service_fn};
+use tower_openmetrics::MetricsLayer;
+use tower_openmetrics::classify::by_error;
+
+const ENDPOINT: &str = "work";
+
+// === the work, which knows neither of frames nor of its measuring ===
+
+/// Asks for `text`, character by character.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Request {
+    pub(crate) text: String,
+    /// How many items: the text is repeated or cut. Defaults to its length.
+    pub(crate) items: Option<usize>,
+    /// How long each item takes.
+    #[serde(default)]
+    pub(crate) delay_ms: u64,
+    pub(crate) fail: Option<Fail>,
+}
+
+/// What is to go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Fail {
+    Engine,
+    FirstItem,
+    LastItem,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Item {
+    pub(crate) data: char,
+}
+
+pub(crate) async fn work(
+    request: Request,
+) -> Result<impl Stream<Item = Result<Item, String>>, String> {
+    let characters: Vec<_> = request.text.chars().collect();
+    let items = match characters.len() {
+        0 => 0,
+        length => request.items.unwrap_or(length),
+    };
+    let why = || String::from("as you asked");
+    let (items, failure) = match request.fail {
+        None => (items, None),
+        Some(Fail::Engine) => return Err(why()),
+        Some(Fail::FirstItem) => (0, Some(Err(why()))),
+        Some(Fail::LastItem) => (items.saturating_sub(1), Some(Err(why()))),
+    };
+    let delay = Duration::from_millis(request.delay_ms);
+    let characters = (0..items).map(move |i| characters[i % characters.len()]);
+    let items = stream::iter(characters).then(move |data| async move {
+        // Here a model would think.
+        match delay {
+            Duration::ZERO => yield_now().await,
+            delay => sleep(delay).await,
+        }
+        Ok(Item { data })
+    });
+    Ok(items.chain(stream::iter(failure)))
+}
+
+// === the process around it ===
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    process::report(run()).await
+}
+
+async fn run() -> Result<(), BoxError> {
+    let stop = process::asked_to_stop()?;
+
+    let metrics = MetricsLayer::streaming_builder()
+        .classifier(by_error(transport::error_type))
+        .first_byte_seconds(true)
+        .build([
+            ("namespace", "dyn_example_namespace"),
+            ("component", "dyn_example_component"),
+            ("endpoint", ENDPOINT),
+        ])?;
+    let bytes_processed = metrics.register(
+        "my_custom_bytes_processed",
+        "Bytes of text worked on",
+        Counter::<u64>::default(),
+    )?;
+    let engine = service_fn(move |request: Request| {
+        bytes_processed.inc_by(request.text.len() as u64);
+        work(request)
+    });
+    let page = metrics.exporter();
+    let handler = ServiceBuilder::new()
+        .layer(metrics)
+        .service(transport::json(engine));
+
+    let listener = process::listen("DYN_WORKER_PORT", 8090).await?;
+    let status = process::status_server(page, ENDPOINT).await?;
+    println!(
+        "work handler:  {}",
+        process::reachable(listener.local_addr()?)
+    );
+
+    transport::serve(listener, handler, stop).await;
+    // Last, so that the end of the last call can still be seen.
+    if let Some(status) = status {
+        status.shutdown().await;
+    }
+    Ok(())
+}

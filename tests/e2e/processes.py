@@ -1,0 +1,101 @@
+"""Starts the examples that talk to each other, and reads their pages."""
+
+import os
+import re
+import subprocess
+import threading
+
+from example import PATIENCE, TARGET, ask, wait_until
+from tally import samples
+
+EXAMPLES = TARGET / "release" / "examples"
+
+ADDRESS = re.compile(r"^(?P<what>[a-z ]+): +(?P<address>\S+)")
+
+
+class Process:
+    """A running example with a status server, on ports of its own."""
+
+    def __init__(self, name, **variables):
+        binary = EXAMPLES / name
+        if not binary.exists():
+            raise AssertionError(f"build the examples first, there is no {binary}")
+        environment = {
+            **os.environ,
+            "DYN_SYSTEM_ENABLED": "true",
+            "DYN_SYSTEM_PORT": "0",
+            "DYN_HTTP_PORT": "0",
+            "DYN_WORKER_PORT": "0",
+            **variables,
+        }
+        self.lines = []
+        self.process = subprocess.Popen(
+            [binary],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        try:
+            self.addresses = wait_until(f"the addresses of {name}", self._addresses)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def _read(self):
+        with self.process.stdout as out:
+            for line in out:
+                self.lines.append(line.rstrip("\n"))
+
+    def _addresses(self):
+        found = [ADDRESS.match(line) for line in list(self.lines)]
+        found = {match["what"]: match["address"] for match in found if match}
+        if len(found) == 2:
+            return found
+        if self.process.poll() is not None:
+            raise AssertionError("it ended early:\n" + "\n".join(self.lines))
+        return None
+
+    def number(self, name, **labels):
+        """A number of the page: of the only sample that has these labels."""
+        port = int(re.search(r":(\d+)/", self.addresses["status server"])[1])
+        page = ask(port, "GET", "/metrics").text
+        numbers = [
+            number
+            for (found, has), number in samples(page).items()
+            if found == name and labels.items() <= dict(has).items()
+        ]
+        if len(numbers) != 1:
+            raise AssertionError(f"{len(numbers)} of {name} {labels} on the page\n{page}")
+        return numbers[0]
+
+    def wait_for(self, expected, name, **labels):
+        wait_until(
+            f"{name} {labels} to be {expected}",
+            lambda: self.number(name, **labels) == expected,
+        )
+
+    def stop(self):
+        """Asks it to stop and returns its exit code."""
+        self.process.terminate()
+        return self.process.wait(PATIENCE)
+
+    def close(self):
+        """Ends it, whatever state it is in."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(5)
+        self.reader.join(PATIENCE)

@@ -1,0 +1,87 @@
+//! Chats that go well.
+
+use crate::chain::{CHAT, Chain, chat};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+const PLENTY: usize = 1000;
+
+#[tokio::test]
+async fn plain() {
+    let chain = Chain::start(PLENTY).await;
+    let request = chat("to be or not to be", false).to_string();
+    let (status, answer) = chain.ask(Method::POST, CHAT, request).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(answer["object"], "chat.completion");
+    assert_eq!(answer["model"], "parrot");
+    let message = json!({ "role": "assistant", "content": "You said: to be or not to be" });
+    let choice = json!({ "index": 0, "message": message, "finish_reason": "stop" });
+    assert_eq!(answer["choices"], json!([choice]));
+    let usage = json!({ "prompt_tokens": 6, "completion_tokens": 8, "total_tokens": 14 });
+    assert_eq!(answer["usage"], usage);
+    for page in &chain.pages {
+        page.one_call(None).await;
+        assert_eq!(page.get("first_byte_seconds_count").await, 1);
+    }
+    assert_eq!(chain.pages[0].get("response_messages_total").await, 8);
+    chain.stop().await;
+}
+
+#[tokio::test]
+async fn the_last_of_several_messages_in_parts_and_cut() {
+    let chain = Chain::start(PLENTY).await;
+    let parts = json!([{ "type": "text", "text": "a " }, { "type": "text", "text": "b c" }]);
+    let request = json!({
+        "model": "parrot",
+        "max_tokens": 3,
+        "messages": [
+            { "role": "system", "content": "be short" },
+            { "role": "user", "content": parts },
+        ],
+    });
+    let (status, answer) = chain.ask(Method::POST, CHAT, request.to_string()).await;
+    assert_eq!(status, StatusCode::OK);
+    let choice = &answer["choices"][0];
+    assert_eq!(choice["message"]["content"], "You said: a ");
+    assert_eq!(choice["finish_reason"], "length");
+    chain.stop().await;
+}
+
+/// Each token is there before the next one is made, through all of the chain.
+#[tokio::test]
+async fn streamed() {
+    for chain in [Chain::start(0).await, Chain::start_forwarded(0).await] {
+        chain.tokens.add_permits(1);
+        let mut events = chain.stream("to be").await;
+        let first = events.choice().await;
+        let delta = json!({ "role": "assistant", "content": "You " });
+        assert_eq!(first["delta"], delta);
+        assert_eq!(first["finish_reason"], Value::Null);
+        for word in ["said: ", "to "] {
+            chain.tokens.add_permits(1);
+            assert_eq!(events.content().await, word);
+        }
+        chain.tokens.add_permits(1);
+        let last = events.choice().await;
+        assert_eq!(last["delta"], json!({ "content": "be" }));
+        assert_eq!(last["finish_reason"], "stop");
+        assert_eq!(events.next().await.unwrap(), "[DONE]");
+        assert_eq!(events.next().await, None);
+        for page in &chain.pages {
+            page.one_call(None).await;
+            assert_eq!(page.get("first_byte_seconds_count").await, 1);
+        }
+        chain.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn models() {
+    for chain in [Chain::start(0).await, Chain::start_forwarded(0).await] {
+        let (status, models) = chain.ask(Method::GET, "/v1/models", "").await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(models["object"], "list");
+        assert_eq!(models["data"][0]["id"], "parrot");
+        chain.stop().await;
+    }
+}
