@@ -71,6 +71,9 @@ pin_project! {
     /// | the sink refuses the [final item](Self::final_item), the last flush, or to [close](Self::close) | `publish_final` |
     /// | this future is dropped | a cancellation |
     ///
+    /// To race it against the client's hanging up, poll it first (`biased`, in tokio's `select!`): an answer that is
+    /// done is then not taken for a cancelled one.
+    ///
     /// ```
     /// use futures_util::stream;
     /// use tower::{ServiceBuilder, ServiceExt, service_fn};

@@ -335,3 +335,87 @@ async fn our_registry_on_their_page() {
     }
     assert!(page.contains("\napp_uptime_seconds "), "{page}");
 }
+
+/// What `GET /metrics` of an app answers.
+async fn scrape_app(app: &axum::Router) -> String {
+    let request = Request::get("/metrics").header("accept", "application/openmetrics-text");
+    let request = request.body(axum::body::Body::empty()).unwrap();
+    let response = app.clone().oneshot(request).await.unwrap();
+    let page = response.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(page.to_vec()).unwrap()
+}
+
+/// An app that had its metrics, and the route that shows them, before it got the layer.
+struct App {
+    metrics: Arc<Registry>,
+    jobs: Counter,
+    routes: axum::Router,
+}
+
+fn app(also: Option<MetricsRegistry>) -> App {
+    let mut metrics = Registry::with_prefix("app");
+    let jobs = Counter::default();
+    metrics.register("jobs", "Jobs", jobs.clone());
+    if let Some(ours) = also {
+        metrics.register_collector(Box::new(ours));
+    }
+    let metrics = Arc::new(metrics);
+    let shown = metrics.clone();
+    let own_page = axum::routing::get(async move || {
+        let mut page = String::new();
+        text::encode(&mut page, &shown).map(|()| page).unwrap()
+    });
+    let routes = axum::Router::new().route("/metrics", own_page);
+    App {
+        metrics,
+        jobs,
+        routes,
+    }
+}
+
+#[tokio::test]
+async fn an_app_keeps_its_page_and_ours_is_on_it() {
+    let layer = MetricsLayer::new([("endpoint", "a")]);
+    let app = app(Some(layer.registry().clone()));
+    app.jobs.inc();
+    let item = axum::routing::get(async || "item").layer(layer);
+    let routes = app.routes.route("/item", item);
+
+    let request = Request::get("/item")
+        .body(axum::body::Body::empty())
+        .unwrap();
+    let response = routes.clone().oneshot(request).await.unwrap();
+    response.into_body().collect().await.unwrap();
+    let page = scrape_app(&routes).await;
+    for line in [
+        "app_jobs_total 1",
+        r#"app_requests_total{endpoint="a"} 1"#,
+        r#"app_response_bytes_total{endpoint="a"} 4"#,
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+    }
+}
+
+#[tokio::test]
+async fn an_apps_metrics_move_to_our_page() {
+    let app = app(None);
+    let layer = MetricsLayer::new([("endpoint", "a")]);
+    layer.registry().include(app.metrics.clone()).unwrap();
+    app.jobs.inc();
+    let routes = axum::Router::new()
+        .route("/item", axum::routing::get(async || "item"))
+        .layer(layer.clone())
+        .route_service("/metrics", layer.exporter());
+    let page = scrape_app(&routes).await;
+    assert_eq!(
+        about(&page, "app_jobs"),
+        [
+            "# HELP app_jobs Jobs.",
+            "# TYPE app_jobs counter",
+            "app_jobs_total 1"
+        ]
+    );
+    assert!(page.contains(r#"requests_total{endpoint="a"} 0"#), "{page}");
+    // The old page still stands, as it was.
+    assert!(scrape_app(&app.routes).await.contains("app_jobs_total 1"));
+}
