@@ -3,8 +3,9 @@
 import json
 import unittest
 
-from example import LABELS, Example, wait_until
-from tally import Tally, samples, wait_for
+from clients import wait_until
+from example import Example
+from tally import LABELS, Tally, samples, wait_for
 
 # Long enough that the answer fits into no socket buffer.
 LONG = json.dumps("x" * 500_000).encode()

@@ -8,7 +8,7 @@ import unittest
 
 import openai
 
-from example import PATIENCE
+from clients import PATIENCE
 from processes import Process
 
 QUESTION = [{"role": "user", "content": "to be or not to be"}]

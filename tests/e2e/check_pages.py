@@ -4,8 +4,9 @@ import shutil
 import subprocess
 import unittest
 
-from example import LABELS, OPENMETRICS, PATIENCE, Example
-from tally import ERROR_TYPES, samples, wait_for
+from clients import PATIENCE
+from example import OPENMETRICS, Example
+from tally import ERROR_TYPES, LABELS, samples, wait_for
 
 try:
     from prometheus_client.openmetrics import parser as openmetrics

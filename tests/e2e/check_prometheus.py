@@ -10,8 +10,9 @@ import tempfile
 import unittest
 from urllib.parse import quote
 
-from example import LABELS, Example, ask, wait_until
-from tally import ERROR_TYPES
+from clients import ask, wait_until
+from example import Example
+from tally import ERROR_TYPES, LABELS
 
 CONFIG = """\
 global:

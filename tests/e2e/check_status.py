@@ -4,7 +4,8 @@ import json
 import subprocess
 import unittest
 
-from example import Example, Raw
+from clients import Raw
+from example import Example
 from tally import wait_for
 
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import unittest
 
-from example import PATIENCE
+from clients import PATIENCE
 from processes import EXAMPLES, Process
 
 ERRORS = ("deserialization", "generate", "response_stream", "publish_response")

@@ -1,13 +1,17 @@
-"""Starts the examples that talk to each other, and reads their pages."""
+"""Starts the built examples, and reads their pages."""
 
 import os
+import pathlib
 import re
 import subprocess
 import threading
+from urllib.parse import urlsplit
 
-from example import PATIENCE, TARGET, ask, wait_until
+from clients import PATIENCE, ask, wait_until
 from tally import samples
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 EXAMPLES = TARGET / "release" / "examples"
 
 ADDRESS = re.compile(r"^(?P<what>[a-z ]+): +(?P<address>\S+)")
@@ -62,13 +66,15 @@ class Process:
         if len(found) == 2:
             return found
         if self.process.poll() is not None:
-            raise AssertionError("it ended early:\n" + "\n".join(self.lines))
+            raise AssertionError(f"it ended early:\n{self.output()}")
         return None
+
+    def output(self):
+        return "\n".join(self.lines)
 
     def number(self, name, **labels):
         """A number of the page: of the only sample that has these labels."""
-        port = int(re.search(r":(\d+)/", self.addresses["status server"])[1])
-        page = ask(port, "GET", "/metrics").text
+        page = self.status("/metrics").text
         numbers = [
             number
             for (found, has), number in samples(page).items()
@@ -78,6 +84,11 @@ class Process:
             raise AssertionError(f"{len(numbers)} of {name} {labels} on the page\n{page}")
         return numbers[0]
 
+    def status(self, path, method="GET", **headers):
+        """Asks the status server."""
+        port = urlsplit(self.addresses["status server"]).port
+        return ask(port, method, path, headers=headers)
+
     def wait_for(self, expected, name, **labels):
         wait_until(
             f"{name} {labels} to be {expected}",
@@ -86,8 +97,17 @@ class Process:
 
     def stop(self):
         """Asks it to stop and returns its exit code."""
+        self.terminate()
+        return self.wait()
+
+    def terminate(self):
         self.process.terminate()
-        return self.process.wait(PATIENCE)
+
+    def wait(self, patience=PATIENCE):
+        """Waits for it to end by itself and returns its exit code."""
+        code = self.process.wait(patience)
+        self.reader.join(PATIENCE)
+        return code
 
     def close(self):
         """Ends it, whatever state it is in."""

@@ -13,7 +13,9 @@ import subprocess
 import sys
 from subprocess import PIPE
 
-from example import PATIENCE, ROOT, Example
+from clients import PATIENCE
+from example import Example
+from processes import ROOT
 from tally import wait_for
 
 README = ROOT / "README.md"

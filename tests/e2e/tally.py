@@ -3,7 +3,13 @@
 import dataclasses
 import re
 
-from example import LABELS, wait_until
+from clients import wait_until
+
+LABELS = {
+    "component": "dyn_example_component",
+    "endpoint": "dyn_example_endpoint",
+    "namespace": "dyn_example_namespace",
+}
 
 ERROR_TYPES = (
     "deserialization",
