@@ -39,7 +39,7 @@ fn main() {
         ("two clocks, 8 shared atomics", &|| by_hand(&answering())),
         ("with the layer", &|| call(&measured, get())),
         ("with the layer, uploading", &|| {
-            call(&measured_upload, post())
+            call(&measured_upload, post());
         }),
     ];
     for threads in [1, 2] {

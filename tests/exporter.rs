@@ -200,7 +200,7 @@ fn its_types_go_everywhere() {
     }
     fn body<B>()
     where
-        B: http_body::Body<Data = Bytes, Error = Infallible>,
+        B: http_body::Body<Data = Bytes, Error = tower_openmetrics::Error>,
         B: Send + Sync + Unpin + std::fmt::Debug + 'static,
     {
     }
@@ -229,7 +229,7 @@ async fn an_empty_registry_has_a_page_in_both_formats() {
     assert_eq!(response.headers()[CONTENT_TYPE], OPEN_METRICS);
     let length = promised(response.headers());
     assert_eq!(response.body().size_hint().exact(), Some(length));
-    let Ok(page) = response.into_body().collect().await;
+    let page = response.into_body().collect().await.unwrap();
     let page = page.to_bytes();
     assert_eq!(page.len() as u64, length);
     assert!(page.ends_with(b"# EOF\n"), "{page:?}");
@@ -238,7 +238,7 @@ async fn an_empty_registry_has_a_page_in_both_formats() {
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()[CONTENT_TYPE], TEXT);
     let length = promised(response.headers());
-    let Ok(page) = response.into_body().collect().await;
+    let page = response.into_body().collect().await.unwrap();
     let page = page.to_bytes();
     assert_eq!(page.len() as u64, length);
     assert!(!page.ends_with(b"# EOF\n"), "{page:?}");
@@ -304,7 +304,7 @@ async fn other_methods_are_told_which_to_use() {
             "text/plain; charset=utf-8"
         );
         let length = promised(response.headers());
-        let Ok(text) = response.into_body().collect().await;
+        let text = response.into_body().collect().await.unwrap();
         let text = text.to_bytes();
         assert_eq!(text.len() as u64, length);
         assert!(String::from_utf8_lossy(&text).contains("GET"), "{text:?}");

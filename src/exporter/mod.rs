@@ -15,8 +15,9 @@
 //! | any other method | 405 and `Allow: GET, HEAD` |
 //! | the page can't be written: a metric's encoder fails or panics | 500 and a text that says what to do; the next scrape starts afresh |
 //!
-//! Every answer has an exact `Content-Length` and `Vary: Accept, Accept-Encoding`. A panic can only
-//! be answered where panics unwind: under `panic = "abort"` it ends the process.
+//! Every answer has `Vary: Accept, Accept-Encoding` and, unless it is compressed, an exact
+//! `Content-Length`. A panic can only be answered where panics unwind: under `panic = "abort"` it
+//! ends the process.
 //!
 //! # Negotiation
 //!
@@ -33,6 +34,34 @@
 //! - Of an OpenMetrics range the parameters `q`, `version` and `escaping` count; an unknown
 //!   `escaping` and all other parameters are ignored.
 //! - With nothing left to follow the answer is 0.0.4 text, never a 406: every scraper reads it.
+//!
+//! # Compression
+//!
+//! With the feature `compression`, which is on by default, a page of more than 1 KiB goes out as
+//! gzip whenever [`Accept-Encoding`][rfc-coding] accepts that: by name or by `*`, with any weight
+//! but 0. With the feature `zstd` it goes out as zstd if that is named, and gzip is not accepted or
+//! weighs less or, at equal weights, is listed later. Where nothing fits, be it that `identity` is
+//! refused too, the page goes out as it is: never a 406.
+//!
+//! A layer outside that compresses leaves alone what is compressed already.
+//!
+//! [rfc-coding]: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3
+//!
+#![cfg_attr(feature = "compression", doc = "```")]
+#![cfg_attr(not(feature = "compression"), doc = "```ignore")]
+//! use tower::ServiceExt;
+//! use tower_openmetrics::MetricsLayer;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let metrics = MetricsLayer::new([("namespace", "shop")]);
+//!
+//! let scrape = http::Request::get("/metrics").header("accept-encoding", "gzip").body(())?;
+//! let response = metrics.exporter().oneshot(scrape).await?;
+//! assert_eq!(response.headers()["content-encoding"], "gzip");
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Mounting it in axum
 //!
@@ -93,9 +122,17 @@
 //! ```
 
 mod body;
+#[cfg(feature = "compression")]
+mod coding;
+#[cfg(feature = "compression")]
+mod compression;
+#[cfg(not(feature = "compression"))]
+#[path = "no_compression.rs"]
+mod compression;
 mod future;
 mod negotiate;
 mod service;
+mod slices;
 
 pub use self::body::Body;
 pub use self::future::ResponseFuture;

@@ -1,4 +1,6 @@
+use super::compression::compress;
 use super::negotiate::Representation;
+use super::slices::Slices;
 use super::{Body, ResponseFuture};
 use crate::Error;
 use crate::exposition::Format;
@@ -41,8 +43,14 @@ impl<B> Service<Request<B>> for MetricsExporter {
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let render = |format| self.registry.render(format);
-        ResponseFuture::new(answer(request.method(), request.headers(), render))
+        let registry = self.registry.clone();
+        let (head, _) = request.into_parts();
+        ResponseFuture::new(async move {
+            answer(&head.method, &head.headers, |format| {
+                registry.render(format)
+            })
+            .await
+        })
     }
 }
 
@@ -56,20 +64,20 @@ The process has reported the panic with its place in the code, on standard error
 its own panic hook: mend that collector or leave it out. The metrics themselves go on \
 counting and the next scrape tries again.\n";
 
-fn answer(
+async fn answer(
     method: &Method,
     headers: &HeaderMap,
     render: impl FnOnce(Format) -> Result<String, Error>,
 ) -> Response<Body> {
     match *method {
-        Method::GET => page(headers, render),
+        Method::GET => page(headers, render).await,
         // The page is written all the same: nothing else tells its length.
-        Method::HEAD => page(headers, render).map(|_| Body::empty()),
+        Method::HEAD => page(headers, render).await.map(Body::withheld),
         _ => method_not_allowed(),
     }
 }
 
-fn page(
+async fn page(
     headers: &HeaderMap,
     render: impl FnOnce(Format) -> Result<String, Error>,
 ) -> Response<Body> {
@@ -79,13 +87,15 @@ fn page(
     let rendered = panic::catch_unwind(AssertUnwindSafe(|| render(representation.format())));
     let failure = match rendered {
         Ok(Ok(text)) => {
-            return respond(StatusCode::OK, representation.content_type(), text.into());
+            let page = respond(StatusCode::OK, representation.content_type(), text.into());
+            return compress(headers, page.map(Slices::new))
+                .await
+                .map(Body::new);
         }
-        Ok(Err(error)) => explain(&error).into(),
-        Err(_panic) => ENCODING_PANICKED.into(),
+        Ok(Err(error)) => explain(&error),
+        Err(_panic) => ENCODING_PANICKED.to_owned(),
     };
-    let status = StatusCode::INTERNAL_SERVER_ERROR;
-    respond(status, PLAIN_TEXT, failure)
+    say(StatusCode::INTERNAL_SERVER_ERROR, failure)
 }
 
 fn explain(error: &Error) -> String {
@@ -96,16 +106,19 @@ fn explain(error: &Error) -> String {
 }
 
 fn method_not_allowed() -> Response<Body> {
-    let status = StatusCode::METHOD_NOT_ALLOWED;
-    let mut response = respond(status, PLAIN_TEXT, WRONG_METHOD.into());
+    let mut response = say(StatusCode::METHOD_NOT_ALLOWED, WRONG_METHOD);
     let headers = response.headers_mut();
     headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     response
 }
 
-fn respond(status: StatusCode, content_type: &'static str, content: Bytes) -> Response<Body> {
+fn say(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+    respond(status, PLAIN_TEXT, text.into()).map(Body::plain)
+}
+
+fn respond(status: StatusCode, content_type: &'static str, content: Bytes) -> Response<Bytes> {
     let length = content.len();
-    let mut response = Response::new(Body::new(content));
+    let mut response = Response::new(content);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -128,7 +141,7 @@ mod tests {
         method: Method,
         render: impl FnOnce(Format) -> Result<String, Error>,
     ) -> Response<Body> {
-        answer(&method, &HeaderMap::new(), render)
+        block_on(answer(&method, &HeaderMap::new(), render))
     }
 
     fn good(_: Format) -> Result<String, Error> {
@@ -144,8 +157,8 @@ mod tests {
     }
 
     fn content(response: Response<Body>) -> Bytes {
-        let Ok(collected) = block_on(response.into_body().collect());
-        collected.to_bytes()
+        let collected = block_on(response.into_body().collect());
+        collected.expect("a body").to_bytes()
     }
 
     #[test]
@@ -169,10 +182,10 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(http::header::ACCEPT, HeaderValue::from_static(accept));
-            answer(&Method::GET, &headers, |format| {
+            block_on(answer(&Method::GET, &headers, |format| {
                 assert_eq!(format, expected, "{accept}");
                 Ok(String::new())
-            });
+            }));
         }
     }
 

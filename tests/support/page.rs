@@ -45,7 +45,7 @@ pub(crate) fn page_of(exporter: MetricsExporter, accept: &str) -> String {
     let scrape = Request::get("/metrics").header("accept", accept).body(());
     let Ok(response) = now(exporter.oneshot(scrape.unwrap()));
     let status = response.status();
-    let Ok(body) = now(response.into_body().collect());
+    let body = now(response.into_body().collect()).expect("a body");
     let text = String::from_utf8(body.to_bytes().into()).expect("UTF-8");
     assert_eq!(status, 200, "{text}");
     text
