@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 /// The body of an answer of [`MetricsExporter`](super::MetricsExporter).
 ///
 /// A page goes out in pieces of up to 64 KiB, and between two of them other tasks get their turn.
+/// It fails if it is not read by the scrape's [deadline](super::MetricsExporter::deadline).
 #[derive(Debug)]
 pub struct Body {
     content: Content,
@@ -27,15 +28,11 @@ impl Body {
         }
     }
 
-    pub(super) fn plain(content: Bytes) -> Self {
-        Self::new(Slices::new(content).into())
-    }
-
     /// What HEAD gets in place of this.
     pub(super) fn withheld(self) -> Self {
         Self {
             withheld: self.content.size_hint().exact().is_none(),
-            ..Self::plain(Bytes::new())
+            ..Self::new(Slices::default().into())
         }
     }
 }

@@ -13,6 +13,9 @@
 //! | any other GET | 200, `text/plain; version=0.0.4; charset=utf-8` |
 //! | HEAD | what GET would get, without the body |
 //! | any other method | 405 and `Allow: GET, HEAD` |
+//! | more scrapes in flight than [`concurrent_scrapes`](MetricsExporter::concurrent_scrapes) | 503 and a text that names the limit |
+//! | the page is not written by the [`deadline`](MetricsExporter::deadline), the exporter's own or that of `X-Prometheus-Scrape-Timeout-Seconds` | 503 and a text that names the deadline |
+//! | the page is not read by then | the body fails, which breaks off the response |
 //! | the page can't be written: a metric's encoder fails or panics | 500 and a text that says what to do; the next scrape starts afresh |
 //!
 //! Every answer has `Vary: Accept, Accept-Encoding` and, unless it is compressed, an exact
@@ -34,6 +37,40 @@
 //! - Of an OpenMetrics range the parameters `q`, `version` and `escaping` count; an unknown
 //!   `escaping` and all other parameters are ignored.
 //! - With nothing left to follow the answer is 0.0.4 text, never a 406: every scraper reads it.
+//!
+//! # What a scrape can't do to the service
+//!
+//! - Nothing that a request needs is locked while a page is written or read.
+//! - Under a tokio runtime pages are written on a thread for blocking work: neither a large page nor
+//!   a collector that blocks keeps a task from its turn. Without one they are written in the first
+//!   poll of a scrape.
+//! - Pages are written one at a time. Scrapes that come meanwhile wait, and those that want the same
+//!   share the next one. Nobody joins one that has begun, which would miss what has ended since.
+//! - A page goes out, and through a compressor, in pieces of up to 64 KiB, between which other tasks
+//!   get their turn.
+//! - A scrape keeps its place among those in flight, and its page in memory, until its body has been
+//!   read or dropped. One that is past its deadline loses both to the next who needs a place, even
+//!   if its reader has stalled and the server no longer polls its body.
+//!
+//! ```
+//! use http::{Request, StatusCode};
+//! use tower::ServiceExt;
+//! use tower_openmetrics::MetricsLayer;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let metrics = MetricsLayer::new([("namespace", "shop")]);
+//! let exporter = metrics.exporter().concurrent_scrapes(1);
+//!
+//! let scrape = || Request::get("/metrics").body(());
+//! let unread = exporter.clone().oneshot(scrape()?).await?;
+//! let another = exporter.clone().oneshot(scrape()?).await?;
+//! assert_eq!(another.status(), StatusCode::SERVICE_UNAVAILABLE);
+//! drop(unread);
+//! assert_eq!(exporter.oneshot(scrape()?).await?.status(), StatusCode::OK);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Compression
 //!
@@ -121,6 +158,7 @@
 //! # }
 //! ```
 
+mod answer;
 mod body;
 #[cfg(feature = "compression")]
 mod coding;
@@ -129,8 +167,11 @@ mod compression;
 #[cfg(not(feature = "compression"))]
 #[path = "no_compression.rs"]
 mod compression;
+mod deadline;
 mod future;
 mod negotiate;
+mod places;
+mod rendering;
 mod service;
 mod slices;
 
