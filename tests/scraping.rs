@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
@@ -283,38 +283,53 @@ async fn who_is_late_does_not_keep_others_from_scraping() {
 async fn scrapes_share_a_rendering_that_has_not_begun() {
     let mut held = Held::new();
     let exporter = held.registry.exporter();
-    let scrape = |accept: &str| {
-        let request = Request::get("/metrics").header("accept", accept);
+    let scrape = |accept: &str, query: &str| {
+        let request = Request::get(format!("/metrics{query}")).header(ACCEPT, accept);
         let request = request.body(()).unwrap();
         let mut scrape = tokio_test::task::spawn(exporter.clone().oneshot(request));
         assert_pending!(scrape.poll());
         scrape
     };
-    let first = scrape("text/plain");
+    let first = scrape("text/plain", "");
     assert_eq!(held.begun().await, 1);
-    // These come too late for that one. Two of them want the same.
-    let second = scrape("text/plain");
-    let other = scrape("application/openmetrics-text");
-    let third = scrape("text/plain");
-    // Nobody waits for this one, so it is left out.
-    drop(scrape("application/openmetrics-text;version=0.0.1"));
-    (0..3).for_each(|_| held.end());
+    // These come too late for that one, and want the same, or something else.
+    let waiting = [
+        first,
+        scrape("text/plain", ""),
+        scrape("application/openmetrics-text", ""),
+        scrape("text/plain", ""),
+        scrape("text/plain", "?name[]=renderings"),
+        scrape("*/*", "?name=none"),
+        scrape("text/html", "?name[]=renderings"),
+    ];
+    (0..4).for_each(|_| held.end());
 
     let mut shown = Vec::new();
-    for waiting in [first, second, other, third] {
-        let page = text(waiting.await.unwrap()).await;
+    for scrape in waiting {
+        let page = text(scrape.await.unwrap()).await;
         let line = page.lines().find(|line| line.starts_with("renderings "));
         shown.push(line.expect("the count").to_owned());
     }
-    assert_eq!(
-        shown,
-        [
-            "renderings 1",
-            "renderings 2",
-            "renderings 3",
-            "renderings 2"
-        ]
-    );
+    let expected = [1, 2, 3, 2, 4, 2, 4].map(|rendering| format!("renderings {rendering}"));
+    assert_eq!(shown, expected);
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_not_rendered() {
+    let mut held = Held::new();
+    let exporter = held.registry.exporter();
+    let mut first = tokio_test::task::spawn(exporter.clone().oneshot(get()));
+    assert_pending!(first.poll());
+    assert_eq!(held.begun().await, 1);
+    let mut dropped = tokio_test::task::spawn(exporter.clone().oneshot(get()));
+    assert_pending!(dropped.poll());
+    drop(dropped);
+    held.end();
+    first.await.unwrap();
+
+    held.end();
+    let page = text(scrape(&exporter).await).await;
+    assert!(page.contains("\nrenderings 2\n"), "{page}");
 }
 
 #[tokio::test]

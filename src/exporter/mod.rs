@@ -11,6 +11,7 @@
 //! | the same with `escaping=allow-utf-8` or `escaping=underscores` | the same, and `; escaping=…` repeated |
 //! | the same with `escaping=dots` or `escaping=values` | the same, and `; escaping=underscores` |
 //! | any other GET | 200, `text/plain; version=0.0.4; charset=utf-8` |
+//! | the same with `?name[]=requests_total`, once or more | the page with these families alone |
 //! | HEAD | what GET would get, without the body |
 //! | any other method | 405 and `Allow: GET, HEAD` |
 //! | more scrapes in flight than [`concurrent_scrapes`](MetricsExporter::concurrent_scrapes) | 503 and a text that names the limit |
@@ -37,6 +38,35 @@
 //! - Of an OpenMetrics range the parameters `q`, `version` and `escaping` count; an unknown
 //!   `escaping` and all other parameters are ignored.
 //! - With nothing left to follow the answer is 0.0.4 text, never a 406: every scraper reads it.
+//!
+//! # Some families alone
+//!
+//! `name[]` in the query asks for a family, by its own name or by that of one of its samples: in
+//! either format `requests`, `requests_total` and `request_duration_seconds_bucket` will do. It may be
+//! there more than once, and encoded as queries are. A family is shown with all its samples; a name
+//! that is none shows nothing, and other parts of the query mean nothing. A page without any family
+//! is valid too: it is empty, but for OpenMetrics' `# EOF`.
+//!
+//! ```
+//! use http::Request;
+//! use http_body_util::BodyExt;
+//! use tower::ServiceExt;
+//! use tower_openmetrics::MetricsLayer;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let metrics = MetricsLayer::new([("namespace", "shop")]);
+//!
+//! let scrape = Request::get("/metrics?name[]=requests_total&name[]=no_such_name").body(())?;
+//! let page = metrics.exporter().oneshot(scrape).await?;
+//! let page = page.into_body().collect().await?.to_bytes();
+//! assert_eq!(page, r#"# HELP requests_total Calls that have ended, however they ended
+//! ## TYPE requests_total counter
+//! requests_total{namespace="shop"} 0
+//! "#);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # What a scrape can't do to the service
 //!
@@ -171,6 +201,7 @@ mod deadline;
 mod future;
 mod negotiate;
 mod places;
+mod query;
 mod rendering;
 mod service;
 mod slices;
@@ -186,6 +217,8 @@ use crate::registry::MetricsRegistry;
 
 impl MetricsRegistry {
     /// A service that answers with this registry's page.
+    ///
+    /// Each has its own limits: clone one, rather than making another, to count scrapes together.
     pub fn exporter(&self) -> MetricsExporter {
         MetricsExporter::new(self.clone())
     }

@@ -1,5 +1,5 @@
 use crate::Error;
-use crate::exposition::Format;
+use crate::exposition::{Format, Selection};
 use crate::registry::MetricsRegistry;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -35,7 +35,11 @@ struct Job {
 }
 
 /// What a page is to be like.
-pub(super) type Wanted = Format;
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) format: Format,
+    pub(super) selection: Selection,
+}
 
 /// A page, or what is to be said in its place.
 pub(super) type Rendered = Result<Bytes, Bytes>;
@@ -104,7 +108,8 @@ impl Renderings {
     fn render(&self, wanted: &Wanted) -> Rendered {
         // Unwind safety is the registry's business: what a panicking collector leaves behind is
         // read by the next scrape whether or not the panic is caught here.
-        let render = || self.registry.render(*wanted);
+        let Wanted { format, selection } = wanted;
+        let render = || self.registry.render(*format, selection);
         match panic::catch_unwind(AssertUnwindSafe(render)) {
             Ok(Ok(page)) => Ok(page.into()),
             Ok(Err(error)) => Err(explain(&error).into()),

@@ -2,9 +2,9 @@ use super::compression::compress;
 use super::deadline::{Deadline, Timer};
 use super::negotiate::Representation;
 use super::places::Places;
-use super::rendering::Renderings;
+use super::rendering::{Renderings, Wanted};
 use super::slices::Slices;
-use super::{Body, ResponseFuture, answer};
+use super::{Body, ResponseFuture, answer, query};
 use crate::registry::MetricsRegistry;
 use http::request::Parts;
 use http::{Method, Request, Response};
@@ -98,7 +98,10 @@ impl MetricsExporter {
             return answer::too_many(self.concurrent_scrapes);
         };
         let representation = Representation::negotiate(&head.headers);
-        let page = self.renderings.page(representation.format());
+        let page = self.renderings.page(Wanted {
+            format: representation.format(),
+            selection: query::selection(&head.uri),
+        });
         match deadline.bound(&self.timer, page).await {
             Some(Some(Ok(page))) => {
                 let slices = Slices::page(page, place);
