@@ -123,8 +123,10 @@
 //! | feature | default | what it does |
 //! |---|---|---|
 //! | `axum` | yes | looks inside `axum::Error`, to tell an upload that was abandoned from a malformed one |
-//! | `http2` | yes | looks inside `h2::Error`, for the same reason |
+//! | `compression` | yes | pages compressed with gzip for clients that accept it |
+//! | `http2` | yes | looks inside `h2::Error`, for the same reason as `axum` |
 //! | `server` | no | the status server: `/metrics`, `/health`, `/live` |
+//! | `zstd` | no | pages compressed with zstd for clients that prefer it; builds libzstd, in C |
 //!
 //! The crate contains no `unsafe` code. Its minimum supported Rust version is 1.88.
 #![cfg_attr(docsrs, feature(doc_cfg))]

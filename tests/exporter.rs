@@ -10,7 +10,11 @@ use hyper::client::conn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_test::assert_ready_ok;
 use tower::{Service, ServiceExt};
 use tower_openmetrics::exporter::{Body, ResponseFuture};
-use tower_openmetrics::{Clock, MetricsExporter, MetricsRegistry};
+use tower_openmetrics::{Clock, MetricsExporter, MetricsLayer, MetricsRegistry};
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -96,9 +100,13 @@ async fn axum_server() -> SocketAddr {
 
 /// The head in lower case, and all that follows it on the wire.
 async fn raw_http1(address: SocketAddr, method: Method) -> (String, String) {
+    raw_http1_of(address, method, "").await
+}
+
+async fn raw_http1_of(address: SocketAddr, method: Method, query: &str) -> (String, String) {
     let mut socket = TcpStream::connect(address).await.unwrap();
     let request = format!(
-        "{method} /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\
+        "{method} /metrics{query} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\
          accept: application/openmetrics-text\r\n\r\n"
     );
     socket.write_all(request.as_bytes()).await.unwrap();
@@ -109,6 +117,14 @@ async fn raw_http1(address: SocketAddr, method: Method) -> (String, String) {
 }
 
 async fn http2(address: SocketAddr, method: Method) -> Response<hyper::body::Incoming> {
+    http2_of(address, method, "").await
+}
+
+async fn http2_of(
+    address: SocketAddr,
+    method: Method,
+    query: &str,
+) -> Response<hyper::body::Incoming> {
     let socket = TcpStream::connect(address).await.unwrap();
     let (mut client, connection) =
         conn::http2::handshake(TokioExecutor::new(), TokioIo::new(socket))
@@ -120,7 +136,7 @@ async fn http2(address: SocketAddr, method: Method) -> Response<hyper::body::Inc
         "application/openmetrics-text",
         Empty::<Bytes>::new(),
     );
-    *request.uri_mut() = format!("http://{address}/metrics").parse().unwrap();
+    *request.uri_mut() = format!("http://{address}/metrics{query}").parse().unwrap();
     client.send_request(request).await.unwrap()
 }
 
@@ -200,7 +216,7 @@ fn its_types_go_everywhere() {
     }
     fn body<B>()
     where
-        B: http_body::Body<Data = Bytes, Error = Infallible>,
+        B: http_body::Body<Data = Bytes, Error = tower_openmetrics::Error>,
         B: Send + Sync + Unpin + std::fmt::Debug + 'static,
     {
     }
@@ -229,7 +245,7 @@ async fn an_empty_registry_has_a_page_in_both_formats() {
     assert_eq!(response.headers()[CONTENT_TYPE], OPEN_METRICS);
     let length = promised(response.headers());
     assert_eq!(response.body().size_hint().exact(), Some(length));
-    let Ok(page) = response.into_body().collect().await;
+    let page = response.into_body().collect().await.unwrap();
     let page = page.to_bytes();
     assert_eq!(page.len() as u64, length);
     assert!(page.ends_with(b"# EOF\n"), "{page:?}");
@@ -238,7 +254,7 @@ async fn an_empty_registry_has_a_page_in_both_formats() {
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()[CONTENT_TYPE], TEXT);
     let length = promised(response.headers());
-    let Ok(page) = response.into_body().collect().await;
+    let page = response.into_body().collect().await.unwrap();
     let page = page.to_bytes();
     assert_eq!(page.len() as u64, length);
     assert!(!page.ends_with(b"# EOF\n"), "{page:?}");
@@ -304,14 +320,108 @@ async fn other_methods_are_told_which_to_use() {
             "text/plain; charset=utf-8"
         );
         let length = promised(response.headers());
-        let Ok(text) = response.into_body().collect().await;
+        let text = response.into_body().collect().await.unwrap();
         let text = text.to_bytes();
         assert_eq!(text.len() as u64, length);
         assert!(String::from_utf8_lossy(&text).contains("GET"), "{text:?}");
     }
 }
 
+#[tokio::test]
+async fn families_are_shown_alone_by_their_name_or_a_samples() {
+    let registry = MetricsRegistry::with_clock(Clock::manual());
+    let layer = MetricsLayer::builder().registry(&registry);
+    let layer = layer.build([("endpoint", "a")]).unwrap();
+    let baked = layer.register("baked", "So many", Counter::<u64>::default());
+    baked.unwrap().inc_by(7);
+    let theirs =
+        "# HELP theirs .\n# TYPE theirs summary\ntheirs{quantile=\"0.5\"} 1\ntheirs_sum 2\n";
+    registry
+        .include_with(|page| page.write_str(theirs))
+        .unwrap();
+    for (query, expected) in [
+        ("name[]=baked_total", &["baked_total"][..]),
+        ("name[]=baked", &["baked_total"]),
+        (
+            "name%5B%5D=uptime%5Fseconds&name[]=baked&name[]=none",
+            &["baked_total", "uptime_seconds"],
+        ),
+        (
+            "name[]=request_duration_seconds_sum",
+            &[
+                "request_duration_seconds_bucket",
+                "request_duration_seconds_count",
+                "request_duration_seconds_sum",
+            ],
+        ),
+        ("name[]=theirs_sum", &["theirs", "theirs_sum"]),
+        ("name[]=none", &[]),
+        ("name[]=", &[]),
+        ("name[]=%FF%00%&name[]", &[]),
+        ("name[]=request", &[]),
+    ] {
+        for (accept, end) in [
+            ("text/plain", ""),
+            ("application/openmetrics-text", "# EOF\n"),
+        ] {
+            let mut request = request(Method::GET, accept, ());
+            *request.uri_mut() = format!("/metrics?{query}").parse().unwrap();
+            let response = registry.exporter().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), StatusCode::OK, "{query}");
+            let length = promised(response.headers());
+            let page = response.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(page.len() as u64, length);
+            let page = std::str::from_utf8(&page).unwrap();
+            let samples = page.strip_suffix(end).expect("a whole page").lines();
+            let names: BTreeSet<&str> = samples
+                .filter(|line| !line.starts_with('#'))
+                .map(|line| line.split(['{', ' ']).next().unwrap())
+                .collect();
+            assert!(names.iter().eq(expected), "{query}: {page}");
+            // Nothing is left of a family that is not shown.
+            assert_eq!(page.len() == end.len(), expected.is_empty(), "{page}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_family_that_is_not_shown_spoils_nothing() {
+    let registry = MetricsRegistry::with_clock(Clock::manual());
+    let twice = Family::<Vec<(String, String)>, Counter>::default();
+    let labels = ["1", "2"].map(|value| ("label".to_owned(), value.to_owned()));
+    let _ = twice.get_or_create(&labels.to_vec());
+    registry
+        .register("twice", "Not to be written", twice)
+        .unwrap();
+    for (query, status) in [
+        ("", StatusCode::INTERNAL_SERVER_ERROR),
+        ("?name[]=twice", StatusCode::INTERNAL_SERVER_ERROR),
+        ("?name[]=uptime_seconds", StatusCode::OK),
+    ] {
+        let request = Request::get(format!("/metrics{query}")).body(());
+        let response = registry.exporter().oneshot(request.unwrap()).await;
+        assert_eq!(response.unwrap().status(), status, "{query}");
+    }
+}
+
 // === on the wire ===
+
+#[tokio::test]
+async fn the_query_reaches_it_over_a_connection() {
+    bounded(async {
+        for address in [hyper_server().await, axum_server().await] {
+            let (head, page) = raw_http1_of(address, Method::GET, "?name[]=none").await;
+            assert!(head.starts_with("http/1.1 200 ok\r\n"), "{head}");
+            assert_eq!((length_in(&head), &*page), (6, "# EOF\n"));
+
+            let response = http2_of(address, Method::GET, "?name%5b]=none").await;
+            assert_eq!(response.status(), StatusCode::OK);
+            let page = response.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(page, "# EOF\n");
+        }
+    })
+    .await;
+}
 
 #[tokio::test]
 async fn hyper_serves_it_over_http1() {

@@ -1,50 +1,72 @@
+use super::compression::Content;
+use super::slices::Slices;
+use crate::Error;
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
-use http_body_util::Full;
-use std::convert::Infallible;
+use http_body::{Body as _, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// The body of an answer of [`MetricsExporter`](super::MetricsExporter).
 ///
-/// Today it is one frame whose exact length is known from the start, and nothing in it can fail.
-/// Rely on what [`http_body::Body`] tells rather than on that: later versions may stream a page, or
-/// compress it.
+/// A page goes out in pieces of up to 64 KiB, and between two of them other tasks get their turn.
+/// It fails if it is not read by the scrape's [deadline](super::MetricsExporter::deadline).
 #[derive(Debug)]
 pub struct Body {
-    inner: Full<Bytes>,
+    content: Content,
+    /// Whether this is what HEAD gets for a page of unknown length: nothing, and no length of 0
+    /// either.
+    withheld: bool,
 }
 
 // === impl Body ===
 
 impl Body {
-    pub(super) fn new(content: Bytes) -> Self {
+    pub(super) fn new(content: Content) -> Self {
         Self {
-            inner: Full::new(content),
+            content,
+            withheld: false,
         }
     }
 
-    pub(super) fn empty() -> Self {
-        Self::new(Bytes::new())
+    /// What HEAD gets in place of this.
+    pub(super) fn withheld(self) -> Self {
+        Self {
+            withheld: self.content.size_hint().exact().is_none(),
+            ..Self::new(Slices::default().into())
+        }
     }
 }
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Pin::new(&mut self.inner).poll_frame(cx)
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let content = &mut self.content;
+        if content.slices().next_turn() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let polled = Pin::new(&mut *content).poll_frame(cx);
+        // A compressor may take a whole slice and have nothing to show for it.
+        if polled.is_pending() && content.slices().next_turn() {
+            cx.waker().wake_by_ref();
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        !self.withheld && self.content.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        if self.withheld {
+            SizeHint::default()
+        } else {
+            self.content.size_hint()
+        }
     }
 }

@@ -1,23 +1,23 @@
 use super::Body;
 use http::Response;
 use std::convert::Infallible;
-use std::future::{self, Future, Ready};
+use std::fmt;
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// The future of [`MetricsExporter`](super::MetricsExporter): an answer that never fails.
-#[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture {
-    inner: Ready<Result<Response<Body>, Infallible>>,
+    inner: Pin<Box<dyn Future<Output = Response<Body>> + Send>>,
 }
 
 // === impl ResponseFuture ===
 
 impl ResponseFuture {
-    pub(super) fn new(response: Response<Body>) -> Self {
+    pub(super) fn new(answer: impl Future<Output = Response<Body>> + Send + 'static) -> Self {
         Self {
-            inner: future::ready(Ok(response)),
+            inner: Box::pin(answer),
         }
     }
 }
@@ -26,6 +26,12 @@ impl Future for ResponseFuture {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.inner).poll(cx)
+        self.inner.as_mut().poll(cx).map(Ok)
+    }
+}
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }

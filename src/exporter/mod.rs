@@ -11,12 +11,17 @@
 //! | the same with `escaping=allow-utf-8` or `escaping=underscores` | the same, and `; escaping=…` repeated |
 //! | the same with `escaping=dots` or `escaping=values` | the same, and `; escaping=underscores` |
 //! | any other GET | 200, `text/plain; version=0.0.4; charset=utf-8` |
+//! | the same with `?name[]=requests_total`, once or more | the page with these families alone |
 //! | HEAD | what GET would get, without the body |
 //! | any other method | 405 and `Allow: GET, HEAD` |
+//! | more scrapes in flight than [`concurrent_scrapes`](MetricsExporter::concurrent_scrapes) | 503 and a text that names the limit |
+//! | the page is not written by the [`deadline`](MetricsExporter::deadline), the exporter's own or that of `X-Prometheus-Scrape-Timeout-Seconds` | 503 and a text that names the deadline |
+//! | the page is not read by then | the body fails, which breaks off the response |
 //! | the page can't be written: a metric's encoder fails or panics | 500 and a text that says what to do; the next scrape starts afresh |
 //!
-//! Every answer has an exact `Content-Length` and `Vary: Accept, Accept-Encoding`. A panic can only
-//! be answered where panics unwind: under `panic = "abort"` it ends the process.
+//! Every answer has `Vary: Accept, Accept-Encoding` and, unless it is compressed, an exact
+//! `Content-Length`. A panic can only be answered where panics unwind: under `panic = "abort"` it
+//! ends the process.
 //!
 //! # Negotiation
 //!
@@ -33,6 +38,97 @@
 //! - Of an OpenMetrics range the parameters `q`, `version` and `escaping` count; an unknown
 //!   `escaping` and all other parameters are ignored.
 //! - With nothing left to follow the answer is 0.0.4 text, never a 406: every scraper reads it.
+//!
+//! # Some families alone
+//!
+//! `name[]` in the query asks for a family, by its own name or by that of one of its samples: in
+//! either format `requests`, `requests_total` and `request_duration_seconds_bucket` will do. It may be
+//! there more than once, and encoded as queries are. A family is shown with all its samples; a name
+//! that is none shows nothing, and other parts of the query mean nothing. A page without any family
+//! is valid too: it is empty, but for OpenMetrics' `# EOF`.
+//!
+//! ```
+//! use http::Request;
+//! use http_body_util::BodyExt;
+//! use tower::ServiceExt;
+//! use tower_openmetrics::MetricsLayer;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let metrics = MetricsLayer::new([("namespace", "shop")]);
+//!
+//! let scrape = Request::get("/metrics?name[]=requests_total&name[]=no_such_name").body(())?;
+//! let page = metrics.exporter().oneshot(scrape).await?;
+//! let page = page.into_body().collect().await?.to_bytes();
+//! assert_eq!(page, r#"# HELP requests_total Calls that have ended, however they ended
+//! ## TYPE requests_total counter
+//! requests_total{namespace="shop"} 0
+//! "#);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What a scrape can't do to the service
+//!
+//! - Nothing that a request needs is locked while a page is written or read.
+//! - Under a tokio runtime pages are written on a thread for blocking work: neither a large page nor
+//!   a collector that blocks keeps a task from its turn. Without one they are written in the first
+//!   poll of a scrape.
+//! - Pages are written one at a time. Scrapes that come meanwhile wait, and those that want the same
+//!   share the next one. Nobody joins one that has begun, which would miss what has ended since.
+//! - A page goes out, and through a compressor, in pieces of up to 64 KiB, between which other tasks
+//!   get their turn.
+//! - A scrape keeps its place among those in flight, and its page in memory, until its body has been
+//!   read or dropped. One that is past its deadline loses both to the next who needs a place, even
+//!   if its reader has stalled and the server no longer polls its body.
+//!
+//! ```
+//! use http::{Request, StatusCode};
+//! use tower::ServiceExt;
+//! use tower_openmetrics::MetricsLayer;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let metrics = MetricsLayer::new([("namespace", "shop")]);
+//! let exporter = metrics.exporter().concurrent_scrapes(1);
+//!
+//! let scrape = || Request::get("/metrics").body(());
+//! let unread = exporter.clone().oneshot(scrape()?).await?;
+//! let another = exporter.clone().oneshot(scrape()?).await?;
+//! assert_eq!(another.status(), StatusCode::SERVICE_UNAVAILABLE);
+//! drop(unread);
+//! assert_eq!(exporter.oneshot(scrape()?).await?.status(), StatusCode::OK);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Compression
+//!
+//! With the feature `compression`, which is on by default, a page of more than 1 KiB goes out as
+//! gzip whenever [`Accept-Encoding`][rfc-coding] accepts that: by name or by `*`, with any weight
+//! but 0. With the feature `zstd` it goes out as zstd if that is named, and gzip is not accepted or
+//! weighs less or, at equal weights, is listed later. Where nothing fits, be it that `identity` is
+//! refused too, the page goes out as it is: never a 406.
+//!
+//! A layer outside that compresses leaves alone what is compressed already.
+//!
+//! [rfc-coding]: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3
+//!
+#![cfg_attr(feature = "compression", doc = "```")]
+#![cfg_attr(not(feature = "compression"), doc = "```ignore")]
+//! use tower::ServiceExt;
+//! use tower_openmetrics::MetricsLayer;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let metrics = MetricsLayer::new([("namespace", "shop")]);
+//!
+//! let scrape = http::Request::get("/metrics").header("accept-encoding", "gzip").body(())?;
+//! let response = metrics.exporter().oneshot(scrape).await?;
+//! assert_eq!(response.headers()["content-encoding"], "gzip");
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Mounting it in axum
 //!
@@ -92,10 +188,23 @@
 //! # }
 //! ```
 
+mod answer;
 mod body;
+#[cfg(feature = "compression")]
+mod coding;
+#[cfg(feature = "compression")]
+mod compression;
+#[cfg(not(feature = "compression"))]
+#[path = "no_compression.rs"]
+mod compression;
+mod deadline;
 mod future;
 mod negotiate;
+mod places;
+mod query;
+mod rendering;
 mod service;
+mod slices;
 
 pub use self::body::Body;
 pub use self::future::ResponseFuture;
@@ -108,6 +217,8 @@ use crate::registry::MetricsRegistry;
 
 impl MetricsRegistry {
     /// A service that answers with this registry's page.
+    ///
+    /// Each has its own limits: clone one, rather than making another, to count scrapes together.
     pub fn exporter(&self) -> MetricsExporter {
         MetricsExporter::new(self.clone())
     }

@@ -84,11 +84,11 @@ impl Representation {
         let media_type = parts.next()?.trim_ascii();
         let is = |name: &str| media_type.eq_ignore_ascii_case(name.as_bytes());
 
+        let parameters = Parameters::parse(parts)?;
+        let weight = parameters.weight()?;
         let Parameters {
-            q,
-            version,
-            escaping,
-        } = Parameters::parse(parts)?;
+            version, escaping, ..
+        } = parameters;
         let named = if is("application/openmetrics-text") {
             Self::OpenMetrics(
                 version
@@ -101,7 +101,7 @@ impl Representation {
         } else {
             return None;
         };
-        Some((q.as_deref().map_or(Some(1000), thousandths)?, named))
+        Some((weight, named))
     }
 }
 
@@ -133,7 +133,7 @@ impl Escaping {
 
 /// The parameters of a media range that count, without their quotes.
 #[derive(Default)]
-struct Parameters<'a> {
+pub(super) struct Parameters<'a> {
     q: Option<Cow<'a, [u8]>>,
     version: Option<Cow<'a, [u8]>>,
     escaping: Option<Cow<'a, [u8]>>,
@@ -142,7 +142,7 @@ struct Parameters<'a> {
 // === impl Parameters ===
 
 impl<'a> Parameters<'a> {
-    fn parse(parts: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+    pub(super) fn parse(parts: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         let mut parameters = Self::default();
         // `;` may follow `;`, or nothing (RFC 9110, section 5.6.6).
         for part in parts
@@ -172,11 +172,16 @@ impl<'a> Parameters<'a> {
         }
         Some(parameters)
     }
+
+    /// The weight in thousandths, which is full if there is none, and nothing if it is malformed.
+    pub(super) fn weight(&self) -> Option<u16> {
+        self.q.as_deref().map_or(Some(1000), thousandths)
+    }
 }
 
 /// The pieces of `text` between separators outside quoted strings. An unclosed quote reaches to the
 /// end.
-fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+pub(super) fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;
     let mut escaped = false;
     text.split(move |&byte| {

@@ -1,32 +1,117 @@
+use super::compression::compress;
+use super::deadline::{Deadline, Timer};
 use super::negotiate::Representation;
-use super::{Body, ResponseFuture};
-use crate::Error;
-use crate::exposition::Format;
+use super::places::Places;
+use super::rendering::{Renderings, Wanted};
+use super::slices::Slices;
+use super::{Body, ResponseFuture, answer, query};
 use crate::registry::MetricsRegistry;
-use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, VARY};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::request::Parts;
+use http::{Method, Request, Response};
 use std::convert::Infallible;
-use std::panic::{self, AssertUnwindSafe};
+use std::fmt;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tower_service::Service;
 
 /// Answers a scrape with the page of a [`MetricsRegistry`].
 ///
 /// Get one from [`MetricsRegistry::exporter`]. A clone is cheap and shows the same registry, as it
-/// is at the moment of the scrape: the page is written in `call`.
+/// is at the moment of the scrape: the page is written once the future is polled. Clones count the
+/// scrapes in flight together and write pages together; an exporter that was made anew does not.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_openmetrics::MetricsRegistry;
+///
+/// let registry = MetricsRegistry::new();
+/// let exporter = registry
+///     .exporter()
+///     .concurrent_scrapes(4)
+///     .deadline(Duration::from_secs(5));
+/// ```
 ///
 /// See the [module docs](crate::exporter) for what it answers and for examples.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
+#[must_use = "an exporter shows nothing unless it is served"]
 pub struct MetricsExporter {
-    registry: MetricsRegistry,
+    concurrent_scrapes: usize,
+    deadline: Duration,
+    timer: Arc<Timer>,
+    places: Arc<Places>,
+    renderings: Arc<Renderings>,
 }
 
 // === impl MetricsExporter ===
 
 impl MetricsExporter {
     pub(crate) fn new(registry: MetricsRegistry) -> Self {
-        Self { registry }
+        Self {
+            concurrent_scrapes: 8,
+            deadline: Duration::from_secs(30),
+            timer: Arc::default(),
+            places: Arc::default(),
+            renderings: Arc::new(Renderings::new(registry)),
+        }
+    }
+
+    /// How many scrapes may be in flight; more are answered by 503. 0 is taken for 1.
+    ///
+    /// A scrape is in flight from the first poll of its future until its body has been read or
+    /// dropped, or its [deadline](Self::deadline) has passed. Each may hold a page in memory, and one
+    /// more may be in the making.
+    ///
+    /// Defaults to 8.
+    pub fn concurrent_scrapes(mut self, limit: usize) -> Self {
+        self.concurrent_scrapes = limit.max(1);
+        self
+    }
+
+    /// How long a scrape may take, from the first poll of its future until its page has been read.
+    ///
+    /// A scraper that says in `X-Prometheus-Scrape-Timeout-Seconds` that it waits for a shorter time
+    /// is taken at its word. A page that is not written by then is answered by 503; the body of one that is
+    /// not read by then fails, so that the reader can tell that something is missing.
+    ///
+    /// The timer is tokio's. Without a runtime, or in one that has its timer disabled, a
+    /// rendering that is late is told when it is over.
+    ///
+    /// Defaults to 30 seconds.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    async fn answer(self, head: Parts) -> Response<Body> {
+        match head.method {
+            Method::GET => self.page(&head).await,
+            // The page is written all the same: nothing else tells its length.
+            Method::HEAD => self.page(&head).await.map(Body::withheld),
+            _ => answer::wrong_method(),
+        }
+    }
+
+    async fn page(&self, head: &Parts) -> Response<Body> {
+        let deadline = Deadline::new(self.deadline, &head.headers);
+        let Some(place) = self.places.take(self.concurrent_scrapes, deadline) else {
+            return answer::too_many(self.concurrent_scrapes);
+        };
+        let representation = Representation::negotiate(&head.headers);
+        let page = self.renderings.page(Wanted {
+            format: representation.format(),
+            selection: query::selection(&head.uri),
+        });
+        match deadline.bound(&self.timer, page).await {
+            Some(Some(Ok(page))) => {
+                let slices = Slices::page(page, place);
+                let response = answer::page(representation.content_type(), slices);
+                compress(&head.headers, response).await.map(Body::new)
+            }
+            Some(Some(Err(why))) => answer::unwritable(why),
+            Some(None) => answer::shutting_down(),
+            None => answer::too_late(deadline),
+        }
     }
 }
 
@@ -41,173 +126,95 @@ impl<B> Service<Request<B>> for MetricsExporter {
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let render = |format| self.registry.render(format);
-        ResponseFuture::new(answer(request.method(), request.headers(), render))
+        let (head, _unread) = request.into_parts();
+        ResponseFuture::new(self.clone().answer(head))
     }
 }
 
-const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
-
-const WRONG_METHOD: &str = "Metrics are read with GET (or HEAD); other methods do nothing here.\n";
-
-const ENCODING_PANICKED: &str = "\
-The metrics could not be written: a metric's or a collector's encoder panicked. \
-The process has reported the panic with its place in the code, on standard error unless it sets \
-its own panic hook: mend that collector or leave it out. The metrics themselves go on \
-counting and the next scrape tries again.\n";
-
-fn answer(
-    method: &Method,
-    headers: &HeaderMap,
-    render: impl FnOnce(Format) -> Result<String, Error>,
-) -> Response<Body> {
-    match *method {
-        Method::GET => page(headers, render),
-        // The page is written all the same: nothing else tells its length.
-        Method::HEAD => page(headers, render).map(|_| Body::empty()),
-        _ => method_not_allowed(),
+impl fmt::Debug for MetricsExporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            concurrent_scrapes,
+            deadline,
+            timer: _,
+            places: _,
+            renderings,
+        } = self;
+        f.debug_struct("MetricsExporter")
+            .field("registry", renderings.registry())
+            .field("concurrent_scrapes", concurrent_scrapes)
+            .field("deadline", deadline)
+            .finish_non_exhaustive()
     }
-}
-
-fn page(
-    headers: &HeaderMap,
-    render: impl FnOnce(Format) -> Result<String, Error>,
-) -> Response<Body> {
-    let representation = Representation::negotiate(headers);
-    // Unwind safety is the registry's business: what a panicking collector leaves behind is read by
-    // the next scrape whether or not the panic is caught here.
-    let rendered = panic::catch_unwind(AssertUnwindSafe(|| render(representation.format())));
-    let failure = match rendered {
-        Ok(Ok(text)) => {
-            return respond(StatusCode::OK, representation.content_type(), text.into());
-        }
-        Ok(Err(error)) => explain(&error).into(),
-        Err(_panic) => ENCODING_PANICKED.into(),
-    };
-    let status = StatusCode::INTERNAL_SERVER_ERROR;
-    respond(status, PLAIN_TEXT, failure)
-}
-
-fn explain(error: &Error) -> String {
-    format!(
-        "The metrics could not be written: {error}. The metrics themselves go on counting, and the \
-         next scrape tries again.\n"
-    )
-}
-
-fn method_not_allowed() -> Response<Body> {
-    let status = StatusCode::METHOD_NOT_ALLOWED;
-    let mut response = respond(status, PLAIN_TEXT, WRONG_METHOD.into());
-    let headers = response.headers_mut();
-    headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-    response
-}
-
-fn respond(status: StatusCode, content_type: &'static str, content: Bytes) -> Response<Body> {
-    let length = content.len();
-    let mut response = Response::new(Body::new(content));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    // By hand, because a HEAD's empty body would make servers say 0.
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-    response
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_body::Body as _;
+    use bytes::Bytes;
+    use http::header::{CONTENT_LENGTH, CONTENT_TYPE, VARY};
+    use http::{HeaderMap, StatusCode};
     use http_body_util::BodyExt;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use tokio_test::block_on;
 
-    const PAGE: &str = "up 1\n# EOF\n";
-
-    fn scrape(
-        method: Method,
-        render: impl FnOnce(Format) -> Result<String, Error>,
-    ) -> Response<Body> {
-        answer(&method, &HeaderMap::new(), render)
+    /// One whose collector, once it is registered, fails or panics.
+    fn failing(fail: fn() -> fmt::Result) -> MetricsExporter {
+        let registry = MetricsRegistry::new();
+        let registered = Arc::new(AtomicBool::new(false));
+        let begun = registered.clone();
+        let collector = move |_: &mut String| {
+            let begun = begun.load(Ordering::Relaxed);
+            if begun { fail() } else { Ok(()) }
+        };
+        registry.include_with(collector).expect("it works yet");
+        registered.store(true, Ordering::Relaxed);
+        registry.exporter()
     }
 
-    fn good(_: Format) -> Result<String, Error> {
-        Ok(PAGE.to_owned())
-    }
-
-    fn broken(_: Format) -> Result<String, Error> {
-        Err(Error::new("metric `a` can't be encoded"))
-    }
-
-    fn panicking(_: Format) -> Result<String, Error> {
-        panic!("a collector of the test")
+    fn scrape(exporter: &MetricsExporter, method: Method) -> Response<Body> {
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.method = method;
+        head.headers = HeaderMap::new();
+        block_on(exporter.clone().answer(head))
     }
 
     fn content(response: Response<Body>) -> Bytes {
-        let Ok(collected) = block_on(response.into_body().collect());
-        collected.to_bytes()
-    }
-
-    #[test]
-    fn get_is_the_rendered_page() {
-        let response = scrape(Method::GET, good);
-        assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(response.headers()[CONTENT_LENGTH], PAGE.len().to_string());
-        assert_eq!(response.body().size_hint().exact(), Some(PAGE.len() as u64));
-        assert_eq!(content(response), PAGE);
-    }
-
-    #[test]
-    fn the_format_rendered_is_the_one_named() {
-        for (accept, expected) in [
-            ("application/openmetrics-text", Format::OpenMetrics),
-            (
-                "application/openmetrics-text;version=0.0.1",
-                Format::OpenMetrics,
-            ),
-            ("text/plain", Format::Prometheus),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(http::header::ACCEPT, HeaderValue::from_static(accept));
-            answer(&Method::GET, &headers, |format| {
-                assert_eq!(format, expected, "{accept}");
-                Ok(String::new())
-            });
-        }
-    }
-
-    #[test]
-    fn head_has_the_headers_of_get_and_no_body() {
-        for render in [good, broken, panicking] {
-            let get = scrape(Method::GET, render);
-            let head = scrape(Method::HEAD, render);
-            assert_eq!(head.status(), get.status());
-            assert_eq!(head.headers(), get.headers());
-            assert!(head.body().is_end_stream());
-            assert!(content(head).is_empty());
-        }
+        let collected = block_on(response.into_body().collect());
+        collected.expect("a body").to_bytes()
     }
 
     #[test]
     fn a_page_that_cannot_be_written_is_a_500_that_explains_itself() {
-        for (render, cause) in [
-            (broken as fn(Format) -> _, "`a` can't be encoded"),
-            (panicking, "panicked"),
+        for (fail, cause) in [
+            ((|| Err(fmt::Error)) as fn() -> _, "can't be encoded"),
+            (|| panic!("a collector of the test"), "panicked"),
         ] {
-            let response = scrape(Method::GET, render);
+            let exporter = failing(fail);
+            let head = scrape(&exporter, Method::HEAD);
+            let response = scrape(&exporter, Method::GET);
             assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-            assert_eq!(response.headers()[CONTENT_TYPE], PLAIN_TEXT);
+            assert_eq!(
+                (head.status(), head.headers()),
+                (response.status(), response.headers())
+            );
+            assert_eq!(
+                response.headers()[CONTENT_TYPE],
+                "text/plain; charset=utf-8"
+            );
             assert_eq!(response.headers()[VARY], "Accept, Accept-Encoding");
             let length = response.headers()[CONTENT_LENGTH].clone();
             let text = content(response);
             assert_eq!(length, text.len().to_string());
             assert!(String::from_utf8_lossy(&text).contains(cause));
+            assert!(content(head).is_empty());
         }
     }
 
     #[test]
     fn other_methods_render_nothing() {
-        let response = scrape(Method::POST, panicking);
+        let exporter = failing(|| panic!("a collector of the test"));
+        let response = scrape(&exporter, Method::POST);
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
     }
 }

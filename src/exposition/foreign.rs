@@ -4,9 +4,9 @@
 //! who have samples in it; labels in order, and with them the series, which come as a hash
 //! map has them; bounds and infinities in their canonical form; exemplars only where the format has them.
 
-use super::Format;
 use super::number::canonical;
 use super::text::TextWriter;
+use super::{Format, Selection};
 use crate::Error;
 use crate::registry::Kind;
 use std::collections::BTreeSet;
@@ -52,6 +52,13 @@ impl<'a> ForeignFamily<'a> {
             self.add_sample(line)?;
         }
         Ok(())
+    }
+
+    /// Whether it is selected, by its name or by that of a sample: not all that it may hold is
+    /// known by its type.
+    pub(super) fn is_in(&self, selection: &Selection, name: &str) -> bool {
+        let by_sample = |sample: &Sample<'_>| selection.has_sample(sample.name);
+        selection.has(name, self.kind) || self.samples.iter().any(by_sample)
     }
 
     /// Takes in the samples of another one of the same name.

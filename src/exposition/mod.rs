@@ -8,8 +8,11 @@ mod automatic;
 mod collector;
 mod foreign;
 mod number;
+mod selection;
 mod sources;
 mod text;
+
+pub(crate) use self::selection::Selection;
 
 use self::foreign::ForeignFamily;
 use self::text::TextWriter;
@@ -38,28 +41,36 @@ enum Source<'a> {
 }
 
 impl MetricsRegistry {
-    /// The whole page.
+    /// The page, with the families that are selected.
     ///
     /// # Errors
     ///
     /// Names the metric that a user registered and that can't be shown.
-    pub(crate) fn render(&self, format: Format) -> Result<String, Error> {
-        render(&self.table(), self.uptime(), format)
+    pub(crate) fn render(&self, format: Format, selection: &Selection) -> Result<String, Error> {
+        render(&self.table(), self.uptime(), format, selection)
     }
 }
 
-/// The page of what stands in `table`.
+/// The page of what stands in `table` and is selected.
 ///
 /// # Errors
 ///
 /// Names the metric that a user registered and that can't be shown.
-fn render(table: &Table, uptime: Duration, format: Format) -> Result<String, Error> {
-    let texts = foreign_texts(table)?;
+fn render(
+    table: &Table,
+    uptime: Duration,
+    format: Format,
+    selection: &Selection,
+) -> Result<String, Error> {
+    let texts = foreign_texts(table, selection)?;
     let mut families: BTreeMap<String, Source<'_>> = automatic::families(table)
         .into_iter()
+        .filter(|(name, (metric, _))| selection.has(name, metric.kind))
         .map(|(name, family)| (name, Source::Automatic(family)))
         .collect();
-    families.insert(UPTIME.to_owned(), Source::Uptime);
+    if selection.has(UPTIME, Kind::Gauge) {
+        families.insert(UPTIME.to_owned(), Source::Uptime);
+    }
     for (described, text) in &texts {
         match described {
             Some((name, family)) => {
@@ -67,7 +78,9 @@ fn render(table: &Table, uptime: Duration, format: Format) -> Result<String, Err
             }
             None => {
                 for (name, family) in foreign::parse(text)? {
-                    enter(&mut families, name, family)?;
+                    if family.is_in(selection, name) {
+                        enter(&mut families, name, family)?;
+                    }
                 }
             }
         }
@@ -90,10 +103,14 @@ fn render(table: &Table, uptime: Duration, format: Format) -> Result<String, Err
 type Described<'a> = Option<(&'a str, &'a CustomFamily)>;
 
 /// What prometheus-client writes of all that users registered; described, where
-/// the registry knows the family.
-fn foreign_texts(table: &Table) -> Result<Vec<(Described<'_>, String)>, Error> {
+/// the registry knows the family. It can leave out only those that are not selected.
+fn foreign_texts<'a>(
+    table: &'a Table,
+    selection: &Selection,
+) -> Result<Vec<(Described<'a>, String)>, Error> {
     let mut texts = Vec::new();
-    for (name, family) in &table.custom {
+    let custom = table.custom.iter();
+    for (name, family) in custom.filter(|(name, family)| selection.has(name, family.kind)) {
         let text = family.encode().map_err(|error| {
             Error::new(format!("metric `{name}` can't be encoded")).with_source(error)
         })?;

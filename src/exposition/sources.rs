@@ -1,6 +1,6 @@
 //! Collectors, and registries of prometheus-client's, on our page.
 
-use super::{Format, render};
+use super::{Format, Selection, render};
 use crate::Error;
 use crate::labels::Labels;
 use crate::layer::MetricsLayer;
@@ -89,7 +89,8 @@ impl<P> MetricsLayer<P> {
 /// under the registry's lock, for it may want to register something.
 fn try_source(registry: &MetricsRegistry, labels: &Labels, source: Source) -> Result<(), Error> {
     let with_it = registry.table_with(labels, source.clone());
-    render(&with_it, Duration::ZERO, Format::OpenMetrics)?;
+    let all = Selection::default();
+    render(&with_it, Duration::ZERO, Format::OpenMetrics, &all)?;
     registry.add_source(labels.clone(), source);
     Ok(())
 }

@@ -34,6 +34,14 @@ impl Kind {
             .unwrap_or(Self::Unknown)
     }
 
+    /// The names that a family puts on the page: its own, and those of its samples.
+    pub(crate) fn names(self, family: &str) -> impl Iterator<Item = String> {
+        self.suffixes()
+            .iter()
+            .chain(&[""])
+            .map(move |suffix| format!("{family}{suffix}"))
+    }
+
     /// What is appended to the family's name to make those of its samples.
     fn suffixes(self) -> &'static [&'static str] {
         match self {
@@ -71,17 +79,8 @@ pub(super) fn clash(
     (name, kind): (&str, Kind),
     (other, other_kind): (&str, Kind),
 ) -> Option<String> {
-    let exposed = |name: &str, kind: Kind| -> Vec<String> {
-        kind.suffixes()
-            .iter()
-            .chain(&[""])
-            .map(|suffix| format!("{name}{suffix}"))
-            .collect()
-    };
-    let theirs = exposed(other, other_kind);
-    exposed(name, kind)
-        .into_iter()
-        .find(|mine| theirs.contains(mine))
+    let theirs: Vec<String> = other_kind.names(other).collect();
+    kind.names(name).find(|mine| theirs.contains(mine))
 }
 
 /// The family's name for a metric registered as `name`, its unit at the end.

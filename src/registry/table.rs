@@ -154,13 +154,19 @@ impl Table {
         })
     }
 
-    /// The automatic families that layers have put on the page.
+    /// The automatic families that layers have put on the page, each once,
+    /// however many layers share it.
     fn of_layers(&self) -> impl Iterator<Item = (String, &'static Automatic)> {
-        self.endpoints.iter().flat_map(|((prefix, _), endpoint)| {
-            AUTOMATIC
-                .iter()
-                .filter(|metric| metric.is_on(&endpoint.families.settings))
-                .map(|metric| (metric.full_name(prefix), metric))
+        let mut shown: BTreeMap<&str, [bool; AUTOMATIC.len()]> = BTreeMap::new();
+        for ((prefix, _), endpoint) in &self.endpoints {
+            let metrics = shown.entry(prefix).or_default();
+            for (shown, metric) in metrics.iter_mut().zip(&AUTOMATIC) {
+                *shown |= metric.is_on(&endpoint.families.settings);
+            }
+        }
+        shown.into_iter().flat_map(|(prefix, metrics)| {
+            let shown = AUTOMATIC.iter().zip(metrics).filter(|(_, shown)| *shown);
+            shown.map(move |(metric, _)| (metric.full_name(prefix), metric))
         })
     }
 }

@@ -184,7 +184,7 @@ impl Sum for Numbers {
 async fn page(registry: &MetricsRegistry) -> String {
     let request = Request::get("/metrics").body(()).unwrap();
     let Ok(response) = bounded("a page", registry.exporter().oneshot(request)).await;
-    let Ok(page) = response.into_body().collect().await;
+    let page = response.into_body().collect().await.unwrap();
     String::from_utf8(page.to_bytes().into()).unwrap()
 }
 
