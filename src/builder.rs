@@ -117,8 +117,10 @@ impl<P> MetricsLayerBuilder<P> {
     /// - a prefix that is not the beginning of a name;
     /// - buckets that are empty, not ascending, negative or not finite;
     /// - more error types than a layer has room for (54 of your own);
-    /// - a metric that was registered before under the name of an automatic one;
-    /// - another layer with the same labels and prefix in the registry that has other settings.
+    /// - a metric that is there already and shows a name that an automatic one would, be it
+    ///   registered, included, or another layer's with another prefix;
+    /// - another layer with the same labels and prefix in the registry that has other settings,
+    ///   the clock among them.
     pub fn build<L, K, V>(self, labels: L) -> Result<MetricsLayer<P>, Error>
     where
         L: IntoIterator<Item = (K, V)>,
@@ -224,6 +226,9 @@ macro_rules! message_setters {
 
             /// Requests are streams of messages, each measured by `measure` as
             /// the service reads it; [`Own`](crate::message::Own) asks the [`Message`](crate::Message) itself.
+            ///
+            /// A message that is an error breaks the request off: that is a cancellation if the
+            /// client went away and `invalid_message` otherwise, whatever the classifier says of errors.
             pub fn request_streams<M: Clone>(
                 self,
                 measure: M,
@@ -245,7 +250,7 @@ message_setters!(Streaming, measure_items, "the items of responses");
 fn all_error_types(declared: &[ErrorType]) -> Result<Vec<ErrorType>, Error> {
     let mut all = ErrorType::BUILT_IN.to_vec();
     for error_type in declared {
-        if !all.contains(error_type) {
+        if !all.contains(error_type) && *error_type != ErrorType::OTHER {
             all.push(*error_type);
         }
     }

@@ -1,7 +1,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// What is wrong with a configuration: a label, a name, a bucket, a setting.
+/// What went wrong in setting up, or in writing or reading a page: a label, a name, a bucket, a
+/// setting; a metric that can't be shown; a scrape that took too long.
 ///
 /// It is opaque; its text names the value that was wrong and says what to do
 /// about it.

@@ -228,10 +228,15 @@ impl<P> MetricsLayer<P> {
             .add(name.as_ref(), help.into(), None, endpoint, info)
     }
 
-    /// Takes the layer's metrics, its own and those registered through it, off the page, as
-    /// [`MetricsRegistry::remove`] does. Returns whether they were there.
+    /// Takes the layer's metrics off the page, its own and those registered through it or through
+    /// another layer with the same labels. Returns whether they were there: a layer that was removed before, or
+    /// replaced by one with the same labels, removes nothing.
+    ///
+    /// What a layer with the same labels and another prefix counts stays, and with it all
+    /// that was registered. So does what was registered through a layer without labels, for that is the registry's own;
+    /// [`MetricsRegistry::remove`] takes that too.
     pub fn remove(&self) -> bool {
-        self.registry.remove_labels(&self.endpoint.labels)
+        self.registry.remove_endpoint(&self.endpoint)
     }
 }
 

@@ -3,8 +3,8 @@
 //! [`MetricsLayer`] wraps a service and follows each call to the end of its response: it counts
 //! calls and bytes, times them, tells failures from cancellations, and keeps the number of
 //! calls in flight. [`MetricsExporter`] is a service that answers with the page that Prometheus
-//! and its relatives scrape. Handlers stay as they are, nothing is global, and a request costs no allocation, no lock and no shared
-//! reference count.
+//! and its relatives scrape. Handlers stay as they are, nothing is global, and a request, once the service has
+//! warmed up, costs no allocation, waits for no lock and touches no shared reference count.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -18,7 +18,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // `MetricsLayer::new([("endpoint", "echo")])` would do; here time stands
-//! // still but for what we say, and there are few buckets, to show the whole page.
+//! // still unless we move it, and there are few buckets, to show the whole page.
 //! let clock = Clock::manual();
 //! let metrics = MetricsLayer::builder()
 //!     .clock(clock)
@@ -106,7 +106,7 @@
 //! three, and `concurrent_requests` is 0. In every scrape counters only grow, a histogram's count is its `+Inf` bucket, and the
 //! gauge is not negative.
 //!
-//! # Which room holds what
+//! # Where to find what
 //!
 //! | to | there is |
 //! |---|---|

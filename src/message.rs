@@ -83,6 +83,7 @@ use std::sync::Arc;
 ///
 /// Bytes and text count their length; numbers, their width; collections, tuples, `Option` and
 /// pointers, what is in them; a `Result`, what is in its `Ok`, while its `Err` is a failure of size 0.
+/// Errors among the elements of a collection are not looked for.
 pub trait Message {
     /// Its size in bytes.
     fn size(&self) -> u64;

@@ -419,3 +419,71 @@ async fn an_apps_metrics_move_to_our_page() {
     // The old page still stands, as it was.
     assert!(scrape_app(&app.routes).await.contains("app_jobs_total 1"));
 }
+
+/// A registry of theirs with one gauge.
+fn theirs(name: &str) -> Arc<Registry> {
+    let mut theirs = Registry::default();
+    theirs.register(name, "Theirs", Gauge::<i64>::default());
+    Arc::new(theirs)
+}
+
+#[tokio::test]
+async fn names_that_clash_with_what_is_included_are_refused_in_either_order() {
+    for (name, shown) in [("requests_total", "requests_total"), ("errors", "errors")] {
+        let registry = MetricsRegistry::new();
+        let _layer = endpoint(&registry, "a");
+        let late = registry.include(theirs(name)).unwrap_err().to_string();
+        assert!(late.contains(&format!("`{shown}`")), "{late}");
+
+        let registry = MetricsRegistry::new();
+        registry.include(theirs(name)).unwrap();
+        let builder = MetricsLayer::builder().registry(&registry);
+        let late = builder.build([("endpoint", "a")]).unwrap_err().to_string();
+        assert!(late.contains(&format!("`{shown}`")), "{late}");
+        page(&registry).await;
+    }
+
+    let registry = MetricsRegistry::new();
+    registry.include(theirs("x_total")).unwrap();
+    let late = registry.register("x", "Ours", Counter::<u64>::default());
+    let late = late.unwrap_err().to_string();
+    assert!(late.contains("`x_total`"), "{late}");
+    page(&registry).await;
+}
+
+#[tokio::test]
+async fn a_layer_removes_only_what_is_its_own() {
+    let registry = MetricsRegistry::new();
+    let build = |prefix: &str, labels: &[(&str, &str)]| {
+        let builder = MetricsLayer::builder().registry(&registry).prefix(prefix);
+        builder.build(labels.iter().copied()).unwrap()
+    };
+    let (x, y) = (
+        build("x", &[("endpoint", "a")]),
+        build("y", &[("endpoint", "a")]),
+    );
+    let jobs = x.register("jobs", "Jobs", Counter::<u64>::default());
+    jobs.unwrap();
+    assert!(x.remove());
+    let left = page(&registry).await;
+    assert!(!left.contains("x_requests_total"), "{left}");
+    assert!(left.contains("y_requests_total"), "{left}");
+    assert!(left.contains(r#"jobs_total{endpoint="a"}"#), "{left}");
+    assert!(y.remove());
+    assert!(!page(&registry).await.contains("jobs"));
+
+    let old = build("x", &[("endpoint", "a")]);
+    assert!(old.remove());
+    let _new = build("x", &[("endpoint", "a")]);
+    assert!(!old.remove(), "it is another's by now");
+    assert!(page(&registry).await.contains("x_requests_total"));
+
+    let unlabelled = build("", &[]);
+    registry
+        .register("own", "The registry's own", Gauge::<i64>::default())
+        .unwrap();
+    assert!(unlabelled.remove());
+    let left = page(&registry).await;
+    assert!(left.contains("own 0"), "{left}");
+    assert!(!left.contains("\nrequests_total"), "{left}");
+}

@@ -64,8 +64,8 @@ impl Drop for Answer {
     }
 }
 
-/// Tells the worker, and reads what is on its way, for to close the connection before
-/// would be to break it.
+/// Tells the worker, and reads what is on its way, because closing the connection earlier
+/// would break it.
 async fn cancel(mut connection: Framed<TcpStream, FrameCodec>) -> io::Result<()> {
     connection.send(Frame::Cancel).await?;
     while let Some(frame) = connection.next().await {

@@ -126,7 +126,7 @@ pub trait Classify: Clone {
         http::by_status(head.status).map(Fault::Failed)
     }
 
-    /// What an error means that the service gave, or its response, or who sends that.
+    /// What an error means, whether it came from the service, its response, or the sink.
     ///
     /// `error` is the very value: of type `S::Error` or `B::Error`, of an item of the response that is
     /// an error, or of the sink that it is [published](crate::publish) to. Defaults

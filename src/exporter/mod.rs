@@ -7,7 +7,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | GET that prefers `application/openmetrics-text` without a version, of version 1.0.0 or 0.0.1 | 200, OpenMetrics 1.0 as `application/openmetrics-text; version=1.0.0; charset=utf-8`; who asks for 0.0.1 reads `version=0.0.1` |
+//! | GET that prefers `application/openmetrics-text` without a version, of version 1.0.0 or 0.0.1 | 200, OpenMetrics 1.0 as `application/openmetrics-text; version=1.0.0; charset=utf-8`; a client that asks for 0.0.1 gets `version=0.0.1` |
 //! | the same with `escaping=allow-utf-8` or `escaping=underscores` | the same, and `; escaping=…` repeated |
 //! | the same with `escaping=dots` or `escaping=values` | the same, and `; escaping=underscores` |
 //! | any other GET | 200, `text/plain; version=0.0.4; charset=utf-8` |

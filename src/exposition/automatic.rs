@@ -74,7 +74,8 @@ fn errors(endpoint: &Endpoint) -> Vec<(ErrorType, u64)> {
     let families = &endpoint.families;
     let mut shown: Vec<_> = families
         .error_types
-        .iter()
+        .all()
+        .into_iter()
         .map(|(index, name, declared)| (name, families.end.errors(index), declared))
         .filter(|(_, count, declared)| *declared || *count > 0)
         .map(|(name, count, _)| (name, count))

@@ -86,6 +86,8 @@ fn render(
         }
     }
 
+    check_names(&families)?;
+
     let mut text = TextWriter::new(format);
     for (name, source) in &mut families {
         match source {
@@ -98,6 +100,35 @@ fn render(
         }
     }
     Ok(text.finish())
+}
+
+/// That no two families show a name that is the same: what comes from elsewhere
+/// is not known before it is encoded.
+fn check_names(families: &BTreeMap<String, Source<'_>>) -> Result<(), Error> {
+    let mut shown: BTreeMap<String, &str> = BTreeMap::new();
+    for (family, source) in families {
+        for name in source.kind().names(family) {
+            match shown.get(&name) {
+                Some(other) if other != family => {
+                    return Err(Error::new(format!(
+                        "metrics `{other}` and `{family}` both show `{name}`: rename one, or leave it out"
+                    )));
+                }
+                _ => shown.insert(name, family),
+            };
+        }
+    }
+    Ok(())
+}
+
+impl Source<'_> {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Automatic((metric, _)) => metric.kind,
+            Self::Foreign(family) => family.kind,
+            Self::Uptime => Kind::Gauge,
+        }
+    }
 }
 
 type Described<'a> = Option<(&'a str, &'a CustomFamily)>;

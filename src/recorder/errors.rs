@@ -1,59 +1,80 @@
 //! The error types of a layer, and a number for each.
 
 use crate::classify::ErrorType;
-use std::array;
-use std::sync::OnceLock;
+use std::sync::{PoisonError, RwLock};
 
 /// The most error types that a layer tells apart, those that it was not told
 /// of included; it counts what comes beyond under `_OTHER`.
 pub(crate) const MOST_ERROR_TYPES: usize = 64;
 
-/// Declared types first, then those that calls failed with all the same. A list
-/// that only grows, so that it can be read while it does.
+/// Declared types first, then those that calls failed with all the same.
+///
+/// A declared type is found without a lock; one that is not, behind one: declare what is
+/// to fail often.
 #[derive(Debug)]
 pub(crate) struct ErrorTypes {
-    declared: usize,
-    names: [OnceLock<ErrorType>; MOST_ERROR_TYPES],
+    declared: Box<[ErrorType]>,
+    met: RwLock<Vec<ErrorType>>,
 }
+
+/// The place of all that there is no other place for.
+const LAST: usize = MOST_ERROR_TYPES - 1;
 
 impl ErrorTypes {
     /// Types past the last place are left out; who declares them has checked
     /// that there are none.
     pub(crate) fn new(declared: &[ErrorType]) -> Self {
-        let last = MOST_ERROR_TYPES - 1;
-        let declared = &declared[..declared.len().min(last)];
         Self {
-            declared: declared.len(),
-            names: array::from_fn(|i| match declared.get(i) {
-                Some(name) => OnceLock::from(*name),
-                None if i == last => OnceLock::from(ErrorType::OTHER),
-                None => OnceLock::new(),
-            }),
+            declared: declared.iter().take(LAST).copied().collect(),
+            met: RwLock::default(),
         }
     }
 
     /// The place of `wanted`, which it takes if it is new.
+    #[cold]
     pub(crate) fn index(&self, wanted: ErrorType) -> u8 {
-        let place = self
-            .names
-            .iter()
-            .position(|name| *name.get_or_init(|| wanted) == wanted);
-        place.unwrap_or(MOST_ERROR_TYPES - 1) as u8
+        if wanted == ErrorType::OTHER {
+            return LAST as u8;
+        }
+        let declared = self.declared.iter().position(|name| *name == wanted);
+        let place = declared.unwrap_or_else(|| self.declared.len() + self.met_index(wanted));
+        place.min(LAST) as u8
     }
 
-    /// Whether no type has taken a place but those that were declared.
-    pub(crate) fn are_as_declared(&self) -> bool {
-        self.names
-            .get(self.declared)
-            .and_then(OnceLock::get)
-            .is_none_or(|next| *next == ErrorType::OTHER)
-    }
-
-    /// All types in use, each with whether it was declared.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, ErrorType, bool)> {
-        self.names.iter().enumerate().filter_map(|(index, name)| {
-            name.get().map(|name| (index, *name, index < self.declared))
+    fn met_index(&self, wanted: ErrorType) -> usize {
+        let find = |met: &[ErrorType]| met.iter().position(|name| *name == wanted);
+        let found = find(&self.met.read().unwrap_or_else(PoisonError::into_inner));
+        found.unwrap_or_else(|| {
+            let mut met = self.met.write().unwrap_or_else(PoisonError::into_inner);
+            // Another thread may have met it meanwhile.
+            find(&met).unwrap_or_else(|| {
+                if self.declared.len() + met.len() < LAST {
+                    met.push(wanted);
+                    met.len() - 1
+                } else {
+                    LAST
+                }
+            })
         })
+    }
+
+    /// Forgets the types that were not declared.
+    pub(crate) fn reset(&self) {
+        self.met
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
+    /// All types in use, each with its place and whether it was declared.
+    pub(crate) fn all(&self) -> Vec<(usize, ErrorType, bool)> {
+        let met = self.met.read().unwrap_or_else(PoisonError::into_inner);
+        let declared = self.declared.iter().map(|name| (*name, true));
+        let others = declared
+            .chain(met.iter().map(|name| (*name, false)))
+            .enumerate()
+            .map(|(index, (name, declared))| (index, name, declared));
+        others.chain([(LAST, ErrorType::OTHER, false)]).collect()
     }
 }
 
@@ -78,7 +99,6 @@ mod tests {
         let types = ErrorTypes::new(&ErrorType::BUILT_IN);
         assert_eq!(types.index(ErrorType::DESERIALIZATION), 0);
         assert_eq!(types.index(ErrorType::PANIC), 8);
-        assert!(types.are_as_declared());
         for (i, name) in NAMES.iter().enumerate() {
             let expected = (9 + i).min(MOST_ERROR_TYPES - 1);
             assert_eq!(
@@ -91,8 +111,12 @@ mod tests {
             9,
             "it keeps its place"
         );
-        assert!(!types.are_as_declared());
-        let (index, last, declared) = types.iter().last().unwrap();
+        let (index, last, declared) = types.all().pop().unwrap();
         assert_eq!((index, last.as_str(), declared), (63, "_OTHER", false));
+        assert_eq!(usize::from(types.index(ErrorType::OTHER)), LAST);
+
+        types.reset();
+        assert_eq!(types.all().len(), 9 + 1);
+        assert_eq!(types.index(ErrorType::from_static("another")), 9);
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Settings {
 /// The table of a layer's series: one of each kind, for its constant labels.
 ///
 /// It lives as long as the process, and is used again by a later layer once
-/// nobody can write to it any more: who can, holds a [`Lease`] or has a call open.
+/// nobody can write to it any more: whoever can holds a [`Lease`] or has a call open.
 #[derive(Debug)]
 pub(crate) struct Families {
     pub(crate) settings: Settings,
@@ -87,17 +87,9 @@ impl Families {
         }
     }
 
-    /// Whether another layer could not tell this table from a new one, once it is reset.
-    ///
-    /// Error types that were not declared have taken places for good, which
-    /// another layer would lack for its own.
-    pub(super) fn is_as_new(&self) -> bool {
-        self.error_types.are_as_declared()
-    }
-
     /// Whether nobody can write here any more, if no owner is left either.
     ///
-    /// A lease is taken, and a call begun, only by who holds a lease or owns
+    /// A lease is taken, and a call begun, only by whoever holds a lease or owns
     /// the table. So if every one that is seen to begin is seen to have ended,
     /// there is none that is not seen.
     pub(super) fn is_quiet(&self) -> bool {
@@ -110,12 +102,13 @@ impl Families {
     pub(super) fn reset(&self) {
         let Self {
             settings: _,
-            error_types: _, // as declared, or the table is not used again
+            error_types,
             begin,
             head,
             end,
             leases,
         } = self;
+        error_types.reset();
         begin.reset();
         head.reset();
         end.reset();
@@ -152,7 +145,7 @@ impl Drop for OwnedFamilies {
 // === impl Lease ===
 
 impl Lease {
-    /// For who owns the table, or has a lease or an open call.
+    /// For whoever owns the table, or has a lease or an open call.
     #[inline]
     pub(crate) fn take(families: &'static Families) -> Self {
         with_writer(|writer| families.leases.cells(writer).add(TAKEN, 1));

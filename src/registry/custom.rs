@@ -114,6 +114,16 @@ impl Source {
         Self::new(move |out| text::encode_registry(out, &registry))
     }
 
+    /// The names and types of what it shows now; nothing, if it fails.
+    pub(super) fn families(&self) -> Vec<(String, Kind)> {
+        let text = self.encode().unwrap_or_default();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        types
+            .filter_map(|line| line.split_once(' '))
+            .map(|(name, kind)| (name.to_owned(), Kind::from_text(kind)))
+            .collect()
+    }
+
     /// # Errors
     ///
     /// If it fails to encode.

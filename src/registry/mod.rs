@@ -139,7 +139,7 @@ impl MetricsRegistry {
         self.add(name.as_ref(), help.into(), None, None, info)
     }
 
-    /// Takes all off the page that has exactly these labels: the automatic metrics of layers, metrics
+    /// Takes everything with exactly these labels off the page: the automatic metrics of layers, metrics
     /// and collectors registered through them. Returns whether there was anything.
     ///
     /// Services of such a layer go on working, and calls in flight end as they would; nobody sees what they
@@ -154,11 +154,11 @@ impl MetricsRegistry {
         K: Into<String>,
         V: Into<String>,
     {
-        Ok(self.remove_labels(&Labels::new(labels)?))
+        Ok(self.write().remove(&Labels::new(labels)?))
     }
 
-    pub(crate) fn remove_labels(&self, labels: &Labels) -> bool {
-        self.write().remove(labels)
+    pub(crate) fn remove_endpoint(&self, endpoint: &Arc<Endpoint>) -> bool {
+        self.write().remove_endpoint(endpoint)
     }
 
     /// Adds a metric, with the endpoint's labels if there is one.
@@ -173,6 +173,7 @@ impl MetricsRegistry {
         let kind = Kind::from(metric.metric_type());
         let unit = unit.map(Unit::as_str);
         let name = family::name(name, unit, kind)?;
+        self.check_sources([(&*name, kind)])?;
         let mut table = self.write();
         let labels = table.labels_of(endpoint)?;
         table.check_free(&name, kind)?;
@@ -223,6 +224,12 @@ impl MetricsRegistry {
             "" => String::new(),
             prefix => format!("{prefix}_"),
         };
+        let automatic: Vec<_> = AUTOMATIC
+            .iter()
+            .filter(|metric| metric.is_on(&settings))
+            .map(|metric| (metric.full_name(&prefix), metric.kind))
+            .collect();
+        self.check_sources(automatic.iter().map(|(name, kind)| (&**name, *kind)))?;
         self.write().endpoint(prefix, labels, settings)
     }
 
@@ -238,6 +245,26 @@ impl MetricsRegistry {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// That no collector and no included registry shows now what these families would. They are
+    /// asked outside the lock, for their encoders may want to register something.
+    fn check_sources<'a>(
+        &self,
+        families: impl IntoIterator<Item = (&'a str, Kind)>,
+    ) -> Result<(), Error> {
+        let shown: Vec<(String, Kind)> =
+            self.table().sources().flat_map(Source::families).collect();
+        for (name, kind) in families {
+            for (other, of) in &shown {
+                if let Some(clash) = family::clash((name, kind), (other, *of)) {
+                    return Err(Error::new(format!(
+                        "metric `{name}` clashes with `{other}` of a collector or an included registry: both would show `{clash}`, choose another name"
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Table> {

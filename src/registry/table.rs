@@ -87,6 +87,21 @@ impl Table {
         }
     }
 
+    /// Forgets the layer's entry; and what was registered with its labels, if there are any and
+    /// no other layer has the same.
+    pub(super) fn remove_endpoint(&mut self, endpoint: &Arc<Endpoint>) -> bool {
+        let before = self.endpoints.len();
+        self.endpoints
+            .retain(|_, there| !Arc::ptr_eq(there, endpoint));
+        let removed = self.endpoints.len() < before;
+        let labels = &endpoint.labels;
+        let shared = self.endpoints.keys().any(|(_, other)| other == labels);
+        if removed && !shared && *labels != Labels::default() {
+            self.remove(labels);
+        }
+        removed
+    }
+
     /// Forgets all that has exactly these labels; whether there was anything.
     pub(super) fn remove(&mut self, labels: &Labels) -> bool {
         let before = self.endpoints.len();
