@@ -20,6 +20,8 @@
 //!
 //! Ctrl-C and SIGTERM let the answers that are on their way finish.
 
+mod process;
+
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use http::header::{ALLOW, CONTENT_TYPE};
@@ -34,14 +36,8 @@ use hyper_util::service::TowerToHyperService;
 use prometheus_client::metrics::counter::Counter;
 use serde_json::json;
 use std::convert::Infallible;
-use std::env;
-use std::future::Future;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tower::{BoxError, ServiceBuilder};
 use tower_openmetrics::MetricsLayer;
@@ -118,22 +114,11 @@ fn refuse(status: StatusCode, why: &'static str) -> Response<Answer> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                eprintln!("  because: {error}");
-                cause = error.source();
-            }
-            ExitCode::FAILURE
-        }
-    }
+    process::report(run()).await
 }
 
 async fn run() -> Result<(), BoxError> {
-    let stop = asked_to_stop()?;
+    let stop = process::asked_to_stop()?;
 
     // What measures, and what is measured.
     let metrics = MetricsLayer::new([
@@ -156,14 +141,14 @@ async fn run() -> Result<(), BoxError> {
         Some(server) => Some(server.bind(exporter).await?.spawn()),
         None => None,
     };
-    let listener = listen(http_port()?).await?;
-    let here = reachable(listener.local_addr()?);
+    let listener = process::listen("DYN_HTTP_PORT", 8080).await?;
+    let here = process::reachable(listener.local_addr()?);
     println!("work handler:  http://{here}/");
     println!("  curl -d '\"test message 1\"' http://{here}/");
     match &status {
         Some(status) => {
             status.health().set(ENDPOINT, HealthStatus::Ready);
-            let here = reachable(status.local_addr());
+            let here = process::reachable(status.local_addr());
             println!("status server: http://{here}/metrics");
             println!("  curl http://{here}/metrics");
             println!("  curl http://{here}/health");
@@ -177,10 +162,9 @@ async fn run() -> Result<(), BoxError> {
     http.http1().timer(TokioTimer::new());
     http.http2().timer(TokioTimer::new());
     let connections = GracefulShutdown::new();
-    let mut stop = pin!(stop);
     loop {
         tokio::select! {
-            () = &mut stop => break,
+            () = stop.cancelled() => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     // Each item on its way at once, however small it is.
@@ -212,50 +196,4 @@ async fn run() -> Result<(), BoxError> {
         status.shutdown().await;
     }
     Ok(())
-}
-
-fn http_port() -> Result<u16, BoxError> {
-    let Some(value) = env::var_os("DYN_HTTP_PORT").filter(|value| !value.is_empty()) else {
-        return Ok(8080);
-    };
-    let port = value.to_str().and_then(|value| value.parse().ok());
-    port.ok_or_else(|| format!("DYN_HTTP_PORT is {value:?}, not a port, 0 to 65535").into())
-}
-
-async fn listen(port: u16) -> Result<TcpListener, BoxError> {
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await;
-    listener
-        .map_err(|error| format!("the work handler can't listen on port {port}: {error}").into())
-}
-
-/// Where to reach a listener at `addr` from this machine.
-fn reachable(mut addr: SocketAddr) -> SocketAddr {
-    if addr.ip().is_unspecified() {
-        addr.set_ip(Ipv4Addr::LOCALHOST.into());
-    }
-    addr
-}
-
-/// Ready on Ctrl-C or SIGTERM. They count from here on, not only when it is
-/// awaited.
-#[cfg(unix)]
-fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-/// Ready on Ctrl-C.
-#[cfg(not(unix))]
-fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        let _ = tokio::signal::ctrl_c().await;
-    })
 }

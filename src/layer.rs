@@ -165,7 +165,8 @@ impl<P> MetricsLayer<P> {
     /// # Errors
     ///
     /// If the name is not a metric's, is taken by something else, or is registered already
-    /// with the same labels; or if it is with others but differs in type, unit or help.
+    /// with the same labels; if it is with others but differs in type, unit or help; or if the
+    /// layer has been [removed](Self::remove).
     pub fn register<M>(
         &self,
         name: impl AsRef<str>,

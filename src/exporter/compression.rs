@@ -27,7 +27,7 @@ const OFFERED: &[Coding] = &[Coding::Gzip, Coding::Zstd];
 /// What fits into a packet as it is gains nothing.
 const SMALL: u64 = 1024;
 
-/// Compresses the answer for who accepts that, unless it is small.
+/// Compresses the answer for clients that accept it, unless it is small.
 pub(super) async fn compress(
     accepting: &HeaderMap,
     response: Response<Slices>,

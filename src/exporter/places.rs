@@ -31,7 +31,8 @@ impl Places {
     /// A place if fewer than `limit` are taken, or if one is whose deadline has passed.
     pub(super) fn take(self: &Arc<Self>, limit: usize, deadline: Deadline) -> Option<Place> {
         let mut taken = lock(&self.taken);
-        if taken.len() >= limit {
+        // Clones may have different limits, so that more than one may have to go.
+        while taken.len() >= limit {
             let late = taken.iter().position(|held| held.deadline.has_passed())?;
             *lock(&taken.swap_remove(late).page) = Bytes::new();
         }
