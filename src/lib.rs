@@ -141,7 +141,7 @@ mod error;
 pub mod exporter;
 mod exposition;
 mod future;
-mod labels;
+pub mod labels;
 mod layer;
 pub mod message;
 pub mod protocol;
