@@ -2,13 +2,15 @@
 
 use crate::classify::{ErrorType, Fault, Head};
 use crate::clock::Moment;
-use crate::labels::{RequestHead, Values};
+use crate::labels::RequestHead;
 use crate::recorder::{
-    BeginSet, EndSet, Families, HeadSeries, HeadSet, Lease, Outcome, Report, Reporter, with_writer,
+    BeginSet, EndSet, Families, HeadSeries, HeadSet, Lease, Leased, Outcome, Report, Reporter,
+    with_writer,
 };
 use std::fmt;
 use std::mem;
 use std::ops::{Deref, DerefMut};
+use std::ptr;
 
 /// The one place that knows how a call goes.
 ///
@@ -22,18 +24,19 @@ use std::ops::{Deref, DerefMut};
 /// 3. else the caller went away before the end: it is cancelled.
 #[must_use = "a call that is dropped has ended"]
 pub struct Call {
-    families: &'static Families,
+    // Copied with every future and body on its way: the fewer bytes, the better.
     begin: &'static BeginSet,
     /// Known from the response's head on.
     head: Option<&'static HeadSet>,
     began: Moment,
     report: Option<Report>,
-    code: Option<&'static str>,
+    note: u16,
     fault: Option<Outcome>,
+    /// One past the code; 0 for none.
+    code: u8,
     owes_nothing: bool,
     first_byte: bool,
     is_stream: bool,
-    note: u32,
 }
 
 /// A way to reach a call from elsewhere.
@@ -44,8 +47,7 @@ pub struct Call {
 /// read of the request, and what it reports is not heard.
 #[derive(Clone)]
 pub struct CallHandle {
-    lease: Lease,
-    begin: &'static BeginSet,
+    begin: Leased,
     reporter: Reporter,
 }
 
@@ -112,28 +114,28 @@ impl Call {
         request: impl FnOnce() -> Option<RequestHead<'a>>,
     ) -> Self {
         let families = lease.families();
-        let begin = match families.root() {
-            Some(root) if families.settings.filter.is_none() => root,
-            _ => Beginning(families).set(request()),
-        };
-        Self::at(families, begin)
+        match families.constant() {
+            Some(sets) if families.settings.filter.is_none() => {
+                Self::at(sets.begin, Some(sets.head))
+            }
+            _ => Self::at(Beginning(families).set(request()), None),
+        }
     }
 
     #[inline]
-    fn at(families: &'static Families, begin: &'static BeginSet) -> Self {
+    fn at(begin: &'static BeginSet, head: Option<&'static HeadSet>) -> Self {
         with_writer(|writer| begin.series().begin(writer));
         Self {
-            families,
             begin,
-            head: None,
-            began: families.settings.clock.now(),
+            head,
+            began: begin.families.settings.clock.now(),
             report: None,
-            code: None,
+            note: 0,
             fault: None,
+            code: 0,
             owes_nothing: false,
             first_byte: false,
             is_stream: false,
-            note: 0,
         }
     }
 
@@ -148,7 +150,7 @@ impl Call {
     /// been given.
     #[inline]
     pub fn request_message(&self, bytes: u64) {
-        let (series, settings) = (self.begin.series(), &self.families.settings);
+        let (series, settings) = (self.begin.series(), &self.begin.families.settings);
         with_writer(|writer| series.add_request_message(writer, settings, bytes));
     }
 
@@ -157,15 +159,14 @@ impl Call {
         let report = self.report.get_or_insert_with(Report::open);
         CallHandle {
             reporter: report.reporter(),
-            lease: Lease::take(self.families),
-            begin: self.begin,
+            begin: Leased::new(self.begin),
         }
     }
 
     /// The head of the response is there.
     #[inline]
     pub fn head(&mut self) {
-        let settings = &self.families.settings;
+        let settings = &self.begin.families.settings;
         if settings.response_head {
             let nanos = settings.clock.nanos_since(self.began);
             let series = self.head_series();
@@ -177,10 +178,10 @@ impl Call {
     /// the response are read from it.
     #[inline]
     pub fn response_head(&mut self, head: &Head<'_>) {
-        let settings = &self.families.settings;
+        let settings = &self.begin.families.settings;
         if settings.schema.asks_response() {
             let values = settings.schema.of_response(head);
-            self.head = Some(self.families.head_set(self.begin, &values));
+            self.head = Some(self.begin.families.head_set(self.begin, &values));
         }
         if let Some(streams) = &settings.streams {
             self.is_stream = (streams.is_stream)(head);
@@ -208,7 +209,7 @@ impl Call {
     /// As [`response_message`](Self::response_message), for several at once.
     #[inline]
     pub(crate) fn response_messages(&mut self, messages: u64, bytes: u64) {
-        let (series, settings) = (self.head_series(), &self.families.settings);
+        let (series, settings) = (self.head_series(), &self.begin.families.settings);
         with_writer(|writer| series.add_response_messages(writer, settings, messages, bytes));
         self.something_came();
     }
@@ -217,7 +218,7 @@ impl Call {
     #[cold]
     pub fn fault(&mut self, fault: impl Into<Fault>) {
         if self.fault.is_none() {
-            let own = || self.families.outcome(fault.into());
+            let own = || self.begin.families.outcome(fault.into());
             self.fault = Some(self.reported().unwrap_or_else(own));
         }
     }
@@ -243,13 +244,13 @@ impl Call {
     /// Keeps a number of the protocol's own until the response comes: what it
     /// has seen in the request and needs to know then.
     #[inline]
-    pub fn set_note(&mut self, note: u32) {
+    pub fn set_note(&mut self, note: u16) {
         self.note = note;
     }
 
     /// The number kept; 0 if there is none.
     #[inline]
-    pub fn note(&self) -> u32 {
+    pub fn note(&self) -> u16 {
         self.note
     }
 
@@ -260,7 +261,7 @@ impl Call {
 
     #[inline]
     fn something_came(&mut self) {
-        let settings = &self.families.settings;
+        let settings = &self.begin.families.settings;
         if settings.first_byte && !mem::replace(&mut self.first_byte, true) {
             let nanos = settings.clock.nanos_since(self.began);
             let series = self.head_series();
@@ -268,11 +269,11 @@ impl Call {
         }
     }
 
-    /// What the protocol itself calls the outcome, for the label
+    /// What the protocol itself calls the outcome: its place among the names that were given to the label
     /// [`code`](crate::labels::Label::code). The last word stands.
     #[inline]
-    pub fn set_code(&mut self, code: &'static str) {
-        self.code = Some(code);
+    pub fn set_code(&mut self, code: u8) {
+        self.code = code.saturating_add(1);
     }
 
     #[inline]
@@ -283,25 +284,27 @@ impl Call {
     /// Where no head has come yet, that of a call without one.
     #[inline]
     fn head_set(&mut self) -> &'static HeadSet {
-        let Self {
-            families, begin, ..
-        } = *self;
-        let without = || families.head_set(begin, &families.settings.schema.of_no_response());
-        self.head.get_or_insert_with(without)
+        let begin = self.begin;
+        self.head.get_or_insert_with(|| {
+            let values = begin.families.settings.schema.of_no_response();
+            begin.families.head_set(begin, &values)
+        })
     }
 
     #[inline]
     fn end_set(&mut self, outcome: Outcome) -> &'static EndSet {
-        let Self {
-            families, begin, ..
-        } = *self;
-        let schema = &families.settings.schema;
-        let head = self.head_set();
-        if !schema.asks_end() {
-            return families.end_set(begin, head, &Values::NONE);
+        let (families, head) = (self.begin.families, self.head_set());
+        match families.constant() {
+            Some(sets) if ptr::eq(sets.head, head) => return sets.end,
+            _ => {}
         }
-        let values = schema.of_end(self.code, families.failure(outcome));
-        families.end_set(begin, head, &values)
+        let schema = &families.settings.schema;
+        let error = schema
+            .asks_end()
+            .then(|| families.failure(outcome))
+            .flatten();
+        let values = schema.of_end(self.code.checked_sub(1), error);
+        families.end_set(self.begin, head, &values)
     }
 
     #[inline]
@@ -319,7 +322,7 @@ impl Drop for Call {
     #[inline]
     fn drop(&mut self) {
         let outcome = self.outcome();
-        let Families { settings, sets, .. } = self.families;
+        let Families { settings, sets, .. } = self.begin.families;
         let nanos = settings.clock.nanos_since(self.began);
         let end = self.end_set(outcome);
         with_writer(|writer| {
@@ -384,7 +387,7 @@ impl Drop for Beginning {
     fn drop(&mut self) {
         let Self(families) = *self;
         let set = families.begin_set(&families.settings.schema.of_no_request());
-        Call::at(families, set).fail(ErrorType::PANIC);
+        Call::at(set, None).fail(ErrorType::PANIC);
     }
 }
 
@@ -401,7 +404,7 @@ impl CallHandle {
     /// Counts a message of the request, and its bytes, that the service has read.
     #[inline]
     pub fn request_message(&self, bytes: u64) {
-        let (series, settings) = (self.begin.series(), &self.lease.families().settings);
+        let (series, settings) = (self.begin.series(), &self.begin.families.settings);
         with_writer(|writer| series.add_request_message(writer, settings, bytes));
     }
 
@@ -409,7 +412,7 @@ impl CallHandle {
     /// it had a fault before or has ended.
     #[cold]
     pub fn fault(&self, fault: impl Into<Fault>) {
-        let outcome = self.lease.families().outcome(fault.into());
+        let outcome = self.begin.families.outcome(fault.into());
         self.reporter.report(outcome);
     }
 }

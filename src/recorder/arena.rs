@@ -20,7 +20,7 @@ pub(super) fn take(settings: Settings) -> &'static Families {
             families.reset();
             families
         }
-        None => Box::leak(Box::new(Families::new(settings))),
+        None => Families::leak(settings),
     }
 }
 

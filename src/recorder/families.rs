@@ -6,6 +6,7 @@ use super::errors::ErrorTypes;
 use super::growth::{Rows, Sets};
 use super::histogram::Bounds;
 use super::outcome::Outcome;
+use super::sets::BeginSet;
 use super::thread::with_writer;
 use crate::classify::{ErrorType, Fault, Head};
 use crate::clock::Clock;
@@ -74,6 +75,9 @@ pub(crate) struct Lease(&'static Families);
 /// How many label sets a layer may have, unless told otherwise.
 pub(crate) const LABEL_SETS: usize = 2_000;
 
+/// A [`Lease`] of the table that a set is in.
+pub(crate) struct Leased(&'static BeginSet);
+
 const TAKEN: usize = 0;
 const RETURNED: usize = 1;
 const LEASE_CELLS: usize = 2;
@@ -131,16 +135,27 @@ impl fmt::Debug for Streams {
 // === impl Families ===
 
 impl Families {
-    pub(super) fn new(settings: Settings) -> Self {
-        let families = Self {
+    /// The process keeps it.
+    pub(super) fn leak(settings: Settings) -> &'static Self {
+        let families = Box::leak(Box::new(Self {
             error_types: ErrorTypes::new(&settings.error_types),
             sets: Sets::new(&settings),
             rows: Rows::new(),
             leases: Blocks::new(LEASE_CELLS),
             settings,
-        };
+        }));
         families.stand_ready();
         families
+    }
+
+    #[inline]
+    fn take_lease(&self) {
+        with_writer(|writer| self.leases.cells(writer).add(TAKEN, 1));
+    }
+
+    #[inline]
+    fn return_lease(&self) {
+        with_writer(|writer| self.leases.cells(writer).publish(RETURNED));
     }
 
     /// The outcome that a fault leads to.
@@ -182,7 +197,7 @@ impl Families {
     }
 
     /// Back to zero, for another layer with the same settings.
-    pub(super) fn reset(&self) {
+    pub(super) fn reset(&'static self) {
         let Self {
             settings: _,
             error_types,
@@ -230,7 +245,7 @@ impl Lease {
     /// For whoever owns the table, or has a lease or an open call.
     #[inline]
     pub(crate) fn take(families: &'static Families) -> Self {
-        with_writer(|writer| families.leases.cells(writer).add(TAKEN, 1));
+        families.take_lease();
         Self(families)
     }
 
@@ -250,7 +265,41 @@ impl Clone for Lease {
 impl Drop for Lease {
     #[inline]
     fn drop(&mut self) {
-        with_writer(|writer| self.0.leases.cells(writer).publish(RETURNED));
+        self.0.return_lease();
+    }
+}
+
+// === impl Leased ===
+
+impl Leased {
+    /// For whoever has a lease or an open call.
+    #[inline]
+    pub(crate) fn new(set: &'static BeginSet) -> Self {
+        set.families.take_lease();
+        Self(set)
+    }
+}
+
+impl Deref for Leased {
+    type Target = BeginSet;
+
+    #[inline]
+    fn deref(&self) -> &BeginSet {
+        self.0
+    }
+}
+
+impl Clone for Leased {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self::new(self.0)
+    }
+}
+
+impl Drop for Leased {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.families.return_lease();
     }
 }
 

@@ -21,7 +21,7 @@ mod thread;
 
 pub(crate) use self::errors::MOST_ERROR_TYPES;
 pub(crate) use self::families::{
-    Families, Filter, LABEL_SETS, Lease, OwnedFamilies, Settings, Streams,
+    Families, Filter, LABEL_SETS, Lease, Leased, OwnedFamilies, Settings, Streams,
 };
 pub(crate) use self::histogram::{Bounds, Distribution};
 pub(crate) use self::outcome::Outcome;

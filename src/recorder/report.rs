@@ -16,9 +16,10 @@ use std::mem;
 use std::sync::{Mutex, PoisonError};
 
 /// The call's end: it sees what was reported, and closes.
+///
+/// Nobody else moves the word on to another generation, so there is no need to keep it.
 pub(crate) struct Report {
     word: &'static Word,
-    generation: u64,
 }
 
 /// The request body's end.
@@ -46,18 +47,20 @@ impl Report {
 
     #[inline]
     fn on(word: &'static Word) -> Self {
-        Self {
-            word,
-            // The call before this one has closed the word and handed it over.
-            generation: word.0.load(Ordering::Relaxed) >> OUTCOME_BITS,
-        }
+        Self { word }
     }
 
     pub(crate) fn reporter(&self) -> Reporter {
         Reporter {
             word: self.word,
-            generation: self.generation,
+            generation: self.generation(),
         }
+    }
+
+    /// The call before this one has closed the word and handed it over.
+    #[inline]
+    fn generation(&self) -> u64 {
+        self.word.0.load(Ordering::Relaxed) >> OUTCOME_BITS
     }
 
     /// What has been reported so far.
@@ -73,7 +76,7 @@ impl Report {
     fn close(&self) {
         // A report that slips in before this store is lost, as it would be if it
         // came a moment later; after it, the generation is another.
-        let next = (self.generation + 1) << OUTCOME_BITS;
+        let next = (self.generation() + 1) << OUTCOME_BITS;
         overwrite(&self.word.0, next);
     }
 }
