@@ -2,7 +2,7 @@
 
 mod support;
 
-use self::support::{Numbers, now, take_frames, take_to_end};
+use self::support::{Numbers, Page, now, take_frames, take_to_end};
 use allocation_counter::measure;
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
@@ -15,6 +15,7 @@ use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::thread;
 use tower::{Layer, Service, service_fn};
+use tower_openmetrics::labels::{Label, is_long_lived};
 use tower_openmetrics::{MetricsLayer, RequestBody, ResponseBody};
 
 const WARM_UP: usize = 10;
@@ -129,6 +130,52 @@ fn a_request_allocates_nothing() {
         assert_eq!(allocated.count_total, 0, "{path} {body:?} {taken}");
         assert_eq!(Numbers::of(&layer).requests, (WARM_UP + CALLS) as u64);
     }
+}
+
+/// Labels are borrowed, and a set of them that has been met is found without making anything.
+#[test]
+fn a_request_with_labels_allocates_nothing() {
+    let layer = MetricsLayer::builder()
+        .label(Label::method())
+        .label(Label::route(|head| Some(head.uri.path())))
+        .label(Label::status())
+        .stream_duration_seconds(is_long_lived)
+        .filter(|head| head.uri.path() != "/leave")
+        .build([("endpoint", "allocation")])
+        .unwrap();
+    let service = layer.layer(service_fn(serve));
+    let run = |requests: Vec<Request<Upload>>| {
+        for request in requests {
+            if let Some(response) = begin(&service, request) {
+                take_frames(pin!(response.into_body()), usize::MAX);
+            }
+        }
+    };
+    for path in ["/read", "/refuse", "/fail", "/leave"] {
+        run(requests(path, WHOLE, WARM_UP));
+        let requests = requests(path, WHOLE, CALLS);
+        let allocated = measure(|| run(requests));
+        assert_eq!(allocated.count_total, 0, "{path}");
+    }
+    let page = Page::read(layer.exporter());
+    let counted: Vec<_> = page.all("requests_total").collect();
+    assert_eq!(
+        counted,
+        [
+            (
+                r#"{endpoint="allocation",method="POST",route="/fail",status="none"}"#,
+                "1010"
+            ),
+            (
+                r#"{endpoint="allocation",method="POST",route="/read",status="200"}"#,
+                "1010"
+            ),
+            (
+                r#"{endpoint="allocation",method="POST",route="/refuse",status="500"}"#,
+                "1010"
+            ),
+        ]
+    );
 }
 
 #[test]

@@ -101,7 +101,7 @@ mod tests {
     }
 
     /// Where calls without labels are counted.
-    fn root(families: &Families) -> (&'static BeginSet, &'static HeadSet, &'static EndSet) {
+    fn root(families: &'static Families) -> (&'static BeginSet, &'static HeadSet, &'static EndSet) {
         let begin = families.begin_set(&Values::NONE);
         let head = families.head_set(begin, &Values::NONE);
         (begin, head, families.end_set(begin, head, &Values::NONE))
