@@ -5,8 +5,9 @@ use crate::clock::Moment;
 use crate::labels::RequestHead;
 use crate::recorder::{
     BeginSet, EndSet, Families, HeadSeries, HeadSet, Lease, Leased, Outcome, Report, Reporter,
-    with_writer,
+    Settings, Timed, with_writer,
 };
+use crate::trace::TraceContext;
 use std::fmt;
 use std::mem;
 use std::ops::{Deref, DerefMut};
@@ -37,6 +38,8 @@ pub struct Call {
     owes_nothing: bool,
     first_byte: bool,
     is_stream: bool,
+    /// Whether the report keeps a trace.
+    is_traced: bool,
 }
 
 /// A way to reach a call from elsewhere.
@@ -115,11 +118,25 @@ impl Call {
     ) -> Self {
         let families = lease.families();
         match families.constant() {
-            Some(sets) if families.settings.filter.is_none() => {
+            Some(sets) if !families.settings.asks_requests() => {
                 Self::at(sets.begin, Some(sets.head))
             }
-            _ => Self::at(Beginning(families).set(request()), None),
+            _ => {
+                let (begin, trace) = Beginning(families).look_at(request());
+                let mut call = Self::at(begin, None);
+                if let Some(trace) = trace {
+                    call.belong_to(trace);
+                }
+                call
+            }
         }
+    }
+
+    #[cold]
+    fn belong_to(&mut self, trace: TraceContext) {
+        self.is_traced = true;
+        let report = self.report.get_or_insert_with(Report::open);
+        report.set_trace(trace);
     }
 
     #[inline]
@@ -136,6 +153,7 @@ impl Call {
             owes_nothing: false,
             first_byte: false,
             is_stream: false,
+            is_traced: false,
         }
     }
 
@@ -168,9 +186,9 @@ impl Call {
     pub fn head(&mut self) {
         let settings = &self.begin.families.settings;
         if settings.response_head {
-            let nanos = settings.clock.nanos_since(self.began);
+            let timed = self.timed();
             let series = self.head_series();
-            with_writer(|writer| series.observe_head(writer, settings, nanos));
+            with_writer(|writer| series.observe_head(writer, settings, timed));
         }
     }
 
@@ -263,9 +281,9 @@ impl Call {
     fn something_came(&mut self) {
         let settings = &self.begin.families.settings;
         if settings.first_byte && !mem::replace(&mut self.first_byte, true) {
-            let nanos = settings.clock.nanos_since(self.began);
+            let timed = self.timed();
             let series = self.head_series();
-            with_writer(|writer| series.observe_first_byte(writer, settings, nanos));
+            with_writer(|writer| series.observe_first_byte(writer, settings, timed));
         }
     }
 
@@ -274,6 +292,16 @@ impl Call {
     #[inline]
     pub fn set_code(&mut self, code: u8) {
         self.code = code.saturating_add(1);
+    }
+
+    /// How long the call has lasted.
+    #[inline]
+    fn timed(&self) -> Timed {
+        let report = self.report.as_ref().filter(|_| self.is_traced);
+        Timed {
+            nanos: self.begin.families.settings.clock.nanos_since(self.began),
+            trace: report.map(Report::trace),
+        }
     }
 
     #[inline]
@@ -323,14 +351,14 @@ impl Drop for Call {
     fn drop(&mut self) {
         let outcome = self.outcome();
         let Families { settings, sets, .. } = self.begin.families;
-        let nanos = settings.clock.nanos_since(self.began);
+        let timed = self.timed();
         let end = self.end_set(outcome);
         with_writer(|writer| {
             end.series().record(writer, outcome);
             if self.is_stream {
-                end.duration().observe_stream(writer, settings, nanos);
+                end.duration().observe_stream(writer, settings, timed);
             } else {
-                end.duration().observe(writer, settings, nanos);
+                end.duration().observe(writer, settings, timed);
             }
             sets.count_overflow(writer, end);
             // Last, for the table may be used for another layer after it.
@@ -368,18 +396,30 @@ impl Unwound for Option<Call> {
 // === impl Beginning ===
 
 impl Beginning {
+    /// Where the call begins, and which trace it belongs to.
     #[inline]
-    fn set(self, request: Option<RequestHead<'_>>) -> &'static BeginSet {
+    fn look_at(
+        self,
+        request: Option<RequestHead<'_>>,
+    ) -> (&'static BeginSet, Option<TraceContext>) {
         let families = self.0;
-        let schema = &families.settings.schema;
-        let filter = families.settings.filter.as_ref();
-        let set = match &request {
-            Some(head) if filter.is_some_and(|filter| !(filter.0)(head)) => families.left_out(),
-            Some(head) => families.begin_set(&schema.of_request(head)),
-            None => families.begin_set(&schema.of_no_request()),
+        let Settings {
+            schema,
+            filter,
+            exemplars,
+            ..
+        } = &families.settings;
+        let is_out = |head| filter.as_ref().is_some_and(|filter| !(filter.0)(head));
+        let found = match &request {
+            Some(head) if is_out(head) => (families.left_out(), None),
+            Some(head) => {
+                let trace = exemplars.as_ref().and_then(|traces| (traces.0)(head));
+                (families.begin_set(&schema.of_request(head)), trace)
+            }
+            None => (families.begin_set(&schema.of_no_request()), None),
         };
         mem::forget(self);
-        set
+        found
     }
 }
 

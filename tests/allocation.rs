@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use tower::{Layer, Service, service_fn};
 use tower_openmetrics::labels::{Label, is_long_lived};
-use tower_openmetrics::{MetricsLayer, RequestBody, ResponseBody};
+use tower_openmetrics::{MetricsLayer, RequestBody, ResponseBody, TraceContext};
 
 const WARM_UP: usize = 10;
 const CALLS: usize = 1_000;
@@ -141,6 +141,8 @@ fn a_request_with_labels_allocates_nothing() {
         .label(Label::status())
         .stream_duration_seconds(is_long_lived)
         .filter(|head| head.uri.path() != "/leave")
+        .exemplars(|_| Some(TraceContext::new(1, 2)))
+        .native_histograms(true)
         .build([("endpoint", "allocation")])
         .unwrap();
     let service = layer.layer(service_fn(serve));

@@ -11,6 +11,7 @@ use super::thread::with_writer;
 use crate::classify::{ErrorType, Fault, Head};
 use crate::clock::Clock;
 use crate::labels::{Declared, RequestHead, Schema};
+use crate::trace::TraceContext;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) filter: Option<Filter>,
     /// The calls whose duration is told apart.
     pub(crate) streams: Option<Streams>,
+    /// Which trace a call belongs to.
+    pub(crate) exemplars: Option<Traces>,
 }
 
 /// Says which calls are measured, by the heads of their requests.
@@ -41,6 +44,12 @@ pub(crate) struct Settings {
 pub(crate) struct Filter(pub(crate) Arc<IsMeasured>);
 
 type IsMeasured = dyn Fn(&RequestHead<'_>) -> bool + Send + Sync;
+
+/// Says which trace a call belongs to, by the head of its request.
+#[derive(Clone)]
+pub(crate) struct Traces(pub(crate) Arc<TraceOf>);
+
+type TraceOf = dyn Fn(&RequestHead<'_>) -> Option<TraceContext> + Send + Sync;
 
 /// Says which calls last long by intent, by the heads of their responses.
 #[derive(Clone)]
@@ -98,11 +107,33 @@ impl Default for Settings {
             declared: Vec::new(),
             filter: None,
             streams: None,
+            exemplars: None,
         }
     }
 }
 
-// === impl Filter, Streams ===
+impl Settings {
+    /// Whether requests have to be looked at for something else than labels.
+    #[inline]
+    pub(crate) fn asks_requests(&self) -> bool {
+        self.filter.is_some() || self.exemplars.is_some()
+    }
+}
+
+// === impl Filter, Traces, Streams ===
+
+impl PartialEq for Traces {
+    /// Closures are the same if they are clones of one.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for Traces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Traces").finish_non_exhaustive()
+    }
+}
 
 impl PartialEq for Filter {
     /// Closures are the same if they are clones of one.

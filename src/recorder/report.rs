@@ -9,6 +9,7 @@
 
 use super::outcome::Outcome;
 use crate::sync::{AtomicU64, Ordering, overwrite};
+use crate::trace::TraceContext;
 use std::array;
 use std::cell::RefCell;
 use std::fmt;
@@ -32,7 +33,12 @@ pub(crate) struct Reporter {
 /// A generation, above [`OUTCOME_BITS`] of an [`Outcome`]. Alone on its cache line, for
 /// words of one batch end up with different threads.
 #[repr(align(64))]
-struct Word(AtomicU64);
+struct Word {
+    state: AtomicU64,
+    /// Which trace the call belongs to. Only the call itself reads and writes it: there is room for it here,
+    /// and not in what is copied with every future and body.
+    trace: [AtomicU64; 3],
+}
 
 const OUTCOME_BITS: u32 = 8;
 
@@ -60,7 +66,20 @@ impl Report {
     /// The call before this one has closed the word and handed it over.
     #[inline]
     fn generation(&self) -> u64 {
-        self.word.0.load(Ordering::Relaxed) >> OUTCOME_BITS
+        self.word.state.load(Ordering::Relaxed) >> OUTCOME_BITS
+    }
+
+    /// Keeps the trace that the call belongs to.
+    pub(crate) fn set_trace(&self, trace: TraceContext) {
+        for (word, value) in self.word.trace.iter().zip(trace.to_words()) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// The trace that was kept by this call; or by one before it, if this one has kept none.
+    pub(crate) fn trace(&self) -> TraceContext {
+        let words = array::from_fn(|i| self.word.trace[i].load(Ordering::Relaxed));
+        TraceContext::from_words(words)
     }
 
     /// What has been reported so far.
@@ -68,7 +87,7 @@ impl Report {
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         // Nothing else is read through this word; and a report that had to
         // come first, because the handler saw the body fail, does.
-        Outcome::from_code((self.word.0.load(Ordering::Relaxed) & 0xff) as u8)
+        Outcome::from_code((self.word.state.load(Ordering::Relaxed) & 0xff) as u8)
     }
 
     /// Stops listening: the word is for the next call.
@@ -77,7 +96,7 @@ impl Report {
         // A report that slips in before this store is lost, as it would be if it
         // came a moment later; after it, the generation is another.
         let next = (self.generation() + 1) << OUTCOME_BITS;
-        overwrite(&self.word.0, next);
+        overwrite(&self.word.state, next);
     }
 }
 
@@ -105,10 +124,12 @@ impl Reporter {
         let silent = self.generation << OUTCOME_BITS;
         let reported = silent | u64::from(outcome.code());
         // An `Err` is one of the two cases that are passed over.
-        let _ =
-            self.word
-                .0
-                .compare_exchange(silent, reported, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self.word.state.compare_exchange(
+            silent,
+            reported,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
     }
 }
 
@@ -122,7 +143,10 @@ impl fmt::Debug for Reporter {
 
 impl Word {
     fn new() -> Self {
-        Self(AtomicU64::new(0))
+        Self {
+            state: AtomicU64::new(0),
+            trace: array::from_fn(|_| AtomicU64::new(0)),
+        }
     }
 }
 
