@@ -172,10 +172,16 @@ fn number(sample: &Sample<'_>) -> f64 {
     words(sample.value).0
 }
 
+/// A whole number, be it spelt as a float, wherever it is one: not all who read this format know
+/// the fields for others.
 fn count(sample: &Sample<'_>) -> Count {
     let word = sample.value.split(' ').next().unwrap_or_default();
-    word.parse()
-        .map_or_else(|_| Count::Float(number(sample)), Count::Integer)
+    let number = number(sample);
+    match word.parse() {
+        Ok(count) => Count::Integer(count),
+        Err(_) if number >= 0.0 && number.fract() == 0.0 => Count::Integer(number as u64),
+        Err(_) => Count::Float(number),
+    }
 }
 
 fn write_timestamp(metric: &mut Metric<'_>, sample: &Sample<'_>) {
@@ -372,6 +378,22 @@ mod tests {
             });
         });
         assert_eq!(page_of(text), expected);
+    }
+
+    #[test]
+    fn counts_are_whole_where_they_can_be() {
+        for (text, expected) in [
+            ("a 0", Count::Integer(0)),
+            ("a 18446744073709551615", Count::Integer(u64::MAX)),
+            ("a 4.0 7", Count::Integer(4)),
+            ("a 1e+06", Count::Integer(1_000_000)),
+            ("a 0.5", Count::Float(0.5)),
+            ("a -1", Count::Float(-1.0)),
+            ("a +Inf", Count::Float(f64::INFINITY)),
+        ] {
+            let found = Sample::parse(text).as_ref().map(count);
+            assert_eq!(found, Some(expected), "{text}");
+        }
     }
 
     #[test]
