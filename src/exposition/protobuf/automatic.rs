@@ -14,7 +14,7 @@ pub(super) fn write(page: &mut Page, name: &str, (metric, endpoints): &automatic
         for endpoint in endpoints {
             let bounds = endpoint.families.settings.buckets.seconds();
             let reading = read(metric.metric, endpoint);
-            write_reading(family, endpoint.labels.iter(), bounds, &reading);
+            write_reading(family, endpoint.labels.iter().collect(), bounds, &reading);
         }
     });
 }
@@ -26,10 +26,10 @@ pub(super) fn seconds(nanos: u128) -> f64 {
     text.parse().unwrap_or(f64::NAN)
 }
 
-/// Adds what was read under these labels.
+/// Adds what was read under these labels, which are in the order of their names.
 fn write_reading<'a>(
     family: &mut Family<'_>,
-    labels: impl Iterator<Item = (&'a str, &'a str)>,
+    labels: Vec<(&'a str, &'a str)>,
     bounds: &[f64],
     reading: &Reading,
 ) {
@@ -41,7 +41,7 @@ fn write_reading<'a>(
         Reading::Histogram(distribution) => family.metric(labels, |metric| {
             write_histogram(metric, bounds, distribution, None);
         }),
-        Reading::Errors(counts) => write_errors(family, labels.collect(), counts),
+        Reading::Errors(counts) => write_errors(family, labels, counts),
     }
 }
 
