@@ -7,6 +7,7 @@
 #![cfg(test)]
 
 mod http;
+mod protobuf;
 mod publishing;
 mod streams;
 #[path = "../streams_support/mod.rs"]
