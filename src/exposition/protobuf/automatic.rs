@@ -1,20 +1,26 @@
 //! The families that layers fill.
 
-use super::super::automatic::{self, Reading, read};
+use super::super::automatic::{self, Reading, bounds, read};
 use super::super::number::push_seconds;
 use super::Count;
-use super::messages::{Family, Metric, Page};
+use super::messages::{Exemplar, Family, Metric, Page, Timestamp};
 use super::native::NativeBuckets;
 use crate::classify::ErrorType;
-use crate::recorder::Distribution;
+use crate::recorder::{self, Detail, Distribution, SCHEMA, ZERO_THRESHOLD};
 
 /// Adds a family: all of its series, in the order given.
 pub(super) fn write(page: &mut Page, name: &str, (metric, endpoints): &automatic::Family<'_>) {
     page.family(name, metric.kind, metric.unit, metric.help, |family| {
         for endpoint in endpoints {
-            let bounds = endpoint.families.settings.buckets.seconds();
-            let reading = read(metric.metric, endpoint);
-            write_reading(family, endpoint.labels.iter().collect(), bounds, &reading);
+            let bounds = bounds(metric.metric, &endpoint.families.settings);
+            read(
+                metric.metric,
+                endpoint,
+                Detail::Native,
+                &mut |labels, reading| {
+                    write_reading(family, (labels.pairs)(), bounds, &reading);
+                },
+            );
         }
     });
 }
@@ -39,7 +45,7 @@ fn write_reading<'a>(
         }),
         Reading::Gauge(count) => family.metric(labels, |metric| metric.gauge(*count as f64)),
         Reading::Histogram(distribution) => family.metric(labels, |metric| {
-            write_histogram(metric, bounds, distribution, None);
+            write_histogram(metric, bounds, distribution);
         }),
         Reading::Errors(counts) => write_errors(family, labels, counts),
     }
@@ -61,23 +67,41 @@ fn write_errors<'a>(
     }
 }
 
-fn write_histogram(
-    metric: &mut Metric<'_>,
-    bounds: &[f64],
-    distribution: &Distribution,
-    native: Option<&NativeBuckets<'_>>,
-) {
+fn write_histogram(metric: &mut Metric<'_>, bounds: &[f64], distribution: &Distribution) {
     let count = Count::Integer(distribution.count());
     let sum = seconds(distribution.sum_nanos.into());
     metric.histogram(count, Some(sum), |histogram| {
-        // The last one, below `+Inf`, is the count.
-        for (bound, cumulative) in bounds.iter().zip(&distribution.cumulative) {
-            histogram.bucket(Count::Integer(*cumulative), *bound, None);
+        let exemplars = distribution.exemplars.iter();
+        let exemplars = exemplars.map(|exemplar| exemplar.as_ref().map(traced));
+        let bounds = bounds.iter().copied().chain([f64::INFINITY]);
+        let buckets = bounds.zip(&distribution.cumulative).zip(exemplars);
+        for ((bound, cumulative), exemplar) in buckets {
+            // That of `+Inf` is the count, and only there for its exemplar.
+            if bound.is_finite() || exemplar.is_some() {
+                histogram.bucket(Count::Integer(*cumulative), bound, exemplar.as_ref());
+            }
         }
-        if let Some(native) = native {
-            histogram.native(native);
+        if let Some(native) = &distribution.native {
+            histogram.native(&NativeBuckets {
+                schema: SCHEMA,
+                zero_threshold: ZERO_THRESHOLD,
+                zero_count: native.zero,
+                buckets: &native.buckets,
+            });
         }
     });
+}
+
+fn traced(exemplar: &recorder::Exemplar) -> Exemplar<'static> {
+    let recorder::Exemplar { trace, nanos, at } = exemplar;
+    Exemplar {
+        labels: vec![
+            ("span_id", format!("{:016x}", trace.span_id()).into()),
+            ("trace_id", format!("{:032x}", trace.trace_id()).into()),
+        ],
+        value: seconds((*nanos).into()),
+        timestamp: Some(Timestamp::new(at.as_secs_f64())),
+    }
 }
 
 #[cfg(test)]
