@@ -340,6 +340,8 @@ async fn two_pushes_are_never_on_their_way_at_once() {
     let mut gateway = Gateway::start(script).await;
     let metrics = MetricsLayer::unary([("endpoint", "work")]);
     let client = gateway.client(&metrics, RETRY);
+    let another = Gateway::start((0..5).map(|_| Answer::Status("200 OK"))).await;
+    let elsewhere = another.client(&metrics, RETRY);
     let stop = CancellationToken::new();
     let (dropped, was_dropped) = oneshot::channel::<()>();
     let work = async move {
@@ -352,6 +354,10 @@ async fn two_pushes_are_never_on_their_way_at_once() {
         // The work is dropped with a push still on its way.
         stop.cancel();
         was_dropped.await.unwrap_err();
+        // As long as it takes to push elsewhere, several times, nothing more comes here.
+        for _ in 0..5 {
+            elsewhere.push().await.unwrap();
+        }
         go_on.send(()).unwrap();
         assert!(matches!(gateway.next().await, Event::Answered));
         assert!(matches!(gateway.next().await, Event::Push(_)));
