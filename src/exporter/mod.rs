@@ -166,6 +166,11 @@
 //! # }
 //! ```
 //!
+//! # Who may read it
+//!
+//! Whoever asks. A layer before it can keep others out, and TLS can ask for the client's certificate: the
+//! example `secure_exporter` has both.
+//!
 //! # Mounting it in axum
 //!
 //! ```
