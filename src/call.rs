@@ -2,7 +2,7 @@
 
 use crate::classify::{ErrorType, Fault, Head};
 use crate::clock::Moment;
-use crate::labels::RequestHead;
+use crate::labels::{RequestHead, Values};
 use crate::recorder::{
     BeginSet, EndSet, Families, HeadSeries, HeadSet, Lease, Leased, Outcome, Report, Reporter,
     Settings, Timed, with_writer,
@@ -198,7 +198,8 @@ impl Call {
     pub fn response_head(&mut self, head: &Head<'_>) {
         let settings = &self.begin.families.settings;
         if settings.schema.asks_response() {
-            let values = settings.schema.of_response(head);
+            let mut values = Values::NONE;
+            settings.schema.of_response(head, &mut values);
             self.head = Some(self.begin.families.head_set(self.begin, &values));
         }
         if let Some(streams) = &settings.streams {
@@ -314,7 +315,9 @@ impl Call {
     fn head_set(&mut self) -> &'static HeadSet {
         let begin = self.begin;
         self.head.get_or_insert_with(|| {
-            let values = begin.families.settings.schema.of_no_response();
+            let mut values = Values::NONE;
+            let schema = &begin.families.settings.schema;
+            schema.of_no_response(&mut values);
             begin.families.head_set(begin, &values)
         })
     }
@@ -331,7 +334,8 @@ impl Call {
             .asks_end()
             .then(|| families.failure(outcome))
             .flatten();
-        let values = schema.of_end(self.code.checked_sub(1), error);
+        let mut values = Values::NONE;
+        schema.of_end(self.code.checked_sub(1), error, &mut values);
         families.end_set(self.begin, head, &values)
     }
 
@@ -410,13 +414,18 @@ impl Beginning {
             ..
         } = &families.settings;
         let is_out = |head| filter.as_ref().is_some_and(|filter| !(filter.0)(head));
+        let mut values = Values::NONE;
         let found = match &request {
             Some(head) if is_out(head) => (families.left_out(), None),
             Some(head) => {
                 let trace = exemplars.as_ref().and_then(|traces| (traces.0)(head));
-                (families.begin_set(&schema.of_request(head)), trace)
+                schema.of_request(head, &mut values);
+                (families.begin_set(&values), trace)
             }
-            None => (families.begin_set(&schema.of_no_request()), None),
+            None => {
+                schema.of_no_request(&mut values);
+                (families.begin_set(&values), None)
+            }
         };
         mem::forget(self);
         found
@@ -426,7 +435,9 @@ impl Beginning {
 impl Drop for Beginning {
     fn drop(&mut self) {
         let Self(families) = *self;
-        let set = families.begin_set(&families.settings.schema.of_no_request());
+        let mut values = Values::NONE;
+        families.settings.schema.of_no_request(&mut values);
+        let set = families.begin_set(&values);
         Call::at(set, None).fail(ErrorType::PANIC);
     }
 }

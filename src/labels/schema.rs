@@ -109,28 +109,33 @@ impl Schema {
     }
 
     #[inline]
-    pub(crate) fn of_request<'a>(&'a self, head: &RequestHead<'a>) -> Values<'a> {
-        values(&self.begin, |label| label.of_request(head))
+    pub(crate) fn of_request<'a>(&'a self, head: &RequestHead<'a>, values: &mut Values<'a>) {
+        fill(values, &self.begin, |label| label.of_request(head));
     }
 
     /// For requests that are not HTTP's.
-    pub(crate) fn of_no_request(&self) -> Values<'_> {
-        values(&self.begin, Label::absent_value)
+    pub(crate) fn of_no_request<'a>(&'a self, values: &mut Values<'a>) {
+        fill(values, &self.begin, Label::absent_value);
     }
 
     #[inline]
-    pub(crate) fn of_response<'a>(&'a self, head: &'a Head<'_>) -> Values<'a> {
-        values(&self.head, |label| label.of_response(head))
+    pub(crate) fn of_response<'a>(&'a self, head: &'a Head<'_>, values: &mut Values<'a>) {
+        fill(values, &self.head, |label| label.of_response(head));
     }
 
     /// For calls that end without a response.
-    pub(crate) fn of_no_response(&self) -> Values<'_> {
-        values(&self.head, Label::absent_value)
+    pub(crate) fn of_no_response<'a>(&'a self, values: &mut Values<'a>) {
+        fill(values, &self.head, Label::absent_value);
     }
 
     #[inline]
-    pub(crate) fn of_end<'a>(&'a self, code: Option<u8>, error: Option<&'a str>) -> Values<'a> {
-        values(&self.end, |label| label.of_end(code, error))
+    pub(crate) fn of_end<'a>(
+        &'a self,
+        code: Option<u8>,
+        error: Option<&'a str>,
+        values: &mut Values<'a>,
+    ) {
+        fill(values, &self.end, |label| label.of_end(code, error));
     }
 
     /// `_OTHER` for every label, moment by moment.
@@ -224,13 +229,12 @@ fn carries(carrier: Carrier, label: &Label) -> bool {
     }
 }
 
+/// In place, for moving them would cost more than finding them.
 #[inline]
-fn values<'a>(labels: &'a [Label], value: impl Fn(&'a Label) -> &'a str) -> Values<'a> {
-    let mut values = Values::NONE;
+fn fill<'a>(values: &mut Values<'a>, labels: &'a [Label], value: impl Fn(&'a Label) -> &'a str) {
     for label in labels {
         values.push(value(label));
     }
-    values
 }
 
 // === impl Declared ===
