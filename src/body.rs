@@ -99,18 +99,17 @@ impl<B> RequestBody<B> {
     }
 }
 
-impl<B> Body for RequestBody<B>
+impl<B> RequestBody<B>
 where
     B: Body,
     B::Error: 'static,
 {
-    type Data = B::Data;
-    type Error = B::Error;
-
+    /// As `poll_frame`. What is counted of data besides its bytes, `count` counts.
     #[inline]
-    fn poll_frame(
+    pub(crate) fn poll_counted(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
+        count: impl FnOnce(&CallHandle, &B::Data),
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let watch = Watch::over(this.call);
@@ -120,6 +119,9 @@ where
                 Some(Ok(frame)) => {
                     let bytes = data_length(frame);
                     call.request_bytes(bytes);
+                    if let Some(data) = frame.data_ref() {
+                        count(call, data);
+                    }
                     *this.owed = this.owed.saturating_sub(bytes);
                     *this.owed > 0 && this.inner.is_end_stream()
                 }
@@ -135,6 +137,23 @@ where
         }
         watch.done();
         polled
+    }
+}
+
+impl<B> Body for RequestBody<B>
+where
+    B: Body,
+    B::Error: 'static,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    #[inline]
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.poll_counted(cx, |_, _| {})
     }
 
     fn is_end_stream(&self) -> bool {

@@ -4,7 +4,7 @@ use crate::classify::{Classify, ErrorType};
 use crate::clock::Clock;
 use crate::labels::Labels;
 use crate::layer::MetricsLayer;
-use crate::protocol::{Http, Many, One, PassHandle, Streaming, Unary};
+use crate::protocol::{Grpc, Http, Many, One, PassHandle, Streaming, Unary};
 use crate::recorder::{Bounds, MOST_ERROR_TYPES, Settings};
 use crate::registry::MetricsRegistry;
 
@@ -79,7 +79,7 @@ impl<P> MetricsLayerBuilder<P> {
     }
 
     /// Whether to have `request_messages_total` and `response_messages_total`:
-    /// how many messages went in and out. HTTP has none. Defaults to false.
+    /// how many messages went in and out. HTTP has none. Defaults to false, but to true for gRPC.
     pub fn messages_total(mut self, on: bool) -> Self {
         self.messages = on;
         self
@@ -178,6 +178,14 @@ impl<C> MetricsLayerBuilder<Http<C>> {
     /// [`HttpStatus`](crate::classify::HttpStatus).
     pub fn classifier<D: Classify>(self, classifier: D) -> MetricsLayerBuilder<Http<D>> {
         self.map_protocol(|_| Http::new(classifier))
+    }
+}
+
+impl<C> MetricsLayerBuilder<Grpc<C>> {
+    /// What decides which calls failed, and how. Defaults to the table at
+    /// [`GrpcCode`](crate::classify::GrpcCode).
+    pub fn classifier<D: Classify>(self, classifier: D) -> MetricsLayerBuilder<Grpc<D>> {
+        self.map_protocol(|_| Grpc::new(classifier))
     }
 }
 

@@ -1,0 +1,100 @@
+use super::{Answer, Http, Protocol};
+use crate::call::{Call, Watch};
+use crate::classify::{Classify, ErrorType, GrpcCode, Head, HttpStatus};
+use crate::grpc::{Messages, Progress, RequestBody, ResponseBody, is_grpc};
+use http::{Method, Request, Response};
+use http_body::Body;
+
+/// gRPC and gRPC-Web: requests and responses whose bodies hold messages, and end with a
+/// status.
+///
+/// No codec is involved: the layer goes around any server or client of HTTP bodies, tonic's among
+/// them. `C` [classifies](crate::classify) codes and errors; by default that is the table at [`GrpcCode`].
+///
+/// - The status is taken from the trailers, from the headers of a response that has nothing else, or from
+///   the last frame of gRPC-Web. A call is complete only with it: a caller that goes before has cancelled.
+///   A response that ends without one has failed, as `publish_final` if it had data and as
+///   [`generate`](ErrorType::GENERATE) if not.
+/// - A response of another HTTP status than 200, without a status of its own, has
+///   [the one that clients make of it](GrpcCode::from_http).
+/// - What is not gRPC is measured as [`Http`]: requests of another method than POST, as the preflights of
+///   browsers and probes are, or of another content type, unless the response has a `grpc-status`.
+///
+/// A layer that stands *inside* of what watches deadlines sees calls that are dropped when they pass, and
+/// so cancellations. tonic's own server is such a place: it puts its `grpc-timeout` outside of all layers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Grpc<C = HttpStatus> {
+    http: Http<C>,
+}
+
+/// What is kept of a request for gRPC; those of [`Http`] are lower.
+const GRPC: u32 = 0x10;
+
+// === impl Grpc ===
+
+impl<C> Grpc<C> {
+    pub(crate) fn new(classifier: C) -> Self {
+        Self {
+            http: Http::new(classifier),
+        }
+    }
+}
+
+impl<B, C> Protocol<Request<B>> for Grpc<C>
+where
+    B: Body,
+    B::Error: 'static,
+    C: Classify,
+{
+    type Request = Request<RequestBody<B>>;
+
+    #[inline]
+    fn open(&self, call: &mut Call, request: Request<B>) -> Self::Request {
+        let is_grpc = request.method() == Method::POST && is_grpc(request.headers());
+        let messages = match is_grpc {
+            true => Messages::of(request.headers()),
+            false => Messages::none(),
+        };
+        let request = self.http.open(call, request);
+        if is_grpc {
+            call.set_note(GRPC);
+        }
+        request.map(|body| RequestBody::new(body, messages))
+    }
+}
+
+impl<B, E, C> Answer<Response<B>, E> for Grpc<C>
+where
+    B: Body,
+    B::Error: 'static,
+    E: 'static,
+    C: Classify,
+{
+    type Response = Response<ResponseBody<B, C>>;
+
+    #[inline]
+    fn answer(&self, mut call: Call, response: Response<B>) -> Self::Response {
+        let code = GrpcCode::from_headers(response.headers());
+        if call.note() != GRPC && code.is_none() {
+            let response = Answer::<_, E>::answer(&self.http, call, response);
+            return response.map(ResponseBody::http);
+        }
+        call.head();
+        let head = Head::of(&response);
+        let mut watch = Watch::over(&mut call);
+        if let Some(said_by_handler) = head.extensions.get::<ErrorType>() {
+            watch.fault(*said_by_handler);
+        }
+        let messages = Messages::of(head.headers);
+        let mut progress = Progress::new(messages, self.http.classifier().clone());
+        let code = code.or_else(|| GrpcCode::from_http(head.status));
+        progress.status(&mut watch, code);
+        watch.done();
+        response.map(|body| ResponseBody::grpc(body, call, progress))
+    }
+
+    #[cold]
+    fn failed(&self, call: Call, error: &E) {
+        Answer::<Response<B>, E>::failed(&self.http, call, error);
+    }
+}
