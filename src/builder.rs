@@ -1,12 +1,13 @@
 use crate::Error;
 use crate::call::CallHandle;
-use crate::classify::{Classify, ErrorType};
+use crate::classify::{Classify, ErrorType, Head};
 use crate::clock::Clock;
-use crate::labels::Labels;
+use crate::labels::{Declared, Label, Labels, RequestHead, Schema};
 use crate::layer::MetricsLayer;
 use crate::protocol::{Grpc, Http, Many, One, PassHandle, Streaming, Unary};
-use crate::recorder::{Bounds, MOST_ERROR_TYPES, Settings};
+use crate::recorder::{Bounds, Filter, LABEL_SETS, MOST_ERROR_TYPES, Settings, Streams};
 use crate::registry::MetricsRegistry;
+use std::sync::Arc;
 
 /// Settings for a [`MetricsLayer`]. Made by [`MetricsLayer::builder`] and its like.
 #[derive(Clone, Debug)]
@@ -19,9 +20,20 @@ pub struct MetricsLayerBuilder<P = Http> {
     first_byte_seconds: bool,
     messages: bool,
     error_types: Vec<ErrorType>,
+    labels: Vec<Label>,
+    label_sets: usize,
+    declared: Vec<Vec<(String, String)>>,
+    filter: Option<Filter>,
+    streams: Option<Streams>,
+    stream_buckets: Option<Vec<f64>>,
     clock: Clock,
     protocol: P,
 }
+
+/// From a second to four hours: for answers that stay open.
+const STREAM_BUCKETS: [f64; 10] = [
+    1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0,
+];
 
 // === what all protocols have ===
 
@@ -35,6 +47,12 @@ impl<P> MetricsLayerBuilder<P> {
             first_byte_seconds: false,
             messages: false,
             error_types: Vec::new(),
+            labels: Vec::new(),
+            label_sets: LABEL_SETS,
+            declared: Vec::new(),
+            filter: None,
+            streams: None,
+            stream_buckets: None,
             clock: Clock::real(),
             protocol,
         }
@@ -92,6 +110,112 @@ impl<P> MetricsLayerBuilder<P> {
         self
     }
 
+    /// A label whose value requests bring. See [`labels`](crate::labels) for which metric carries which.
+    /// Defaults to none.
+    pub fn label(mut self, label: Label) -> Self {
+        self.labels.push(label);
+        self
+    }
+
+    /// How many label sets there may be: no metric of the layer has more, whatever is sent. What would
+    /// be one more is recorded under `_OTHER`, and counted by `label_overflow_total`. Defaults to 2,000.
+    ///
+    /// A label set takes some 2 KiB, and as much again for every eight threads or so that record under it.
+    pub fn label_sets(mut self, most: usize) -> Self {
+        self.label_sets = most;
+        self
+    }
+
+    /// A label set that is to stand on the page, at 0 and with all declared error types, before the first call with it: so that
+    /// a counter's first step shows as an increase. Defaults to none.
+    ///
+    /// Labels of the request are to be named all. Of those of the response that are not, a status is 200, or
+    /// `2xx`, and any other is [absent](Label::absent).
+    ///
+    /// ```
+    /// use tower_openmetrics::MetricsLayer;
+    /// use tower_openmetrics::labels::Label;
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let layer = MetricsLayer::builder()
+    ///     .label(Label::method())
+    ///     .label(Label::status())
+    ///     .declare([("method", "GET")])
+    ///     .declare([("method", "GET"), ("status", "500")])
+    ///     .build([("endpoint", "a")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn declare<L, K, V>(mut self, label_set: L) -> Self
+    where
+        L: IntoIterator<Item = (K, V)>,
+        K: Into<String>,
+        V: Into<String>,
+    {
+        let pairs = label_set.into_iter();
+        let pairs = pairs.map(|(name, value)| (name.into(), value.into()));
+        self.declared.push(pairs.collect());
+        self
+    }
+
+    /// Which calls are measured: those for which `is_measured` says so by the head of the request.
+    /// Others leave no trace, not even in `concurrent_requests`. Defaults to all.
+    ///
+    /// ```
+    /// use tower_openmetrics::MetricsLayer;
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let layer = MetricsLayer::builder()
+    ///     .filter(|head| head.uri.path() != "/health")
+    ///     .build([("endpoint", "a")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Layers with the same labels on one registry must have the same filter: a clone of one builder.
+    pub fn filter<F>(mut self, is_measured: F) -> Self
+    where
+        F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
+    {
+        self.filter = Some(Filter(Arc::new(is_measured)));
+        self
+    }
+
+    /// Which calls last long by intent, by the head of the response: they are timed by `stream_duration_seconds` *instead of*
+    /// `request_duration_seconds`, which they would spoil. [`is_long_lived`](crate::labels::is_long_lived) knows event
+    /// streams and upgrades. Defaults to none, without that metric.
+    ///
+    /// ```
+    /// use tower_openmetrics::MetricsLayer;
+    /// use tower_openmetrics::labels::is_long_lived;
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let layer = MetricsLayer::builder()
+    ///     .stream_duration_seconds(is_long_lived)
+    ///     .build([("endpoint", "a")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Layers with the same labels on one registry must have the same function: a clone of one builder.
+    pub fn stream_duration_seconds<F>(mut self, is_stream: F) -> Self
+    where
+        F: Fn(&Head<'_>) -> bool + Send + Sync + 'static,
+    {
+        self.streams = Some(Streams {
+            is_stream: Arc::new(is_stream),
+            buckets: Bounds::default(),
+        });
+        self
+    }
+
+    /// The upper bounds, in seconds and ascending, of the buckets of `stream_duration_seconds`.
+    /// Defaults to 1, 5, 15, 60, 300, 900, 1800, 3600, 7200 and 14400.
+    pub fn stream_buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
+        self.stream_buckets = Some(bounds.into_iter().collect());
+        self
+    }
+
     /// The clock that times calls. Defaults to the real one.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -117,6 +241,10 @@ impl<P> MetricsLayerBuilder<P> {
     /// - a prefix that is not the beginning of a name;
     /// - buckets that are empty, not ascending, negative or not finite;
     /// - more error types than a layer has room for (54 of your own);
+    /// - a label of a request whose name is invalid, reserved, given twice or that of a constant one, or that is one too many
+    ///   (eight of the request, eight of the response);
+    /// - a declared label set that names none of those labels, or not all that a request has; or more of them than there may be;
+    /// - room for no label set at all;
     /// - a metric that is there already and shows a name that an automatic one would, be it
     ///   registered, included, or another layer's with another prefix;
     /// - another layer with the same labels and prefix in the registry that has other settings,
@@ -128,6 +256,8 @@ impl<P> MetricsLayerBuilder<P> {
         V: Into<String>,
     {
         let labels = Labels::new(labels)?;
+        let schema = Schema::new(self.labels, &labels)?;
+        let declared = self.declared.iter().map(|given| schema.declared(given));
         let settings = Settings {
             clock: self.clock,
             buckets: self
@@ -137,6 +267,11 @@ impl<P> MetricsLayerBuilder<P> {
             first_byte: self.first_byte_seconds,
             messages: self.messages,
             error_types: all_error_types(&self.error_types)?,
+            label_sets: self.label_sets,
+            declared: within(self.label_sets, declared.collect::<Result<_, _>>()?)?,
+            schema,
+            filter: self.filter,
+            streams: with_buckets(self.streams, self.stream_buckets)?,
         };
         let registry = self
             .registry
@@ -154,6 +289,12 @@ impl<P> MetricsLayerBuilder<P> {
             first_byte_seconds,
             messages,
             error_types,
+            labels,
+            label_sets,
+            declared,
+            filter,
+            streams,
+            stream_buckets,
             clock,
             protocol,
         } = self;
@@ -165,6 +306,12 @@ impl<P> MetricsLayerBuilder<P> {
             first_byte_seconds,
             messages,
             error_types,
+            labels,
+            label_sets,
+            declared,
+            filter,
+            streams,
+            stream_buckets,
             clock,
             protocol: map(protocol),
         }
@@ -253,6 +400,31 @@ macro_rules! message_setters {
 
 message_setters!(Unary, measure_responses, "responses");
 message_setters!(Streaming, measure_items, "the items of responses");
+
+/// The declared label sets, if there is room for all.
+fn within(most: usize, declared: Vec<Declared>) -> Result<Vec<Declared>, Error> {
+    if most == 0 {
+        return Err(Error::new(
+            "room for 0 label sets: give `label_sets` at least 1",
+        ));
+    }
+    if declared.len() > most {
+        return Err(Error::new(format!(
+            "{} label sets are declared and there is room for {most}: declare fewer, or give `label_sets` more",
+            declared.len()
+        )));
+    }
+    Ok(declared)
+}
+
+fn with_buckets(
+    streams: Option<Streams>,
+    bounds: Option<Vec<f64>>,
+) -> Result<Option<Streams>, Error> {
+    let bounds = bounds.unwrap_or_else(|| STREAM_BUCKETS.to_vec());
+    let buckets = Bounds::new(bounds)?;
+    Ok(streams.map(|streams| Streams { buckets, ..streams }))
+}
 
 /// The built-in types and `declared` ones, each once.
 fn all_error_types(declared: &[ErrorType]) -> Result<Vec<ErrorType>, Error> {

@@ -1,8 +1,11 @@
 //! One call, from its beginning to its one end.
 
-use crate::classify::{ErrorType, Fault};
+use crate::classify::{ErrorType, Fault, Head};
 use crate::clock::Moment;
-use crate::recorder::{Families, Lease, Outcome, Report, Reporter, with_writer};
+use crate::labels::{RequestHead, Values};
+use crate::recorder::{
+    BeginSet, EndSet, Families, HeadSeries, HeadSet, Lease, Outcome, Report, Reporter, with_writer,
+};
 use std::fmt;
 use std::mem;
 use std::ops::{Deref, DerefMut};
@@ -20,11 +23,16 @@ use std::ops::{Deref, DerefMut};
 #[must_use = "a call that is dropped has ended"]
 pub struct Call {
     families: &'static Families,
+    begin: &'static BeginSet,
+    /// Known from the response's head on.
+    head: Option<&'static HeadSet>,
     began: Moment,
     report: Option<Report>,
+    code: Option<&'static str>,
     fault: Option<Outcome>,
     owes_nothing: bool,
     first_byte: bool,
+    is_stream: bool,
     note: u32,
 }
 
@@ -37,8 +45,13 @@ pub struct Call {
 #[derive(Clone)]
 pub struct CallHandle {
     lease: Lease,
+    begin: &'static BeginSet,
     reporter: Reporter,
 }
+
+/// Stands on the stack while a user's functions look at a request whose call has not begun. If they
+/// panic it is a call that has panicked, with no labels to it.
+struct Beginning(&'static Families);
 
 /// Who is to hear of it when the stack is unwound.
 pub(crate) trait Unwound {
@@ -92,17 +105,34 @@ impl<T: Unwound> Drop for Watch<'_, T> {
 // === impl Call ===
 
 impl Call {
+    /// A call begins; what `request` gives is only asked for if somebody wants to see it.
     #[inline]
-    pub(crate) fn begin(lease: &Lease) -> Self {
+    pub(crate) fn begin<'a>(
+        lease: &Lease,
+        request: impl FnOnce() -> Option<RequestHead<'a>>,
+    ) -> Self {
         let families = lease.families();
-        with_writer(|writer| families.begin.begin(writer));
+        let begin = match families.root() {
+            Some(root) if families.settings.filter.is_none() => root,
+            _ => Beginning(families).set(request()),
+        };
+        Self::at(families, begin)
+    }
+
+    #[inline]
+    fn at(families: &'static Families, begin: &'static BeginSet) -> Self {
+        with_writer(|writer| begin.series().begin(writer));
         Self {
             families,
+            begin,
+            head: None,
             began: families.settings.clock.now(),
             report: None,
+            code: None,
             fault: None,
             owes_nothing: false,
             first_byte: false,
+            is_stream: false,
             note: 0,
         }
     }
@@ -110,17 +140,16 @@ impl Call {
     /// Counts bytes of the request that the service has been given.
     #[inline]
     pub fn request_bytes(&self, bytes: u64) {
-        with_writer(|writer| self.families.begin.add_request_bytes(writer, bytes));
+        let series = self.begin.series();
+        with_writer(|writer| series.add_request_bytes(writer, bytes));
     }
 
     /// Counts a message of the request, and its bytes, that the service has
     /// been given.
     #[inline]
     pub fn request_message(&self, bytes: u64) {
-        let Families {
-            settings, begin, ..
-        } = self.families;
-        with_writer(|writer| begin.add_request_message(writer, settings, bytes));
+        let (series, settings) = (self.begin.series(), &self.families.settings);
+        with_writer(|writer| series.add_request_message(writer, settings, bytes));
     }
 
     /// A way to reach this call from elsewhere.
@@ -129,17 +158,34 @@ impl Call {
         CallHandle {
             reporter: report.reporter(),
             lease: Lease::take(self.families),
+            begin: self.begin,
         }
     }
 
     /// The head of the response is there.
     #[inline]
     pub fn head(&mut self) {
-        let Families { settings, head, .. } = self.families;
+        let settings = &self.families.settings;
         if settings.response_head {
             let nanos = settings.clock.nanos_since(self.began);
-            with_writer(|writer| head.observe_head(writer, settings, nanos));
+            let series = self.head_series();
+            with_writer(|writer| series.observe_head(writer, settings, nanos));
         }
+    }
+
+    /// As [`head`](Self::head), for responses that have one as HTTP's do: the labels of
+    /// the response are read from it.
+    #[inline]
+    pub fn response_head(&mut self, head: &Head<'_>) {
+        let settings = &self.families.settings;
+        if settings.schema.asks_response() {
+            let values = settings.schema.of_response(head);
+            self.head = Some(self.families.head_set(self.begin, &values));
+        }
+        if let Some(streams) = &settings.streams {
+            self.is_stream = (streams.is_stream)(head);
+        }
+        self.head();
     }
 
     /// Counts bytes of the response that the caller has taken.
@@ -148,7 +194,8 @@ impl Call {
         if bytes == 0 {
             return;
         }
-        with_writer(|writer| self.families.head.add_response_bytes(writer, bytes));
+        let series = self.head_series();
+        with_writer(|writer| series.add_response_bytes(writer, bytes));
         self.something_came();
     }
 
@@ -161,8 +208,8 @@ impl Call {
     /// As [`response_message`](Self::response_message), for several at once.
     #[inline]
     pub(crate) fn response_messages(&mut self, messages: u64, bytes: u64) {
-        let Families { settings, head, .. } = self.families;
-        with_writer(|writer| head.add_response_messages(writer, settings, messages, bytes));
+        let (series, settings) = (self.head_series(), &self.families.settings);
+        with_writer(|writer| series.add_response_messages(writer, settings, messages, bytes));
         self.something_came();
     }
 
@@ -213,11 +260,48 @@ impl Call {
 
     #[inline]
     fn something_came(&mut self) {
-        let Families { settings, head, .. } = self.families;
+        let settings = &self.families.settings;
         if settings.first_byte && !mem::replace(&mut self.first_byte, true) {
             let nanos = settings.clock.nanos_since(self.began);
-            with_writer(|writer| head.observe_first_byte(writer, settings, nanos));
+            let series = self.head_series();
+            with_writer(|writer| series.observe_first_byte(writer, settings, nanos));
         }
+    }
+
+    /// What the protocol itself calls the outcome, for the label
+    /// [`code`](crate::labels::Label::code). The last word stands.
+    #[inline]
+    pub fn set_code(&mut self, code: &'static str) {
+        self.code = Some(code);
+    }
+
+    #[inline]
+    fn head_series(&mut self) -> &'static HeadSeries {
+        self.head_set().series()
+    }
+
+    /// Where no head has come yet, that of a call without one.
+    #[inline]
+    fn head_set(&mut self) -> &'static HeadSet {
+        let Self {
+            families, begin, ..
+        } = *self;
+        let without = || families.head_set(begin, &families.settings.schema.of_no_response());
+        self.head.get_or_insert_with(without)
+    }
+
+    #[inline]
+    fn end_set(&mut self, outcome: Outcome) -> &'static EndSet {
+        let Self {
+            families, begin, ..
+        } = *self;
+        let schema = &families.settings.schema;
+        let head = self.head_set();
+        if !schema.asks_end() {
+            return families.end_set(begin, head, &Values::NONE);
+        }
+        let values = schema.of_end(self.code, families.failure(outcome));
+        families.end_set(begin, head, &values)
     }
 
     #[inline]
@@ -235,17 +319,19 @@ impl Drop for Call {
     #[inline]
     fn drop(&mut self) {
         let outcome = self.outcome();
-        let Families {
-            settings,
-            begin,
-            end,
-            ..
-        } = self.families;
+        let Families { settings, sets, .. } = self.families;
         let nanos = settings.clock.nanos_since(self.began);
+        let end = self.end_set(outcome);
         with_writer(|writer| {
-            end.record(writer, settings, outcome, nanos);
+            end.series().record(writer, outcome);
+            if self.is_stream {
+                end.duration().observe_stream(writer, settings, nanos);
+            } else {
+                end.duration().observe(writer, settings, nanos);
+            }
+            sets.count_overflow(writer, end);
             // Last, for the table may be used for another layer after it.
-            begin.end(writer);
+            self.begin.series().end(writer);
         });
     }
 }
@@ -276,23 +362,47 @@ impl Unwound for Option<Call> {
     }
 }
 
+// === impl Beginning ===
+
+impl Beginning {
+    #[inline]
+    fn set(self, request: Option<RequestHead<'_>>) -> &'static BeginSet {
+        let families = self.0;
+        let schema = &families.settings.schema;
+        let filter = families.settings.filter.as_ref();
+        let set = match &request {
+            Some(head) if filter.is_some_and(|filter| !(filter.0)(head)) => families.left_out(),
+            Some(head) => families.begin_set(&schema.of_request(head)),
+            None => families.begin_set(&schema.of_no_request()),
+        };
+        mem::forget(self);
+        set
+    }
+}
+
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        let Self(families) = *self;
+        let set = families.begin_set(&families.settings.schema.of_no_request());
+        Call::at(families, set).fail(ErrorType::PANIC);
+    }
+}
+
 // === impl CallHandle ===
 
 impl CallHandle {
     /// Counts bytes of the request that the service has read.
     #[inline]
     pub fn request_bytes(&self, bytes: u64) {
-        let Families { begin, .. } = self.lease.families();
-        with_writer(|writer| begin.add_request_bytes(writer, bytes));
+        let series = self.begin.series();
+        with_writer(|writer| series.add_request_bytes(writer, bytes));
     }
 
     /// Counts a message of the request, and its bytes, that the service has read.
     #[inline]
     pub fn request_message(&self, bytes: u64) {
-        let Families {
-            settings, begin, ..
-        } = self.lease.families();
-        with_writer(|writer| begin.add_request_message(writer, settings, bytes));
+        let (series, settings) = (self.begin.series(), &self.lease.families().settings);
+        with_writer(|writer| series.add_request_message(writer, settings, bytes));
     }
 
     /// Says how the call is to end, whatever the service makes of it, unless

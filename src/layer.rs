@@ -1,6 +1,6 @@
 use crate::Error;
 use crate::builder::MetricsLayerBuilder;
-use crate::labels::Labels;
+use crate::labels::{Label, Labels};
 use crate::protocol::{Grpc, Http, Streaming, Unary};
 use crate::registry::{Endpoint, MetricsRegistry};
 use crate::service::Metrics;
@@ -67,6 +67,9 @@ impl MetricsLayer {
 impl MetricsLayer<Grpc> {
     /// A layer for [gRPC](Grpc), server or client, with a registry of its own.
     ///
+    /// Its metrics have the labels `grpc_service`, `grpc_method` and `grpc_code` where they are known, and
+    /// messages are counted.
+    ///
     /// ```
     /// use http::{HeaderMap, HeaderValue, Request, Response};
     /// use http_body_util::{BodyExt, Full};
@@ -97,9 +100,8 @@ impl MetricsLayer<Grpc> {
     /// # let page = String::from_utf8(page.to_vec())?;
     /// // What `metrics.exporter()` answers has these lines among others:
     /// for line in [
-    ///     r#"errors_total{component="cart",error_type="generate"} 1"#,
-    ///     r#"requests_total{component="cart"} 1"#,
-    ///     r#"response_messages_total{component="cart"} 1"#,
+    ///     r#"requests_total{component="cart",grpc_code="NOT_FOUND",grpc_method="Get",grpc_service="shop.Cart"} 1"#,
+    ///     r#"response_messages_total{component="cart",grpc_method="Get",grpc_service="shop.Cart"} 1"#,
     /// ] {
     ///     assert!(page.lines().any(|l| l == line), "{line}\n{page}");
     /// }
@@ -123,10 +125,14 @@ impl MetricsLayer<Grpc> {
         }
     }
 
-    /// As [`grpc`](Self::grpc), with settings of your own. Messages are
-    /// [counted](MetricsLayerBuilder::messages_total) unless they are set not to be.
+    /// As [`grpc`](Self::grpc), with settings of your own. To leave out its labels, begin with
+    /// [`protocol_builder`](Self::protocol_builder)`(Grpc::default())`.
     pub fn grpc_builder() -> MetricsLayerBuilder<Grpc> {
-        MetricsLayerBuilder::new(Grpc::default()).messages_total(true)
+        MetricsLayerBuilder::new(Grpc::default())
+            .messages_total(true)
+            .label(Label::grpc_service())
+            .label(Label::grpc_method())
+            .label(Label::grpc_code())
     }
 }
 

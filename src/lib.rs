@@ -143,7 +143,7 @@ pub mod exporter;
 mod exposition;
 mod future;
 pub mod grpc;
-mod labels;
+pub mod labels;
 mod layer;
 pub mod message;
 pub mod protocol;

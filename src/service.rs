@@ -57,7 +57,7 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        let mut call = Call::begin(&self.lease);
+        let mut call = Call::begin(&self.lease, || self.protocol.head(&request));
         let mut watch = Watch::over(&mut call);
         let request = self.protocol.open(&mut watch, request);
         let future = self.inner.call(request);

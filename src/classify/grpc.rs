@@ -180,13 +180,6 @@ impl fmt::Display for GrpcCode {
     }
 }
 
-/// The service, with its package, and the method that a gRPC request's path names:
-/// `/package.Service/Method`.
-pub(crate) fn service_and_method(path: &str) -> Option<(&str, &str)> {
-    let (service, method) = path.strip_prefix('/')?.rsplit_once('/')?;
-    (!service.is_empty() && !method.is_empty()).then_some((service, method))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,25 +245,6 @@ mod tests {
         for (status, expected) in cases {
             let code = GrpcCode::from_http(StatusCode::from_u16(status).unwrap());
             assert_eq!(code.map(GrpcCode::as_str), expected, "{status}");
-        }
-    }
-
-    #[test]
-    fn paths_name_a_service_and_a_method() {
-        let cases = [
-            ("/shop.Cart/Add", Some(("shop.Cart", "Add"))),
-            ("/Cart/Add", Some(("Cart", "Add"))),
-            ("/behind/shop.Cart/Add", Some(("behind/shop.Cart", "Add"))),
-            ("/Cart", None),
-            ("/Cart/", None),
-            ("//Add", None),
-            ("/", None),
-            ("", None),
-            ("*", None),
-            ("shop.Cart/Add", None),
-        ];
-        for (path, expected) in cases {
-            assert_eq!(service_and_method(path), expected, "{path}");
         }
     }
 }

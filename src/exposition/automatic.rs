@@ -3,21 +3,28 @@
 use super::number::canonical;
 use super::text::TextWriter;
 use crate::classify::ErrorType;
-use crate::labels::push_escaped;
-use crate::recorder::Distribution;
+use crate::labels::{Carrier, LabelText, push_escaped};
+use crate::recorder::{Distribution, EndSeries, Families, Row, Series, Settings, Shelf};
 use crate::registry::{AUTOMATIC, Automatic, Endpoint, Metric, Table};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A family, and the endpoints that have samples in it.
 pub(super) type Family<'a> = (&'static Automatic, Vec<&'a Endpoint>);
 
-/// What one endpoint's samples say.
+/// What the samples of one label set say.
 pub(super) enum Reading {
     Counter(u64),
     Gauge(u64),
     Histogram(Distribution),
     /// A counter for each error type, in the order of their names.
     Errors(Vec<(ErrorType, u64)>),
+}
+
+/// The labels of samples: as text, and as pairs for those who write their own.
+pub(super) struct SampleLabels<'a> {
+    pub(super) text: Arc<LabelText>,
+    pub(super) pairs: &'a dyn Fn() -> Vec<(&'a str, &'a str)>,
 }
 
 /// The families of all endpoints, by name.
@@ -36,22 +43,79 @@ pub(super) fn families(table: &Table) -> BTreeMap<String, Family<'_>> {
     families
 }
 
-/// Reads what the endpoint has recorded by now.
-pub(super) fn read(metric: Metric, endpoint: &Endpoint) -> Reading {
+/// Reads what the endpoint has recorded by now, label set by label set in their order.
+pub(super) fn read(
+    metric: Metric,
+    endpoint: &Endpoint,
+    show: &mut dyn FnMut(&SampleLabels<'_>, Reading),
+) {
     let families = &endpoint.families;
-    let settings = &families.settings;
+    let Families { settings, rows, .. } = &**families;
+    let begin = &mut Rows::new(endpoint, Carrier::Begin, &rows.begin);
+    let head = &mut Rows::new(endpoint, Carrier::Head, &rows.head);
+    let end = &mut Rows::new(endpoint, Carrier::End, &rows.end);
+    let duration = &mut Rows::new(endpoint, Carrier::Duration, &rows.duration);
+    use Reading::{Counter, Gauge, Histogram};
     match metric {
-        Metric::Cancellations => Reading::Counter(families.end.cancellations()),
-        Metric::ConcurrentRequests => Reading::Gauge(families.begin.in_flight()),
-        Metric::Errors => Reading::Errors(errors(endpoint)),
-        Metric::FirstByteSeconds => Reading::Histogram(families.head.first_byte(settings)),
-        Metric::RequestBytes => Reading::Counter(families.begin.request_bytes()),
-        Metric::RequestDurationSeconds => Reading::Histogram(families.end.duration(settings)),
-        Metric::RequestMessages => Reading::Counter(families.begin.request_messages()),
-        Metric::Requests => Reading::Counter(families.end.requests()),
-        Metric::ResponseBytes => Reading::Counter(families.head.response_bytes()),
-        Metric::ResponseHeadSeconds => Reading::Histogram(families.head.response_head(settings)),
-        Metric::ResponseMessages => Reading::Counter(families.head.response_messages()),
+        Metric::Cancellations => end.each(show, |row| Counter(row.series.cancellations())),
+        Metric::ConcurrentRequests => begin.each(show, |row| Gauge(row.series.in_flight())),
+        Metric::Errors => end.each(show, |row| Reading::Errors(errors(families, row))),
+        Metric::FirstByteSeconds => {
+            head.each(show, |row| Histogram(row.series.first_byte(settings)))
+        }
+        Metric::LabelOverflow => show(
+            &SampleLabels {
+                text: endpoint.label_text.clone(),
+                pairs: &|| endpoint.labels.iter().collect(),
+            },
+            Counter(families.sets.overflowed()),
+        ),
+        Metric::RequestBytes => begin.each(show, |row| Counter(row.series.request_bytes())),
+        Metric::RequestDurationSeconds => {
+            duration.each(show, |row| Histogram(row.series.duration(settings)));
+        }
+        Metric::RequestMessages => begin.each(show, |row| Counter(row.series.request_messages())),
+        Metric::Requests => end.each(show, |row| Counter(row.series.requests())),
+        Metric::ResponseBytes => head.each(show, |row| Counter(row.series.response_bytes())),
+        Metric::ResponseHeadSeconds => {
+            head.each(show, |row| Histogram(row.series.response_head(settings)));
+        }
+        Metric::ResponseMessages => head.each(show, |row| Counter(row.series.response_messages())),
+        Metric::StreamDurationSeconds => {
+            duration.each(show, |row| Histogram(row.series.stream_duration(settings)));
+        }
+    }
+}
+
+/// The rows of metrics that carry the same labels.
+struct Rows<'a, S: 'static> {
+    endpoint: &'a Endpoint,
+    carrier: Carrier,
+    shelf: &'a Shelf<S>,
+}
+
+impl<'a, S: Series> Rows<'a, S> {
+    fn new(endpoint: &'a Endpoint, carrier: Carrier, shelf: &'a Shelf<S>) -> Self {
+        Self {
+            endpoint,
+            carrier,
+            shelf,
+        }
+    }
+
+    fn each(
+        &self,
+        show: &mut dyn FnMut(&SampleLabels<'_>, Reading),
+        read: impl Fn(&'static Row<S>) -> Reading,
+    ) {
+        for row in self.shelf.shown() {
+            let pairs = || self.endpoint.pairs(self.carrier, row);
+            let labels = SampleLabels {
+                text: row.text(|| LabelText::new(pairs())),
+                pairs: &pairs,
+            };
+            show(&labels, read(row));
+        }
     }
 }
 
@@ -59,33 +123,50 @@ pub(super) fn read(metric: Metric, endpoint: &Endpoint) -> Reading {
 pub(super) fn write(text: &mut TextWriter, name: &str, (metric, endpoints): &Family<'_>) {
     text.family(name, metric.kind, metric.unit, metric.help);
     for endpoint in endpoints {
-        let labels = endpoint.label_text.as_str();
-        match read(metric.metric, endpoint) {
-            Reading::Counter(count) => text.sample("_total", labels, |value| value.integer(count)),
-            Reading::Gauge(count) => text.sample("", labels, |value| value.integer(count)),
-            Reading::Histogram(distribution) => write_histogram(text, endpoint, &distribution),
-            Reading::Errors(counts) => write_errors(text, endpoint, &counts),
-        }
+        let settings = &endpoint.families.settings;
+        let bounds = bounds(metric.metric, settings);
+        read(metric.metric, endpoint, &mut |labels, reading| {
+            let labels = &labels.text;
+            match reading {
+                Reading::Counter(count) => {
+                    text.sample("_total", labels.as_str(), |value| value.integer(count));
+                }
+                Reading::Gauge(count) => {
+                    text.sample("", labels.as_str(), |value| value.integer(count));
+                }
+                Reading::Histogram(distribution) => {
+                    write_histogram(text, labels, bounds, &distribution);
+                }
+                Reading::Errors(counts) => write_errors(text, labels, &counts),
+            }
+        });
     }
 }
 
-/// Declared types stand there from the start, others once they were met.
-fn errors(endpoint: &Endpoint) -> Vec<(ErrorType, u64)> {
-    let families = &endpoint.families;
+/// The bounds of a histogram's buckets, in seconds.
+pub(super) fn bounds(metric: Metric, settings: &Settings) -> &[f64] {
+    match (metric, &settings.streams) {
+        (Metric::StreamDurationSeconds, Some(streams)) => streams.buckets.seconds(),
+        _ => settings.buckets.seconds(),
+    }
+}
+
+/// Declared types stand there from the start where the label set does, others once they were met.
+fn errors(families: &Families, row: &Row<EndSeries>) -> Vec<(ErrorType, u64)> {
     let mut shown: Vec<_> = families
         .error_types
         .all()
         .into_iter()
-        .map(|(index, name, declared)| (name, families.end.errors(index), declared))
-        .filter(|(_, count, declared)| *declared || *count > 0)
+        .map(|(index, name, declared)| (name, row.series.errors(index), declared))
+        .filter(|(_, count, declared)| *declared && row.is_declared() || *count > 0)
         .map(|(name, count, _)| (name, count))
         .collect();
     shown.sort_unstable();
     shown
 }
 
-fn write_errors(text: &mut TextWriter, endpoint: &Endpoint, counts: &[(ErrorType, u64)]) {
-    let around = endpoint.label_text.around("error_type");
+fn write_errors(text: &mut TextWriter, labels: &LabelText, counts: &[(ErrorType, u64)]) {
+    let around = labels.around("error_type");
     let mut escaped = String::new();
     for (name, count) in counts {
         escaped.clear();
@@ -96,9 +177,13 @@ fn write_errors(text: &mut TextWriter, endpoint: &Endpoint, counts: &[(ErrorType
     }
 }
 
-fn write_histogram(text: &mut TextWriter, endpoint: &Endpoint, distribution: &Distribution) {
-    let around = endpoint.label_text.around("le");
-    let bounds = endpoint.families.settings.buckets.seconds();
+fn write_histogram(
+    text: &mut TextWriter,
+    labels: &LabelText,
+    bounds: &[f64],
+    distribution: &Distribution,
+) {
+    let around = labels.around("le");
     let spelt = bounds
         .iter()
         .map(|bound| canonical(*bound))
@@ -108,11 +193,10 @@ fn write_histogram(text: &mut TextWriter, endpoint: &Endpoint, distribution: &Di
             value.integer(*count);
         });
     }
-    let labels = endpoint.label_text.as_str();
-    text.sample("_sum", labels, |value| {
+    text.sample("_sum", labels.as_str(), |value| {
         value.seconds(distribution.sum_nanos.into());
     });
-    text.sample("_count", labels, |value| {
+    text.sample("_count", labels.as_str(), |value| {
         value.integer(distribution.count());
     });
 }

@@ -1,9 +1,8 @@
 //! Our families in a registry of prometheus-client's.
 
-use super::automatic::{Reading, families, read};
-use crate::labels::Labels;
+use super::automatic::{Reading, bounds, families, read};
 use crate::recorder::Distribution;
-use crate::registry::{Endpoint, Kind, MetricsRegistry, UPTIME, UPTIME_HELP, UPTIME_UNIT};
+use crate::registry::{Kind, MetricsRegistry, UPTIME, UPTIME_HELP, UPTIME_UNIT};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -36,7 +35,14 @@ impl Collector for MetricsRegistry {
             let kind = metric_type(metric.kind);
             let mut encoder = encoder.encode_descriptor(stem, metric.help, unit.as_ref(), kind)?;
             for endpoint in endpoints {
-                encode(&mut encoder, read(metric.metric, endpoint), endpoint)?;
+                let bounds = bounds(metric.metric, &endpoint.families.settings);
+                let mut encoded = Ok(());
+                read(metric.metric, endpoint, &mut |labels, reading| {
+                    if encoded.is_ok() {
+                        encoded = encode(&mut encoder, reading, (labels.pairs)(), bounds);
+                    }
+                });
+                encoded?;
             }
         }
         let uptime = self.uptime().as_secs_f64();
@@ -51,16 +57,18 @@ impl Collector for MetricsRegistry {
     }
 }
 
-fn encode(encoder: &mut MetricEncoder<'_>, reading: Reading, endpoint: &Endpoint) -> fmt::Result {
-    let labels = pairs(&endpoint.labels);
+fn encode(
+    encoder: &mut MetricEncoder<'_>,
+    reading: Reading,
+    labels: Vec<(&str, &str)>,
+    bounds: &[f64],
+) -> fmt::Result {
     match reading {
         Reading::Counter(count) => encode_counter(encoder, &labels, count),
         Reading::Gauge(count) => encoder.encode_family(&labels)?.encode_gauge(&count),
-        Reading::Histogram(distribution) => encode_histogram(
-            &mut encoder.encode_family(&labels)?,
-            &distribution,
-            endpoint.families.settings.buckets.seconds(),
-        ),
+        Reading::Histogram(distribution) => {
+            encode_histogram(&mut encoder.encode_family(&labels)?, &distribution, bounds)
+        }
         Reading::Errors(counts) => {
             for (name, count) in counts {
                 let mut labels = labels.clone();
@@ -102,10 +110,6 @@ fn encode_histogram(
         .collect();
     let sum = distribution.sum_nanos as f64 / 1e9;
     encoder.encode_histogram::<NoLabelSet>(sum, distribution.count(), &buckets, None)
-}
-
-fn pairs(labels: &Labels) -> Vec<(&str, &str)> {
-    labels.iter().collect()
 }
 
 /// Their encoder appends the unit by itself.

@@ -1,8 +1,9 @@
 use super::base64::{Base64, Malformed, PIECE};
 use super::framing::Framing;
 use crate::classify::GrpcCode;
+use crate::labels::grpc::has_type;
 use bytes::Buf;
-use http::header::{CONTENT_TYPE, HeaderMap};
+use http::HeaderMap;
 use std::io::IoSlice;
 
 /// Counts the messages in a body by their prefixes.
@@ -13,7 +14,6 @@ pub(crate) struct Messages {
 }
 
 /// What the types of bodies begin with.
-const GRPC: &str = "application/grpc";
 const GRPC_WEB: &str = "application/grpc-web";
 const GRPC_WEB_TEXT: &str = "application/grpc-web-text";
 
@@ -26,8 +26,8 @@ impl Messages {
     /// Of a body with these headers.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         Self {
-            framing: Framing::new(is_of(headers, GRPC_WEB)),
-            text: is_of(headers, GRPC_WEB_TEXT).then(Base64::default),
+            framing: Framing::new(has_type(headers, GRPC_WEB)),
+            text: has_type(headers, GRPC_WEB_TEXT).then(Base64::default),
         }
     }
 
@@ -116,25 +116,14 @@ impl Messages {
     }
 }
 
-/// Whether a body with these headers is of gRPC, as far as they say.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    !headers.contains_key(CONTENT_TYPE) || is_of(headers, GRPC)
-}
-
-/// Types are of any case (RFC 9110, section 8.3.1).
-fn is_of(headers: &HeaderMap, prefix: &str) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.as_bytes().get(..prefix.len()))
-        .is_some_and(|value| value.eq_ignore_ascii_case(prefix.as_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use http::header::CONTENT_TYPE;
     use std::collections::VecDeque;
 
+    const GRPC: &str = "application/grpc";
     const MESSAGE: &[u8] = b"\0\0\0\0\x05hello";
 
     fn of(content_type: &'static str) -> Messages {
@@ -214,25 +203,5 @@ mod tests {
         let mut messages = of(GRPC_WEB_TEXT);
         assert_eq!(messages.read(&MESSAGE), 0);
         assert_eq!(messages.read(&"AAAAAAVoZWxsbw==".as_bytes()), 0);
-    }
-
-    #[test]
-    fn types_are_told_by_how_they_begin() {
-        let cases = [
-            (None, true),
-            (Some("application/grpc"), true),
-            (Some("application/grpc+proto"), true),
-            (Some("APPLICATION/grpc-web"), true),
-            (Some("application/json"), false),
-            (Some("application"), false),
-            (Some(""), false),
-        ];
-        for (content_type, expected) in cases {
-            let mut headers = HeaderMap::new();
-            if let Some(content_type) = content_type {
-                headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
-            }
-            assert_eq!(is_grpc(&headers), expected, "{content_type:?}");
-        }
     }
 }

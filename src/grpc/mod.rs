@@ -16,7 +16,7 @@ mod request;
 mod response;
 mod trailers;
 
-pub(crate) use self::messages::{Messages, is_grpc};
+pub(crate) use self::messages::Messages;
 pub use self::request::RequestBody;
 pub(crate) use self::response::Progress;
 pub use self::response::ResponseBody;

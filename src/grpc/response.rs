@@ -43,7 +43,7 @@ pin_project! {
 pub(crate) struct Progress<C> {
     messages: Messages,
     something_came: bool,
-    status_came: bool,
+    status: Option<GrpcCode>,
     classifier: C,
 }
 
@@ -152,20 +152,23 @@ impl<C: Classify> Progress<C> {
         Self {
             messages,
             something_came: false,
-            status_came: false,
+            status: None,
             classifier,
         }
     }
 
-    /// The status has come, if it has: the call may end. Should more than one come, the first
-    /// that is a fault counts.
+    /// The status has come, if it has: the call may end. Should more than one come, the first that is
+    /// not `OK` counts.
     #[inline]
     pub(crate) fn status(&mut self, call: &mut Call, code: Option<GrpcCode>) {
         let Some(code) = code else { return };
-        self.status_came = true;
         call.owes_nothing();
         if let Some(fault) = self.classifier.grpc_status(code) {
             call.fault(fault);
+        }
+        if let None | Some(GrpcCode::Ok) = self.status {
+            self.status = Some(code);
+            call.set_code(code.as_str());
         }
     }
 
@@ -196,7 +199,7 @@ impl<C: Classify> Progress<C> {
             call.response_messages(messages, 0);
         }
         self.status_within(&mut call);
-        if !self.status_came {
+        if self.status.is_none() {
             call.fault(match self.something_came {
                 true => ErrorType::PUBLISH_FINAL,
                 false => ErrorType::GENERATE,
@@ -208,14 +211,14 @@ impl<C: Classify> Progress<C> {
     /// That of gRPC-Web, which is not in trailers.
     #[inline]
     fn status_within(&mut self, call: &mut Call) {
-        if !self.status_came {
+        if self.status.is_none() {
             self.status(call, self.messages.status());
         }
     }
 
     /// Where an error finds the response.
     fn phase(&self) -> Phase {
-        if self.status_came {
+        if self.status.is_some() {
             Phase::PublishFinal
         } else if self.something_came {
             Phase::PublishResponse

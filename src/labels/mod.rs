@@ -1,134 +1,71 @@
-//! The labels that a layer puts on all its samples.
+//! Labels: those that a layer puts on all its metrics, and those that a request brings.
+//!
+//! *Constant* labels are given to [`MetricsLayer::new`](crate::MetricsLayer::new) or
+//! [`build`](crate::MetricsLayerBuilder::build). Labels *of a request* are opt-in, a [`Label`] each:
+//!
+//! ```
+//! use tower_openmetrics::MetricsLayer;
+//! use tower_openmetrics::labels::Label;
+//!
+//! # fn main() -> Result<(), tower_openmetrics::Error> {
+//! let metrics = MetricsLayer::builder()
+//!     .label(Label::method())
+//!     .label(Label::status_class())
+//!     .label(Label::from_request("tenant", |head| {
+//!         head.headers.get("x-tenant")?.to_str().ok()
+//!     }))
+//!     .build([("endpoint", "cart")])?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Which metric carries which label
+//!
+//! A metric carries what is known at its moment, and a histogram, which is a dozen series for every set of labels,
+//! may leave labels out.
+//!
+//! | metrics | move | labels of the request | labels of the response | the code |
+//! |---|---|---|---|---|
+//! | `concurrent_requests`, `request_bytes_total`, `request_messages_total` | from the beginning | yes, [unless told otherwise](Label::at_begin) | no | no |
+//! | `response_bytes_total`, `response_messages_total`, `response_head_seconds`, `first_byte_seconds` | from the response's head | yes | yes | no |
+//! | `requests_total`, `errors_total`, `cancellations_total` | at the end | yes | yes | yes |
+//! | `request_duration_seconds`, `stream_duration_seconds` | at the end | yes, [unless told otherwise](Label::on_duration) | those of [`from_response`](Label::from_response); the [status](Label::status) [if told so](Label::on_duration) | [if told so](Label::on_duration) |
+//! | `label_overflow_total`, `uptime_seconds` | | no | no | no |
+//!
+//! Labels of the request are [`method`](Label::method), [`scheme`](Label::scheme), [`version`](Label::version),
+//! [`route`](Label::route), [`grpc_service`](Label::grpc_service), [`grpc_method`](Label::grpc_method) and those made [`from_request`](Label::from_request); labels of the response are
+//! [`status`](Label::status), [`status_class`](Label::status_class) and those made [`from_response`](Label::from_response), which is how a
+//! handler gives a label late: it puts a value into its response's extensions. Where a value does not exist, because
+//! no route matched or no response came, the label says [`none`](Label::absent).
+//!
+//! # How many there can be
+//!
+//! What comes from outside can have any value, so a layer has a budget, of
+//! [2,000 label sets](crate::MetricsLayerBuilder::label_sets) unless told otherwise: no metric has more, whatever is
+//! sent. What would be one more is recorded under `_OTHER` in every label of a request, together with all else that
+//! found no room: nothing is lost, and the sums over all series stay exact. `label_overflow_total` counts
+//! the calls for which that happened; it should be 0, and a budget or a label is to be reconsidered where it is not.
+//!
+//! A value of more than 128 bytes is `_OTHER` too, and so is a method that is not one of HTTP's.
+//!
+//! A series exists from the first call that it counts. One that is to stand at 0 before that, so that the first call
+//! shows as an increase, can be [declared](crate::MetricsLayerBuilder::declare).
 
+mod constant;
+pub(crate) mod grpc;
+mod http;
+mod label;
+mod schema;
 mod text;
+mod values;
 
+pub use self::http::{LongLived, RequestHead, is_long_lived};
+pub use self::label::Label;
+
+pub(crate) use self::constant::{Labels, is_plain_name, push_escaped};
+pub(crate) use self::schema::{Carrier, Declared, Known, Schema};
 pub(crate) use self::text::LabelText;
+pub(crate) use self::values::Values;
 
-use crate::Error;
-use std::fmt;
-
-/// Constant labels: checked, sorted by name, and ready to be written.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Labels {
-    pairs: Vec<(String, String)>,
-}
-
-/// Given by the crate or by the format.
-const RESERVED: [&str; 3] = ["error_type", "le", "quantile"];
-
-impl Labels {
-    /// # Errors
-    ///
-    /// Names the label whose name is invalid, reserved, or given twice.
-    pub(crate) fn new<L, K, V>(labels: L) -> Result<Self, Error>
-    where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
-    {
-        let mut pairs: Vec<(String, String)> = labels
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect();
-        for (name, _) in &pairs {
-            check_name(name)?;
-        }
-        pairs.sort();
-        if let Some(twice) = pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(Error::new(format!(
-                "label `{}` is given twice, as {:?} and as {:?}: give it once",
-                twice[0].0, twice[0].1, twice[1].1
-            )));
-        }
-        Ok(Self { pairs })
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.pairs.iter().map(|(name, value)| (&**name, &**value))
-    }
-}
-
-impl fmt::Debug for Labels {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl fmt::Display for Labels {
-    /// As on the page: `{a="1",b="2"}`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{{{}}}", LabelText::new(self).as_str())
-    }
-}
-
-/// Appends a label's value: backslash, quote and line feed are escaped, as
-/// both formats have it.
-pub(crate) fn push_escaped(out: &mut String, value: &str) {
-    for c in value.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '"' => out.push_str("\\\""),
-            '\n' => out.push_str("\\n"),
-            c => out.push(c),
-        }
-    }
-}
-
-/// `[a-zA-Z_][a-zA-Z0-9_]*`: a name in all the formats and to all scrapers.
-pub(crate) fn is_plain_name(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    bytes
-        .next()
-        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
-fn check_name(name: &str) -> Result<(), Error> {
-    if !is_plain_name(name) {
-        return Err(Error::new(format!(
-            "label name {name:?} is invalid: use letters, digits and `_`, not beginning with a digit"
-        )));
-    }
-    if RESERVED.contains(&name) {
-        return Err(Error::new(format!(
-            "label name `{name}` is reserved: the page gives it a meaning of its own, choose another"
-        )));
-    }
-    if name.starts_with("__") {
-        return Err(Error::new(format!(
-            "label name `{name}` is reserved: names that begin with `__` belong to Prometheus, choose another"
-        )));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_are_sorted_and_escaped() {
-        let labels = Labels::new([("b", "2\\"), ("a", "\"1\"\n")]).unwrap();
-        assert_eq!(labels.to_string(), r#"{a="\"1\"\n",b="2\\"}"#);
-    }
-
-    #[test]
-    fn bad_names_are_named() {
-        let cases = [
-            (vec![("", "")], "\"\""),
-            (vec![("9a", "")], "\"9a\""),
-            (vec![("a-b", "")], "\"a-b\""),
-            (vec![("ä", "")], "\"ä\""),
-            (vec![("a\n", "")], r#""a\n""#),
-            (vec![("le", "")], "`le`"),
-            (vec![("quantile", "")], "`quantile`"),
-            (vec![("error_type", "")], "`error_type`"),
-            (vec![("__name__", "")], "`__name__`"),
-            (vec![("a", "1"), ("b", ""), ("a", "2")], "`a`"),
-        ];
-        for (labels, named) in cases {
-            let error = Labels::new(labels).unwrap_err().to_string();
-            assert!(error.contains(named), "{error}");
-        }
-    }
-}
+/// Stands in for a value that there is no room for.
+pub(crate) const OTHER: &str = "_OTHER";

@@ -1,8 +1,10 @@
 use super::{Answer, Http, Protocol};
 use crate::call::{Call, Watch};
 use crate::classify::{Classify, ErrorType, GrpcCode, Head, HttpStatus};
-use crate::grpc::{Messages, Progress, RequestBody, ResponseBody, is_grpc};
-use http::{Method, Request, Response};
+use crate::grpc::{Messages, Progress, RequestBody, ResponseBody};
+use crate::labels::RequestHead;
+use crate::labels::grpc::is_call;
+use http::{Request, Response};
 use http_body::Body;
 
 /// gRPC and gRPC-Web: requests and responses whose bodies hold messages, and end with a
@@ -19,6 +21,11 @@ use http_body::Body;
 ///   [the one that clients make of it](GrpcCode::from_http).
 /// - What is not gRPC is measured as [`Http`]: requests of another method than POST, as the preflights of
 ///   browsers and probes are, or of another content type, unless the response has a `grpc-status`.
+///
+/// [`MetricsLayer::grpc`](crate::MetricsLayer::grpc) gives its metrics the labels
+/// [`grpc_service`](crate::labels::Label::grpc_service), [`grpc_method`](crate::labels::Label::grpc_method) and
+/// [`grpc_code`](crate::labels::Label::grpc_code), and counts messages;
+/// [`protocol_builder`](crate::MetricsLayer::protocol_builder)`(Grpc::default())` begins without either.
 ///
 /// A layer that stands *inside* of what watches deadlines sees calls that are dropped when they pass, and
 /// so cancellations. tonic's own server is such a place: it puts its `grpc-timeout` outside of all layers.
@@ -49,8 +56,13 @@ where
     type Request = Request<RequestBody<B>>;
 
     #[inline]
+    fn head<'a>(&self, request: &'a Request<B>) -> Option<RequestHead<'a>> {
+        Some(RequestHead::of(request))
+    }
+
+    #[inline]
     fn open(&self, call: &mut Call, request: Request<B>) -> Self::Request {
-        let is_grpc = request.method() == Method::POST && is_grpc(request.headers());
+        let is_grpc = is_call(&RequestHead::of(&request));
         let messages = match is_grpc {
             true => Messages::of(request.headers()),
             false => Messages::none(),
@@ -79,9 +91,9 @@ where
             let response = Answer::<_, E>::answer(&self.http, call, response);
             return response.map(ResponseBody::http);
         }
-        call.head();
         let head = Head::of(&response);
         let mut watch = Watch::over(&mut call);
+        watch.response_head(&head);
         if let Some(said_by_handler) = head.extensions.get::<ErrorType>() {
             watch.fault(*said_by_handler);
         }

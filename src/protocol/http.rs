@@ -2,6 +2,7 @@ use super::{Answer, Protocol};
 use crate::body::{RequestBody, ResponseBody};
 use crate::call::{Call, Watch};
 use crate::classify::{Classify, ErrorType, Head, HttpStatus, Phase};
+use crate::labels::RequestHead;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -51,6 +52,11 @@ where
     type Request = Request<RequestBody<B>>;
 
     #[inline]
+    fn head<'a>(&self, request: &'a Request<B>) -> Option<RequestHead<'a>> {
+        Some(RequestHead::of(request))
+    }
+
+    #[inline]
     fn open(&self, call: &mut Call, request: Request<B>) -> Self::Request {
         call.set_note(match *request.method() {
             Method::HEAD => HEAD,
@@ -76,10 +82,10 @@ where
 
     #[inline]
     fn answer(&self, mut call: Call, response: Response<B>) -> Self::Response {
-        call.head();
         let due = due(call.note(), response.status());
         let head = Head::of(&response);
         let mut watch = Watch::over(&mut call);
+        watch.response_head(&head);
         let fault = match head.extensions.get::<ErrorType>() {
             Some(said_by_handler) => Some((*said_by_handler).into()),
             None => self.classifier.head(&head),

@@ -125,6 +125,7 @@ pub use self::streaming::Streaming;
 pub use self::unary::Unary;
 
 use crate::call::Call;
+use crate::labels::RequestHead;
 
 /// What goes in: how a request is wrapped so that its [`Call`] learns of it.
 ///
@@ -132,6 +133,16 @@ use crate::call::Call;
 pub trait Protocol<Req>: Clone {
     /// What the inner service is called with.
     type Request;
+
+    /// The head of the request, where it has one as HTTP's do: what
+    /// [labels of a request](crate::labels) are read from, and [`filter`](crate::MetricsLayerBuilder::filter)
+    /// decides on.
+    ///
+    /// Defaults to none.
+    fn head<'a>(&self, request: &'a Req) -> Option<RequestHead<'a>> {
+        let _ = request;
+        None
+    }
 
     /// A call begins with `request`.
     ///

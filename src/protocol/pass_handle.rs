@@ -1,5 +1,6 @@
 use super::{Answer, Protocol};
 use crate::call::{Call, CallHandle};
+use crate::labels::RequestHead;
 
 /// A protocol that also gives the service a handle to its call.
 ///
@@ -47,6 +48,11 @@ where
     F: Fn(&mut Req, CallHandle) + Clone,
 {
     type Request = P::Request;
+
+    #[inline]
+    fn head<'a>(&self, request: &'a Req) -> Option<RequestHead<'a>> {
+        self.protocol.head(request)
+    }
 
     fn open(&self, call: &mut Call, mut request: Req) -> P::Request {
         (self.pass)(&mut request, call.handle());

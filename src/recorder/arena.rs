@@ -12,7 +12,7 @@ pub(super) fn take(settings: Settings) -> &'static Families {
         let mut retired = RETIRED.lock().unwrap_or_else(PoisonError::into_inner);
         let place = retired
             .iter()
-            .position(|families| families.settings == settings && families.is_quiet());
+            .position(|families| families.settings == settings && families.is_reusable());
         place.map(|place| retired.swap_remove(place))
     };
     match reusable {
@@ -35,10 +35,12 @@ pub(super) fn retire(families: &'static Families) {
 mod tests {
     use super::super::families::OwnedFamilies;
     use super::super::outcome::Outcome;
+    use super::super::sets::{BeginSet, EndSet, HeadSet};
     use super::super::thread::with_writer;
     use super::*;
     use crate::classify::ErrorType;
     use crate::clock::Clock;
+    use crate::labels::Values;
 
     /// Settings no other test has, so that their tables don't mix.
     fn settings() -> Settings {
@@ -71,13 +73,13 @@ mod tests {
         let first = OwnedFamilies::new(settings.clone());
         let lease = first.lease();
         let families = lease.families();
+        let (begin, head, end) = root(families);
         with_writer(|writer| {
-            families.begin.begin(writer);
-            families.begin.add_request_bytes(writer, 5);
-            families.head.add_response_bytes(writer, 6);
-            families
-                .end
-                .record(writer, &settings, Outcome::failed(2), 7);
+            begin.series().begin(writer);
+            begin.series().add_request_bytes(writer, 5);
+            head.series().add_response_bytes(writer, 6);
+            end.series().record(writer, Outcome::failed(2));
+            end.duration().observe(writer, &settings, 7);
             families
                 .error_types
                 .index(ErrorType::from_static("undeclared"));
@@ -86,15 +88,22 @@ mod tests {
         let second = OwnedFamilies::new(settings.clone());
         assert!(!std::ptr::eq(&*second, families), "a call is in flight");
 
-        with_writer(|writer| families.begin.end(writer));
+        with_writer(|writer| begin.series().end(writer));
         let third = OwnedFamilies::new(settings.clone());
         assert!(std::ptr::eq(&*third, families), "the call has ended");
-        assert_eq!(third.begin.in_flight(), 0);
+        assert_eq!(begin.series().in_flight(), 0);
         let forgotten = |(_, name, _): &_| *name != ErrorType::from_static("undeclared");
         assert!(third.error_types.all().iter().all(forgotten));
-        assert_eq!(third.begin.request_bytes(), 0);
-        assert_eq!(third.head.response_bytes(), 0);
-        assert_eq!((third.end.requests(), third.end.errors(2)), (0, 0));
-        assert_eq!(third.end.duration(&settings).sum_nanos, 0);
+        assert_eq!(begin.series().request_bytes(), 0);
+        assert_eq!(head.series().response_bytes(), 0);
+        assert_eq!((end.series().requests(), end.series().errors(2)), (0, 0));
+        assert_eq!(end.duration().duration(&settings).sum_nanos, 0);
+    }
+
+    /// Where calls without labels are counted.
+    fn root(families: &Families) -> (&'static BeginSet, &'static HeadSet, &'static EndSet) {
+        let begin = families.begin_set(&Values::NONE);
+        let head = families.head_set(begin, &Values::NONE);
+        (begin, head, families.end_set(begin, head, &Values::NONE))
     }
 }

@@ -41,6 +41,16 @@ impl ErrorTypes {
         place.min(LAST) as u8
     }
 
+    /// The type that has this place.
+    pub(crate) fn name(&self, index: usize) -> ErrorType {
+        let declared = self.declared.get(index).copied();
+        declared.unwrap_or_else(|| {
+            let met = self.met.read().unwrap_or_else(PoisonError::into_inner);
+            let met = met.get(index - self.declared.len()).copied();
+            met.unwrap_or(ErrorType::OTHER)
+        })
+    }
+
     fn met_index(&self, wanted: ErrorType) -> usize {
         let find = |met: &[ErrorType]| met.iter().position(|name| *name == wanted);
         let found = find(&self.met.read().unwrap_or_else(PoisonError::into_inner));

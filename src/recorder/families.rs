@@ -3,14 +3,16 @@
 use super::arena;
 use super::block::Blocks;
 use super::errors::ErrorTypes;
+use super::growth::{Rows, Sets};
 use super::histogram::Bounds;
 use super::outcome::Outcome;
-use super::series::{BeginSeries, EndSeries, HeadSeries};
 use super::thread::with_writer;
-use crate::classify::{ErrorType, Fault};
+use crate::classify::{ErrorType, Fault, Head};
 use crate::clock::Clock;
+use crate::labels::{Declared, RequestHead, Schema};
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
 /// What a layer is set to record.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,9 +24,33 @@ pub(crate) struct Settings {
     pub(crate) messages: bool,
     /// Those that stand at 0 from the start.
     pub(crate) error_types: Vec<ErrorType>,
+    pub(crate) schema: Schema,
+    /// How many label sets there may be.
+    pub(crate) label_sets: usize,
+    /// Those that stand on the page from the start.
+    pub(crate) declared: Vec<Declared>,
+    /// Which calls are measured; all, if there is none.
+    pub(crate) filter: Option<Filter>,
+    /// The calls whose duration is told apart.
+    pub(crate) streams: Option<Streams>,
 }
 
-/// The table of a layer's series: one of each kind, for its constant labels.
+/// Says which calls are measured, by the heads of their requests.
+#[derive(Clone)]
+pub(crate) struct Filter(pub(crate) Arc<IsMeasured>);
+
+type IsMeasured = dyn Fn(&RequestHead<'_>) -> bool + Send + Sync;
+
+/// Says which calls last long by intent, by the heads of their responses.
+#[derive(Clone)]
+pub(crate) struct Streams {
+    pub(crate) is_stream: Arc<IsStream>,
+    pub(crate) buckets: Bounds,
+}
+
+type IsStream = dyn Fn(&Head<'_>) -> bool + Send + Sync;
+
+/// The table of a layer's series, for its constant labels and for those that requests bring.
 ///
 /// It lives as long as the process, and is used again by a later layer once
 /// nobody can write to it any more: whoever can holds a [`Lease`] or has a call open.
@@ -32,9 +58,8 @@ pub(crate) struct Settings {
 pub(crate) struct Families {
     pub(crate) settings: Settings,
     pub(crate) error_types: ErrorTypes,
-    pub(crate) begin: BeginSeries,
-    pub(crate) head: HeadSeries,
-    pub(crate) end: EndSeries,
+    pub(crate) sets: Sets,
+    pub(crate) rows: Rows,
     leases: Blocks,
 }
 
@@ -45,6 +70,9 @@ pub(crate) struct OwnedFamilies(&'static Families);
 /// Keeps a table from being used for another layer. Counted as calls are, in
 /// the thread's own block, for services are cloned for every request.
 pub(crate) struct Lease(&'static Families);
+
+/// How many label sets a layer may have, unless told otherwise.
+pub(crate) const LABEL_SETS: usize = 2_000;
 
 const TAKEN: usize = 0;
 const RETURNED: usize = 1;
@@ -61,7 +89,42 @@ impl Default for Settings {
             first_byte: false,
             messages: false,
             error_types: ErrorType::BUILT_IN.to_vec(),
+            schema: Schema::default(),
+            label_sets: LABEL_SETS,
+            declared: Vec::new(),
+            filter: None,
+            streams: None,
         }
+    }
+}
+
+// === impl Filter, Streams ===
+
+impl PartialEq for Filter {
+    /// Closures are the same if they are clones of one.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Filter").finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Streams {
+    /// Closures are the same if they are clones of one.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.is_stream, &other.is_stream) && self.buckets == other.buckets
+    }
+}
+
+impl fmt::Debug for Streams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streams")
+            .field("buckets", &self.buckets)
+            .finish_non_exhaustive()
     }
 }
 
@@ -69,14 +132,15 @@ impl Default for Settings {
 
 impl Families {
     pub(super) fn new(settings: Settings) -> Self {
-        Self {
+        let families = Self {
             error_types: ErrorTypes::new(&settings.error_types),
-            begin: BeginSeries::new(),
-            head: HeadSeries::new(&settings),
-            end: EndSeries::new(&settings),
+            sets: Sets::new(&settings),
+            rows: Rows::new(),
             leases: Blocks::new(LEASE_CELLS),
             settings,
-        }
+        };
+        families.stand_ready();
+        families
     }
 
     /// The outcome that a fault leads to.
@@ -87,6 +151,14 @@ impl Families {
         }
     }
 
+    /// What a call that ended so is called where its end is a label; nothing, if it ended well.
+    pub(crate) fn failure(&self, outcome: Outcome) -> Option<&'static str> {
+        match outcome.failure() {
+            Some(index) => Some(self.error_types.name(index).as_str()),
+            None => (outcome == Outcome::CANCELLED).then_some("cancelled"),
+        }
+    }
+
     /// Whether nobody can write here any more, if no owner is left either.
     ///
     /// A lease is taken, and a call begun, only by whoever holds a lease or owns
@@ -94,8 +166,19 @@ impl Families {
     /// there is none that is not seen.
     pub(super) fn is_quiet(&self) -> bool {
         let returned = self.leases.sum_published(RETURNED);
-        let ended = self.begin.ended();
-        self.leases.sum(TAKEN) == returned && self.begin.begun() == ended
+        let rows = self.rows.begin.all();
+        let series = rows.iter().copied().chain(self.sets.left_out_row());
+        let ended: Vec<_> = series.map(|row| (row, row.series.ended())).collect();
+        self.leases.sum(TAKEN) == returned
+            && ended
+                .iter()
+                .all(|(row, ended)| row.series.begun() == *ended)
+    }
+
+    /// Whether another layer with the same settings can have it: nobody writes
+    /// here, and there is room for its label sets.
+    pub(super) fn is_reusable(&self) -> bool {
+        self.sets.is_reusable(&self.settings) && self.is_quiet()
     }
 
     /// Back to zero, for another layer with the same settings.
@@ -103,16 +186,15 @@ impl Families {
         let Self {
             settings: _,
             error_types,
-            begin,
-            head,
-            end,
+            sets,
+            rows,
             leases,
         } = self;
         error_types.reset();
-        begin.reset();
-        head.reset();
-        end.reset();
+        sets.reset();
+        rows.reset();
         leases.reset();
+        self.stand_ready();
     }
 }
 

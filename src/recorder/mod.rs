@@ -1,23 +1,32 @@
 //! Counting without contention.
 //!
-//! [`Families`] is the table of a layer's numbers, in three kinds of [`series`]. Each is a
+//! [`Families`] is the table of a layer's numbers, in several kinds of [`series`]. Each is a
 //! row of counters in [`block`]s, one per thread that writes; [`thread`] says who
-//! may write which. [`report`] is the word by which a request body reaches its call.
-//! Nothing here knows of HTTP, of names or of text.
+//! may write which. A call finds the series of its labels through [`sets`]; [`rows`] are what the page
+//! shows of them, and [`growth`] keeps both within the layer's budget. [`report`] is the word by which a request body
+//! reaches its call. Nothing here knows of names, or what labels mean.
 
 mod arena;
 mod block;
 mod errors;
 mod families;
+mod growth;
 mod histogram;
 mod outcome;
 mod report;
+mod rows;
 mod series;
+mod sets;
 mod thread;
 
 pub(crate) use self::errors::MOST_ERROR_TYPES;
-pub(crate) use self::families::{Families, Lease, OwnedFamilies, Settings};
+pub(crate) use self::families::{
+    Families, Filter, LABEL_SETS, Lease, OwnedFamilies, Settings, Streams,
+};
 pub(crate) use self::histogram::{Bounds, Distribution};
 pub(crate) use self::outcome::Outcome;
 pub(crate) use self::report::{Report, Reporter};
+pub(crate) use self::rows::{Row, Series, Shelf};
+pub(crate) use self::series::{EndSeries, HeadSeries};
+pub(crate) use self::sets::{BeginSet, EndSet, HeadSet};
 pub(crate) use self::thread::with_writer;

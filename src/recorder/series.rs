@@ -1,14 +1,15 @@
 //! The numbers of one label set.
 //!
-//! A metric carries the labels that are known at its moment, so there are three kinds of
-//! series: one is resolved when a call begins, one at the response's head, one at its end.
-//! With constant labels alone the three have the same.
+//! A metric carries the labels that are known at its moment, so there are several kinds of
+//! series: one is resolved when a call begins, one at the response's head, two at its end.
+//! With constant labels alone they all have the same.
 
 use super::block::Blocks;
 use super::errors::MOST_ERROR_TYPES;
 use super::families::Settings;
 use super::histogram::{Distribution, Histogram};
 use super::outcome::Outcome;
+use super::rows::Series;
 use super::thread::Writer;
 
 /// What is known from the request on: `concurrent_requests`, `request_bytes_total`,
@@ -28,12 +29,19 @@ pub(crate) struct HeadSeries {
 }
 
 /// What is known at the end: `requests_total`, `errors_total`,
-/// `cancellations_total`, `request_duration_seconds`.
+/// `cancellations_total`.
 #[derive(Debug)]
 pub(crate) struct EndSeries {
     blocks: Blocks,
     /// Apart, for errors are rare: a thread that meets none has no block of these.
     errors: Blocks,
+}
+
+/// What is known at the end too, but may leave labels out: `request_duration_seconds`,
+/// `stream_duration_seconds`.
+#[derive(Debug)]
+pub(crate) struct DurationSeries {
+    blocks: Blocks,
 }
 
 // The cells of a begin series.
@@ -52,17 +60,26 @@ const HEAD_CELLS: usize = 2;
 const REQUESTS: usize = 0;
 const CANCELLATIONS: usize = 1;
 const END_CELLS: usize = 2;
-const DURATION: Histogram = Histogram::at(END_CELLS);
+
+// The cells of a duration series begin with this histogram; that of streams follows.
+const DURATION: Histogram = Histogram::at(0);
 
 // === impl BeginSeries ===
 
-impl BeginSeries {
-    pub(crate) fn new() -> Self {
+impl Series for BeginSeries {
+    fn new(_: &Settings) -> Self {
         Self {
             blocks: Blocks::new(BEGIN_CELLS),
         }
     }
 
+    fn reset(&self) {
+        let Self { blocks } = self;
+        blocks.reset();
+    }
+}
+
+impl BeginSeries {
     #[inline]
     pub(crate) fn begin(&self, writer: &Writer) {
         self.blocks.cells(writer).add(BEGUN, 1);
@@ -127,17 +144,12 @@ impl BeginSeries {
     pub(super) fn begun(&self) -> u64 {
         self.blocks.sum(BEGUN)
     }
-
-    pub(super) fn reset(&self) {
-        let Self { blocks } = self;
-        blocks.reset();
-    }
 }
 
 // === impl HeadSeries ===
 
-impl HeadSeries {
-    pub(crate) fn new(settings: &Settings) -> Self {
+impl Series for HeadSeries {
+    fn new(settings: &Settings) -> Self {
         let one = settings.buckets.cells();
         let (head, first_byte) = (
             HEAD_CELLS,
@@ -151,6 +163,13 @@ impl HeadSeries {
         }
     }
 
+    fn reset(&self) {
+        let Self { blocks, .. } = self;
+        blocks.reset();
+    }
+}
+
+impl HeadSeries {
     #[inline]
     pub(crate) fn add_response_bytes(&self, writer: &Writer, bytes: u64) {
         self.blocks.cells(writer).add(RESPONSE_BYTES, bytes);
@@ -198,35 +217,31 @@ impl HeadSeries {
     pub(crate) fn first_byte(&self, settings: &Settings) -> Distribution {
         self.first_byte.read(&self.blocks, &settings.buckets)
     }
-
-    pub(super) fn reset(&self) {
-        let Self { blocks, .. } = self;
-        blocks.reset();
-    }
 }
 
 // === impl EndSeries ===
 
-impl EndSeries {
-    pub(crate) fn new(settings: &Settings) -> Self {
+impl Series for EndSeries {
+    fn new(_: &Settings) -> Self {
         Self {
-            blocks: Blocks::new(END_CELLS + settings.buckets.cells()),
+            blocks: Blocks::new(END_CELLS),
             errors: Blocks::new(MOST_ERROR_TYPES),
         }
     }
 
-    /// All that is counted when a call ends.
+    fn reset(&self) {
+        let Self { blocks, errors } = self;
+        blocks.reset();
+        errors.reset();
+    }
+}
+
+impl EndSeries {
+    /// A call ends.
     #[inline]
-    pub(crate) fn record(
-        &self,
-        writer: &Writer,
-        settings: &Settings,
-        outcome: Outcome,
-        nanos: u64,
-    ) {
+    pub(crate) fn record(&self, writer: &Writer, outcome: Outcome) {
         let cells = self.blocks.cells(writer);
         cells.add(REQUESTS, 1);
-        DURATION.observe(&cells, &settings.buckets, nanos);
         if outcome == Outcome::CANCELLED {
             cells.add(CANCELLATIONS, 1);
         } else if let Some(error_type) = outcome.failure() {
@@ -245,16 +260,54 @@ impl EndSeries {
     pub(crate) fn errors(&self, error_type: usize) -> u64 {
         self.errors.sum(error_type)
     }
+}
+
+// === impl DurationSeries ===
+
+impl Series for DurationSeries {
+    fn new(settings: &Settings) -> Self {
+        let streams = settings.streams.as_ref();
+        let cells = settings.buckets.cells() + streams.map_or(0, |streams| streams.buckets.cells());
+        Self {
+            blocks: Blocks::new(cells),
+        }
+    }
+
+    fn reset(&self) {
+        let Self { blocks } = self;
+        blocks.reset();
+    }
+}
+
+impl DurationSeries {
+    #[inline]
+    pub(crate) fn observe(&self, writer: &Writer, settings: &Settings, nanos: u64) {
+        DURATION.observe(&self.blocks.cells(writer), &settings.buckets, nanos);
+    }
+
+    /// Only where [`Settings::streams`] are told apart.
+    pub(crate) fn observe_stream(&self, writer: &Writer, settings: &Settings, nanos: u64) {
+        if let Some(streams) = &settings.streams {
+            stream_duration(settings).observe(&self.blocks.cells(writer), &streams.buckets, nanos);
+        }
+    }
 
     pub(crate) fn duration(&self, settings: &Settings) -> Distribution {
         DURATION.read(&self.blocks, &settings.buckets)
     }
 
-    pub(super) fn reset(&self) {
-        let Self { blocks, errors } = self;
-        blocks.reset();
-        errors.reset();
+    /// Only where [`Settings::streams`] are told apart.
+    pub(crate) fn stream_duration(&self, settings: &Settings) -> Distribution {
+        let buckets = settings
+            .streams
+            .as_ref()
+            .map_or(&settings.buckets, |streams| &streams.buckets);
+        stream_duration(settings).read(&self.blocks, buckets)
     }
+}
+
+fn stream_duration(settings: &Settings) -> Histogram {
+    Histogram::at(settings.buckets.cells())
 }
 
 #[cfg(all(test, openmetrics_loom))]

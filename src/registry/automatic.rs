@@ -20,6 +20,7 @@ pub(crate) enum Metric {
     ConcurrentRequests,
     Errors,
     FirstByteSeconds,
+    LabelOverflow,
     RequestBytes,
     RequestDurationSeconds,
     RequestMessages,
@@ -27,9 +28,10 @@ pub(crate) enum Metric {
     ResponseBytes,
     ResponseHeadSeconds,
     ResponseMessages,
+    StreamDurationSeconds,
 }
 
-pub(crate) static AUTOMATIC: [Automatic; 11] = [
+pub(crate) static AUTOMATIC: [Automatic; 13] = [
     Automatic {
         metric: Metric::Cancellations,
         name: "cancellations",
@@ -57,6 +59,13 @@ pub(crate) static AUTOMATIC: [Automatic; 11] = [
         kind: Kind::Histogram,
         unit: Some("seconds"),
         help: "Time from the beginning of a call to the first byte of its response",
+    },
+    Automatic {
+        metric: Metric::LabelOverflow,
+        name: "label_overflow",
+        kind: Kind::Counter,
+        unit: None,
+        help: "Calls recorded under _OTHER because there was no room for their labels",
     },
     Automatic {
         metric: Metric::RequestBytes,
@@ -107,6 +116,13 @@ pub(crate) static AUTOMATIC: [Automatic; 11] = [
         unit: None,
         help: "Messages of responses, as the caller has taken them",
     },
+    Automatic {
+        metric: Metric::StreamDurationSeconds,
+        name: "stream_duration_seconds",
+        kind: Kind::Histogram,
+        unit: Some("seconds"),
+        help: "Time from the beginning of a call to the end of its response, where that stays open by intent",
+    },
 ];
 
 /// The one automatic family of the registry itself.
@@ -120,7 +136,9 @@ impl Automatic {
         match self.metric {
             Metric::FirstByteSeconds => settings.first_byte,
             Metric::ResponseHeadSeconds => settings.response_head,
+            Metric::LabelOverflow => !settings.schema.is_empty(),
             Metric::RequestMessages | Metric::ResponseMessages => settings.messages,
+            Metric::StreamDurationSeconds => settings.streams.is_some(),
             _ => true,
         }
     }

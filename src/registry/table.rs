@@ -2,8 +2,8 @@ use super::automatic::{AUTOMATIC, Automatic, UPTIME};
 use super::custom::{CustomFamily, Source};
 use super::family::{self, Kind};
 use crate::Error;
-use crate::labels::{LabelText, Labels};
-use crate::recorder::{OwnedFamilies, Settings};
+use crate::labels::{Carrier, LabelText, Labels};
+use crate::recorder::{OwnedFamilies, Row, Settings};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -24,7 +24,30 @@ pub(crate) struct Table {
 pub(crate) struct Endpoint {
     pub(crate) families: OwnedFamilies,
     pub(crate) labels: Labels,
-    pub(crate) label_text: LabelText,
+    pub(crate) label_text: Arc<LabelText>,
+}
+
+impl Endpoint {
+    fn new(labels: Labels, settings: Settings) -> Self {
+        Self {
+            families: OwnedFamilies::new(settings),
+            label_text: Arc::new(LabelText::new(labels.iter())),
+            labels,
+        }
+    }
+
+    /// All labels of a row, by name.
+    pub(crate) fn pairs<'a, S>(
+        &'a self,
+        carrier: Carrier,
+        row: &'a Row<S>,
+    ) -> Vec<(&'a str, &'a str)> {
+        let schema = &self.families.settings.schema;
+        let of_request = schema.names(carrier).zip(row.values());
+        let mut pairs: Vec<_> = self.labels.iter().chain(of_request).collect();
+        pairs.sort_unstable();
+        pairs
+    }
 }
 
 impl Table {
@@ -50,16 +73,12 @@ impl Table {
         match self.endpoints.entry((prefix, labels.clone())) {
             Entry::Occupied(there) if there.get().families.settings != settings => {
                 Err(Error::new(format!(
-                    "two layers with the labels {labels} have different settings: give them the same buckets, opt-ins, error types and clock, or other labels"
+                    "two layers with the labels {labels} have different settings: give them the same buckets, opt-ins, error types, labels of requests and clock (where these are made of closures, by clones), or other labels"
                 )))
             }
             Entry::Occupied(there) => Ok(there.get().clone()),
             Entry::Vacant(place) => Ok(place
-                .insert(Arc::new(Endpoint {
-                    families: OwnedFamilies::new(settings),
-                    label_text: LabelText::new(&labels),
-                    labels,
-                }))
+                .insert(Arc::new(Endpoint::new(labels, settings)))
                 .clone()),
         }
     }

@@ -1,0 +1,132 @@
+use super::LabelText;
+use crate::Error;
+use std::fmt;
+
+/// Constant labels: checked, sorted by name, and ready to be written.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Labels {
+    pairs: Vec<(String, String)>,
+}
+
+/// Given by the crate or by the format.
+const RESERVED: [&str; 3] = ["error_type", "le", "quantile"];
+
+impl Labels {
+    /// # Errors
+    ///
+    /// Names the label whose name is invalid, reserved, or given twice.
+    pub(crate) fn new<L, K, V>(labels: L) -> Result<Self, Error>
+    where
+        L: IntoIterator<Item = (K, V)>,
+        K: Into<String>,
+        V: Into<String>,
+    {
+        let mut pairs: Vec<(String, String)> = labels
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        for (name, _) in &pairs {
+            check_name(name)?;
+        }
+        pairs.sort();
+        if let Some(twice) = pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(Error::new(format!(
+                "label `{}` is given twice, as {:?} and as {:?}: give it once",
+                twice[0].0, twice[0].1, twice[1].1
+            )));
+        }
+        Ok(Self { pairs })
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(name, value)| (&**name, &**value))
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Labels {
+    /// As on the page: `{a="1",b="2"}`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{{}}}", LabelText::new(self.iter()).as_str())
+    }
+}
+
+/// Appends a label's value: backslash, quote and line feed are escaped, as
+/// both formats have it.
+pub(crate) fn push_escaped(out: &mut String, value: &str) {
+    for c in value.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            c => out.push(c),
+        }
+    }
+}
+
+/// `[a-zA-Z_][a-zA-Z0-9_]*`: a name in all the formats and to all scrapers.
+pub(crate) fn is_plain_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// # Errors
+///
+/// If a label must not be called this.
+pub(super) fn check_name(name: &str) -> Result<(), Error> {
+    if !is_plain_name(name) {
+        return Err(Error::new(format!(
+            "label name {name:?} is invalid: use letters, digits and `_`, not beginning with a digit"
+        )));
+    }
+    if RESERVED.contains(&name) {
+        return Err(Error::new(format!(
+            "label name `{name}` is reserved: the page gives it a meaning of its own, choose another"
+        )));
+    }
+    if name.starts_with("__") {
+        return Err(Error::new(format!(
+            "label name `{name}` is reserved: names that begin with `__` belong to Prometheus, choose another"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_sorted_and_escaped() {
+        let labels = Labels::new([("b", "2\\"), ("a", "\"1\"\n")]).unwrap();
+        assert_eq!(labels.to_string(), r#"{a="\"1\"\n",b="2\\"}"#);
+    }
+
+    #[test]
+    fn bad_names_are_named() {
+        let cases = [
+            (vec![("", "")], "\"\""),
+            (vec![("9a", "")], "\"9a\""),
+            (vec![("a-b", "")], "\"a-b\""),
+            (vec![("ä", "")], "\"ä\""),
+            (vec![("a\n", "")], r#""a\n""#),
+            (vec![("le", "")], "`le`"),
+            (vec![("quantile", "")], "`quantile`"),
+            (vec![("error_type", "")], "`error_type`"),
+            (vec![("__name__", "")], "`__name__`"),
+            (vec![("a", "1"), ("b", ""), ("a", "2")], "`a`"),
+        ];
+        for (labels, named) in cases {
+            let error = Labels::new(labels).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}

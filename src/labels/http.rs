@@ -1,0 +1,154 @@
+//! What HTTP itself gives as labels.
+
+use super::OTHER;
+use crate::classify::Head;
+use http::header::CONTENT_TYPE;
+use http::{Extensions, HeaderMap, Method, Request, StatusCode, Uri, Version};
+
+/// The head of an HTTP request, without its body: what labels of a request are read from.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RequestHead<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The target, as the service gets it.
+    pub uri: &'a Uri,
+    /// The version of HTTP.
+    pub version: Version,
+    /// The header fields.
+    pub headers: &'a HeaderMap,
+    /// The extensions: what layers outside of this one have left, and routers.
+    pub extensions: &'a Extensions,
+}
+
+/// Put into the extensions of a response that stays open by intent. See [`is_long_lived`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LongLived;
+
+impl<'a> RequestHead<'a> {
+    /// The head of `request`.
+    #[inline]
+    pub fn of<B>(request: &'a Request<B>) -> Self {
+        Self {
+            method: request.method(),
+            uri: request.uri(),
+            version: request.version(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+        }
+    }
+}
+
+/// Whether an answer stays open by intent: a stream of events (`text/event-stream`), an upgrade (101), or any
+/// answer that says so by [`LongLived`] in its extensions.
+///
+/// For [`stream_duration_seconds`](crate::MetricsLayerBuilder::stream_duration_seconds).
+pub fn is_long_lived(head: &Head<'_>) -> bool {
+    let is_event_stream = || {
+        let value = head.headers.get(CONTENT_TYPE)?.to_str().ok()?;
+        let media_type = value.split(';').next()?.trim();
+        Some(media_type.eq_ignore_ascii_case("text/event-stream"))
+    };
+    head.status == StatusCode::SWITCHING_PROTOCOLS
+        || head.extensions.get::<LongLived>().is_some()
+        || is_event_stream().unwrap_or(false)
+}
+
+/// The methods of RFC 9110, section 9, and PATCH of RFC 5789, which are those that
+/// OpenTelemetry's conventions for HTTP know.
+#[inline]
+pub(super) fn method(method: &Method) -> &'static str {
+    const KNOWN: [Method; 9] = [
+        Method::GET,
+        Method::POST,
+        Method::HEAD,
+        Method::PUT,
+        Method::DELETE,
+        Method::PATCH,
+        Method::OPTIONS,
+        Method::CONNECT,
+        Method::TRACE,
+    ];
+    const NAMES: [&str; 9] = [
+        "GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE",
+    ];
+    match KNOWN.iter().position(|known| known == method) {
+        Some(known) => NAMES[known],
+        None => OTHER,
+    }
+}
+
+/// What OpenTelemetry calls `network.protocol.version`.
+pub(super) fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_11 => "1.1",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => OTHER,
+    }
+}
+
+pub(super) fn scheme(uri: &Uri) -> Option<&'static str> {
+    const KNOWN: [&str; 4] = ["http", "https", "ws", "wss"];
+    let scheme = uri.scheme_str()?;
+    let known = KNOWN
+        .iter()
+        .find(|known| scheme.eq_ignore_ascii_case(known));
+    Some(known.copied().unwrap_or(OTHER))
+}
+
+pub(super) fn status_class(status: StatusCode) -> &'static str {
+    const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+    let class = usize::from(status.as_u16() / 100);
+    CLASSES.get(class.wrapping_sub(1)).copied().unwrap_or(OTHER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_known_or_other() {
+        for name in [
+            "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+        ] {
+            assert_eq!(method(&name.parse().unwrap()), name);
+        }
+        for name in ["get", "PROPFIND", "QUERY", "G3T"] {
+            assert_eq!(method(&name.parse().unwrap()), "_OTHER");
+        }
+    }
+
+    #[test]
+    fn schemes_are_known_other_or_not_there() {
+        for (uri, expected) in [
+            ("https://a/", Some("https")),
+            ("HTTP://a/", Some("http")),
+            ("ftp://a/", Some("_OTHER")),
+            ("/a", None),
+            ("a:443", None),
+            ("*", None),
+        ] {
+            assert_eq!(scheme(&uri.parse().unwrap()), expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_status_beyond_5xx_has_no_class() {
+        for (status, expected) in [
+            (101, "1xx"),
+            (204, "2xx"),
+            (399, "3xx"),
+            (599, "5xx"),
+            (600, "_OTHER"),
+            (999, "_OTHER"),
+        ] {
+            assert_eq!(
+                status_class(StatusCode::from_u16(status).unwrap()),
+                expected
+            );
+        }
+    }
+}
