@@ -111,6 +111,6 @@ fn a_handler_can_say_so_late() {
     }));
     let response = super::now(service.oneshot(request())).unwrap();
     take_to_end(pin!(response.into_body()));
-    let numbers = super::support::Numbers::of(&layer);
-    assert_eq!(numbers.errors, super::support::errors([("expired", 1)]));
+    let errors = super::support::Numbers::of(&layer).errors;
+    assert_eq!(errors, [("expired".to_owned(), 1)].into());
 }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod classifiers;
+mod labels;
 mod other;
 mod requests;
 #[path = "../support/mod.rs"]
