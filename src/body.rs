@@ -104,12 +104,14 @@ where
     B: Body,
     B::Error: 'static,
 {
-    /// As `poll_frame`. What is counted of data besides its bytes, `count` counts.
+    /// As `poll_frame`. What is counted of data besides its bytes, `count` counts; what an error means,
+    /// `broken_off` says.
     #[inline]
     pub(crate) fn poll_counted(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         count: impl FnOnce(&CallHandle, &B::Data),
+        broken_off: impl FnOnce(&B::Error) -> Fault,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let watch = Watch::over(this.call);
@@ -126,7 +128,7 @@ where
                     *this.owed > 0 && this.inner.is_end_stream()
                 }
                 Some(Err(error)) => {
-                    call.fault(source::broken_off(error));
+                    call.fault(broken_off(error));
                     false
                 }
                 None => true,
@@ -153,7 +155,7 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.poll_counted(cx, |_, _| {})
+        self.poll_counted(cx, |_, _| {}, |error| source::broken_off(error))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,6 +1,7 @@
 use super::messages::Messages;
 use crate::body;
 use crate::call::CallHandle;
+use crate::classify::source;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use std::pin::Pin;
@@ -9,8 +10,9 @@ use std::task::{Context, Poll};
 pin_project! {
     /// The body of a gRPC request: counts the messages and bytes that the service reads.
     ///
-    /// It is a [`RequestBody`](body::RequestBody) that also knows messages, and all that is said there
-    /// is true of it.
+    /// It is a [`RequestBody`](body::RequestBody) that also knows messages. Of its errors, those whose type the
+    /// crate doesn't know are taken for a client that went away, since gRPC leaves nothing else to a body: so are
+    /// those of tonic's server, which are `tonic::Status`.
     ///
     /// # Clients of one concrete body type
     ///
@@ -65,8 +67,11 @@ where
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
         let messages = this.messages;
-        this.inner
-            .poll_counted(cx, |call, data| count(call, messages.read(data)))
+        this.inner.poll_counted(
+            cx,
+            |call, data| count(call, messages.read(data)),
+            |error| source::broken_off_within(error),
+        )
     }
 
     fn is_end_stream(&self) -> bool {

@@ -2,13 +2,14 @@
 
 use super::Ending::{Cancelled, Completed, Failed};
 use super::support::Step::{self, Bytes, Fail, Trailers};
-use super::support::{take_frames, take_to_end};
+use super::support::{Script, take_frames, take_to_end};
 use super::{
     STATUS, Seen, base64, call_with, frame, layer, message, request_of, response_of, script,
 };
 use std::io::{self, ErrorKind};
 use std::pin::pin;
 use tower::BoxError;
+use tower_openmetrics::Clock;
 
 /// One call whose request is read as far as that, and which is answered well.
 #[track_caller]
@@ -78,6 +79,21 @@ fn a_request_that_breaks_off() {
             ending.of_nothing().request(8, 1),
         );
     }
+}
+
+/// tonic's bodies, for one, fail with a type of its own.
+#[test]
+fn an_error_of_an_unknown_type() {
+    struct Unknown;
+    let layer = layer();
+    let steps = [Bytes(message("abc")), Fail(|| Unknown)];
+    let body = Script::new(Clock::manual(), steps);
+    let response = call_with(&layer, request_of(GRPC, body), |request| {
+        take_to_end(pin!(request.into_body()));
+        Ok(response_of("application/grpc", [Step::Field(STATUS, "0")]))
+    });
+    take_to_end(pin!(response.unwrap().into_body()));
+    assert_eq!(Seen::of(&layer), Cancelled.of_nothing().request(8, 1));
 }
 
 /// By HTTP/1 the length may be promised.
