@@ -5,8 +5,9 @@ use crate::clock::Clock;
 use crate::labels::{Declared, Label, Labels, RequestHead, Schema};
 use crate::layer::MetricsLayer;
 use crate::protocol::{Grpc, Http, Many, One, PassHandle, Streaming, Unary};
-use crate::recorder::{Bounds, Filter, LABEL_SETS, MOST_ERROR_TYPES, Settings, Streams};
+use crate::recorder::{Bounds, Filter, LABEL_SETS, MOST_ERROR_TYPES, Settings, Streams, Traces};
 use crate::registry::MetricsRegistry;
+use crate::trace::TraceContext;
 use std::sync::Arc;
 
 /// Settings for a [`MetricsLayer`]. Made by [`MetricsLayer::builder`] and its like.
@@ -26,6 +27,9 @@ pub struct MetricsLayerBuilder<P = Http> {
     filter: Option<Filter>,
     streams: Option<Streams>,
     stream_buckets: Option<Vec<f64>>,
+    exemplars: Option<Traces>,
+    native_histograms: bool,
+    classic_histograms: bool,
     clock: Clock,
     protocol: P,
 }
@@ -53,6 +57,9 @@ impl<P> MetricsLayerBuilder<P> {
             filter: None,
             streams: None,
             stream_buckets: None,
+            exemplars: None,
+            native_histograms: false,
+            classic_histograms: true,
             clock: Clock::real(),
             protocol,
         }
@@ -216,6 +223,36 @@ impl<P> MetricsLayerBuilder<P> {
         self
     }
 
+    /// Exemplars: each bucket of the layer's histograms shows the latest call in it that belongs to a trace, which `trace_of`
+    /// says by the head of the request: [`TraceContext::from_traceparent`], or a function that asks the tracing
+    /// that is in use. OpenMetrics and protobuf show them, the Prometheus text format can't. Defaults to none.
+    ///
+    /// Layers with the same labels on one registry must have the same function: a clone of one builder.
+    pub fn exemplars<F>(mut self, trace_of: F) -> Self
+    where
+        F: Fn(&RequestHead<'_>) -> Option<TraceContext> + Send + Sync + 'static,
+    {
+        self.exemplars = Some(Traces(Arc::new(trace_of)));
+        self
+    }
+
+    /// Whether histograms are also [native](https://prometheus.io/docs/specs/native_histograms/) ones, with buckets 9 % apart from
+    /// a microsecond to twelve days and no bounds to choose. Defaults to false.
+    ///
+    /// Only protobuf shows them (feature `protobuf`), and only to a Prometheus that is told to scrape them. Each label set takes 2.6 KiB
+    /// for every thread that records under it.
+    pub fn native_histograms(mut self, on: bool) -> Self {
+        self.native_histograms = on;
+        self
+    }
+
+    /// Whether histograms have classic buckets. Without them the text formats show their count, sum, and
+    /// `+Inf`. Defaults to true.
+    pub fn classic_histograms(mut self, on: bool) -> Self {
+        self.classic_histograms = on;
+        self
+    }
+
     /// The clock that times calls. Defaults to the real one.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -258,11 +295,20 @@ impl<P> MetricsLayerBuilder<P> {
         let labels = Labels::new(labels)?;
         let schema = Schema::new(self.labels, &labels)?;
         let declared = self.declared.iter().map(|given| schema.declared(given));
+        let kind = |bounds: Bounds| {
+            let classic = if self.classic_histograms {
+                bounds
+            } else {
+                Bounds::none()
+            };
+            classic.native(self.native_histograms)
+        };
         let settings = Settings {
             clock: self.clock,
-            buckets: self
-                .buckets
-                .map_or_else(|| Ok(Bounds::default()), Bounds::new)?,
+            buckets: kind(
+                self.buckets
+                    .map_or_else(|| Ok(Bounds::default()), Bounds::new)?,
+            ),
             response_head: self.response_head_seconds,
             first_byte: self.first_byte_seconds,
             messages: self.messages,
@@ -271,7 +317,8 @@ impl<P> MetricsLayerBuilder<P> {
             declared: within(self.label_sets, declared.collect::<Result<_, _>>()?)?,
             schema,
             filter: self.filter,
-            streams: with_buckets(self.streams, self.stream_buckets)?,
+            streams: with_buckets(self.streams, self.stream_buckets, kind)?,
+            exemplars: self.exemplars,
         };
         let registry = self
             .registry
@@ -295,6 +342,9 @@ impl<P> MetricsLayerBuilder<P> {
             filter,
             streams,
             stream_buckets,
+            exemplars,
+            native_histograms,
+            classic_histograms,
             clock,
             protocol,
         } = self;
@@ -312,6 +362,9 @@ impl<P> MetricsLayerBuilder<P> {
             filter,
             streams,
             stream_buckets,
+            exemplars,
+            native_histograms,
+            classic_histograms,
             clock,
             protocol: map(protocol),
         }
@@ -420,9 +473,10 @@ fn within(most: usize, declared: Vec<Declared>) -> Result<Vec<Declared>, Error> 
 fn with_buckets(
     streams: Option<Streams>,
     bounds: Option<Vec<f64>>,
+    kind: impl Fn(Bounds) -> Bounds,
 ) -> Result<Option<Streams>, Error> {
     let bounds = bounds.unwrap_or_else(|| STREAM_BUCKETS.to_vec());
-    let buckets = Bounds::new(bounds)?;
+    let buckets = kind(Bounds::new(bounds)?);
     Ok(streams.map(|streams| Streams { buckets, ..streams }))
 }
 

@@ -2,13 +2,16 @@
 
 use crate::classify::{ErrorType, Fault, Head};
 use crate::clock::Moment;
-use crate::labels::{RequestHead, Values};
+use crate::labels::RequestHead;
 use crate::recorder::{
-    BeginSet, EndSet, Families, HeadSeries, HeadSet, Lease, Outcome, Report, Reporter, with_writer,
+    BeginSet, EndSet, Families, HeadSeries, HeadSet, Lease, Leased, Outcome, Report, Reporter,
+    Settings, Timed, with_writer,
 };
+use crate::trace::TraceContext;
 use std::fmt;
 use std::mem;
 use std::ops::{Deref, DerefMut};
+use std::ptr;
 
 /// The one place that knows how a call goes.
 ///
@@ -22,18 +25,21 @@ use std::ops::{Deref, DerefMut};
 /// 3. else the caller went away before the end: it is cancelled.
 #[must_use = "a call that is dropped has ended"]
 pub struct Call {
-    families: &'static Families,
+    // Copied with every future and body on its way: the fewer bytes, the better.
     begin: &'static BeginSet,
     /// Known from the response's head on.
     head: Option<&'static HeadSet>,
     began: Moment,
     report: Option<Report>,
-    code: Option<&'static str>,
+    note: u16,
     fault: Option<Outcome>,
+    /// One past the code; 0 for none.
+    code: u8,
     owes_nothing: bool,
     first_byte: bool,
     is_stream: bool,
-    note: u32,
+    /// Whether the report keeps a trace.
+    is_traced: bool,
 }
 
 /// A way to reach a call from elsewhere.
@@ -44,8 +50,7 @@ pub struct Call {
 /// read of the request, and what it reports is not heard.
 #[derive(Clone)]
 pub struct CallHandle {
-    lease: Lease,
-    begin: &'static BeginSet,
+    begin: Leased,
     reporter: Reporter,
 }
 
@@ -112,28 +117,43 @@ impl Call {
         request: impl FnOnce() -> Option<RequestHead<'a>>,
     ) -> Self {
         let families = lease.families();
-        let begin = match families.root() {
-            Some(root) if families.settings.filter.is_none() => root,
-            _ => Beginning(families).set(request()),
-        };
-        Self::at(families, begin)
+        match families.constant() {
+            Some(sets) if !families.settings.asks_requests() => {
+                Self::at(sets.begin, Some(sets.head))
+            }
+            _ => {
+                let (begin, trace) = Beginning(families).look_at(request());
+                let mut call = Self::at(begin, None);
+                if let Some(trace) = trace {
+                    call.belong_to(trace);
+                }
+                call
+            }
+        }
+    }
+
+    #[cold]
+    fn belong_to(&mut self, trace: TraceContext) {
+        self.is_traced = true;
+        let report = self.report.get_or_insert_with(Report::open);
+        report.set_trace(trace);
     }
 
     #[inline]
-    fn at(families: &'static Families, begin: &'static BeginSet) -> Self {
+    fn at(begin: &'static BeginSet, head: Option<&'static HeadSet>) -> Self {
         with_writer(|writer| begin.series().begin(writer));
         Self {
-            families,
             begin,
-            head: None,
-            began: families.settings.clock.now(),
+            head,
+            began: begin.families.settings.clock.now(),
             report: None,
-            code: None,
+            note: 0,
             fault: None,
+            code: 0,
             owes_nothing: false,
             first_byte: false,
             is_stream: false,
-            note: 0,
+            is_traced: false,
         }
     }
 
@@ -148,7 +168,7 @@ impl Call {
     /// been given.
     #[inline]
     pub fn request_message(&self, bytes: u64) {
-        let (series, settings) = (self.begin.series(), &self.families.settings);
+        let (series, settings) = (self.begin.series(), &self.begin.families.settings);
         with_writer(|writer| series.add_request_message(writer, settings, bytes));
     }
 
@@ -157,19 +177,18 @@ impl Call {
         let report = self.report.get_or_insert_with(Report::open);
         CallHandle {
             reporter: report.reporter(),
-            lease: Lease::take(self.families),
-            begin: self.begin,
+            begin: Leased::new(self.begin),
         }
     }
 
     /// The head of the response is there.
     #[inline]
     pub fn head(&mut self) {
-        let settings = &self.families.settings;
+        let settings = &self.begin.families.settings;
         if settings.response_head {
-            let nanos = settings.clock.nanos_since(self.began);
+            let timed = self.timed();
             let series = self.head_series();
-            with_writer(|writer| series.observe_head(writer, settings, nanos));
+            with_writer(|writer| series.observe_head(writer, settings, timed));
         }
     }
 
@@ -177,10 +196,10 @@ impl Call {
     /// the response are read from it.
     #[inline]
     pub fn response_head(&mut self, head: &Head<'_>) {
-        let settings = &self.families.settings;
+        let settings = &self.begin.families.settings;
         if settings.schema.asks_response() {
             let values = settings.schema.of_response(head);
-            self.head = Some(self.families.head_set(self.begin, &values));
+            self.head = Some(self.begin.families.head_set(self.begin, &values));
         }
         if let Some(streams) = &settings.streams {
             self.is_stream = (streams.is_stream)(head);
@@ -208,7 +227,7 @@ impl Call {
     /// As [`response_message`](Self::response_message), for several at once.
     #[inline]
     pub(crate) fn response_messages(&mut self, messages: u64, bytes: u64) {
-        let (series, settings) = (self.head_series(), &self.families.settings);
+        let (series, settings) = (self.head_series(), &self.begin.families.settings);
         with_writer(|writer| series.add_response_messages(writer, settings, messages, bytes));
         self.something_came();
     }
@@ -217,7 +236,7 @@ impl Call {
     #[cold]
     pub fn fault(&mut self, fault: impl Into<Fault>) {
         if self.fault.is_none() {
-            let own = || self.families.outcome(fault.into());
+            let own = || self.begin.families.outcome(fault.into());
             self.fault = Some(self.reported().unwrap_or_else(own));
         }
     }
@@ -243,13 +262,13 @@ impl Call {
     /// Keeps a number of the protocol's own until the response comes: what it
     /// has seen in the request and needs to know then.
     #[inline]
-    pub fn set_note(&mut self, note: u32) {
+    pub fn set_note(&mut self, note: u16) {
         self.note = note;
     }
 
     /// The number kept; 0 if there is none.
     #[inline]
-    pub fn note(&self) -> u32 {
+    pub fn note(&self) -> u16 {
         self.note
     }
 
@@ -260,19 +279,29 @@ impl Call {
 
     #[inline]
     fn something_came(&mut self) {
-        let settings = &self.families.settings;
+        let settings = &self.begin.families.settings;
         if settings.first_byte && !mem::replace(&mut self.first_byte, true) {
-            let nanos = settings.clock.nanos_since(self.began);
+            let timed = self.timed();
             let series = self.head_series();
-            with_writer(|writer| series.observe_first_byte(writer, settings, nanos));
+            with_writer(|writer| series.observe_first_byte(writer, settings, timed));
         }
     }
 
-    /// What the protocol itself calls the outcome, for the label
+    /// What the protocol itself calls the outcome: its place among the names that were given to the label
     /// [`code`](crate::labels::Label::code). The last word stands.
     #[inline]
-    pub fn set_code(&mut self, code: &'static str) {
-        self.code = Some(code);
+    pub fn set_code(&mut self, code: u8) {
+        self.code = code.saturating_add(1);
+    }
+
+    /// How long the call has lasted.
+    #[inline]
+    fn timed(&self) -> Timed {
+        let report = self.report.as_ref().filter(|_| self.is_traced);
+        Timed {
+            nanos: self.begin.families.settings.clock.nanos_since(self.began),
+            trace: report.map(Report::trace),
+        }
     }
 
     #[inline]
@@ -283,25 +312,27 @@ impl Call {
     /// Where no head has come yet, that of a call without one.
     #[inline]
     fn head_set(&mut self) -> &'static HeadSet {
-        let Self {
-            families, begin, ..
-        } = *self;
-        let without = || families.head_set(begin, &families.settings.schema.of_no_response());
-        self.head.get_or_insert_with(without)
+        let begin = self.begin;
+        self.head.get_or_insert_with(|| {
+            let values = begin.families.settings.schema.of_no_response();
+            begin.families.head_set(begin, &values)
+        })
     }
 
     #[inline]
     fn end_set(&mut self, outcome: Outcome) -> &'static EndSet {
-        let Self {
-            families, begin, ..
-        } = *self;
-        let schema = &families.settings.schema;
-        let head = self.head_set();
-        if !schema.asks_end() {
-            return families.end_set(begin, head, &Values::NONE);
+        let (families, head) = (self.begin.families, self.head_set());
+        match families.constant() {
+            Some(sets) if ptr::eq(sets.head, head) => return sets.end,
+            _ => {}
         }
-        let values = schema.of_end(self.code, families.failure(outcome));
-        families.end_set(begin, head, &values)
+        let schema = &families.settings.schema;
+        let error = schema
+            .asks_end()
+            .then(|| families.failure(outcome))
+            .flatten();
+        let values = schema.of_end(self.code.checked_sub(1), error);
+        families.end_set(self.begin, head, &values)
     }
 
     #[inline]
@@ -319,15 +350,15 @@ impl Drop for Call {
     #[inline]
     fn drop(&mut self) {
         let outcome = self.outcome();
-        let Families { settings, sets, .. } = self.families;
-        let nanos = settings.clock.nanos_since(self.began);
+        let Families { settings, sets, .. } = self.begin.families;
+        let timed = self.timed();
         let end = self.end_set(outcome);
         with_writer(|writer| {
             end.series().record(writer, outcome);
             if self.is_stream {
-                end.duration().observe_stream(writer, settings, nanos);
+                end.duration().observe_stream(writer, settings, timed);
             } else {
-                end.duration().observe(writer, settings, nanos);
+                end.duration().observe(writer, settings, timed);
             }
             sets.count_overflow(writer, end);
             // Last, for the table may be used for another layer after it.
@@ -365,18 +396,30 @@ impl Unwound for Option<Call> {
 // === impl Beginning ===
 
 impl Beginning {
+    /// Where the call begins, and which trace it belongs to.
     #[inline]
-    fn set(self, request: Option<RequestHead<'_>>) -> &'static BeginSet {
+    fn look_at(
+        self,
+        request: Option<RequestHead<'_>>,
+    ) -> (&'static BeginSet, Option<TraceContext>) {
         let families = self.0;
-        let schema = &families.settings.schema;
-        let filter = families.settings.filter.as_ref();
-        let set = match &request {
-            Some(head) if filter.is_some_and(|filter| !(filter.0)(head)) => families.left_out(),
-            Some(head) => families.begin_set(&schema.of_request(head)),
-            None => families.begin_set(&schema.of_no_request()),
+        let Settings {
+            schema,
+            filter,
+            exemplars,
+            ..
+        } = &families.settings;
+        let is_out = |head| filter.as_ref().is_some_and(|filter| !(filter.0)(head));
+        let found = match &request {
+            Some(head) if is_out(head) => (families.left_out(), None),
+            Some(head) => {
+                let trace = exemplars.as_ref().and_then(|traces| (traces.0)(head));
+                (families.begin_set(&schema.of_request(head)), trace)
+            }
+            None => (families.begin_set(&schema.of_no_request()), None),
         };
         mem::forget(self);
-        set
+        found
     }
 }
 
@@ -384,7 +427,7 @@ impl Drop for Beginning {
     fn drop(&mut self) {
         let Self(families) = *self;
         let set = families.begin_set(&families.settings.schema.of_no_request());
-        Call::at(families, set).fail(ErrorType::PANIC);
+        Call::at(set, None).fail(ErrorType::PANIC);
     }
 }
 
@@ -401,7 +444,7 @@ impl CallHandle {
     /// Counts a message of the request, and its bytes, that the service has read.
     #[inline]
     pub fn request_message(&self, bytes: u64) {
-        let (series, settings) = (self.begin.series(), &self.lease.families().settings);
+        let (series, settings) = (self.begin.series(), &self.begin.families.settings);
         with_writer(|writer| series.add_request_message(writer, settings, bytes));
     }
 
@@ -409,7 +452,7 @@ impl CallHandle {
     /// it had a fault before or has ended.
     #[cold]
     pub fn fault(&self, fault: impl Into<Fault>) {
-        let outcome = self.lease.families().outcome(fault.into());
+        let outcome = self.begin.families.outcome(fault.into());
         self.reporter.report(outcome);
     }
 }

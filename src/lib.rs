@@ -155,6 +155,7 @@ pub mod server;
 mod service;
 pub mod stream;
 mod sync;
+mod trace;
 
 pub use self::body::{RequestBody, ResponseBody};
 pub use self::builder::MetricsLayerBuilder;
@@ -169,6 +170,7 @@ pub use self::message::Message;
 pub use self::registry::MetricsRegistry;
 pub use self::service::Metrics;
 pub use self::stream::{RequestStream, ResponseStream};
+pub use self::trace::TraceContext;
 
 /// The examples in the README are tested as these are.
 #[cfg(doctest)]

@@ -2,7 +2,7 @@
 
 mod support;
 
-use self::support::{Numbers, now, take_frames, take_to_end};
+use self::support::{Numbers, Page, now, take_frames, take_to_end};
 use allocation_counter::measure;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -16,8 +16,9 @@ use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::thread;
 use tower::{Layer, Service, service_fn};
+use tower_openmetrics::labels::{Label, is_long_lived};
 use tower_openmetrics::protocol::Grpc;
-use tower_openmetrics::{MetricsLayer, RequestBody, ResponseBody};
+use tower_openmetrics::{MetricsLayer, RequestBody, ResponseBody, TraceContext};
 
 const WARM_UP: usize = 10;
 const CALLS: usize = 1_000;
@@ -160,6 +161,54 @@ fn a_request_allocates_nothing() {
         assert_eq!(allocated.count_total, 0, "{path} {body:?} {taken}");
         assert_eq!(Numbers::of(&layer).requests, (WARM_UP + CALLS) as u64);
     }
+}
+
+/// Labels are borrowed, and a set of them that has been met is found without making anything.
+#[test]
+fn a_request_with_labels_allocates_nothing() {
+    let layer = MetricsLayer::builder()
+        .label(Label::method())
+        .label(Label::route(|head| Some(head.uri.path())))
+        .label(Label::status())
+        .stream_duration_seconds(is_long_lived)
+        .filter(|head| head.uri.path() != "/leave")
+        .exemplars(|_| Some(TraceContext::new(1, 2)))
+        .native_histograms(true)
+        .build([("endpoint", "allocation")])
+        .unwrap();
+    let service = layer.layer(service_fn(serve));
+    let run = |requests: Vec<Request<Upload>>| {
+        for request in requests {
+            if let Some(response) = begin(&service, request) {
+                take_frames(pin!(response.into_body()), usize::MAX);
+            }
+        }
+    };
+    for path in ["/read", "/refuse", "/fail", "/leave"] {
+        run(requests(path, WHOLE, WARM_UP));
+        let requests = requests(path, WHOLE, CALLS);
+        let allocated = measure(|| run(requests));
+        assert_eq!(allocated.count_total, 0, "{path}");
+    }
+    let page = Page::read(layer.exporter());
+    let counted: Vec<_> = page.all("requests_total").collect();
+    assert_eq!(
+        counted,
+        [
+            (
+                r#"{endpoint="allocation",method="POST",route="/fail",status="none"}"#,
+                "1010"
+            ),
+            (
+                r#"{endpoint="allocation",method="POST",route="/read",status="200"}"#,
+                "1010"
+            ),
+            (
+                r#"{endpoint="allocation",method="POST",route="/refuse",status="500"}"#,
+                "1010"
+            ),
+        ]
+    );
 }
 
 #[test]

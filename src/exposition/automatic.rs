@@ -1,10 +1,11 @@
 //! The families that layers fill: what they hold, and how that is written.
 
+use super::Format;
 use super::number::canonical;
 use super::text::TextWriter;
 use crate::classify::ErrorType;
 use crate::labels::{Carrier, LabelText, push_escaped};
-use crate::recorder::{Distribution, EndSeries, Families, Row, Series, Settings, Shelf};
+use crate::recorder::{Detail, Distribution, EndSeries, Families, Row, Series, Settings, Shelf};
 use crate::registry::{AUTOMATIC, Automatic, Endpoint, Metric, Table};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub(super) fn families(table: &Table) -> BTreeMap<String, Family<'_>> {
 pub(super) fn read(
     metric: Metric,
     endpoint: &Endpoint,
+    detail: Detail,
     show: &mut dyn FnMut(&SampleLabels<'_>, Reading),
 ) {
     let families = &endpoint.families;
@@ -60,9 +62,9 @@ pub(super) fn read(
         Metric::Cancellations => end.each(show, |row| Counter(row.series.cancellations())),
         Metric::ConcurrentRequests => begin.each(show, |row| Gauge(row.series.in_flight())),
         Metric::Errors => end.each(show, |row| Reading::Errors(errors(families, row))),
-        Metric::FirstByteSeconds => {
-            head.each(show, |row| Histogram(row.series.first_byte(settings)))
-        }
+        Metric::FirstByteSeconds => head.each(show, |row| {
+            Histogram(row.series.first_byte(settings, detail))
+        }),
         Metric::LabelOverflow => show(
             &SampleLabels {
                 text: endpoint.label_text.clone(),
@@ -72,17 +74,21 @@ pub(super) fn read(
         ),
         Metric::RequestBytes => begin.each(show, |row| Counter(row.series.request_bytes())),
         Metric::RequestDurationSeconds => {
-            duration.each(show, |row| Histogram(row.series.duration(settings)));
+            duration.each(show, |row| Histogram(row.series.duration(settings, detail)));
         }
         Metric::RequestMessages => begin.each(show, |row| Counter(row.series.request_messages())),
         Metric::Requests => end.each(show, |row| Counter(row.series.requests())),
         Metric::ResponseBytes => head.each(show, |row| Counter(row.series.response_bytes())),
         Metric::ResponseHeadSeconds => {
-            head.each(show, |row| Histogram(row.series.response_head(settings)));
+            head.each(show, |row| {
+                Histogram(row.series.response_head(settings, detail))
+            });
         }
         Metric::ResponseMessages => head.each(show, |row| Counter(row.series.response_messages())),
         Metric::StreamDurationSeconds => {
-            duration.each(show, |row| Histogram(row.series.stream_duration(settings)));
+            duration.each(show, |row| {
+                Histogram(row.series.stream_duration(settings, detail))
+            });
         }
     }
 }
@@ -125,21 +131,26 @@ pub(super) fn write(text: &mut TextWriter, name: &str, (metric, endpoints): &Fam
     for endpoint in endpoints {
         let settings = &endpoint.families.settings;
         let bounds = bounds(metric.metric, settings);
-        read(metric.metric, endpoint, &mut |labels, reading| {
-            let labels = &labels.text;
-            match reading {
-                Reading::Counter(count) => {
-                    text.sample("_total", labels.as_str(), |value| value.integer(count));
+        read(
+            metric.metric,
+            endpoint,
+            Detail::Classic,
+            &mut |labels, reading| {
+                let labels = &labels.text;
+                match reading {
+                    Reading::Counter(count) => {
+                        text.sample("_total", labels.as_str(), |value| value.integer(count));
+                    }
+                    Reading::Gauge(count) => {
+                        text.sample("", labels.as_str(), |value| value.integer(count));
+                    }
+                    Reading::Histogram(distribution) => {
+                        write_histogram(text, labels, bounds, &distribution);
+                    }
+                    Reading::Errors(counts) => write_errors(text, labels, &counts),
                 }
-                Reading::Gauge(count) => {
-                    text.sample("", labels.as_str(), |value| value.integer(count));
-                }
-                Reading::Histogram(distribution) => {
-                    write_histogram(text, labels, bounds, &distribution);
-                }
-                Reading::Errors(counts) => write_errors(text, labels, &counts),
-            }
-        });
+            },
+        );
     }
 }
 
@@ -188,9 +199,16 @@ fn write_histogram(
         .iter()
         .map(|bound| canonical(*bound))
         .chain(["+Inf".to_owned()]);
+    let shows_exemplars = text.format() == Format::OpenMetrics;
+    let exemplars = distribution.exemplars.iter().filter(|_| shows_exemplars);
+    let mut exemplars = exemplars.map(Option::as_ref);
     for (bound, count) in spelt.zip(&distribution.cumulative) {
+        let exemplar = exemplars.next().flatten();
         text.sample_with("_bucket", around, ("le", &bound), |value| {
             value.integer(*count);
+            if let Some(exemplar) = exemplar {
+                value.exemplar(exemplar);
+            }
         });
     }
     text.sample("_sum", labels.as_str(), |value| {

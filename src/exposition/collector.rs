@@ -1,7 +1,7 @@
 //! Our families in a registry of prometheus-client's.
 
 use super::automatic::{Reading, bounds, families, read};
-use crate::recorder::Distribution;
+use crate::recorder::{Detail, Distribution};
 use crate::registry::{Kind, MetricsRegistry, UPTIME, UPTIME_HELP, UPTIME_UNIT};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
@@ -37,11 +37,16 @@ impl Collector for MetricsRegistry {
             for endpoint in endpoints {
                 let bounds = bounds(metric.metric, &endpoint.families.settings);
                 let mut encoded = Ok(());
-                read(metric.metric, endpoint, &mut |labels, reading| {
-                    if encoded.is_ok() {
-                        encoded = encode(&mut encoder, reading, (labels.pairs)(), bounds);
-                    }
-                });
+                read(
+                    metric.metric,
+                    endpoint,
+                    Detail::Classic,
+                    &mut |labels, reading| {
+                        if encoded.is_ok() {
+                            encoded = encode(&mut encoder, reading, (labels.pairs)(), bounds);
+                        }
+                    },
+                );
                 encoded?;
             }
         }

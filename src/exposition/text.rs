@@ -1,5 +1,6 @@
 use super::Format;
 use super::number::{push_integer, push_seconds};
+use crate::recorder::Exemplar;
 use crate::registry::Kind;
 
 /// A page in the making.
@@ -46,7 +47,12 @@ impl TextWriter {
 
     /// A sample of the family: its suffix, its labels as they stand between
     /// braces, and what writes its value.
-    pub(super) fn sample(&mut self, suffix: &str, labels: &str, value: impl FnOnce(Value<'_>)) {
+    pub(super) fn sample(
+        &mut self,
+        suffix: &str,
+        labels: &str,
+        value: impl FnOnce(&mut Value<'_>),
+    ) {
         self.begin_sample(suffix);
         if !labels.is_empty() {
             self.page.push('{');
@@ -63,7 +69,7 @@ impl TextWriter {
         suffix: &str,
         (before, after): (&str, &str),
         (name, escaped): (&str, &str),
-        value: impl FnOnce(Value<'_>),
+        value: impl FnOnce(&mut Value<'_>),
     ) {
         self.begin_sample(suffix);
         for part in ["{", before, name, "=\"", escaped, "\"", after, "}"] {
@@ -92,9 +98,9 @@ impl TextWriter {
         self.page.push_str(suffix);
     }
 
-    fn end_sample(&mut self, value: impl FnOnce(Value<'_>)) {
+    fn end_sample(&mut self, value: impl FnOnce(&mut Value<'_>)) {
         self.page.push(' ');
-        value(Value(&mut self.page));
+        value(&mut Value(&mut self.page));
         self.page.push('\n');
     }
 
@@ -140,13 +146,24 @@ impl TextWriter {
 // === impl Value ===
 
 impl Value<'_> {
-    pub(super) fn integer(self, value: u64) {
+    pub(super) fn integer(&mut self, value: u64) {
         push_integer(self.0, value);
     }
 
     /// Nanoseconds, written as seconds.
-    pub(super) fn seconds(self, nanos: u128) {
+    pub(super) fn seconds(&mut self, nanos: u128) {
         push_seconds(self.0, nanos);
+    }
+
+    /// What OpenMetrics allows after a bucket's value. Its labels have 63 characters, of the 128 that there may be.
+    pub(super) fn exemplar(&mut self, exemplar: &Exemplar) {
+        let Exemplar { trace, nanos, at } = exemplar;
+        let (trace_id, span_id) = (trace.trace_id(), trace.span_id());
+        let labels = format!(" # {{span_id=\"{span_id:016x}\",trace_id=\"{trace_id:032x}\"}} ");
+        self.0.push_str(&labels);
+        self.seconds((*nanos).into());
+        self.0.push(' ');
+        self.seconds(at.as_nanos());
     }
 }
 

@@ -168,7 +168,7 @@ impl<C: Classify> Progress<C> {
         }
         if let None | Some(GrpcCode::Ok) = self.status {
             self.status = Some(code);
-            call.set_code(code.as_str());
+            call.set_code(code as u8);
         }
     }
 

@@ -1,6 +1,6 @@
-use super::grpc;
 use super::http::{self, RequestHead};
-use crate::classify::Head;
+use super::{OTHER, grpc};
+use crate::classify::{GrpcCode, Head};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -34,8 +34,7 @@ enum Source {
     Status,
     StatusClass,
     Response(Arc<FromResponse>),
-    Code,
-    GrpcCode,
+    Code(&'static [&'static str]),
     ErrorType,
 }
 
@@ -142,11 +141,11 @@ impl Label {
         Self::new(name, Source::Response(Arc::new(read)))
     }
 
-    /// `code`: what the protocol says the outcome was, where it has a word of its own for
-    /// it ([`Call::set_code`](crate::Call::set_code)), as gRPC has. `request_duration_seconds` does not carry it unless
-    /// [told to](Self::on_duration).
-    pub fn code() -> Self {
-        Self::new("code", Source::Code).on_duration(false)
+    /// `code`: what the protocol itself calls the outcome, as gRPC does. The protocol gives its place among
+    /// these names by [`Call::set_code`](crate::Call::set_code); one past the last of them is `_OTHER`.
+    /// `request_duration_seconds` does not carry it unless [told to](Self::on_duration).
+    pub fn code(names: &'static [&'static str]) -> Self {
+        Self::new("code", Source::Code(names)).on_duration(false)
     }
 
     /// `grpc_service`: the service, with its package, that a gRPC request's path names, as
@@ -168,7 +167,7 @@ impl Label {
     /// does not know are `UNKNOWN`. `request_duration_seconds` does not carry it unless [told
     /// to](Self::on_duration). [`MetricsLayer::grpc`](crate::MetricsLayer::grpc) has it.
     pub fn grpc_code() -> Self {
-        Self::new("grpc_code", Source::GrpcCode).on_duration(false)
+        Self::code(&GrpcCode::NAMES).named("grpc_code")
     }
 
     /// `error_type` on what is recorded at the end, as OpenTelemetry has it; the
@@ -243,7 +242,7 @@ impl Label {
             | Source::GrpcMethod
             | Source::Request(_) => Moment::Begin,
             Source::Status | Source::StatusClass | Source::Response(_) => Moment::Head,
-            Source::Code | Source::GrpcCode | Source::ErrorType => Moment::End,
+            Source::Code(_) | Source::ErrorType => Moment::End,
         }
     }
 
@@ -273,9 +272,11 @@ impl Label {
     }
 
     #[inline]
-    pub(super) fn of_end<'a>(&'a self, code: Option<&'a str>, error: Option<&'a str>) -> &'a str {
+    pub(super) fn of_end<'a>(&'a self, code: Option<u8>, error: Option<&'a str>) -> &'a str {
         let value = match &self.source {
-            Source::Code | Source::GrpcCode => code,
+            Source::Code(names) => {
+                code.map(|code| names.get(usize::from(code)).copied().unwrap_or(OTHER))
+            }
             Source::ErrorType => error,
             _ => None,
         };
@@ -287,7 +288,7 @@ impl Label {
         match self.source {
             Source::Status => "200",
             Source::StatusClass => "2xx",
-            Source::GrpcCode => "OK",
+            Source::Code(names) => names.first().unwrap_or(&OTHER),
             _ => &self.absent,
         }
     }
@@ -326,6 +327,7 @@ impl PartialEq for Source {
         match (self, other) {
             (Self::Request(a), Self::Request(b)) => Arc::ptr_eq(a, b),
             (Self::Response(a), Self::Response(b)) => Arc::ptr_eq(a, b),
+            (Self::Code(a), Self::Code(b)) => a == b,
             (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
         }
     }

@@ -129,11 +129,7 @@ impl Schema {
     }
 
     #[inline]
-    pub(crate) fn of_end<'a>(
-        &'a self,
-        code: Option<&'a str>,
-        error: Option<&'a str>,
-    ) -> Values<'a> {
+    pub(crate) fn of_end<'a>(&'a self, code: Option<u8>, error: Option<&'a str>) -> Values<'a> {
         values(&self.end, |label| label.of_end(code, error))
     }
 

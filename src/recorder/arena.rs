@@ -20,7 +20,7 @@ pub(super) fn take(settings: Settings) -> &'static Families {
             families.reset();
             families
         }
-        None => Box::leak(Box::new(Families::new(settings))),
+        None => Families::leak(settings),
     }
 }
 
@@ -34,7 +34,9 @@ pub(super) fn retire(families: &'static Families) {
 #[cfg(all(test, not(openmetrics_loom)))]
 mod tests {
     use super::super::families::OwnedFamilies;
+    use super::super::histogram::Detail;
     use super::super::outcome::Outcome;
+    use super::super::series::Timed;
     use super::super::sets::{BeginSet, EndSet, HeadSet};
     use super::super::thread::with_writer;
     use super::*;
@@ -74,12 +76,16 @@ mod tests {
         let lease = first.lease();
         let families = lease.families();
         let (begin, head, end) = root(families);
+        let timed = Timed {
+            nanos: 7,
+            trace: None,
+        };
         with_writer(|writer| {
             begin.series().begin(writer);
             begin.series().add_request_bytes(writer, 5);
             head.series().add_response_bytes(writer, 6);
             end.series().record(writer, Outcome::failed(2));
-            end.duration().observe(writer, &settings, 7);
+            end.duration().observe(writer, &settings, timed);
             families
                 .error_types
                 .index(ErrorType::from_static("undeclared"));
@@ -97,11 +103,16 @@ mod tests {
         assert_eq!(begin.series().request_bytes(), 0);
         assert_eq!(head.series().response_bytes(), 0);
         assert_eq!((end.series().requests(), end.series().errors(2)), (0, 0));
-        assert_eq!(end.duration().duration(&settings).sum_nanos, 0);
+        assert_eq!(
+            end.duration()
+                .duration(&settings, Detail::Classic)
+                .sum_nanos,
+            0
+        );
     }
 
     /// Where calls without labels are counted.
-    fn root(families: &Families) -> (&'static BeginSet, &'static HeadSet, &'static EndSet) {
+    fn root(families: &'static Families) -> (&'static BeginSet, &'static HeadSet, &'static EndSet) {
         let begin = families.begin_set(&Values::NONE);
         let head = families.head_set(begin, &Values::NONE);
         (begin, head, families.end_set(begin, head, &Values::NONE))

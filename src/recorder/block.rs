@@ -10,6 +10,7 @@ use crate::sync::{AtomicU64, Ordering};
 use std::array;
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// A row of counters, in one block per thread that writes them.
@@ -79,6 +80,27 @@ impl Blocks {
         self.sum_with(cell, Ordering::Acquire)
     }
 
+    /// As [`sum`](Self::sum), of several counters in a row, block by block.
+    pub(crate) fn sums(&self, cells: Range<usize>) -> Vec<u64> {
+        let mut sums = vec![0_u64; cells.len()];
+        for block in self.written() {
+            for (sum, cell) in sums.iter_mut().zip(cells.clone()) {
+                *sum = sum.wrapping_add(counter(block, cell).load(Ordering::Relaxed));
+            }
+        }
+        sums
+    }
+
+    /// The cells of each thread that has written, `count` of them from `first` on, for what
+    /// is not a sum.
+    pub(super) fn of_threads<const COUNT: usize>(
+        &self,
+        first: usize,
+    ) -> impl Iterator<Item = [&AtomicU64; COUNT]> {
+        self.written()
+            .map(move |block| array::from_fn(|i| counter(block, first + i)))
+    }
+
     /// Back to zero. Nothing may be recorded meanwhile.
     pub(crate) fn reset(&self) {
         for block in self.written() {
@@ -132,6 +154,13 @@ impl Cells<'_> {
     #[inline]
     pub(crate) fn publish(&self, cell: usize) {
         self.add_with(cell, 1, Ordering::Release);
+    }
+
+    /// Cells for what is not a sum, `COUNT` of them from `first` on, if this thread alone
+    /// writes there.
+    pub(super) fn own<const COUNT: usize>(&self, first: usize) -> Option<[&AtomicU64; COUNT]> {
+        self.sole_writer
+            .then(|| array::from_fn(|i| counter(self.block, first + i)))
     }
 
     #[inline]

@@ -6,10 +6,12 @@ use super::errors::ErrorTypes;
 use super::growth::{Rows, Sets};
 use super::histogram::Bounds;
 use super::outcome::Outcome;
+use super::sets::BeginSet;
 use super::thread::with_writer;
 use crate::classify::{ErrorType, Fault, Head};
 use crate::clock::Clock;
 use crate::labels::{Declared, RequestHead, Schema};
+use crate::trace::TraceContext;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -33,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) filter: Option<Filter>,
     /// The calls whose duration is told apart.
     pub(crate) streams: Option<Streams>,
+    /// Which trace a call belongs to.
+    pub(crate) exemplars: Option<Traces>,
 }
 
 /// Says which calls are measured, by the heads of their requests.
@@ -40,6 +44,12 @@ pub(crate) struct Settings {
 pub(crate) struct Filter(pub(crate) Arc<IsMeasured>);
 
 type IsMeasured = dyn Fn(&RequestHead<'_>) -> bool + Send + Sync;
+
+/// Says which trace a call belongs to, by the head of its request.
+#[derive(Clone)]
+pub(crate) struct Traces(pub(crate) Arc<TraceOf>);
+
+type TraceOf = dyn Fn(&RequestHead<'_>) -> Option<TraceContext> + Send + Sync;
 
 /// Says which calls last long by intent, by the heads of their responses.
 #[derive(Clone)]
@@ -74,6 +84,9 @@ pub(crate) struct Lease(&'static Families);
 /// How many label sets a layer may have, unless told otherwise.
 pub(crate) const LABEL_SETS: usize = 2_000;
 
+/// A [`Lease`] of the table that a set is in.
+pub(crate) struct Leased(&'static BeginSet);
+
 const TAKEN: usize = 0;
 const RETURNED: usize = 1;
 const LEASE_CELLS: usize = 2;
@@ -94,11 +107,33 @@ impl Default for Settings {
             declared: Vec::new(),
             filter: None,
             streams: None,
+            exemplars: None,
         }
     }
 }
 
-// === impl Filter, Streams ===
+impl Settings {
+    /// Whether requests have to be looked at for something else than labels.
+    #[inline]
+    pub(crate) fn asks_requests(&self) -> bool {
+        self.filter.is_some() || self.exemplars.is_some()
+    }
+}
+
+// === impl Filter, Traces, Streams ===
+
+impl PartialEq for Traces {
+    /// Closures are the same if they are clones of one.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for Traces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Traces").finish_non_exhaustive()
+    }
+}
 
 impl PartialEq for Filter {
     /// Closures are the same if they are clones of one.
@@ -131,16 +166,27 @@ impl fmt::Debug for Streams {
 // === impl Families ===
 
 impl Families {
-    pub(super) fn new(settings: Settings) -> Self {
-        let families = Self {
+    /// The process keeps it.
+    pub(super) fn leak(settings: Settings) -> &'static Self {
+        let families = Box::leak(Box::new(Self {
             error_types: ErrorTypes::new(&settings.error_types),
             sets: Sets::new(&settings),
             rows: Rows::new(),
             leases: Blocks::new(LEASE_CELLS),
             settings,
-        };
+        }));
         families.stand_ready();
         families
+    }
+
+    #[inline]
+    fn take_lease(&self) {
+        with_writer(|writer| self.leases.cells(writer).add(TAKEN, 1));
+    }
+
+    #[inline]
+    fn return_lease(&self) {
+        with_writer(|writer| self.leases.cells(writer).publish(RETURNED));
     }
 
     /// The outcome that a fault leads to.
@@ -182,7 +228,7 @@ impl Families {
     }
 
     /// Back to zero, for another layer with the same settings.
-    pub(super) fn reset(&self) {
+    pub(super) fn reset(&'static self) {
         let Self {
             settings: _,
             error_types,
@@ -230,7 +276,7 @@ impl Lease {
     /// For whoever owns the table, or has a lease or an open call.
     #[inline]
     pub(crate) fn take(families: &'static Families) -> Self {
-        with_writer(|writer| families.leases.cells(writer).add(TAKEN, 1));
+        families.take_lease();
         Self(families)
     }
 
@@ -250,7 +296,41 @@ impl Clone for Lease {
 impl Drop for Lease {
     #[inline]
     fn drop(&mut self) {
-        with_writer(|writer| self.0.leases.cells(writer).publish(RETURNED));
+        self.0.return_lease();
+    }
+}
+
+// === impl Leased ===
+
+impl Leased {
+    /// For whoever has a lease or an open call.
+    #[inline]
+    pub(crate) fn new(set: &'static BeginSet) -> Self {
+        set.families.take_lease();
+        Self(set)
+    }
+}
+
+impl Deref for Leased {
+    type Target = BeginSet;
+
+    #[inline]
+    fn deref(&self) -> &BeginSet {
+        self.0
+    }
+}
+
+impl Clone for Leased {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self::new(self.0)
+    }
+}
+
+impl Drop for Leased {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.families.return_lease();
     }
 }
 

@@ -22,8 +22,8 @@ pub(crate) struct Sets {
     hasher: RandomState,
     /// By hash. A power of two.
     begins: Box<[Chain<Begin>]>,
-    /// The only one to begin with, where requests bring no labels.
-    root: OnceLock<&'static BeginSet>,
+    /// The only ones, where requests bring no labels.
+    constant: OnceLock<Aside>,
     /// Where calls go for whose labels there is no room.
     overflow: OnceLock<Aside>,
     /// Where calls go that are left out. Nobody sees their rows.
@@ -35,10 +35,10 @@ pub(crate) struct Sets {
 
 /// Sets that calls go to whatever their labels are.
 #[derive(Debug)]
-struct Aside {
-    begin: &'static BeginSet,
-    head: &'static HeadSet,
-    end: &'static EndSet,
+pub(crate) struct Aside {
+    pub(crate) begin: &'static BeginSet,
+    pub(crate) head: &'static HeadSet,
+    pub(crate) end: &'static EndSet,
 }
 
 /// The rows of all metrics of a layer.
@@ -105,7 +105,7 @@ impl Sets {
         Self {
             hasher: RandomState::default(),
             begins: (0..chains).map(|_| Chain::new()).collect(),
-            root: OnceLock::new(),
+            constant: OnceLock::new(),
             overflow: OnceLock::new(),
             left_out: OnceLock::new(),
             overflowed: Blocks::new(1),
@@ -231,6 +231,7 @@ impl Sets {
 
 impl Aside {
     fn new(
+        families: &'static Families,
         (begin_row, begin): (&'static Row<BeginSeries>, Box<[Box<str>]>),
         (head_row, head): (&'static Row<HeadSeries>, Box<[Box<str>]>),
         (row, duration, end): (
@@ -260,6 +261,7 @@ impl Aside {
         let begin = Set::leak_for_any(
             begin,
             Begin {
+                families,
                 row: begin_row,
                 heads,
             },
@@ -294,15 +296,15 @@ impl Aside {
 // === impl Families ===
 
 impl Families {
-    /// The only set to begin with, where requests bring no labels.
+    /// The only sets, where requests bring no labels.
     #[inline]
-    pub(crate) fn root(&self) -> Option<&'static BeginSet> {
-        self.sets.root.get().copied()
+    pub(crate) fn constant(&'static self) -> Option<&'static Aside> {
+        self.sets.constant.get()
     }
 
     /// Where a call begins whose request has these labels.
     #[inline]
-    pub(crate) fn begin_set(&self, values: &Values<'_>) -> &'static BeginSet {
+    pub(crate) fn begin_set(&'static self, values: &Values<'_>) -> &'static BeginSet {
         let values = values.as_slice();
         let hash = self.sets.hash(values);
         let found = self.sets.chain(hash).find(hash, values);
@@ -315,7 +317,7 @@ impl Families {
     /// Where a call goes on whose response has these labels.
     #[inline]
     pub(crate) fn head_set(
-        &self,
+        &'static self,
         begin: &'static BeginSet,
         values: &Values<'_>,
     ) -> &'static HeadSet {
@@ -331,7 +333,7 @@ impl Families {
     /// Where a call ends that has these labels in the end.
     #[inline]
     pub(crate) fn end_set(
-        &self,
+        &'static self,
         begin: &'static BeginSet,
         head: &'static HeadSet,
         values: &Values<'_>,
@@ -346,10 +348,11 @@ impl Families {
     }
 
     /// Where a call begins that is left out.
-    pub(crate) fn left_out(&self) -> &'static BeginSet {
+    pub(crate) fn left_out(&'static self) -> &'static BeginSet {
         let settings = &self.settings;
         let unseen = || {
             Aside::new(
+                self,
                 (Row::leak(Box::default(), settings), Box::default()),
                 (Row::leak(Box::default(), settings), Box::default()),
                 (
@@ -364,14 +367,10 @@ impl Families {
     }
 
     /// Makes what is to be on the page from the start.
-    pub(super) fn stand_ready(&self) {
-        let schema = &self.settings.schema;
-        if !schema.asks_request() {
-            let root = self.begin_set(&Values::NONE);
-            let _same_as_before = self.sets.root.set(root);
-        }
-        if schema.is_empty() {
-            self.declare(&Values::NONE, &Values::NONE, &Values::NONE);
+    pub(super) fn stand_ready(&'static self) {
+        if self.settings.schema.is_empty() {
+            let all = self.declare(&Values::NONE, &Values::NONE, &Values::NONE);
+            let _same_as_before = self.sets.constant.set(all);
         }
         for Declared { begin, head, end } in &self.settings.declared {
             let [begin, head, end] = [begin, head, end].map(|values| Declared::values(values));
@@ -382,16 +381,19 @@ impl Families {
         }
     }
 
-    fn declare(&self, begin: &Values<'_>, head: &Values<'_>, end: &Values<'_>) {
+    fn declare(&'static self, begin: &Values<'_>, head: &Values<'_>, end: &Values<'_>) -> Aside {
         let begin = self.begin_set(begin);
         let head = self.head_set(begin, head);
-        self.end_set(begin, head, end).row.declare();
+        let end = self.end_set(begin, head, end);
+        end.row.declare();
+        Aside { begin, head, end }
     }
 
     #[cold]
-    fn new_begin_set(&self, hash: u64, values: &[&str]) -> &'static BeginSet {
+    fn new_begin_set(&'static self, hash: u64, values: &[&str]) -> &'static BeginSet {
         let chain = self.sets.chain(hash);
         let then = |values: &[Box<str>]| Begin {
+            families: self,
             row: self.row(&self.rows.begin, Carrier::Begin, [values, NOBODY, NOBODY]),
             heads: Chain::new(),
         };
@@ -410,7 +412,7 @@ impl Families {
 
     #[cold]
     fn new_head_set(
-        &self,
+        &'static self,
         begin: &'static BeginSet,
         hash: u64,
         values: &[&str],
@@ -440,7 +442,7 @@ impl Families {
 
     #[cold]
     fn new_end_set(
-        &self,
+        &'static self,
         begin: &'static BeginSet,
         head: &'static HeadSet,
         hash: u64,
@@ -467,11 +469,12 @@ impl Families {
 
     /// Where calls go for whose labels there is no room; on the page from the first of them on.
     #[cold]
-    fn overflow(&self) -> &Aside {
+    fn overflow(&'static self) -> &'static Aside {
         let aside = self.sets.overflow.get_or_init(|| {
             let [begin, head, end] = self.settings.schema.overflow();
             let all = [&*begin, &*head, &*end];
             Aside::new(
+                self,
                 (
                     self.row(&self.rows.begin, Carrier::Begin, all),
                     begin.clone(),
@@ -493,7 +496,7 @@ impl Families {
     }
 
     fn row<S: Series>(
-        &self,
+        &'static self,
         shelf: &Shelf<S>,
         carrier: Carrier,
         [begin, head, end]: [&[Box<str>]; LEVELS],

@@ -1,20 +1,28 @@
 //! Durations in buckets, as whole nanoseconds.
 
 use super::block::{Blocks, Cells};
+use super::exemplars::{Exemplar, Exemplars};
+use super::native::{self, Native};
+use super::thread::Writer;
 use crate::Error;
+use crate::trace::TraceContext;
 
 /// The upper bounds of a histogram's buckets, ascending; `+Inf` is understood.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Bounds {
     seconds: Box<[f64]>,
     nanos: Box<[u64]>,
+    /// Whether there are the buckets of a native histogram beside them.
+    native: bool,
 }
 
 /// Where a histogram lies in a row of [`Blocks`]: its sum, then one counter per
-/// bucket, the last one for what is above every bound.
+/// bucket, the last one for what is above every bound; then those of the native one, if there is one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Histogram {
     first: usize,
+    /// Where its buckets begin among the series' exemplars.
+    kept: usize,
 }
 
 /// What a histogram held when it was read.
@@ -23,6 +31,19 @@ pub(crate) struct Distribution {
     /// Observations at or below each bound, and in the last place all of them.
     pub(crate) cumulative: Vec<u64>,
     pub(crate) sum_nanos: u64,
+    /// The latest traced call of each bucket; none, where calls aren't traced.
+    pub(crate) exemplars: Vec<Option<Exemplar>>,
+    /// Where there is one, and it was asked for.
+    pub(crate) native: Option<Native>,
+}
+
+/// What of a histogram is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// What text can show.
+    Classic,
+    /// The native histogram too, where there is one.
+    Native,
 }
 
 const NANOS_PER_SECOND: f64 = 1e9;
@@ -73,7 +94,25 @@ impl Bounds {
             }
         }
         let nanos = seconds.iter().map(|&bound| to_nanos(bound)).collect();
-        Ok(Self { seconds, nanos })
+        Ok(Self {
+            seconds,
+            nanos,
+            native: false,
+        })
+    }
+
+    /// None but `+Inf`.
+    pub(crate) fn none() -> Self {
+        Self {
+            seconds: Box::default(),
+            nanos: Box::default(),
+            native: false,
+        }
+    }
+
+    /// With the buckets of a native histogram beside them, or without.
+    pub(crate) fn native(self, on: bool) -> Self {
+        Self { native: on, ..self }
     }
 
     pub(crate) fn seconds(&self) -> &[f64] {
@@ -82,7 +121,13 @@ impl Bounds {
 
     /// How many counters a histogram with these bounds takes.
     pub(crate) fn cells(&self) -> usize {
-        1 + self.nanos.len() + 1
+        let native = if self.native { native::CELLS } else { 0 };
+        1 + self.buckets() + native
+    }
+
+    /// How many buckets there are, `+Inf` included.
+    pub(super) fn buckets(&self) -> usize {
+        self.nanos.len() + 1
     }
 
     /// The bucket that holds `nanos`: the first whose bound is not below it.
@@ -97,6 +142,7 @@ impl Default for Bounds {
         Self {
             seconds: DEFAULT_BUCKETS.into(),
             nanos: DEFAULT_BUCKETS.iter().map(|&b| to_nanos(b)).collect(),
+            native: false,
         }
     }
 }
@@ -109,32 +155,81 @@ fn to_nanos(seconds: f64) -> u64 {
 // === impl Histogram ===
 
 impl Histogram {
-    /// A histogram whose counters begin at cell `first`.
-    pub(crate) const fn at(first: usize) -> Self {
-        Self { first }
+    /// A histogram whose counters begin at cell `first`, and whose exemplars at `kept`.
+    pub(crate) const fn at(first: usize, kept: usize) -> Self {
+        Self { first, kept }
     }
 
     #[inline]
-    pub(crate) fn observe(self, cells: &Cells<'_>, bounds: &Bounds, nanos: u64) {
+    pub(crate) fn observe(
+        self,
+        cells: &Cells<'_>,
+        bounds: &Bounds,
+        nanos: u64,
+        trace: Option<(TraceContext, &Exemplars, &Writer)>,
+    ) {
+        let bucket = bounds.bucket(nanos);
         // The sum of one thread wraps after 584 years of calls, which scrapers
         // take for a restart.
         cells.add(self.first, nanos);
-        cells.add(self.first + 1 + bounds.bucket(nanos), 1);
+        cells.add(self.first + 1 + bucket, 1);
+        if bounds.native {
+            cells.add(self.native(bounds) + native::cell(nanos), 1);
+        }
+        if let Some((trace, exemplars, writer)) = trace {
+            exemplars.keep(writer, self.kept + bucket, trace, nanos);
+        }
     }
 
     /// The count is the sum of the buckets, so that the two always agree.
-    pub(crate) fn read(self, blocks: &Blocks, bounds: &Bounds) -> Distribution {
-        let mut total = 0;
-        let cumulative = (0..=bounds.nanos.len())
-            .map(|bucket| {
-                total += blocks.sum(self.first + 1 + bucket);
-                total
-            })
-            .collect();
+    pub(crate) fn read(
+        self,
+        blocks: &Blocks,
+        bounds: &Bounds,
+        exemplars: &Exemplars,
+        detail: Detail,
+    ) -> Distribution {
+        let native = bounds.native && detail == Detail::Native;
+        let native = native.then(|| {
+            let first = self.native(bounds);
+            Native::of(&blocks.sums(first..first + native::CELLS))
+        });
+        let counters = self.first..self.first + 1 + bounds.buckets();
+        let mut sums = blocks.sums(counters).into_iter();
+        let sum_nanos = sums.next().unwrap_or(0);
+        let running = |total: &mut u64, count| {
+            *total += count;
+            Some(*total)
+        };
+        let mut cumulative: Vec<u64> = sums.scan(0, running).collect();
+        if let Some(native) = &native {
+            agree(&mut cumulative, native.count());
+        }
+        let exemplars = (self.kept..self.kept + bounds.buckets()).map(|i| exemplars.latest(i));
         Distribution {
             cumulative,
-            sum_nanos: blocks.sum(self.first),
+            sum_nanos,
+            exemplars: exemplars.collect(),
+            native,
         }
+    }
+
+    /// Where the native histogram's counters begin.
+    #[inline]
+    fn native(self, bounds: &Bounds) -> usize {
+        self.first + 1 + bounds.buckets()
+    }
+}
+
+/// The two were read one after the other, and calls have ended in between. What the second has seen more is
+/// left for the next scrape, so that both say the same count and neither ever decreases: the lower of
+/// two numbers that grow grows.
+fn agree(cumulative: &mut [u64], count: u64) {
+    for below in &mut *cumulative {
+        *below = count.min(*below);
+    }
+    if let Some(all) = cumulative.last_mut() {
+        *all = count;
     }
 }
 
@@ -148,17 +243,48 @@ mod tests {
         let bounds = Bounds::new([0.001, 0.1]).unwrap();
         let blocks = Blocks::new(bounds.cells());
         let writer = Writer::new();
-        let histogram = Histogram::at(0);
+        let histogram = Histogram::at(0, 0);
         for nanos in [0, 1_000_000, 1_000_001, 100_000_000, 100_000_001] {
-            histogram.observe(&blocks.cells(&writer), &bounds, nanos);
+            histogram.observe(&blocks.cells(&writer), &bounds, nanos, None);
         }
+        let exemplars = Exemplars::new(false, 0);
         assert_eq!(
-            histogram.read(&blocks, &bounds),
+            histogram.read(&blocks, &bounds, &exemplars, Detail::Native),
             Distribution {
                 cumulative: vec![2, 4, 5],
                 sum_nanos: 202_000_002,
+                exemplars: vec![None; 3],
+                native: None,
             }
         );
+    }
+
+    #[test]
+    fn classic_and_native_buckets_count_the_same() {
+        let bounds = Bounds::new([1.0]).unwrap().native(true);
+        let blocks = Blocks::new(bounds.cells());
+        let writer = Writer::new();
+        let histogram = Histogram::at(0, 0);
+        for nanos in [0, 1_000_000_000, 3_000_000_000] {
+            histogram.observe(&blocks.cells(&writer), &bounds, nanos, None);
+        }
+        let exemplars = Exemplars::new(false, 0);
+        let read = |detail| histogram.read(&blocks, &bounds, &exemplars, detail);
+        assert_eq!(read(Detail::Classic).native, None);
+        let both = read(Detail::Native);
+        assert_eq!(both.cumulative, [2, 3]);
+        let native = both.native.unwrap();
+        // 1 s is the upper bound of bucket 0, 3 s lies below that of bucket 13: 2^(13/8) = 3.08.
+        assert_eq!((native.zero, native.buckets), (1, vec![(0, 1), (13, 1)]));
+    }
+
+    #[test]
+    fn what_one_of_two_has_not_seen_yet_waits() {
+        let mut cumulative = [2, 5, 6];
+        agree(&mut cumulative, 4);
+        assert_eq!(cumulative, [2, 4, 4]);
+        agree(&mut cumulative, 7);
+        assert_eq!(cumulative, [2, 4, 7]);
     }
 
     #[test]

@@ -9,9 +9,11 @@
 mod arena;
 mod block;
 mod errors;
+mod exemplars;
 mod families;
 mod growth;
 mod histogram;
+mod native;
 mod outcome;
 mod report;
 mod rows;
@@ -20,13 +22,15 @@ mod sets;
 mod thread;
 
 pub(crate) use self::errors::MOST_ERROR_TYPES;
+pub(crate) use self::exemplars::Exemplar;
 pub(crate) use self::families::{
-    Families, Filter, LABEL_SETS, Lease, OwnedFamilies, Settings, Streams,
+    Families, Filter, LABEL_SETS, Lease, Leased, OwnedFamilies, Settings, Streams, Traces,
 };
-pub(crate) use self::histogram::{Bounds, Distribution};
+pub(crate) use self::histogram::{Bounds, Detail, Distribution};
+pub(crate) use self::native::{Native, SCHEMA, ZERO_THRESHOLD};
 pub(crate) use self::outcome::Outcome;
 pub(crate) use self::report::{Report, Reporter};
 pub(crate) use self::rows::{Row, Series, Shelf};
-pub(crate) use self::series::{EndSeries, HeadSeries};
+pub(crate) use self::series::{EndSeries, HeadSeries, Timed};
 pub(crate) use self::sets::{BeginSet, EndSet, HeadSet};
 pub(crate) use self::thread::with_writer;

@@ -9,6 +9,7 @@
 
 use super::outcome::Outcome;
 use crate::sync::{AtomicU64, Ordering, overwrite};
+use crate::trace::TraceContext;
 use std::array;
 use std::cell::RefCell;
 use std::fmt;
@@ -16,9 +17,10 @@ use std::mem;
 use std::sync::{Mutex, PoisonError};
 
 /// The call's end: it sees what was reported, and closes.
+///
+/// Nobody else moves the word on to another generation, so there is no need to keep it.
 pub(crate) struct Report {
     word: &'static Word,
-    generation: u64,
 }
 
 /// The request body's end.
@@ -31,7 +33,12 @@ pub(crate) struct Reporter {
 /// A generation, above [`OUTCOME_BITS`] of an [`Outcome`]. Alone on its cache line, for
 /// words of one batch end up with different threads.
 #[repr(align(64))]
-struct Word(AtomicU64);
+struct Word {
+    state: AtomicU64,
+    /// Which trace the call belongs to. Only the call itself reads and writes it: there is room for it here,
+    /// and not in what is copied with every future and body.
+    trace: [AtomicU64; 3],
+}
 
 const OUTCOME_BITS: u32 = 8;
 
@@ -46,18 +53,33 @@ impl Report {
 
     #[inline]
     fn on(word: &'static Word) -> Self {
-        Self {
-            word,
-            // The call before this one has closed the word and handed it over.
-            generation: word.0.load(Ordering::Relaxed) >> OUTCOME_BITS,
-        }
+        Self { word }
     }
 
     pub(crate) fn reporter(&self) -> Reporter {
         Reporter {
             word: self.word,
-            generation: self.generation,
+            generation: self.generation(),
         }
+    }
+
+    /// The call before this one has closed the word and handed it over.
+    #[inline]
+    fn generation(&self) -> u64 {
+        self.word.state.load(Ordering::Relaxed) >> OUTCOME_BITS
+    }
+
+    /// Keeps the trace that the call belongs to.
+    pub(crate) fn set_trace(&self, trace: TraceContext) {
+        for (word, value) in self.word.trace.iter().zip(trace.to_words()) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// The trace that was kept by this call; or by one before it, if this one has kept none.
+    pub(crate) fn trace(&self) -> TraceContext {
+        let words = array::from_fn(|i| self.word.trace[i].load(Ordering::Relaxed));
+        TraceContext::from_words(words)
     }
 
     /// What has been reported so far.
@@ -65,7 +87,7 @@ impl Report {
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         // Nothing else is read through this word; and a report that had to
         // come first, because the handler saw the body fail, does.
-        Outcome::from_code((self.word.0.load(Ordering::Relaxed) & 0xff) as u8)
+        Outcome::from_code((self.word.state.load(Ordering::Relaxed) & 0xff) as u8)
     }
 
     /// Stops listening: the word is for the next call.
@@ -73,8 +95,8 @@ impl Report {
     fn close(&self) {
         // A report that slips in before this store is lost, as it would be if it
         // came a moment later; after it, the generation is another.
-        let next = (self.generation + 1) << OUTCOME_BITS;
-        overwrite(&self.word.0, next);
+        let next = (self.generation() + 1) << OUTCOME_BITS;
+        overwrite(&self.word.state, next);
     }
 }
 
@@ -102,10 +124,12 @@ impl Reporter {
         let silent = self.generation << OUTCOME_BITS;
         let reported = silent | u64::from(outcome.code());
         // An `Err` is one of the two cases that are passed over.
-        let _ =
-            self.word
-                .0
-                .compare_exchange(silent, reported, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self.word.state.compare_exchange(
+            silent,
+            reported,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
     }
 }
 
@@ -119,7 +143,10 @@ impl fmt::Debug for Reporter {
 
 impl Word {
     fn new() -> Self {
-        Self(AtomicU64::new(0))
+        Self {
+            state: AtomicU64::new(0),
+            trace: array::from_fn(|_| AtomicU64::new(0)),
+        }
     }
 }
 

@@ -6,11 +6,13 @@
 
 use super::block::Blocks;
 use super::errors::MOST_ERROR_TYPES;
+use super::exemplars::Exemplars;
 use super::families::Settings;
-use super::histogram::{Distribution, Histogram};
+use super::histogram::{Bounds, Detail, Distribution, Histogram};
 use super::outcome::Outcome;
 use super::rows::Series;
 use super::thread::Writer;
+use crate::trace::TraceContext;
 
 /// What is known from the request on: `concurrent_requests`, `request_bytes_total`,
 /// `request_messages_total`.
@@ -24,6 +26,7 @@ pub(crate) struct BeginSeries {
 #[derive(Debug)]
 pub(crate) struct HeadSeries {
     blocks: Blocks,
+    exemplars: Exemplars,
     head: Histogram,
     first_byte: Histogram,
 }
@@ -42,6 +45,14 @@ pub(crate) struct EndSeries {
 #[derive(Debug)]
 pub(crate) struct DurationSeries {
     blocks: Blocks,
+    exemplars: Exemplars,
+}
+
+/// How long something took, and the trace it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timed {
+    pub(crate) nanos: u64,
+    pub(crate) trace: Option<TraceContext>,
 }
 
 // The cells of a begin series.
@@ -62,7 +73,7 @@ const CANCELLATIONS: usize = 1;
 const END_CELLS: usize = 2;
 
 // The cells of a duration series begin with this histogram; that of streams follows.
-const DURATION: Histogram = Histogram::at(0);
+const DURATION: Histogram = Histogram::at(0, 0);
 
 // === impl BeginSeries ===
 
@@ -150,22 +161,31 @@ impl BeginSeries {
 
 impl Series for HeadSeries {
     fn new(settings: &Settings) -> Self {
-        let one = settings.buckets.cells();
-        let (head, first_byte) = (
-            HEAD_CELLS,
-            HEAD_CELLS + usize::from(settings.response_head) * one,
-        );
-        let cells = first_byte + usize::from(settings.first_byte) * one;
+        let Settings {
+            buckets,
+            response_head,
+            first_byte,
+            ..
+        } = settings;
+        let [head, first_byte] = [*response_head, *first_byte].map(usize::from);
+        let both = head + first_byte;
         Self {
-            blocks: Blocks::new(cells),
-            head: Histogram::at(head),
-            first_byte: Histogram::at(first_byte),
+            blocks: Blocks::new(HEAD_CELLS + both * buckets.cells()),
+            exemplars: Exemplars::new(settings.exemplars.is_some(), both * buckets.buckets()),
+            head: Histogram::at(HEAD_CELLS, 0),
+            first_byte: Histogram::at(
+                HEAD_CELLS + head * buckets.cells(),
+                head * buckets.buckets(),
+            ),
         }
     }
 
     fn reset(&self) {
-        let Self { blocks, .. } = self;
+        let Self {
+            blocks, exemplars, ..
+        } = self;
         blocks.reset();
+        exemplars.reset();
     }
 }
 
@@ -191,15 +211,19 @@ impl HeadSeries {
     }
 
     /// Only where [`Settings::response_head`] is on.
-    pub(crate) fn observe_head(&self, writer: &Writer, settings: &Settings, nanos: u64) {
+    pub(crate) fn observe_head(&self, writer: &Writer, settings: &Settings, timed: Timed) {
+        let trace = timed.trace.map(|trace| (trace, &self.exemplars, writer));
+        let cells = self.blocks.cells(writer);
         self.head
-            .observe(&self.blocks.cells(writer), &settings.buckets, nanos);
+            .observe(&cells, &settings.buckets, timed.nanos, trace);
     }
 
     /// Only where [`Settings::first_byte`] is on.
-    pub(crate) fn observe_first_byte(&self, writer: &Writer, settings: &Settings, nanos: u64) {
+    pub(crate) fn observe_first_byte(&self, writer: &Writer, settings: &Settings, timed: Timed) {
+        let trace = timed.trace.map(|trace| (trace, &self.exemplars, writer));
+        let cells = self.blocks.cells(writer);
         self.first_byte
-            .observe(&self.blocks.cells(writer), &settings.buckets, nanos);
+            .observe(&cells, &settings.buckets, timed.nanos, trace);
     }
 
     pub(crate) fn response_bytes(&self) -> u64 {
@@ -210,12 +234,19 @@ impl HeadSeries {
         self.blocks.sum(RESPONSE_MESSAGES)
     }
 
-    pub(crate) fn response_head(&self, settings: &Settings) -> Distribution {
-        self.head.read(&self.blocks, &settings.buckets)
+    pub(crate) fn response_head(&self, settings: &Settings, detail: Detail) -> Distribution {
+        let Self {
+            blocks, exemplars, ..
+        } = self;
+        self.head.read(blocks, &settings.buckets, exemplars, detail)
     }
 
-    pub(crate) fn first_byte(&self, settings: &Settings) -> Distribution {
-        self.first_byte.read(&self.blocks, &settings.buckets)
+    pub(crate) fn first_byte(&self, settings: &Settings, detail: Detail) -> Distribution {
+        let Self {
+            blocks, exemplars, ..
+        } = self;
+        self.first_byte
+            .read(blocks, &settings.buckets, exemplars, detail)
     }
 }
 
@@ -266,48 +297,53 @@ impl EndSeries {
 
 impl Series for DurationSeries {
     fn new(settings: &Settings) -> Self {
-        let streams = settings.streams.as_ref();
-        let cells = settings.buckets.cells() + streams.map_or(0, |streams| streams.buckets.cells());
+        let streams = settings.streams.as_ref().map(|streams| &streams.buckets);
+        let all = [Some(&settings.buckets), streams];
+        let sum = |of: fn(&Bounds) -> usize| all.iter().flatten().map(|bounds| of(bounds)).sum();
         Self {
-            blocks: Blocks::new(cells),
+            blocks: Blocks::new(sum(Bounds::cells)),
+            exemplars: Exemplars::new(settings.exemplars.is_some(), sum(Bounds::buckets)),
         }
     }
 
     fn reset(&self) {
-        let Self { blocks } = self;
+        let Self { blocks, exemplars } = self;
         blocks.reset();
+        exemplars.reset();
     }
 }
 
 impl DurationSeries {
     #[inline]
-    pub(crate) fn observe(&self, writer: &Writer, settings: &Settings, nanos: u64) {
-        DURATION.observe(&self.blocks.cells(writer), &settings.buckets, nanos);
+    pub(crate) fn observe(&self, writer: &Writer, settings: &Settings, timed: Timed) {
+        let trace = timed.trace.map(|trace| (trace, &self.exemplars, writer));
+        let cells = self.blocks.cells(writer);
+        DURATION.observe(&cells, &settings.buckets, timed.nanos, trace);
     }
 
     /// Only where [`Settings::streams`] are told apart.
-    pub(crate) fn observe_stream(&self, writer: &Writer, settings: &Settings, nanos: u64) {
+    pub(crate) fn observe_stream(&self, writer: &Writer, settings: &Settings, timed: Timed) {
         if let Some(streams) = &settings.streams {
-            stream_duration(settings).observe(&self.blocks.cells(writer), &streams.buckets, nanos);
+            let trace = timed.trace.map(|trace| (trace, &self.exemplars, writer));
+            let cells = self.blocks.cells(writer);
+            stream_duration(settings).observe(&cells, &streams.buckets, timed.nanos, trace);
         }
     }
 
-    pub(crate) fn duration(&self, settings: &Settings) -> Distribution {
-        DURATION.read(&self.blocks, &settings.buckets)
+    pub(crate) fn duration(&self, settings: &Settings, detail: Detail) -> Distribution {
+        DURATION.read(&self.blocks, &settings.buckets, &self.exemplars, detail)
     }
 
     /// Only where [`Settings::streams`] are told apart.
-    pub(crate) fn stream_duration(&self, settings: &Settings) -> Distribution {
-        let buckets = settings
-            .streams
-            .as_ref()
-            .map_or(&settings.buckets, |streams| &streams.buckets);
-        stream_duration(settings).read(&self.blocks, buckets)
+    pub(crate) fn stream_duration(&self, settings: &Settings, detail: Detail) -> Distribution {
+        let streams = settings.streams.as_ref();
+        let buckets = streams.map_or(&settings.buckets, |streams| &streams.buckets);
+        stream_duration(settings).read(&self.blocks, buckets, &self.exemplars, detail)
     }
 }
 
 fn stream_duration(settings: &Settings) -> Histogram {
-    Histogram::at(settings.buckets.cells())
+    Histogram::at(settings.buckets.cells(), settings.buckets.buckets())
 }
 
 #[cfg(all(test, openmetrics_loom))]

@@ -4,6 +4,7 @@
 //! one it ends under: a tree of three levels. All that calls do is read it, without a lock: sets are only ever
 //! added, at the end of a chain, and by one thread at a time. How many there may be is [`growth`](super::growth)'s business.
 
+use super::families::Families;
 use super::rows::Row;
 use super::series::{BeginSeries, DurationSeries, EndSeries, HeadSeries};
 use std::fmt;
@@ -35,8 +36,8 @@ pub(crate) type HeadSet = Set<Head>;
 /// A call that ends.
 pub(crate) type EndSet = Set<End>;
 
-#[derive(Debug)]
 pub(crate) struct Begin {
+    pub(crate) families: &'static Families,
     pub(super) row: &'static Row<BeginSeries>,
     pub(super) heads: Chain<Head>,
 }
@@ -110,7 +111,7 @@ impl<T> Deref for Set<T> {
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Set<T> {
+impl<T> fmt::Debug for Set<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Set").field(&self.values).finish()
     }

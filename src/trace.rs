@@ -1,0 +1,146 @@
+use crate::labels::RequestHead;
+
+/// Which trace a call belongs to, for [exemplars](crate::MetricsLayerBuilder::exemplars).
+///
+/// Shown as `trace_id` and `span_id`, in 32 and 16 hexadecimal digits as
+/// [W3C Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header) writes them: 63 characters, where
+/// OpenMetrics allows 128.
+///
+/// ```
+/// use tower_openmetrics::{MetricsLayer, TraceContext};
+///
+/// # fn main() -> Result<(), tower_openmetrics::Error> {
+/// let layer = MetricsLayer::builder()
+///     .exemplars(TraceContext::from_traceparent)
+///     .build([("endpoint", "a")])?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TraceContext {
+    trace_id: u128,
+    span_id: u64,
+}
+
+impl TraceContext {
+    /// A trace and the span in it.
+    pub const fn new(trace_id: u128, span_id: u64) -> Self {
+        Self { trace_id, span_id }
+    }
+
+    /// What the header `traceparent` of the request says, if the trace is sampled: of one that is not there is
+    /// nothing to look at.
+    ///
+    /// The span is the caller's. Headers that are not of the form that
+    /// [W3C Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header) gives, or that are repeated, are none.
+    pub fn from_traceparent(head: &RequestHead<'_>) -> Option<Self> {
+        let mut all = head.headers.get_all("traceparent").iter();
+        let header = all.next()?.to_str().ok()?;
+        match all.next() {
+            None => parse(header),
+            Some(_) => None,
+        }
+    }
+
+    /// The trace's id.
+    pub const fn trace_id(&self) -> u128 {
+        self.trace_id
+    }
+
+    /// The span's id.
+    pub const fn span_id(&self) -> u64 {
+        self.span_id
+    }
+
+    pub(crate) fn to_words(self) -> [u64; 3] {
+        [
+            (self.trace_id >> 64) as u64,
+            self.trace_id as u64,
+            self.span_id,
+        ]
+    }
+
+    pub(crate) fn from_words([high, low, span_id]: [u64; 3]) -> Self {
+        Self {
+            trace_id: u128::from(high) << 64 | u128::from(low),
+            span_id,
+        }
+    }
+}
+
+/// `version-trace_id-parent_id-flags`; versions after 00 may go on after the flags.
+fn parse(header: &str) -> Option<TraceContext> {
+    const SAMPLED: u64 = 1;
+    let mut fields = header.splitn(5, '-');
+    let mut field = |digits| hex(fields.next()?, digits);
+    let version = field(2)?;
+    let trace_id = field(32)?;
+    let span_id = u64::try_from(field(16)?).ok()?;
+    let flags = u64::try_from(field(2)?).ok()?;
+    let ends = fields.next().is_none();
+    let valid = version != 0xff && (version > 0 || ends) && trace_id != 0 && span_id != 0;
+    (valid && flags & SAMPLED == SAMPLED).then_some(TraceContext { trace_id, span_id })
+}
+
+/// So many lower-case digits, no more and no less.
+fn hex(field: &str, digits: usize) -> Option<u128> {
+    let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if field.len() != digits || !field.bytes().all(lower) {
+        return None;
+    }
+    u128::from_str_radix(field, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    const SPAN: &str = "b7ad6b7169203331";
+
+    fn of(headers: &[&str]) -> Option<TraceContext> {
+        let mut request = Request::builder();
+        for header in headers {
+            request = request.header("traceparent", *header);
+        }
+        TraceContext::from_traceparent(&RequestHead::of(&request.body(()).unwrap()))
+    }
+
+    #[test]
+    fn a_sampled_trace_is_taken_from_the_header() {
+        let expected = TraceContext::new(
+            0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c,
+            0xb7ad_6b71_6920_3331,
+        );
+        assert_eq!(of(&[&format!("00-{TRACE}-{SPAN}-01")]), Some(expected));
+        assert_eq!(of(&[&format!("00-{TRACE}-{SPAN}-03")]), Some(expected));
+        assert_eq!(
+            of(&[&format!("cc-{TRACE}-{SPAN}-01-what-comes")]),
+            Some(expected)
+        );
+        assert_eq!(TraceContext::from_words(expected.to_words()), expected);
+    }
+
+    #[test]
+    fn what_is_not_of_the_form_or_not_sampled_is_none() {
+        let zeros = "0".repeat(32);
+        for header in [
+            String::new(),
+            format!("00-{TRACE}-{SPAN}-00"),
+            format!("00-{TRACE}-{SPAN}"),
+            format!("ff-{TRACE}-{SPAN}-01"),
+            format!("00-{TRACE}-{SPAN}-01-more"),
+            format!("00-{zeros}-{SPAN}-01"),
+            format!("00-{TRACE}-{}-01", &zeros[..16]),
+            format!("00-{}-{SPAN}-01", TRACE.to_uppercase()),
+            format!("00-{}-{SPAN}-01", &TRACE[1..]),
+            format!("00-+{}-{SPAN}-01", &TRACE[1..]),
+        ] {
+            assert_eq!(of(&[&header]), None, "{header}");
+        }
+        let good = format!("00-{TRACE}-{SPAN}-01");
+        assert_eq!(of(&[&good, &good]), None, "which of them?");
+        assert_eq!(of(&[]), None);
+    }
+}

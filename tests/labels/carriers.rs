@@ -1,0 +1,132 @@
+//! Which metric carries which label: the table in the module's documentation.
+
+use super::{Answer, begin, get, serve};
+use crate::support::{Page, page_of, take_to_end};
+use http::Request;
+use http_body_util::Full;
+use std::collections::BTreeSet;
+use std::pin::pin;
+use tower_openmetrics::labels::Label;
+use tower_openmetrics::{MetricsLayer, MetricsLayerBuilder};
+
+fn builder() -> MetricsLayerBuilder {
+    MetricsLayer::builder()
+        .response_head_seconds(true)
+        .first_byte_seconds(true)
+        .messages_total(true)
+        .label(Label::method())
+        .label(Label::status())
+        .label(Label::from_response("cache", |_| Some("hit")))
+        .label(Label::code(&["OK"]))
+}
+
+/// The names of labels, as sorted on the page, of all samples of a metric but `le` and `error_type`.
+fn labels_of(page: &Page, name: &str) -> BTreeSet<String> {
+    page.all(name)
+        .map(|(labels, _)| {
+            let labels = labels.trim_matches(['{', '}']).split(',');
+            let names = labels.map(|label| label.split_once('=').map_or("", |(name, _)| name));
+            let names: Vec<_> = names
+                .filter(|name| !["le", "error_type"].contains(name))
+                .collect();
+            names.join(" ")
+        })
+        .collect()
+}
+
+#[track_caller]
+fn assert_labels(layer: &MetricsLayer, expected: &[(&str, &str)]) {
+    let page = Page::read(layer.exporter());
+    for (metric, labels) in expected {
+        let of = labels_of(&page, metric);
+        assert_eq!(of, BTreeSet::from([(*labels).to_owned()]), "{metric}");
+    }
+}
+
+fn one_call(layer: &MetricsLayer) {
+    let answer: Answer = begin(layer, get("/"), serve);
+    take_to_end(pin!(answer.into_body()));
+}
+
+#[test]
+fn a_metric_carries_what_is_known_at_its_moment() {
+    let layer = builder().build([("endpoint", "a")]).unwrap();
+    one_call(&layer);
+    assert_labels(
+        &layer,
+        &[
+            ("concurrent_requests", "endpoint method"),
+            ("request_bytes_total", "endpoint method"),
+            ("request_messages_total", "endpoint method"),
+            ("response_bytes_total", "cache endpoint method status"),
+            ("response_messages_total", "cache endpoint method status"),
+            (
+                "response_head_seconds_bucket",
+                "cache endpoint method status",
+            ),
+            ("first_byte_seconds_count", "cache endpoint method status"),
+            ("requests_total", "cache code endpoint method status"),
+            ("cancellations_total", "cache code endpoint method status"),
+            ("request_duration_seconds_bucket", "cache endpoint method"),
+            ("request_duration_seconds_sum", "cache endpoint method"),
+            ("label_overflow_total", "endpoint"),
+        ],
+    );
+}
+
+#[test]
+fn labels_can_be_put_on_the_duration_and_left_out_of_it_and_of_the_beginning() {
+    let layer = MetricsLayer::builder()
+        .label(Label::method().on_duration(false))
+        .label(Label::version().at_begin(false))
+        .label(Label::status_class().on_duration(true))
+        .build([("endpoint", "a")])
+        .unwrap();
+    one_call(&layer);
+    assert_labels(
+        &layer,
+        &[
+            ("concurrent_requests", "endpoint method"),
+            ("response_bytes_total", "endpoint method status version"),
+            ("requests_total", "endpoint method status version"),
+            ("request_duration_seconds_bucket", "endpoint status version"),
+        ],
+    );
+}
+
+/// Label sets that differ only in what a metric leaves out are one series there.
+#[test]
+fn what_a_metric_leaves_out_is_summed() {
+    let layer = MetricsLayer::builder()
+        .label(Label::method().on_duration(false).at_begin(false))
+        .build([("endpoint", "a")])
+        .unwrap();
+    for method in ["GET", "PUT", "PUT"] {
+        let request = Request::builder()
+            .method(method)
+            .body(Full::from("1234"))
+            .unwrap();
+        take_to_end(pin!(begin(&layer, request, serve).into_body()));
+    }
+    let page = Page::read(layer.exporter());
+    assert_eq!(page.integer("request_duration_seconds_count"), 3);
+    assert_eq!(page.integer("request_bytes_total"), 12);
+    assert_eq!(page.all("requests_total").count(), 2);
+    assert_eq!(page.one("concurrent_requests"), "0");
+}
+
+#[test]
+fn errors_carry_labels_of_the_request_beside_their_type() {
+    let layer = builder().build([("endpoint", "a")]).unwrap();
+    let answer = begin(&layer, get("/"), |_| async {
+        let mut response = http::Response::new(Full::default());
+        *response.status_mut() = http::StatusCode::BAD_GATEWAY;
+        Ok(response)
+    });
+    drop(answer);
+    let page = page_of(layer.exporter(), "application/openmetrics-text");
+    let line = r#"errors_total{cache="hit",code="none",endpoint="a",error_type="generate",method="GET",status="502"} 1"#;
+    assert!(page.lines().any(|l| l == line), "{page}");
+    // Only what was met: no zeros for every status there could be.
+    assert_eq!(page.matches("\nerrors_total").count(), 1, "{page}");
+}

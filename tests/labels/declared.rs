@@ -1,0 +1,80 @@
+//! Label sets that stand on the page before the first call.
+
+use super::{all, assert_all, call, get};
+use crate::support::Page;
+use tower_openmetrics::MetricsLayer;
+use tower_openmetrics::labels::Label;
+
+#[test]
+fn declared_sets_stand_at_0_with_all_their_error_types() {
+    let layer = MetricsLayer::builder()
+        .label(Label::method())
+        .label(Label::status())
+        .declare([("method", "GET")])
+        .declare([("status", "500"), ("method", "GET")])
+        .build([("a", "1")])
+        .unwrap();
+    let zeros = [
+        (r#"{a="1",method="GET",status="200"}"#, 0),
+        (r#"{a="1",method="GET",status="500"}"#, 0),
+    ];
+    assert_all(&layer, "requests_total", &zeros);
+    assert_all(&layer, "cancellations_total", &zeros);
+    assert_all(&layer, "response_bytes_total", &zeros);
+    assert_all(
+        &layer,
+        "concurrent_requests",
+        &[(r#"{a="1",method="GET"}"#, 0)],
+    );
+    assert_all(
+        &layer,
+        "request_duration_seconds_count",
+        &[(r#"{a="1",method="GET"}"#, 0)],
+    );
+    let errors = all(&layer, "errors_total");
+    assert_eq!(errors.len(), 2 * 9);
+    assert_eq!(
+        errors[0].0,
+        r#"{a="1",error_type="deserialization",method="GET",status="200"}"#
+    );
+
+    call(&layer, get("/"));
+    assert_all(&layer, "requests_total", &[(zeros[0].0, 1), zeros[1]]);
+    assert_eq!(all(&layer, "errors_total").len(), 2 * 9);
+}
+
+#[test]
+fn without_a_declaration_there_is_nothing_before_the_first_call() {
+    let layer = MetricsLayer::builder()
+        .label(Label::method())
+        .build([("a", "1")])
+        .unwrap();
+    let page = Page::read(layer.exporter());
+    let names: Vec<_> = page.samples().map(|(series, _)| series).collect();
+    assert_eq!(names, [r#"label_overflow_total{a="1"}"#, "uptime_seconds"]);
+    call(&layer, get("/"));
+    assert_eq!(
+        all(&layer, "errors_total"),
+        [],
+        "no zeros for what was only met"
+    );
+}
+
+/// They have their share of the budget from the start.
+#[test]
+fn declared_sets_are_never_crowded_out() {
+    let layer = MetricsLayer::builder()
+        .label(Label::from_request("path", |head| Some(head.uri.path())))
+        .declare([("path", "/kept")])
+        .label_sets(1)
+        .build([("", ""); 0])
+        .unwrap();
+    for path in ["/1", "/2", "/kept"] {
+        call(&layer, get(path));
+    }
+    assert_all(
+        &layer,
+        "requests_total",
+        &[(r#"{path="/kept"}"#, 1), (r#"{path="_OTHER"}"#, 2)],
+    );
+}

@@ -1,0 +1,96 @@
+//! Settings that are an error when the layer is built.
+
+use tower_openmetrics::labels::{Label, is_long_lived};
+use tower_openmetrics::{MetricsLayer, MetricsLayerBuilder, MetricsRegistry};
+
+#[track_caller]
+fn refused(builder: MetricsLayerBuilder) -> String {
+    builder
+        .build([("a", "1")])
+        .expect_err("it can't be")
+        .to_string()
+}
+
+#[test]
+fn labels_that_cant_be_are_named() {
+    let named = |name: &'static str| MetricsLayer::builder().label(Label::method().named(name));
+    for name in [
+        "le",
+        "quantile",
+        "error_type",
+        "__name__",
+        "a-b",
+        "",
+        "9",
+        "a",
+    ] {
+        let error = refused(named(name));
+        assert!(
+            error.contains(&format!("`{name}`")) || error.contains(&format!("{name:?}")),
+            "{error}"
+        );
+    }
+    let error = refused(named("x").label(Label::status().named("x")));
+    assert!(error.contains("`x` is given twice"), "{error}");
+    let nine = (0..9).fold(MetricsLayer::builder(), |builder, i| {
+        builder.label(Label::from_request(format!("l{i}"), |_| None))
+    });
+    let error = refused(nine);
+    assert!(error.contains("`l8` is one too many"), "{error}");
+}
+
+#[test]
+fn declarations_that_cant_be_are_named() {
+    let builder = || {
+        MetricsLayer::builder()
+            .label(Label::method())
+            .label(Label::status())
+    };
+    for (given, expected) in [
+        (vec![("route", "/"), ("method", "GET")], "`route`"),
+        (vec![("status", "200")], "without `method`"),
+        (
+            vec![("method", "GET"), ("method", "PUT")],
+            "`method` given twice",
+        ),
+    ] {
+        let error = refused(builder().declare(given));
+        assert!(error.contains(expected), "{error}");
+    }
+    let error = refused(
+        builder()
+            .label_sets(1)
+            .declare([("method", "GET")])
+            .declare([("method", "PUT")]),
+    );
+    assert!(
+        error.contains("2 label sets are declared and there is room for 1"),
+        "{error}"
+    );
+    let error = refused(builder().label_sets(0));
+    assert!(error.contains("0 label sets"), "{error}");
+    let error = refused(
+        builder()
+            .stream_duration_seconds(is_long_lived)
+            .stream_buckets([2.0, 1.0]),
+    );
+    assert!(error.contains("1 comes after 2"), "{error}");
+}
+
+/// Closures are the same only if they are clones of one.
+#[test]
+fn layers_that_share_their_series_must_agree_on_labels() {
+    let registry = MetricsRegistry::new();
+    let build = |label: Label| {
+        let builder = MetricsLayer::builder().registry(&registry).label(label);
+        builder.build([("a", "1")]).map(|_| ())
+    };
+    let of_header = || Label::from_request("h", |head| head.headers.get("h")?.to_str().ok());
+    let label = of_header();
+    build(label.clone()).unwrap();
+    build(label.clone()).unwrap();
+    for other in [of_header(), Label::method(), label.on_duration(false)] {
+        let error = build(other).unwrap_err().to_string();
+        assert!(error.contains("different settings"), "{error}");
+    }
+}
