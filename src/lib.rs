@@ -126,6 +126,7 @@
 //! | `axum` | yes | looks inside `axum::Error`, to tell an upload that was abandoned from a malformed one |
 //! | `compression` | yes | pages compressed with gzip for clients that accept it |
 //! | `http2` | yes | looks inside `h2::Error`, for the same reason as `axum` |
+//! | `protobuf` | no | pages in Prometheus' protobuf format for clients that ask for it, as Prometheus does if it wants native histograms |
 //! | `server` | no | the status server: `/metrics`, `/health`, `/live` |
 //! | `zstd` | no | pages compressed with zstd for clients that prefer it; builds libzstd, in C |
 //!

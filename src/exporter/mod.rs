@@ -10,6 +10,7 @@
 //! | GET that prefers `application/openmetrics-text` without a version, of version 1.0.0 or 0.0.1 | 200, OpenMetrics 1.0 as `application/openmetrics-text; version=1.0.0; charset=utf-8`; a client that asks for 0.0.1 gets `version=0.0.1` |
 //! | the same with `escaping=allow-utf-8` or `escaping=underscores` | the same, and `; escaping=…` repeated |
 //! | the same with `escaping=dots` or `escaping=values` | the same, and `; escaping=underscores` |
+//! | with the feature `protobuf`: GET that prefers `application/vnd.google.protobuf` with `proto=io.prometheus.client.MetricFamily` and `encoding=delimited` | 200, [protobuf](#protobuf) as `application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited`, with `; escaping=…` as above |
 //! | any other GET | 200, `text/plain; version=0.0.4; charset=utf-8` |
 //! | the same with `?name[]=requests_total`, once or more | the page with these families alone |
 //! | HEAD | what GET would get, without the body |
@@ -32,20 +33,61 @@
 //! [rfc]: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1
 //!
 //! - `text/plain` of any version, `text/*` and `*/*` mean the Prometheus text format 0.0.4.
+//! - Protobuf is for those that name it, with its two parameters; no wildcard means it.
 //! - Passed over are malformed ranges, ranges of weight 0, versions of OpenMetrics other than the
-//!   two above, and all other types, `application/vnd.google.protobuf` and `application/*` among
-//!   them.
+//!   two above, other messages and encodings of protobuf, and all other types, `application/*`
+//!   among them.
 //! - Of an OpenMetrics range the parameters `q`, `version` and `escaping` count; an unknown
 //!   `escaping` and all other parameters are ignored.
 //! - With nothing left to follow the answer is 0.0.4 text, never a 406: every scraper reads it.
 //!
+//! # Protobuf
+//!
+//! With the feature `protobuf`, clients that ask for it get the page in the protobuf format that is
+//! older than OpenMetrics: messages of the type [`io.prometheus.client.MetricFamily`][proto], each
+//! after its length. Prometheus asks for it if it is to take in native histograms, and VictoriaMetrics
+//! never does. It says what the text says:
+//!
+//! - Families and series come in the same order. A family goes by the name of its samples, as in 0.0.4
+//!   text: `requests_total`. An info is a gauge, `build_info`; what has no type is untyped.
+//! - Exemplars and units are there, as in OpenMetrics; a unit only where its family's name ends in
+//!   it, for Prometheus 3 refuses the page otherwise.
+//! - A histogram's `+Inf` bucket is left out unless it has an exemplar, for it is the count.
+//! - Of a collector's samples those that have no place in a family of its type, such as the quantiles
+//!   and sums of a summary, are untyped families of their own.
+//!
+#![cfg_attr(feature = "protobuf", doc = "```")]
+#![cfg_attr(not(feature = "protobuf"), doc = "```ignore")]
+//! use http_body_util::BodyExt;
+//! use tower::ServiceExt;
+//! use tower_openmetrics::MetricsLayer;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let metrics = MetricsLayer::new([("namespace", "shop")]);
+//!
+//! let protobuf = "application/vnd.google.protobuf; \
+//!     proto=io.prometheus.client.MetricFamily; encoding=delimited";
+//! let scrape = http::Request::get("/metrics?name[]=requests_total").header("accept", protobuf);
+//! let response = metrics.exporter().oneshot(scrape.body(())?).await?;
+//! assert_eq!(response.headers()["content-type"], protobuf);
+//! let page = response.into_body().collect().await?.to_bytes();
+//! // The length of the message, then its first field: a string of 14 bytes, the name.
+//! assert_eq!(page[0] as usize, page.len() - 1);
+//! assert!(page[1..].starts_with(b"\x0a\x0erequests_total"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [proto]: https://github.com/prometheus/client_model/blob/v0.6.1/io/prometheus/client/metrics.proto
+//!
 //! # Some families alone
 //!
 //! `name[]` in the query asks for a family, by its own name or by that of one of its samples: in
-//! either format `requests`, `requests_total` and `request_duration_seconds_bucket` will do. It may be
+//! every format `requests`, `requests_total` and `request_duration_seconds_bucket` will do. It may be
 //! there more than once, and encoded as queries are. A family is shown with all its samples; a name
 //! that is none shows nothing, and other parts of the query mean nothing. A page without any family
-//! is valid too: it is empty, but for OpenMetrics' `# EOF`.
+//! is valid too: it is empty, in protobuf too, but for OpenMetrics' `# EOF`.
 //!
 //! ```
 //! use http::Request;

@@ -1,4 +1,4 @@
-use crate::exposition::Format;
+use crate::exposition::{Encoding, Format, Protobuf};
 use http::HeaderMap;
 use http::header::ACCEPT;
 use std::borrow::Cow;
@@ -8,6 +8,7 @@ use std::borrow::Cow;
 pub(super) enum Representation {
     OpenMetrics(Version, Option<Escaping>),
     Prometheus,
+    Protobuf(Protobuf, Option<Escaping>),
 }
 
 /// The versions of OpenMetrics that a scraper may name. They share one page.
@@ -27,13 +28,15 @@ pub(super) enum Escaping {
 // === impl Representation ===
 
 impl Representation {
-    /// The one that `Accept` prefers, which is 0.0.4 text if it names none.
+    /// The one that `Accept` prefers, which is 0.0.4 text if it names none. Protobuf is among them
+    /// if it is offered.
     ///
     /// Linear in the length of the headers, and total: there are no headers that it refuses.
-    pub(super) fn negotiate(headers: &HeaderMap) -> Self {
+    pub(super) fn negotiate(headers: &HeaderMap, protobuf: Option<Protobuf>) -> Self {
         let mut best = (0, Self::Prometheus);
+        let named = |range| Self::of_range(range, protobuf);
         for value in headers.get_all(ACCEPT) {
-            for (weight, named) in split(value.as_bytes(), b',').filter_map(Self::of_range) {
+            for (weight, named) in split(value.as_bytes(), b',').filter_map(named) {
                 // Strictly more, so that the first of equals stays and a weight of 0 never counts.
                 if weight > best.0 {
                     best = (weight, named);
@@ -43,10 +46,11 @@ impl Representation {
         best.1
     }
 
-    pub(super) fn format(self) -> Format {
+    pub(super) fn encoding(self) -> Encoding {
         match self {
-            Self::OpenMetrics(..) => Format::OpenMetrics,
-            Self::Prometheus => Format::Prometheus,
+            Self::OpenMetrics(..) => Encoding::Text(Format::OpenMetrics),
+            Self::Prometheus => Encoding::Text(Format::Prometheus),
+            Self::Protobuf(protobuf, _) => Encoding::Protobuf(protobuf),
         }
     }
 
@@ -74,28 +78,36 @@ impl Representation {
                 "application/openmetrics-text; version=0.0.1; charset=utf-8; escaping=underscores"
             }
             Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+            Self::Protobuf(_, None) => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+            }
+            Self::Protobuf(_, Some(AllowUtf8)) => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=allow-utf-8"
+            }
+            Self::Protobuf(_, Some(Underscores)) => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=underscores"
+            }
         }
     }
 
     /// What a media range asks for and how much, in thousandths; nothing if it is malformed or
     /// names what is not offered.
-    fn of_range(range: &[u8]) -> Option<(u16, Self)> {
+    fn of_range(range: &[u8], protobuf: Option<Protobuf>) -> Option<(u16, Self)> {
         let mut parts = split(range, b';');
         let media_type = parts.next()?.trim_ascii();
         let is = |name: &str| media_type.eq_ignore_ascii_case(name.as_bytes());
 
         let parameters = Parameters::parse(parts)?;
         let weight = parameters.weight()?;
-        let Parameters {
-            version, escaping, ..
-        } = parameters;
+        let escaping = parameters.escaping.as_deref().and_then(Escaping::named);
         let named = if is("application/openmetrics-text") {
+            let version = parameters.version.as_deref();
             Self::OpenMetrics(
-                version
-                    .as_deref()
-                    .map_or(Some(Version::V1_0_0), Version::named)?,
-                escaping.as_deref().and_then(Escaping::named),
+                version.map_or(Some(Version::V1_0_0), Version::named)?,
+                escaping,
             )
+        } else if is("application/vnd.google.protobuf") && parameters.are_of_delimited_families() {
+            Self::Protobuf(protobuf?, escaping)
         } else if is("text/plain") || is("text/*") || is("*/*") {
             Self::Prometheus
         } else {
@@ -137,6 +149,8 @@ pub(super) struct Parameters<'a> {
     q: Option<Cow<'a, [u8]>>,
     version: Option<Cow<'a, [u8]>>,
     escaping: Option<Cow<'a, [u8]>>,
+    proto: Option<Cow<'a, [u8]>>,
+    encoding: Option<Cow<'a, [u8]>>,
 }
 
 // === impl Parameters ===
@@ -160,6 +174,10 @@ impl<'a> Parameters<'a> {
                 &mut parameters.version
             } else if is("escaping") {
                 &mut parameters.escaping
+            } else if is("proto") {
+                &mut parameters.proto
+            } else if is("encoding") {
+                &mut parameters.encoding
             } else if is_token(name) {
                 continue;
             } else {
@@ -176,6 +194,16 @@ impl<'a> Parameters<'a> {
     /// The weight in thousandths, which is full if there is none, and nothing if it is malformed.
     pub(super) fn weight(&self) -> Option<u16> {
         self.q.as_deref().map_or(Some(1000), thousandths)
+    }
+
+    /// Whether they say which message the page is made of, and that each comes after its length.
+    fn are_of_delimited_families(&self) -> bool {
+        let is = |value: &Option<Cow<'_, [u8]>>, known: &[u8]| {
+            value
+                .as_deref()
+                .is_some_and(|value| value.eq_ignore_ascii_case(known))
+        };
+        is(&self.proto, b"io.prometheus.client.MetricFamily") && is(&self.encoding, b"delimited")
     }
 }
 
@@ -467,13 +495,18 @@ mod tests {
         ("application/openmetrics-text;a=\"é\",text/plain;q=0.1", V1),
     ];
 
+    /// Where protobuf is not offered.
     fn negotiate(values: impl IntoIterator<Item = impl AsRef<[u8]>>) -> &'static str {
+        Representation::negotiate(&accept(values), None).content_type()
+    }
+
+    fn accept(values: impl IntoIterator<Item = impl AsRef<[u8]>>) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in values {
             let value = HeaderValue::from_bytes(value.as_ref()).expect("a header value");
             headers.append(ACCEPT, value);
         }
-        Representation::negotiate(&headers).content_type()
+        headers
     }
 
     #[test]
@@ -522,6 +555,154 @@ mod tests {
         ];
         for piece in pieces {
             assert_eq!(negotiate([piece.repeat(1 << 18)]), TEXT, "{piece}");
+        }
+    }
+}
+
+/// Where protobuf is offered.
+#[cfg(all(test, feature = "protobuf"))]
+mod protobuf_tests {
+    use super::*;
+    use http::HeaderValue;
+
+    const PROTOBUF: &str = "application/vnd.google.protobuf; \
+        proto=io.prometheus.client.MetricFamily; encoding=delimited";
+
+    /// What is sent, one header a line, and how what is answered begins and ends.
+    const TABLE: &[(&str, &str, &str)] = &[
+        // Prometheus 2.42 with native histograms
+        (
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+             encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,\
+             application/openmetrics-text;version=0.0.1;q=0.75,\
+             text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            PROTOBUF,
+            "",
+        ),
+        // Prometheus 3.5 with native histograms
+        (
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+             encoding=delimited;escaping=allow-utf-8;q=0.6,\
+             application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+             application/openmetrics-text;version=0.0.1;q=0.4,\
+             text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
+             text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+            PROTOBUF,
+            "; escaping=allow-utf-8",
+        ),
+        (
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+             encoding=delimited;escaping=dots",
+            PROTOBUF,
+            "; escaping=underscores",
+        ),
+        (
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+             encoding=delimited;escaping=unheard-of",
+            PROTOBUF,
+            "",
+        ),
+        // Any case, any order, quoted
+        (
+            "Application/VND.Google.Protobuf; ENCODING=\"Delimited\"; \
+             Proto=\"io.prometheus.client.metricfamily\"; version=1; q=0.1",
+            PROTOBUF,
+            "",
+        ),
+        // Not named as it is offered
+        ("application/vnd.google.protobuf", TEXT, ""),
+        (
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily",
+            TEXT,
+            "",
+        ),
+        (
+            "application/vnd.google.protobuf;encoding=delimited",
+            TEXT,
+            "",
+        ),
+        (
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text",
+            TEXT,
+            "",
+        ),
+        (
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+             encoding=compact-text,application/openmetrics-text;q=0.1",
+            OPEN_METRICS,
+            "",
+        ),
+        (
+            "application/vnd.google.protobuf;proto=other.Message;encoding=delimited",
+            TEXT,
+            "",
+        ),
+        (
+            "application/x-protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+            TEXT,
+            "",
+        ),
+        // Never for a wildcard
+        ("*/*", TEXT, ""),
+        ("application/*", TEXT, ""),
+        (
+            "*/*;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+            TEXT,
+            "",
+        ),
+        // Weights
+        (
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+             encoding=delimited;q=0.1,text/plain;q=0.2",
+            TEXT,
+            "",
+        ),
+        (
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+             encoding=delimited;q=0.3,text/plain;q=0.2\napplication/openmetrics-text;q=0.3",
+            PROTOBUF,
+            "",
+        ),
+        (
+            "application/openmetrics-text\napplication/vnd.google.protobuf;\
+             proto=io.prometheus.client.MetricFamily;encoding=delimited",
+            OPEN_METRICS,
+            "",
+        ),
+        (
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+             encoding=delimited;q=0",
+            TEXT,
+            "",
+        ),
+        // Malformed
+        (
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+             proto=io.prometheus.client.MetricFamily;encoding=delimited",
+            TEXT,
+            "",
+        ),
+        (
+            "application/vnd.google.protobuf;proto=\"io.prometheus.client.MetricFamily;\
+             encoding=delimited",
+            TEXT,
+            "",
+        ),
+    ];
+
+    const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+    #[test]
+    fn every_row_of_the_table() {
+        for (accept, expected, escaping) in TABLE {
+            let mut headers = HeaderMap::new();
+            for line in accept.lines() {
+                headers.append(ACCEPT, HeaderValue::from_static(line));
+            }
+            let negotiated = Representation::negotiate(&headers, Protobuf::OFFERED);
+            let content_type = negotiated.content_type();
+            assert_eq!(content_type, format!("{expected}{escaping}"), "{accept}");
         }
     }
 }

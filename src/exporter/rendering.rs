@@ -1,5 +1,5 @@
 use crate::Error;
-use crate::exposition::{Format, Selection};
+use crate::exposition::{Encoding, Selection};
 use crate::registry::MetricsRegistry;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -37,7 +37,7 @@ struct Job {
 /// What a page is to be like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
-    pub(super) format: Format,
+    pub(super) encoding: Encoding,
     pub(super) selection: Selection,
 }
 
@@ -108,10 +108,13 @@ impl Renderings {
     fn render(&self, wanted: &Wanted) -> Rendered {
         // Unwind safety is the registry's business: what a panicking collector leaves behind is
         // read by the next scrape whether or not the panic is caught here.
-        let Wanted { format, selection } = wanted;
-        let render = || self.registry.render(*format, selection);
+        let Wanted {
+            encoding,
+            selection,
+        } = wanted;
+        let render = || self.registry.render(*encoding, selection);
         match panic::catch_unwind(AssertUnwindSafe(render)) {
-            Ok(Ok(page)) => Ok(page.into()),
+            Ok(Ok(page)) => Ok(page),
             Ok(Err(error)) => Err(explain(&error).into()),
             Err(_panic) => Err(ENCODING_PANICKED.into()),
         }

@@ -5,6 +5,7 @@ use super::places::Places;
 use super::rendering::{Renderings, Wanted};
 use super::slices::Slices;
 use super::{Body, ResponseFuture, answer, query};
+use crate::exposition::Protobuf;
 use crate::registry::MetricsRegistry;
 use http::request::Parts;
 use http::{Method, Request, Response};
@@ -97,9 +98,9 @@ impl MetricsExporter {
         let Some(place) = self.places.take(self.concurrent_scrapes, deadline) else {
             return answer::too_many(self.concurrent_scrapes);
         };
-        let representation = Representation::negotiate(&head.headers);
+        let representation = Representation::negotiate(&head.headers, Protobuf::OFFERED);
         let page = self.renderings.page(Wanted {
-            format: representation.format(),
+            encoding: representation.encoding(),
             selection: query::selection(&head.uri),
         });
         match deadline.bound(&self.timer, page).await {

@@ -17,18 +17,21 @@ pub(super) struct ForeignFamily<'a> {
     pub(super) kind: Kind,
     pub(super) unit: Option<String>,
     pub(super) help: String,
-    samples: Vec<Sample<'a>>,
+    pub(super) samples: Vec<Sample<'a>>,
 }
 
 /// A line that holds a sample.
 #[derive(Debug)]
-struct Sample<'a> {
-    name: &'a str,
-    /// Sorted by name, values as they stand between their quotes.
-    labels: Vec<(&'a str, &'a str)>,
-    value: &'a str,
-    exemplar: Option<&'a str>,
+pub(super) struct Sample<'a> {
+    pub(super) name: &'a str,
+    pub(super) labels: Pairs<'a>,
+    /// A number, and perhaps a timestamp.
+    pub(super) value: &'a str,
+    pub(super) exemplar: Option<&'a str>,
 }
+
+/// Labels sorted by name, values as they stand between their quotes.
+type Pairs<'a> = Vec<(&'a str, &'a str)>;
 
 // === impl ForeignFamily ===
 
@@ -76,6 +79,17 @@ impl<'a> ForeignFamily<'a> {
         Ok(())
     }
 
+    /// Puts the samples in the order of their series.
+    ///
+    /// # Errors
+    ///
+    /// Names the series that is there twice.
+    pub(super) fn sort(&mut self) -> Result<(), Error> {
+        // A stable sort: what belongs to one series stays in its order.
+        self.samples.sort_by(|a, b| a.series().cmp(b.series()));
+        self.check_unique()
+    }
+
     /// Writes the family, if it has samples.
     ///
     /// # Errors
@@ -85,9 +99,7 @@ impl<'a> ForeignFamily<'a> {
         if self.samples.is_empty() {
             return Ok(());
         }
-        // A stable sort: what belongs to one series stays in its order.
-        self.samples.sort_by(|a, b| a.series().cmp(b.series()));
-        self.check_unique()?;
+        self.sort()?;
         text.family(name, self.kind, self.unit.as_deref(), &self.help);
         for sample in &self.samples {
             sample.write(text);
@@ -178,23 +190,9 @@ fn metadata<'a>(line: &'a str, keyword: &str, name: &str) -> Option<&'a str> {
 
 impl<'a> Sample<'a> {
     /// `name{label="value"} value # exemplar`; labels and exemplar may be missing.
-    fn parse(line: &'a str) -> Option<Self> {
+    pub(super) fn parse(line: &'a str) -> Option<Self> {
         let name = &line[..line.find(['{', ' '])?];
-        let mut rest = &line[name.len()..];
-        let mut labels = Vec::new();
-        if let Some(inside) = rest.strip_prefix('{') {
-            rest = inside;
-            while let Some((label, after)) = rest.split_once("=\"") {
-                if rest.starts_with('}') {
-                    break;
-                }
-                let (value, after) = after.split_at(end_of_value(after)?);
-                labels.push((label.trim_start_matches(','), value));
-                rest = after.strip_prefix('"')?;
-            }
-            rest = rest.strip_prefix('}')?;
-        }
-        labels.sort_by_key(|(label, _)| *label);
+        let (labels, rest) = parse_labels(&line[name.len()..])?;
         let rest = rest.trim_start();
         let (value, exemplar) = match rest.split_once(" # ") {
             Some((value, exemplar)) => (value, Some(exemplar)),
@@ -214,7 +212,7 @@ impl<'a> Sample<'a> {
     }
 
     /// What all samples of a series have in common.
-    fn series(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+    pub(super) fn series(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.labels
             .iter()
             .copied()
@@ -248,6 +246,26 @@ impl<'a> Sample<'a> {
             _ => text.line(&[self.name, &labels, " ", value]),
         }
     }
+}
+
+/// The labels between the braces that `text` begins with, if it does, and what follows them.
+pub(super) fn parse_labels(text: &str) -> Option<(Pairs<'_>, &str)> {
+    let mut labels = Vec::new();
+    let mut rest = text;
+    if let Some(inside) = rest.strip_prefix('{') {
+        rest = inside;
+        while let Some((label, after)) = rest.split_once("=\"") {
+            if rest.starts_with('}') {
+                break;
+            }
+            let (value, after) = after.split_at(end_of_value(after)?);
+            labels.push((label.trim_start_matches(','), value));
+            rest = after.strip_prefix('"')?;
+        }
+        rest = rest.strip_prefix('}')?;
+    }
+    labels.sort_by_key(|(label, _)| *label);
+    Some((labels, rest))
 }
 
 /// Where the quote stands that closes a label's value.

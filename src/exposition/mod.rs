@@ -1,17 +1,24 @@
 //! Writing a registry down as a page.
 //!
 //! Families come in the order of their names, series in the order of their labels, so that
-//! equal states give equal bytes. [`automatic`] writes the families of layers, [`custom`] those that
-//! users registered, and [`text`] knows how a line looks in either format.
+//! equal states give equal bytes. [`automatic`] writes the families of layers, [`foreign`] those that
+//! users registered, and [`text`] knows how a line looks in either text format; [`protobuf`] does all
+//! that for its own.
 
 mod automatic;
 mod collector;
 mod foreign;
 mod number;
+#[cfg(feature = "protobuf")]
+mod protobuf;
+#[cfg(not(feature = "protobuf"))]
+#[path = "no_protobuf.rs"]
+mod protobuf;
 mod selection;
 mod sources;
 mod text;
 
+pub(crate) use self::protobuf::Protobuf;
 pub(crate) use self::selection::Selection;
 
 use self::foreign::ForeignFamily;
@@ -20,6 +27,7 @@ use crate::Error;
 use crate::registry::{
     CustomFamily, Kind, MetricsRegistry, Table, UPTIME, UPTIME_HELP, UPTIME_UNIT,
 };
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
@@ -31,6 +39,13 @@ pub(crate) enum Format {
     OpenMetrics,
     /// The Prometheus text format 0.0.4.
     Prometheus,
+}
+
+/// How a page is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Text(Format),
+    Protobuf(Protobuf),
 }
 
 /// Whose samples a family has.
@@ -46,8 +61,8 @@ impl MetricsRegistry {
     /// # Errors
     ///
     /// Names the metric that a user registered and that can't be shown.
-    pub(crate) fn render(&self, format: Format, selection: &Selection) -> Result<String, Error> {
-        render(&self.table(), self.uptime(), format, selection)
+    pub(crate) fn render(&self, encoding: Encoding, selection: &Selection) -> Result<Bytes, Error> {
+        render(&self.table(), self.uptime(), encoding, selection)
     }
 }
 
@@ -59,9 +74,9 @@ impl MetricsRegistry {
 fn render(
     table: &Table,
     uptime: Duration,
-    format: Format,
+    encoding: Encoding,
     selection: &Selection,
-) -> Result<String, Error> {
+) -> Result<Bytes, Error> {
     let texts = foreign_texts(table, selection)?;
     let mut families: BTreeMap<String, Source<'_>> = automatic::families(table)
         .into_iter()
@@ -87,9 +102,19 @@ fn render(
     }
 
     check_names(&families)?;
+    match encoding {
+        Encoding::Text(format) => text_page(&mut families, uptime, format),
+        Encoding::Protobuf(protobuf) => protobuf.page(&mut families, uptime),
+    }
+}
 
+fn text_page(
+    families: &mut BTreeMap<String, Source<'_>>,
+    uptime: Duration,
+    format: Format,
+) -> Result<Bytes, Error> {
     let mut text = TextWriter::new(format);
-    for (name, source) in &mut families {
+    for (name, source) in families {
         match source {
             Source::Automatic(family) => automatic::write(&mut text, name, family),
             Source::Foreign(family) => family.write(&mut text, name)?,
@@ -99,7 +124,7 @@ fn render(
             }
         }
     }
-    Ok(text.finish())
+    Ok(text.finish().into())
 }
 
 /// That no two families show a name that is the same: what comes from elsewhere

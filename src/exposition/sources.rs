@@ -1,6 +1,6 @@
 //! Collectors, and registries of prometheus-client's, on our page.
 
-use super::{Format, Selection, render};
+use super::{Encoding, Format, Selection, render};
 use crate::Error;
 use crate::labels::Labels;
 use crate::layer::MetricsLayer;
@@ -90,7 +90,8 @@ impl<P> MetricsLayer<P> {
 fn try_source(registry: &MetricsRegistry, labels: &Labels, source: Source) -> Result<(), Error> {
     let with_it = registry.table_with(labels, source.clone());
     let all = Selection::default();
-    render(&with_it, Duration::ZERO, Format::OpenMetrics, &all)?;
+    let encoding = Encoding::Text(Format::OpenMetrics);
+    render(&with_it, Duration::ZERO, encoding, &all)?;
     registry.add_source(labels.clone(), source);
     Ok(())
 }

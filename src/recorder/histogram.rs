@@ -43,6 +43,10 @@ pub(crate) enum Detail {
     /// What text can show.
     Classic,
     /// The native histogram too, where there is one.
+    #[cfg_attr(
+        not(feature = "protobuf"),
+        allow(dead_code, reason = "only protobuf shows it")
+    )]
     Native,
 }
 

@@ -13,6 +13,10 @@ mod exemplars;
 mod families;
 mod growth;
 mod histogram;
+#[cfg_attr(
+    not(feature = "protobuf"),
+    allow(dead_code, reason = "only protobuf shows them")
+)]
 mod native;
 mod outcome;
 mod report;
@@ -27,7 +31,8 @@ pub(crate) use self::families::{
     Families, Filter, LABEL_SETS, Lease, Leased, OwnedFamilies, Settings, Streams, Traces,
 };
 pub(crate) use self::histogram::{Bounds, Detail, Distribution};
-pub(crate) use self::native::{Native, SCHEMA, ZERO_THRESHOLD};
+#[cfg(feature = "protobuf")]
+pub(crate) use self::native::{SCHEMA, ZERO_THRESHOLD};
 pub(crate) use self::outcome::Outcome;
 pub(crate) use self::report::{Report, Reporter};
 pub(crate) use self::rows::{Row, Series, Shelf};

@@ -16,7 +16,7 @@ pub(crate) struct Native {
 }
 
 /// Of Prometheus' schemas, the one in which eight buckets double the bound.
-pub(crate) const SCHEMA: i32 = 3;
+pub(crate) const SCHEMA: i8 = 3;
 
 /// In seconds: 2^-20, about a microsecond. What is not longer counts as zero.
 pub(crate) const ZERO_THRESHOLD: f64 = 1.0 / 1_048_576.0;

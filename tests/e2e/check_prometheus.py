@@ -3,6 +3,7 @@
 import contextlib
 import json
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from urllib.parse import quote
 
 from clients import ask, wait_until
 from example import Example
-from tally import ERROR_TYPES, LABELS
+from tally import ERROR_TYPES, LABELS, wait_for
 
 CONFIG = """\
 global:
@@ -34,7 +35,7 @@ def free_port():
 class Prometheus:
     """A Prometheus that scrapes one target and keeps its data in a temporary directory."""
 
-    def __init__(self, target_port):
+    def __init__(self, target_port, *options):
         self.port = free_port()
         with contextlib.ExitStack() as stack:
             directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -48,6 +49,7 @@ class Prometheus:
                     f"--config.file={config}",
                     f"--storage.tsdb.path={directory / 'data'}",
                     f"--web.listen-address=127.0.0.1:{self.port}",
+                    *options,
                 ],
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
@@ -89,6 +91,37 @@ class Prometheus:
         data = self.api(f"query?query={quote(expression)}")
         return [(one["metric"], float(one["value"][1])) for one in data["result"]]
 
+    def wait_for_scrape(self):
+        """Waits for the first scrape and returns how it went: health and error."""
+
+        def target_was_scraped():
+            targets = (self.api("targets") or {}).get("activeTargets")
+            return targets and targets[0]["health"] != "unknown" and targets[0]
+
+        target = wait_until("the first scrape", target_was_scraped, patience=60, pause=0.2)
+        return target["health"], target["lastError"]
+
+    def types(self):
+        """The types of the target's families: `{name: type}`."""
+        return {one["metric"]: one["type"] for one in self.api("targets/metadata")}
+
+    def complaints(self):
+        """What it has said about scrapes that it should not have had to say."""
+        return [
+            line
+            for line in self.log().splitlines()
+            if "scrape" in line and ("level=warn" in line or "level=error" in line)
+        ]
+
+    def samples(self):
+        """What it has of the target now: `{labels: value}`, but for what it says itself."""
+        own = re.compile("scrape_.*|up|uptime_seconds")
+        return {
+            tuple(sorted(labels.items())): value
+            for labels, value in self.query('{job="example"}')
+            if not own.fullmatch(labels["__name__"])
+        }
+
 
 @unittest.skipUnless(shutil.which("prometheus"), "needs prometheus")
 class Scrape(unittest.TestCase):
@@ -97,13 +130,7 @@ class Scrape(unittest.TestCase):
         for number in (1, 2, 3):
             self.assertEqual(example.post(f'"test message {number}"').status, 200)
         prometheus = self.enterContext(Prometheus(example.status_port))
-
-        def target_was_scraped():
-            targets = (prometheus.api("targets") or {}).get("activeTargets")
-            return targets and targets[0]["health"] != "unknown" and targets[0]
-
-        target = wait_until("the first scrape", target_was_scraped, patience=60, pause=0.2)
-        self.assertEqual((target["health"], target["lastError"]), ("up", ""))
+        self.assertEqual(prometheus.wait_for_scrape(), ("up", ""))
 
         ((labels, requests),) = prometheus.query("requests_total")
         self.assertEqual(requests, 3)
@@ -122,12 +149,42 @@ class Scrape(unittest.TestCase):
             "the next scrape",
             lambda: [value for _, value in prometheus.query("requests_total")] == [4],
         )
-        loud = [
-            line
-            for line in prometheus.log().splitlines()
-            if "scrape" in line and ("level=warn" in line or "level=error" in line)
-        ]
-        self.assertEqual(loud, [])
+        self.assertEqual(prometheus.complaints(), [])
+
+    def test_protobuf_says_what_text_does(self):
+        example = self.enterContext(Example())
+        for number in (1, 2, 3):
+            self.assertEqual(example.post(f'"test message {number}"').status, 200)
+        self.assertEqual(example.post("not json").status, 400)
+        wait_for(example, completed=3, deserialization=1)
+        by_text = self.enterContext(Prometheus(example.status_port))
+        # With these it asks for protobuf before all else.
+        native = "--enable-feature=native-histograms"
+        by_protobuf = self.enterContext(Prometheus(example.status_port, native))
+        self.assertEqual(by_text.wait_for_scrape(), ("up", ""))
+        self.assertEqual(by_protobuf.wait_for_scrape(), ("up", ""))
+
+        samples = by_protobuf.samples()
+        self.assertEqual(samples, by_text.samples())
+        names = {dict(labels)["__name__"] for labels in samples}
+        self.assertIn("request_duration_seconds_bucket", names)
+        self.assertIn("my_custom_bytes_processed_total", names)
+        for expression in (
+            "sum(requests_total)",
+            "sum by (error_type) (errors_total)",
+            "histogram_quantile(0.5, request_duration_seconds_bucket)",
+            "histogram_quantile(0.99, sum by (le) (request_duration_seconds_bucket))",
+        ):
+            with self.subTest(expression=expression):
+                answer = by_protobuf.query(expression)
+                self.assertTrue(answer)
+                self.assertEqual(answer, by_text.query(expression))
+        types = by_protobuf.types()
+        # A counter goes by its sample's name in protobuf alone, so that was what it read.
+        self.assertEqual(types["requests_total"], "counter")
+        stems = {name.removesuffix("_total"): of_type for name, of_type in types.items()}
+        self.assertEqual(stems, by_text.types())
+        self.assertEqual(by_text.complaints() + by_protobuf.complaints(), [])
 
 
 if __name__ == "__main__":

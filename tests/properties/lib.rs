@@ -8,6 +8,7 @@
 
 mod grpc;
 mod http;
+mod protobuf;
 mod publishing;
 mod streams;
 #[path = "../streams_support/mod.rs"]

@@ -1,7 +1,9 @@
 use super::now;
+use futures_util::FutureExt;
 use http::Request;
 use http_body_util::BodyExt;
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::Duration;
 use tower::ServiceExt;
 use tower_openmetrics::{MetricsExporter, MetricsLayer};
@@ -46,8 +48,11 @@ pub(crate) fn page_of(exporter: MetricsExporter, accept: &str) -> String {
     let read = move || {
         let Ok(response) = now(exporter.oneshot(scrape.unwrap()));
         let status = response.status();
+        let mut body = pin!(response.into_body().collect());
         // A long page gives way to others now and then.
-        let body = tokio_test::block_on(response.into_body().collect()).expect("a body");
+        let body = std::iter::repeat_with(|| body.as_mut().now_or_never());
+        let body = body.flatten().next().expect("a body");
+        let body = body.expect("a body");
         let text = String::from_utf8(body.to_bytes().into()).expect("UTF-8");
         assert_eq!(status, 200, "{text}");
         text

@@ -1,0 +1,123 @@
+//! The families that layers fill.
+
+use super::super::automatic::{self, Reading, bounds, read};
+use super::super::number::push_seconds;
+use super::Count;
+use super::messages::{Exemplar, Family, Metric, Page, Timestamp};
+use super::native::NativeBuckets;
+use crate::classify::ErrorType;
+use crate::recorder::{self, Detail, Distribution, SCHEMA, ZERO_THRESHOLD};
+
+/// Adds a family: all of its series, in the order given.
+pub(super) fn write(page: &mut Page, name: &str, (metric, endpoints): &automatic::Family<'_>) {
+    page.family(name, metric.kind, metric.unit, metric.help, |family| {
+        for endpoint in endpoints {
+            let bounds = bounds(metric.metric, &endpoint.families.settings);
+            read(
+                metric.metric,
+                endpoint,
+                Detail::Native,
+                &mut |labels, reading| {
+                    write_reading(family, (labels.pairs)(), bounds, &reading);
+                },
+            );
+        }
+    });
+}
+
+/// Nanoseconds as seconds: the number that who reads the text reads there.
+pub(super) fn seconds(nanos: u128) -> f64 {
+    let mut text = String::new();
+    push_seconds(&mut text, nanos);
+    text.parse().unwrap_or(f64::NAN)
+}
+
+/// Adds what was read under these labels, which are in the order of their names.
+fn write_reading<'a>(
+    family: &mut Family<'_>,
+    labels: Vec<(&'a str, &'a str)>,
+    bounds: &[f64],
+    reading: &Reading,
+) {
+    match reading {
+        Reading::Counter(count) => family.metric(labels, |metric| {
+            metric.counter(*count as f64, None, None);
+        }),
+        Reading::Gauge(count) => family.metric(labels, |metric| metric.gauge(*count as f64)),
+        Reading::Histogram(distribution) => family.metric(labels, |metric| {
+            write_histogram(metric, bounds, distribution);
+        }),
+        Reading::Errors(counts) => write_errors(family, labels, counts),
+    }
+}
+
+fn write_errors<'a>(
+    family: &mut Family<'_>,
+    mut labels: Vec<(&'a str, &'a str)>,
+    counts: &'a [(ErrorType, u64)],
+) {
+    const ERROR_TYPE: &str = "error_type";
+    let place = labels.partition_point(|(name, _)| *name < ERROR_TYPE);
+    labels.insert(place, (ERROR_TYPE, ""));
+    for (error_type, count) in counts {
+        labels[place].1 = error_type.as_str();
+        family.metric(labels.iter().copied(), |metric| {
+            metric.counter(*count as f64, None, None);
+        });
+    }
+}
+
+fn write_histogram(metric: &mut Metric<'_>, bounds: &[f64], distribution: &Distribution) {
+    let count = Count::Integer(distribution.count());
+    let sum = seconds(distribution.sum_nanos.into());
+    metric.histogram(count, Some(sum), |histogram| {
+        let exemplars = distribution.exemplars.iter();
+        let exemplars = exemplars.map(|exemplar| exemplar.as_ref().map(traced));
+        let bounds = bounds.iter().copied().chain([f64::INFINITY]);
+        let buckets = bounds.zip(&distribution.cumulative).zip(exemplars);
+        for ((bound, cumulative), exemplar) in buckets {
+            // That of `+Inf` is the count, and only there for its exemplar.
+            if bound.is_finite() || exemplar.is_some() {
+                histogram.bucket(Count::Integer(*cumulative), bound, exemplar.as_ref());
+            }
+        }
+        if let Some(native) = &distribution.native {
+            histogram.native(&NativeBuckets {
+                schema: SCHEMA,
+                zero_threshold: ZERO_THRESHOLD,
+                zero_count: native.zero,
+                buckets: &native.buckets,
+            });
+        }
+    });
+}
+
+fn traced(exemplar: &recorder::Exemplar) -> Exemplar<'static> {
+    let recorder::Exemplar { trace, nanos, at } = exemplar;
+    Exemplar {
+        labels: vec![
+            ("span_id", format!("{:016x}", trace.span_id()).into()),
+            ("trace_id", format!("{:032x}", trace.trace_id()).into()),
+        ],
+        value: seconds((*nanos).into()),
+        timestamp: Some(Timestamp::new(at.as_secs_f64())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_those_of_the_text() {
+        for (nanos, expected) in [
+            (0, 0.0),
+            (250_000_000, 0.25),
+            (1, 1e-9),
+            // What a division would round twice: 2^53 + 1 nanoseconds.
+            (9_007_199_254_740_993, 9_007_199.254_740_993),
+        ] {
+            assert_eq!(seconds(nanos), expected);
+        }
+    }
+}

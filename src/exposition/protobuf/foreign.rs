@@ -1,0 +1,423 @@
+//! The families that users registered, from the samples of their text.
+
+use super::super::foreign::{ForeignFamily, Sample, parse_labels};
+use super::messages::{Count, Exemplar, Family, Metric, Page, Timestamp};
+use crate::Error;
+use crate::registry::Kind;
+use std::borrow::Cow;
+
+/// What a sample says in a family of its type.
+enum Role {
+    Value,
+    Bucket(f64),
+    Sum,
+    Count,
+    Created,
+}
+
+/// The samples of a metric, sorted out: one with its labels, of a histogram all that differ in
+/// `le` alone.
+#[derive(Default)]
+struct Series<'s, 'a> {
+    value: Option<&'s Sample<'a>>,
+    /// With their bounds.
+    buckets: Vec<(f64, &'s Sample<'a>)>,
+    sum: Option<&'s Sample<'a>>,
+    count: Option<&'s Sample<'a>>,
+    created: Option<Timestamp>,
+}
+
+/// Adds the family, if it has samples.
+///
+/// Samples that have no place in a family of its type make families of their own, untyped.
+///
+/// # Errors
+///
+/// Names the series that is there twice.
+pub(super) fn write(
+    page: &mut Page,
+    name: &str,
+    family: &mut ForeignFamily<'_>,
+) -> Result<(), Error> {
+    family.sort()?;
+    let kind = family.kind;
+    let (own, others): (Vec<_>, Vec<_>) = family
+        .samples
+        .iter()
+        .partition(|sample| role(kind, name, sample).is_some());
+    if !own.is_empty() {
+        page.family(name, kind, family.unit.as_deref(), &family.help, |page| {
+            for samples in own.chunk_by(|a, b| are_of_one_metric(kind, a, b)) {
+                let labels = labels_of_metric(kind, samples[0]);
+                Series::new(kind, name, samples).write(page, kind, labels);
+            }
+        });
+    }
+    write_others(page, &family.help, others);
+    Ok(())
+}
+
+fn write_others(page: &mut Page, help: &str, mut samples: Vec<&Sample<'_>>) {
+    samples.sort_by_key(|sample| sample.name);
+    for samples in samples.chunk_by(|a, b| a.name == b.name) {
+        page.family(samples[0].name, Kind::Unknown, None, help, |page| {
+            for sample in samples {
+                page.metric(unescaped(&sample.labels), |metric| {
+                    metric.untyped(number(sample));
+                    write_timestamp(metric, sample);
+                });
+            }
+        });
+    }
+}
+
+fn role(kind: Kind, family: &str, sample: &Sample<'_>) -> Option<Role> {
+    let suffix = sample.name.strip_prefix(family)?;
+    match (kind, suffix) {
+        (Kind::Counter, "_total") | (Kind::Info, "_info") => Some(Role::Value),
+        (Kind::Gauge | Kind::Unknown, "") => Some(Role::Value),
+        (Kind::Histogram, "_bucket") => bound(sample).map(Role::Bucket),
+        (Kind::Histogram, "_sum") => Some(Role::Sum),
+        (Kind::Histogram, "_count") => Some(Role::Count),
+        (Kind::Histogram | Kind::Counter, "_created") => Some(Role::Created),
+        _ => None,
+    }
+}
+
+fn are_of_one_metric(kind: Kind, a: &Sample<'_>, b: &Sample<'_>) -> bool {
+    match kind {
+        Kind::Histogram => a.series().eq(b.series()),
+        _ => a.labels == b.labels,
+    }
+}
+
+fn labels_of_metric<'a>(kind: Kind, sample: &Sample<'a>) -> Vec<(&'a str, Cow<'a, str>)> {
+    match kind {
+        Kind::Histogram => unescaped(&sample.series().collect::<Vec<_>>()),
+        _ => unescaped(&sample.labels),
+    }
+}
+
+// === impl Series ===
+
+impl<'s, 'a> Series<'s, 'a> {
+    fn new(kind: Kind, family: &str, samples: &[&'s Sample<'a>]) -> Self {
+        let mut series = Self::default();
+        for sample in samples {
+            match role(kind, family, sample) {
+                Some(Role::Value) => series.value = Some(sample),
+                Some(Role::Bucket(bound)) => series.buckets.push((bound, sample)),
+                Some(Role::Sum) => series.sum = Some(sample),
+                Some(Role::Count) => series.count = Some(sample),
+                Some(Role::Created) => series.created = Some(Timestamp::new(number(sample))),
+                None => {}
+            }
+        }
+        // They come as prometheus-client was given them.
+        series.buckets.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        series
+    }
+
+    fn write(&self, family: &mut Family<'_>, kind: Kind, labels: Vec<(&'a str, Cow<'a, str>)>) {
+        match (kind, self.value) {
+            (Kind::Histogram, _) => family.metric(labels, |metric| self.write_histogram(metric)),
+            (_, Some(value)) => family.metric(labels, |metric| {
+                self.write_number(metric, kind, value);
+            }),
+            // All that is known is when it was made.
+            (_, None) => {}
+        }
+    }
+
+    fn write_number(&self, metric: &mut Metric<'_>, kind: Kind, sample: &Sample<'_>) {
+        let value = number(sample);
+        match kind {
+            Kind::Counter => metric.counter(value, exemplar(sample).as_ref(), self.created),
+            Kind::Unknown => metric.untyped(value),
+            Kind::Gauge | Kind::Info | Kind::Histogram => metric.gauge(value),
+        }
+        write_timestamp(metric, sample);
+    }
+
+    fn write_histogram(&self, metric: &mut Metric<'_>) {
+        let last = self.buckets.last().map(|(_, sample)| *sample);
+        let total = self.count.or(last);
+        let total_count = total.map_or(Count::Integer(0), count);
+        metric.histogram(total_count, self.sum.map(number), |histogram| {
+            for (bound, sample) in &self.buckets {
+                let exemplar = exemplar(sample);
+                // That below `+Inf` says no more than the count.
+                if *bound < f64::INFINITY || exemplar.is_some() {
+                    histogram.bucket(count(sample), *bound, exemplar.as_ref());
+                }
+            }
+            if let Some(created) = self.created {
+                histogram.created(created);
+            }
+        });
+        if let Some(total) = total {
+            write_timestamp(metric, total);
+        }
+    }
+}
+
+/// The bound of a bucket, if it has one that makes sense.
+fn bound(sample: &Sample<'_>) -> Option<f64> {
+    let (_, bound) = sample.labels.iter().find(|(name, _)| *name == "le")?;
+    bound.parse().ok().filter(|bound: &f64| !bound.is_nan())
+}
+
+/// The value; that it is a number was seen when the sample was read.
+fn number(sample: &Sample<'_>) -> f64 {
+    words(sample.value).0
+}
+
+/// A whole number, be it spelt as a float, wherever it is one: not all who read this format know
+/// the fields for others.
+fn count(sample: &Sample<'_>) -> Count {
+    let word = sample.value.split(' ').next().unwrap_or_default();
+    let number = number(sample);
+    match word.parse() {
+        Ok(count) => Count::Integer(count),
+        Err(_) if number >= 0.0 && number.fract() == 0.0 => Count::Integer(number as u64),
+        Err(_) => Count::Float(number),
+    }
+}
+
+fn write_timestamp(metric: &mut Metric<'_>, sample: &Sample<'_>) {
+    if let (_, Some(timestamp)) = words(sample.value) {
+        metric.timestamp(timestamp);
+    }
+}
+
+/// Nothing if it is malformed: that of an exemplar is no reason to lose a sample.
+fn exemplar<'a>(sample: &Sample<'a>) -> Option<Exemplar<'a>> {
+    let (labels, rest) = parse_labels(sample.exemplar?)?;
+    let (value, timestamp) = words(rest.trim_start());
+    Some(Exemplar {
+        labels: unescaped(&labels),
+        value,
+        timestamp,
+    })
+    .filter(|exemplar| !exemplar.value.is_nan())
+}
+
+/// A number, and perhaps the time that follows it.
+fn words(text: &str) -> (f64, Option<Timestamp>) {
+    let mut numbers = text.split(' ').map(str::parse);
+    let value = numbers.next().and_then(Result::ok);
+    let timestamp = numbers.next().and_then(Result::ok);
+    (value.unwrap_or(f64::NAN), timestamp.map(Timestamp::new))
+}
+
+fn unescaped<'a>(labels: &[(&'a str, &'a str)]) -> Vec<(&'a str, Cow<'a, str>)> {
+    let pairs = labels.iter();
+    pairs
+        .map(|(name, value)| (*name, unescape(value)))
+        .collect()
+}
+
+/// A label's value, of which backslash, quote and line feed are escaped in text. What is no escape
+/// stands for itself.
+fn unescape(value: &str) -> Cow<'_, str> {
+    if !value.contains('\\') {
+        return Cow::Borrowed(value);
+    }
+    let mut plain = String::with_capacity(value.len());
+    let mut chars = value.chars().peekable();
+    while let Some(c) = chars.next() {
+        let escaped = match chars.peek() {
+            Some('\\') if c == '\\' => Some('\\'),
+            Some('"') if c == '\\' => Some('"'),
+            Some('n') if c == '\\' => Some('\n'),
+            _ => None,
+        };
+        if escaped.is_some() {
+            chars.next();
+        }
+        plain.push(escaped.unwrap_or(c));
+    }
+    Cow::Owned(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::foreign::parse;
+    use super::*;
+
+    /// The page of a text.
+    fn page_of(text: &str) -> Vec<u8> {
+        let mut page = Page::default();
+        for (name, mut family) in parse(text).unwrap() {
+            write(&mut page, name, &mut family).unwrap();
+        }
+        page.into_bytes()
+    }
+
+    /// A page that is written as it is said to be.
+    fn page(write: impl FnOnce(&mut Page)) -> Vec<u8> {
+        let mut page = Page::default();
+        write(&mut page);
+        page.into_bytes()
+    }
+
+    const NO_LABELS: [(&str, &str); 0] = [];
+
+    #[test]
+    fn labels_are_unescaped() {
+        for (escaped, plain) in [
+            ("", ""),
+            ("plain é", "plain é"),
+            (r"a\\b", r"a\b"),
+            (r#"say \"a\""#, r#"say "a""#),
+            (r"two\nlines", "two\nlines"),
+            (r"\\n", r"\n"),
+            (r"\\\n", "\\\n"),
+            // No escapes
+            (r"\t\", r"\t\"),
+        ] {
+            assert_eq!(unescape(escaped), plain, "{escaped}");
+        }
+    }
+
+    #[test]
+    fn numbers_keep_their_type_labels_and_order() {
+        let text = "# HELP a Of \\ \"a\"\nb\n# TYPE a counter\n# UNIT a a\n\
+             a_total{z=\"2\",y=\"\\\"\"} 1\na_total{y=\"\"} 2.5\na_created{y=\"\"} 1.5\n\
+             # HELP b \n# TYPE b gauge\nb inf 7.5\n\
+             # HELP c \n# TYPE c info\nc_info{v=\"1\"} 1\n\
+             # HELP d \n# TYPE d unknown\nd -2\n\
+             # HELP e \n# TYPE e gauge\n";
+        let expected = page(|page| {
+            page.family("a", Kind::Counter, None, "Of \\ \"a\"\nb", |family| {
+                family.metric([("y", "")], |metric| {
+                    metric.counter(2.5, None, Some(Timestamp::new(1.5)));
+                });
+                family.metric([("y", "\""), ("z", "2")], |metric| {
+                    metric.counter(1.0, None, None);
+                });
+            });
+            page.family("b", Kind::Gauge, None, "", |family| {
+                family.metric(NO_LABELS, |metric| {
+                    metric.gauge(f64::INFINITY);
+                    metric.timestamp(Timestamp::new(7.5));
+                });
+            });
+            page.family("c", Kind::Info, None, "", |family| {
+                family.metric([("v", "1")], |metric| metric.gauge(1.0));
+            });
+            page.family("d", Kind::Unknown, None, "", |family| {
+                family.metric(NO_LABELS, |metric| metric.untyped(-2.0));
+            });
+        });
+        assert_eq!(page_of(text), expected);
+    }
+
+    #[test]
+    fn the_samples_of_a_histogram_are_one_metric() {
+        let text = "# HELP a \n# TYPE a histogram\n\
+             a_sum{x=\"1\"} 2.5\na_count{x=\"1\"} 4\n\
+             a_bucket{le=\"+Inf\",x=\"1\"} 4\n\
+             a_bucket{le=\"2.0\",x=\"1\"} 3 # {t=\"\\\\\"} 1.5 2.0\n\
+             a_bucket{le=\"0.5\",x=\"1\"} 1\n\
+             a_created{x=\"1\"} 3.5\n\
+             a_bucket{le=\"1\",x=\"0\"} 0.5\n\
+             a_bucket{le=\"+Inf\",x=\"0\"} 1.5 # {} 9\n";
+        let second = Exemplar {
+            labels: vec![("t", r"\".into())],
+            value: 1.5,
+            timestamp: Some(Timestamp::new(2.0)),
+        };
+        let last = Exemplar {
+            labels: Vec::new(),
+            value: 9.0,
+            timestamp: None,
+        };
+        let expected = page(|page| {
+            page.family("a", Kind::Histogram, None, "", |family| {
+                family.metric([("x", "0")], |metric| {
+                    metric.histogram(Count::Float(1.5), None, |histogram| {
+                        histogram.bucket(Count::Float(0.5), 1.0, None);
+                        histogram.bucket(Count::Float(1.5), f64::INFINITY, Some(&last));
+                    });
+                });
+                family.metric([("x", "1")], |metric| {
+                    metric.histogram(Count::Integer(4), Some(2.5), |histogram| {
+                        histogram.bucket(Count::Integer(1), 0.5, None);
+                        histogram.bucket(Count::Integer(3), 2.0, Some(&second));
+                        histogram.created(Timestamp::new(3.5));
+                    });
+                });
+            });
+        });
+        assert_eq!(page_of(text), expected);
+    }
+
+    #[test]
+    fn what_has_no_place_in_its_family_has_one_of_its_own() {
+        let text = "# HELP a Asked\n# TYPE a summary\n\
+             a_sum 3\na{quantile=\"0.5\"} 1\na_count 2\n\
+             # HELP b \n# TYPE b histogram\nb_bucket{le=\"x\"} 1\nb_count 2\n";
+        let expected = page(|page| {
+            page.family("a", Kind::Unknown, None, "Asked", |family| {
+                family.metric([("quantile", "0.5")], |metric| metric.untyped(1.0));
+            });
+            page.family("a_count", Kind::Unknown, None, "Asked", |family| {
+                family.metric(NO_LABELS, |metric| metric.untyped(2.0));
+            });
+            page.family("a_sum", Kind::Unknown, None, "Asked", |family| {
+                family.metric(NO_LABELS, |metric| metric.untyped(3.0));
+            });
+            page.family("b", Kind::Histogram, None, "", |family| {
+                family.metric(NO_LABELS, |metric| {
+                    metric.histogram(Count::Integer(2), None, |_| {});
+                });
+            });
+            page.family("b_bucket", Kind::Unknown, None, "", |family| {
+                family.metric([("le", "x")], |metric| metric.untyped(1.0));
+            });
+        });
+        assert_eq!(page_of(text), expected);
+    }
+
+    #[test]
+    fn counts_are_whole_where_they_can_be() {
+        for (text, expected) in [
+            ("a 0", Count::Integer(0)),
+            ("a 18446744073709551615", Count::Integer(u64::MAX)),
+            ("a 4.0 7", Count::Integer(4)),
+            ("a 1e+06", Count::Integer(1_000_000)),
+            ("a 0.5", Count::Float(0.5)),
+            ("a -1", Count::Float(-1.0)),
+            ("a +Inf", Count::Float(f64::INFINITY)),
+        ] {
+            let found = Sample::parse(text).as_ref().map(count);
+            assert_eq!(found, Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn exemplars_are_kept_where_they_make_sense() {
+        for (text, expected) in [
+            (
+                r#"a_total 1 # {t="7",s="8"} 0.5 3.25"#,
+                Some((vec![("s", "8"), ("t", "7")], 0.5, Some(3.25))),
+            ),
+            (r"a_total 1 # {} 2", Some((vec![], 2.0, None))),
+            ("a_total 1", None),
+            (r#"a_total 1 # {t="7} 1"#, None),
+            (r#"a_total 1 # {t="7"} x"#, None),
+            (r#"a_total 1 # {t="7"}"#, None),
+        ] {
+            let found = Sample::parse(text).map(|sample| {
+                let expected = expected.map(|(labels, value, timestamp)| Exemplar {
+                    labels: unescaped(&labels),
+                    value,
+                    timestamp: timestamp.map(Timestamp::new),
+                });
+                assert_eq!(exemplar(&sample), expected, "{text}");
+            });
+            assert_eq!(found, Some(()), "{text}");
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! The messages of a page.
+//!
+//! Names, numbers and types of fields are those of Prometheus' [data model][proto], as of
+//! version 0.6.
+//!
+//! [proto]: https://github.com/prometheus/client_model/blob/v0.6.1/io/prometheus/client/metrics.proto
+
+use super::native::NativeBuckets;
+use super::wire::Fields;
+use crate::registry::Kind;
+use std::borrow::Cow;
+
+/// A page in the making: messages of the type `MetricFamily`, each after its length.
+#[derive(Debug, Default)]
+pub(super) struct Page(Fields);
+
+/// A `MetricFamily` that is being written.
+pub(super) struct Family<'a>(&'a mut Fields);
+
+/// A `Metric` that is being written: one series, or all those of a histogram.
+pub(super) struct Metric<'a>(&'a mut Fields);
+
+/// A `Histogram` that is being written.
+pub(super) struct Histogram<'a>(&'a mut Fields);
+
+/// How often something was observed. Others than us may say so with a fraction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Count {
+    Integer(u64),
+    Float(f64),
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) struct Exemplar<'a> {
+    pub(super) labels: Vec<(&'a str, Cow<'a, str>)>,
+    pub(super) value: f64,
+    pub(super) timestamp: Option<Timestamp>,
+}
+
+/// A time since 1970.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Timestamp {
+    seconds: f64,
+}
+
+/// A `MetricType`.
+enum Type {
+    Counter = 0,
+    Gauge = 1,
+    Untyped = 3,
+    Histogram = 4,
+}
+
+// === impl Page ===
+
+impl Page {
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0.into_bytes()
+    }
+
+    /// Adds a family. It goes by the name of its samples, as in 0.0.4 text.
+    pub(super) fn family(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        unit: Option<&str>,
+        help: &str,
+        write: impl FnOnce(&mut Family<'_>),
+    ) {
+        let (suffix, metric_type) = match kind {
+            Kind::Counter => ("_total", Type::Counter),
+            Kind::Gauge => ("", Type::Gauge),
+            Kind::Histogram => ("", Type::Histogram),
+            Kind::Info => ("_info", Type::Gauge),
+            Kind::Unknown => ("", Type::Untyped),
+        };
+        self.0.delimited(|family| {
+            family.string(1, &format!("{name}{suffix}"));
+            family.string(2, help);
+            family.uint(3, metric_type as u64);
+            write(&mut Family(family));
+            if let Some(unit) = unit.filter(|unit| ends_in_unit(name, unit)) {
+                family.string(5, unit);
+            }
+        });
+    }
+}
+
+/// Prometheus 3 refuses pages on which that is not so.
+fn ends_in_unit(name: &str, unit: &str) -> bool {
+    name.strip_suffix(unit)
+        .is_some_and(|stem| stem.ends_with('_'))
+}
+
+// === impl Family ===
+
+impl Family<'_> {
+    /// Adds a metric, with its labels in the order of their names.
+    pub(super) fn metric<'a>(
+        &mut self,
+        labels: impl IntoIterator<Item = (&'a str, impl AsRef<str>)>,
+        write: impl FnOnce(&mut Metric<'_>),
+    ) {
+        self.0.message(4, |metric| {
+            push_labels(metric, labels);
+            write(&mut Metric(metric));
+        });
+    }
+}
+
+fn push_labels<'a>(
+    message: &mut Fields,
+    labels: impl IntoIterator<Item = (&'a str, impl AsRef<str>)>,
+) {
+    for (name, value) in labels {
+        message.message(1, |label| {
+            label.string(1, name);
+            label.string(2, value.as_ref());
+        });
+    }
+}
+
+// === impl Metric ===
+
+impl Metric<'_> {
+    pub(super) fn gauge(&mut self, value: f64) {
+        self.0.message(2, |gauge| gauge.double(1, value));
+    }
+
+    pub(super) fn counter(
+        &mut self,
+        value: f64,
+        exemplar: Option<&Exemplar<'_>>,
+        created: Option<Timestamp>,
+    ) {
+        self.0.message(3, |counter| {
+            counter.double(1, value);
+            if let Some(exemplar) = exemplar {
+                counter.message(2, |message| exemplar.write(message));
+            }
+            if let Some(created) = created {
+                counter.message(3, |message| created.write(message));
+            }
+        });
+    }
+
+    pub(super) fn untyped(&mut self, value: f64) {
+        self.0.message(5, |untyped| untyped.double(1, value));
+    }
+
+    /// When the numbers were read, if that is not now.
+    pub(super) fn timestamp(&mut self, timestamp: Timestamp) {
+        let milliseconds = (timestamp.seconds * 1e3).round();
+        self.0.int(6, milliseconds as i64);
+    }
+
+    pub(super) fn histogram(
+        &mut self,
+        count: Count,
+        sum: Option<f64>,
+        write: impl FnOnce(&mut Histogram<'_>),
+    ) {
+        self.0.message(7, |histogram| {
+            match count {
+                Count::Integer(count) => histogram.uint(1, count),
+                Count::Float(count) => histogram.double(4, count),
+            }
+            if let Some(sum) = sum {
+                histogram.double(2, sum);
+            }
+            write(&mut Histogram(histogram));
+        });
+    }
+}
+
+// === impl Histogram ===
+
+impl Histogram<'_> {
+    /// Adds a classic bucket: what is at or below `bound`. They ascend, and the one below `+Inf` may
+    /// be left out, for it is the count.
+    pub(super) fn bucket(
+        &mut self,
+        cumulative: Count,
+        bound: f64,
+        exemplar: Option<&Exemplar<'_>>,
+    ) {
+        self.0.message(3, |bucket| {
+            match cumulative {
+                Count::Integer(count) => bucket.uint(1, count),
+                Count::Float(count) => bucket.double(4, count),
+            }
+            bucket.double(2, bound);
+            if let Some(exemplar) = exemplar {
+                bucket.message(3, |message| exemplar.write(message));
+            }
+        });
+    }
+
+    pub(super) fn native(&mut self, native: &NativeBuckets<'_>) {
+        native.write(self.0);
+    }
+
+    pub(super) fn created(&mut self, created: Timestamp) {
+        self.0.message(15, |message| created.write(message));
+    }
+}
+
+// === impl Exemplar ===
+
+impl Exemplar<'_> {
+    fn write(&self, message: &mut Fields) {
+        let Self {
+            labels,
+            value,
+            timestamp,
+        } = self;
+        push_labels(message, labels.iter().map(|(name, value)| (*name, value)));
+        message.double(2, *value);
+        if let Some(timestamp) = timestamp {
+            message.message(3, |message| timestamp.write(message));
+        }
+    }
+}
+
+// === impl Timestamp ===
+
+impl Timestamp {
+    pub(super) fn new(seconds: f64) -> Self {
+        Self { seconds }
+    }
+
+    /// As a `google.protobuf.Timestamp`, whose nanoseconds go forward from the second, also before
+    /// 1970. A float says no more than microseconds of our time.
+    fn write(self, message: &mut Fields) {
+        let micros = (self.seconds * 1e6).round() as i64;
+        message.int(1, micros.div_euclid(1_000_000));
+        message.int(2, micros.rem_euclid(1_000_000) * 1_000);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metric(write: impl FnOnce(&mut Metric<'_>)) -> Vec<u8> {
+        let mut fields = Fields::default();
+        write(&mut Metric(&mut fields));
+        fields.into_bytes()
+    }
+
+    const NO_LABELS: [(&str, &str); 0] = [];
+
+    #[test]
+    fn a_family_byte_for_byte() {
+        let mut page = Page::default();
+        page.family(
+            "read_bytes",
+            Kind::Counter,
+            Some("bytes"),
+            "Read",
+            |family| {
+                family.metric([("a", "1"), ("b", "")], |metric| {
+                    metric.counter(3.0, None, None);
+                });
+            },
+        );
+        page.family("b", Kind::Info, Some("x"), "", |family| {
+            family.metric(NO_LABELS, |metric| metric.gauge(1.0));
+        });
+        let expected: &[&[u8]] = &[
+            &[18 + 6 + 2 + 28 + 7],
+            b"\x0a\x10read_bytes_total",
+            b"\x12\x04Read",
+            b"\x18\x00", // a counter
+            &[0x22, 8 + 7 + 11],
+            b"\x0a\x06\x0a\x01a\x12\x011",
+            b"\x0a\x05\x0a\x01b\x12\x00",
+            b"\x1a\x09\x09\0\0\0\0\0\0\x08\x40",
+            b"\x2a\x05bytes",
+            &[8 + 2 + 2 + 13],
+            b"\x0a\x06b_info",
+            b"\x12\x00",
+            b"\x18\x01", // a gauge
+            b"\x22\x0b\x12\x09\x09\0\0\0\0\0\0\xf0\x3f",
+        ];
+        assert_eq!(page.into_bytes(), expected.concat());
+    }
+
+    #[test]
+    fn types_have_their_numbers() {
+        for (kind, name, number) in [
+            (Kind::Counter, "x_total", 0),
+            (Kind::Gauge, "x", 1),
+            (Kind::Info, "x_info", 1),
+            (Kind::Unknown, "x", 3),
+            (Kind::Histogram, "x", 4),
+        ] {
+            let mut page = Page::default();
+            page.family("x", kind, None, "", |_| {});
+            let length = name.len() as u8;
+            let before = [length + 6, 0x0a, length];
+            let expected = [&before, name.as_bytes(), &[0x12, 0, 0x18, number]].concat();
+            assert_eq!(page.into_bytes(), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_unit_is_shown_where_the_name_ends_in_it() {
+        for (name, unit, expected) in [
+            ("read_bytes", "bytes", true),
+            ("bytes", "bytes", false),
+            ("readbytes", "bytes", false),
+            ("bytes_read", "bytes", false),
+        ] {
+            assert_eq!(ends_in_unit(name, unit), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_byte_for_byte() {
+        let two = [0x09, 0, 0, 0, 0, 0, 0, 0, 0x40];
+        let bytes = metric(|metric| metric.untyped(2.0));
+        assert_eq!(bytes, [&[0x2a, 9][..], &two].concat());
+        let bytes = metric(|metric| metric.timestamp(Timestamp::new(0.3)));
+        assert_eq!(bytes, [0x30, 0xac, 0x02]);
+    }
+
+    #[test]
+    fn a_classic_histogram_byte_for_byte() {
+        let exemplar = Exemplar {
+            labels: vec![("t", "7".into())],
+            value: 0.5,
+            timestamp: Some(Timestamp::new(2.25)),
+        };
+        let bytes = metric(|metric| {
+            metric.histogram(Count::Integer(300), Some(-0.0), |histogram| {
+                histogram.bucket(Count::Integer(5), 0.5, Some(&exemplar));
+                histogram.bucket(Count::Float(0.5), 2.0, None);
+                histogram.created(Timestamp::new(-0.5));
+            });
+        });
+        let half = b"\0\0\0\0\0\0\xe0\x3f";
+        let expected: &[&[u8]] = &[
+            &[0x3a, 3 + 9 + 41 + 20 + 19],
+            b"\x08\xac\x02",           // 1: count
+            b"\x11\0\0\0\0\0\0\0\x80", // 2: sum
+            &[0x1a, 2 + 9 + 28],       // 3: a bucket
+            b"\x08\x05\x11",
+            half,
+            &[0x1a, 8 + 9 + 9], // with an exemplar
+            b"\x0a\x06\x0a\x01t\x12\x017\x11",
+            half,
+            // 250,000,000 is 0b1110111_0011010_1100101_0000000.
+            b"\x1a\x07\x08\x02\x10\x80\xe5\x9a\x77",
+            &[0x1a, 9 + 9], // 3: another one
+            b"\x21",
+            half,
+            b"\x11\0\0\0\0\0\0\0\x40",
+            &[0x7a, 11 + 6], // 15: half a second before 1970
+            b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+            b"\x10\x80\xca\xb5\xee\x01",
+        ];
+        assert_eq!(bytes, expected.concat());
+    }
+}

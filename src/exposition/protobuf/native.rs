@@ -1,0 +1,213 @@
+//! Native histograms: buckets that are as wide as they are far from 0, and only those in which
+//! there is something.
+
+use super::wire::Fields;
+
+/// What makes a histogram a native one.
+///
+/// Bucket `i` holds what is above 2^((i-1)·2^-schema) and not above 2^(i·2^-schema). There are
+/// none for numbers below 0, which durations and sizes never are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct NativeBuckets<'a> {
+    /// From -4 to 8: each power of two is divided into 2^schema buckets.
+    pub(super) schema: i8,
+    /// The width of the bucket around 0.
+    pub(super) zero_threshold: f64,
+    pub(super) zero_count: u64,
+    /// Index and count, ascending; those that are empty may be left out.
+    pub(super) buckets: &'a [(i32, u64)],
+}
+
+/// Consecutive buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    /// From the end of the span before it, or from bucket 0.
+    offset: i32,
+    length: u32,
+}
+
+/// The most empty buckets between two others that are cheaper than another span. As many as
+/// Prometheus' client for Go takes, "for now".
+const SMALL_GAP: i32 = 2;
+
+// === impl NativeBuckets ===
+
+impl NativeBuckets<'_> {
+    /// Adds what a `Histogram` has of it.
+    pub(super) fn write(&self, histogram: &mut Fields) {
+        let Self {
+            schema,
+            zero_threshold,
+            zero_count,
+            buckets,
+        } = *self;
+        let (mut spans, deltas) = spans(buckets);
+        if spans.is_empty() {
+            // Else it could not be told from a classic one without buckets.
+            spans.push(Span {
+                offset: 0,
+                length: 0,
+            });
+        }
+        histogram.sint(5, schema.into());
+        histogram.double(6, zero_threshold);
+        histogram.uint(7, zero_count);
+        for Span { offset, length } in spans {
+            histogram.message(12, |span| {
+                span.sint(1, offset.into());
+                span.uint(2, length.into());
+            });
+        }
+        for delta in deltas {
+            histogram.sint(13, delta);
+        }
+    }
+}
+
+/// Where buckets stand that are not empty, and how much each holds more than the one before it.
+/// Small gaps are filled with empty ones.
+fn spans(buckets: &[(i32, u64)]) -> (Vec<Span>, Vec<i64>) {
+    let mut spans: Vec<Span> = Vec::new();
+    let mut deltas = Vec::new();
+    let mut before = 0;
+    let mut next = 0;
+    for &(index, count) in buckets.iter().filter(|(_, count)| *count > 0) {
+        let gap = index - next;
+        match spans.last_mut() {
+            Some(span) if gap <= SMALL_GAP => {
+                for _ in 0..gap {
+                    deltas.push(0 - std::mem::take(&mut before));
+                }
+                span.length += gap.unsigned_abs() + 1;
+            }
+            _ => spans.push(Span {
+                offset: gap,
+                length: 1,
+            }),
+        }
+        // Counts wrap where clients' do that count in int64.
+        let count = count.cast_signed();
+        deltas.push(count - std::mem::replace(&mut before, count));
+        next = index + 1;
+    }
+    (spans, deltas)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Buckets; spans as offset and length; differences.
+    type Case<'a> = (&'a [(i32, u64)], &'a [(i32, u32)], &'a [i64]);
+
+    #[test]
+    fn buckets_are_spans_and_differences() {
+        let cases: &[Case<'_>] = &[
+            (&[], &[], &[]),
+            (&[(0, 1)], &[(0, 1)], &[1]),
+            (&[(-5, 3)], &[(-5, 1)], &[3]),
+            (&[(7, 3)], &[(7, 1)], &[3]),
+            (&[(1, 2), (2, 5), (3, 4)], &[(1, 3)], &[2, 3, -1]),
+            // One and two empty ones are filled in, three are not.
+            (&[(1, 2), (3, 5)], &[(1, 3)], &[2, -2, 5]),
+            (&[(1, 2), (4, 5)], &[(1, 4)], &[2, -2, 0, 5]),
+            (&[(1, 2), (5, 5)], &[(1, 1), (3, 1)], &[2, 3]),
+            (
+                &[(-4, 1), (-2, 1), (3, 9), (4, 9)],
+                &[(-4, 3), (4, 2)],
+                &[1, -1, 1, 8, 0],
+            ),
+            // Those that are empty make no difference.
+            (
+                &[(-9, 0), (1, 2), (2, 0), (5, 5), (6, 0)],
+                &[(1, 1), (3, 1)],
+                &[2, 3],
+            ),
+        ];
+        for (buckets, expected, expected_deltas) in cases {
+            let (spans, deltas) = spans(buckets);
+            let spans: Vec<_> = spans
+                .iter()
+                .map(|span| (span.offset, span.length))
+                .collect();
+            assert_eq!(
+                (&*spans, &*deltas),
+                (*expected, *expected_deltas),
+                "{buckets:?}"
+            );
+        }
+    }
+
+    /// The other way round, by the format's description, whatever the gaps are.
+    #[test]
+    fn spans_and_differences_give_the_buckets_back() {
+        for seed in 0..1_000_i32 {
+            let mut index = -100 - seed % 7;
+            let buckets: Vec<(i32, u64)> = (0..20)
+                .map(|place| {
+                    let number = (seed * 31 + place) * 0x51ed % 1_009;
+                    index += 1 + number % 6;
+                    (index, 1 + u64::from(number.unsigned_abs()) * 17 % 101)
+                })
+                .collect();
+            let (spans, deltas) = spans(&buckets);
+            let mut deltas = deltas.into_iter();
+            let (mut index, mut count) = (0, 0);
+            let mut read = Vec::new();
+            for span in &spans {
+                index += span.offset;
+                for _ in 0..span.length {
+                    count += deltas.next().expect("one for each bucket");
+                    read.push((index, count.cast_unsigned()));
+                    index += 1;
+                }
+            }
+            assert_eq!(deltas.next(), None);
+            let gaps = spans.iter().skip(1).map(|span| span.offset);
+            assert!(gaps.clone().all(|gap| gap > SMALL_GAP), "{spans:?}");
+            read.retain(|(_, count)| *count > 0);
+            assert_eq!(read, buckets);
+        }
+    }
+
+    #[test]
+    fn a_native_histogram_byte_for_byte() {
+        let native = NativeBuckets {
+            schema: -1,
+            zero_threshold: 0.5,
+            zero_count: 3,
+            buckets: &[(1, 2), (2, 1), (6, 300)],
+        };
+        let mut fields = Fields::default();
+        native.write(&mut fields);
+        let expected: &[&[u8]] = &[
+            &[0x28, 0x01],                         // 5: schema -1, zigzag
+            &[0x31, 0, 0, 0, 0, 0, 0, 0xe0, 0x3f], // 6: 0.5
+            &[0x38, 0x03],                         // 7: 3
+            &[0x62, 0x04, 0x08, 0x02, 0x10, 0x02], // 12: from 1, two
+            &[0x62, 0x04, 0x08, 0x06, 0x10, 0x01], // 12: after three, one
+            &[0x68, 0x04, 0x68, 0x01],             // 13: +2, -1
+            &[0x68, 0xd6, 0x04],                   // 13: +299, which is 598 in zigzag
+        ];
+        assert_eq!(fields.into_bytes(), expected.concat());
+    }
+
+    #[test]
+    fn without_buckets_there_is_a_span_of_none() {
+        let native = NativeBuckets {
+            schema: 8,
+            zero_threshold: 0.0,
+            zero_count: 0,
+            buckets: &[],
+        };
+        let mut fields = Fields::default();
+        native.write(&mut fields);
+        let expected: &[&[u8]] = &[
+            &[0x28, 0x10],
+            &[0x31, 0, 0, 0, 0, 0, 0, 0, 0],
+            &[0x38, 0x00],
+            &[0x62, 0x04, 0x08, 0x00, 0x10, 0x00],
+        ];
+        assert_eq!(fields.into_bytes(), expected.concat());
+    }
+}
