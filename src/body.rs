@@ -67,6 +67,9 @@ pin_project! {
     }
 }
 
+/// What a body gives that is polled for a frame.
+pub(crate) type Polled<B> = Poll<Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>>;
+
 // === impl RequestBody ===
 
 impl<B: Body> RequestBody<B> {
@@ -112,7 +115,7 @@ where
         cx: &mut Context<'_>,
         count: impl FnOnce(&CallHandle, &B::Data),
         broken_off: impl FnOnce(&B::Error) -> Fault,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    ) -> Polled<B> {
         let mut this = self.project();
         let watch = Watch::over(this.call);
         let polled = this.inner.as_mut().poll_frame(cx);

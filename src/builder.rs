@@ -385,7 +385,7 @@ impl<C> MetricsLayerBuilder<Grpc<C>> {
     /// What decides which calls failed, and how. Defaults to the table at
     /// [`GrpcCode`](crate::classify::GrpcCode).
     pub fn classifier<D: Classify>(self, classifier: D) -> MetricsLayerBuilder<Grpc<D>> {
-        self.map_protocol(|_| Grpc::new(classifier))
+        self.map_protocol(|_| Grpc::classified_by(classifier))
     }
 }
 

@@ -126,9 +126,9 @@ impl MetricsLayer<Grpc> {
     }
 
     /// As [`grpc`](Self::grpc), with settings of your own. To leave out its labels, begin with
-    /// [`protocol_builder`](Self::protocol_builder)`(Grpc::default())`.
+    /// [`protocol_builder`](Self::protocol_builder)`(Grpc::new())`.
     pub fn grpc_builder() -> MetricsLayerBuilder<Grpc> {
-        MetricsLayerBuilder::new(Grpc::default())
+        MetricsLayerBuilder::new(Grpc::new())
             .messages_total(true)
             .label(Label::grpc_service())
             .label(Label::grpc_method())

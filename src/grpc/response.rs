@@ -234,7 +234,7 @@ fn poll_grpc<B, C>(
     cx: &mut Context<'_>,
     call: &mut Option<Call>,
     progress: &mut Progress<C>,
-) -> Poll<Option<Result<Frame<B::Data>, B::Error>>>
+) -> body::Polled<B>
 where
     B: Body,
     B::Error: 'static,

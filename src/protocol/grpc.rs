@@ -25,10 +25,26 @@ use http_body::Body;
 /// [`MetricsLayer::grpc`](crate::MetricsLayer::grpc) gives its metrics the labels
 /// [`grpc_service`](crate::labels::Label::grpc_service), [`grpc_method`](crate::labels::Label::grpc_method) and
 /// [`grpc_code`](crate::labels::Label::grpc_code), and counts messages;
-/// [`protocol_builder`](crate::MetricsLayer::protocol_builder)`(Grpc::default())` begins without either.
+/// [`protocol_builder`](crate::MetricsLayer::protocol_builder)`(Grpc::new())` begins without either.
 ///
-/// A layer that stands *inside* of what watches deadlines sees calls that are dropped when they pass, and
-/// so cancellations. tonic's own server is such a place: it puts its `grpc-timeout` outside of all layers.
+/// # Around tonic
+///
+/// ```ignore
+/// // A server:
+/// Server::builder().layer(metrics.clone()).add_service(cart).serve(address).await?;
+///
+/// // A client. Its channel takes tonic's own body alone, which may hold any other.
+/// let channel = ServiceBuilder::new()
+///     .layer(metrics.clone())
+///     .map_request(|request: Request<_>| request.map(tonic::body::Body::new))
+///     .service(channel);
+/// let client = CartClient::new(channel);
+/// ```
+///
+/// A layer *inside* of what watches deadlines sees calls that are dropped when they pass, and so cancellations.
+/// tonic's own server is such a place: it heeds `grpc-timeout` outside of all layers. Its channel does so inside of them, and
+/// fails with an error of its own, as it does if it can't connect; no code has come then, and what such an error means is for a
+/// [closure](crate::classify::by_error) to say. `examples/tonic.rs` has all of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Grpc<C = HttpStatus> {
     http: Http<C>,
@@ -39,8 +55,15 @@ const GRPC: u16 = 0x10;
 
 // === impl Grpc ===
 
+impl Grpc {
+    /// With the table at [`GrpcCode`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
 impl<C> Grpc<C> {
-    pub(crate) fn new(classifier: C) -> Self {
+    pub(crate) fn classified_by(classifier: C) -> Self {
         Self {
             http: Http::new(classifier),
         }

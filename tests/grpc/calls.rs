@@ -93,7 +93,7 @@ pub(crate) async fn call(
 /// A call that has been answered, as far as that.
 pub(crate) enum Begun {
     Over(String),
-    Stream(Streaming<String>),
+    Stream(Box<Streaming<String>>),
 }
 
 pub(crate) async fn begin(
@@ -108,7 +108,7 @@ pub(crate) async fn begin(
     grpc.ready().await.unwrap();
     let one = with_deadline(messages[0].clone(), deadline);
     let over = |response: Response<String>| Begun::Over(response.into_inner());
-    let stream = |response: Response<_>| Begun::Stream(response.into_inner());
+    let stream = |response: Response<_>| Begun::Stream(Box::new(response.into_inner()));
     let path = kind.path();
     match kind {
         Unary => grpc.unary(one, path, Text).await.map(over),

@@ -221,8 +221,7 @@ fn layers_share_their_series() {
 
 #[test]
 fn the_protocol_alone_has_no_labels() {
-    let layer =
-        MetricsLayer::protocol_builder(Grpc::<tower_openmetrics::classify::HttpStatus>::default());
+    let layer = MetricsLayer::protocol_builder(Grpc::new());
     let layer = layer.build([("endpoint", "stage")]).unwrap();
     let response = response_of("application/grpc", [Field(STATUS, "3")]);
     take_to_end(pin!(call(&layer, Ok(response)).unwrap().into_body()));

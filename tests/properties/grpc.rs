@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use std::pin::pin;
 use tower::BoxError;
-use tower_openmetrics::classify::{Fault, GrpcCode, HttpStatus};
+use tower_openmetrics::classify::{Fault, GrpcCode};
 use tower_openmetrics::protocol::Grpc;
 use tower_openmetrics::{Clock, MetricsLayer};
 
@@ -259,7 +259,7 @@ proptest! {
 
     #[test]
     fn messages_and_endings_are_as_the_model_says(script in script()) {
-        let stage = Stage::new(MetricsLayer::protocol_builder(Grpc::<HttpStatus>::default()));
+        let stage = Stage::new(MetricsLayer::protocol_builder(Grpc::new()));
         script.run(&stage);
         prop_assert_eq!(stage.numbers(), script.expected());
     }
