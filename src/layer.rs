@@ -71,9 +71,9 @@ impl MetricsLayer<Grpc> {
     /// messages are counted.
     ///
     /// ```
-    /// use http::{HeaderMap, HeaderValue, Request, Response};
+    /// use bytes::Bytes;
+    /// use http::{HeaderMap, HeaderName, Request, Response};
     /// use http_body_util::{BodyExt, Full};
-    /// # use bytes::Bytes;
     /// use tower::{ServiceBuilder, ServiceExt, service_fn};
     /// use tower_openmetrics::MetricsLayer;
     ///
@@ -84,9 +84,9 @@ impl MetricsLayer<Grpc> {
     /// let service = ServiceBuilder::new()
     ///     .layer(metrics.clone())
     ///     .service(service_fn(async |_: Request<_>| {
-    ///         let message = Full::from(&b"\0\0\0\0\x05hello"[..]);
-    ///         let trailers = HeaderMap::from_iter([("grpc-status".parse()?, HeaderValue::from(5))]);
-    ///         Ok::<_, tower::BoxError>(Response::new(
+    ///         let message = Full::new(Bytes::from_static(b"\0\0\0\0\x05hello"));
+    ///         let trailers = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), 5.into())]);
+    ///         Ok::<_, std::convert::Infallible>(Response::new(
     ///             message.with_trailers(std::future::ready(Some(Ok(trailers)))),
     ///         ))
     ///     }));
