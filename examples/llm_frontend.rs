@@ -22,6 +22,7 @@ mod llm;
 #[path = "llm/openai.rs"]
 mod openai;
 mod process;
+mod status;
 mod transport;
 
 use self::llm::{Prompt, Token};
@@ -228,7 +229,7 @@ async fn run() -> Result<(), BoxError> {
         }
     };
     let listener = process::listen("DYN_HTTP_PORT", 8080).await?;
-    let status = process::status_server(registry.exporter(), "chat").await?;
+    let status = status::serve(registry.exporter(), "chat").await?;
     let here = process::reachable(listener.local_addr()?);
     println!("front end:     http://{here}/v1 before {behind}");
     serve(listener, app, stop).await?;

@@ -14,6 +14,7 @@
 
 pub(crate) mod llm;
 mod process;
+mod status;
 pub(crate) mod transport;
 
 use self::llm::{FinishReason, Prompt, Token};
@@ -78,7 +79,7 @@ async fn run() -> Result<(), BoxError> {
     let handler = metrics.layer(model);
 
     let listener = process::listen("DYN_WORKER_PORT", 8090).await?;
-    let status = process::status_server(page, ENDPOINT).await?;
+    let status = status::serve(page, ENDPOINT).await?;
     println!(
         "worker:        {}",
         process::reachable(listener.local_addr()?)

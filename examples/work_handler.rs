@@ -30,6 +30,7 @@
 //! | `DYN_SYSTEM_*` | the status server, see `StatusServer::from_env` | none |
 
 mod process;
+mod status;
 pub(crate) mod transport;
 
 use futures_util::stream::{self, Stream, StreamExt};
@@ -134,7 +135,7 @@ async fn run() -> Result<(), BoxError> {
         .service(transport::json(engine));
 
     let listener = process::listen("DYN_WORKER_PORT", 8090).await?;
-    let status = process::status_server(page, ENDPOINT).await?;
+    let status = status::serve(page, ENDPOINT).await?;
     println!(
         "work handler:  {}",
         process::reachable(listener.local_addr()?)

@@ -107,13 +107,13 @@ where
     B: Body,
     B::Error: 'static,
 {
-    /// As `poll_frame`. What is counted of data besides its bytes, `count` counts; what an error means,
-    /// `broken_off` says.
+    /// As `poll_frame`. `count` counts data that has come, and its bytes; `broken_off` says what an
+    /// error means.
     #[inline]
     pub(crate) fn poll_counted(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        count: impl FnOnce(&CallHandle, &B::Data),
+        count: impl FnOnce(&CallHandle, Option<&B::Data>, u64),
         broken_off: impl FnOnce(&B::Error) -> Fault,
     ) -> Polled<B> {
         let mut this = self.project();
@@ -123,10 +123,7 @@ where
             let over = match frame {
                 Some(Ok(frame)) => {
                     let bytes = data_length(frame);
-                    call.request_bytes(bytes);
-                    if let Some(data) = frame.data_ref() {
-                        count(call, data);
-                    }
+                    count(call, frame.data_ref(), bytes);
                     *this.owed = this.owed.saturating_sub(bytes);
                     *this.owed > 0 && this.inner.is_end_stream()
                 }
@@ -158,7 +155,11 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.poll_counted(cx, |_, _| {}, |error| source::broken_off(error))
+        self.poll_counted(
+            cx,
+            |call, _, bytes| call.request_bytes(bytes),
+            |error| source::broken_off(error),
+        )
     }
 
     fn is_end_stream(&self) -> bool {

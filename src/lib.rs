@@ -117,6 +117,7 @@
 //! | measure anything else | the traits in [`protocol`] |
 //! | say what is a failure | [`classify`] |
 //! | put several layers, and metrics of your own, on one page | [`MetricsRegistry`] |
+//! | show the process's cpu, memory and files, its tokio runtime, and what was built | [`collectors`] |
 //! | show the page | [`exporter`], or `server` for a port of its own |
 //!
 //! # Features
@@ -127,6 +128,7 @@
 //! | `compression` | yes | pages compressed with gzip for clients that accept it |
 //! | `http2` | yes | looks inside `h2::Error`, for the same reason as `axum` |
 //! | `protobuf` | no | pages in Prometheus' protobuf format for clients that ask for it, as Prometheus does if it wants native histograms |
+//! | `process` | no | `process_*` metrics as a [collector](collectors) |
 //! | `server` | no | the status server: `/metrics`, `/health`, `/live` |
 //! | `zstd` | no | pages compressed with zstd for clients that prefer it; builds libzstd, in C |
 //!
@@ -139,6 +141,7 @@ mod builder;
 mod call;
 pub mod classify;
 mod clock;
+pub mod collectors;
 mod error;
 pub mod exporter;
 mod exposition;

@@ -10,8 +10,6 @@ use std::str::FromStr;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::BoxError;
-use tower_openmetrics::MetricsExporter;
-use tower_openmetrics::server::{HealthStatus, StatusServer, StatusServerHandle};
 
 /// Says how it went, if it went wrong.
 pub(crate) async fn report(process: impl Future<Output = Result<(), BoxError>>) -> ExitCode {
@@ -43,24 +41,6 @@ pub(crate) async fn listen(variable_name: &str, default: u16) -> Result<TcpListe
     let port = variable(variable_name)?.unwrap_or(default);
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await;
     listener.map_err(|error| format!("can't listen on port {port}: {error}").into())
-}
-
-/// The status server that `DYN_SYSTEM_*` ask for, if they do; and says where it is.
-pub(crate) async fn status_server(
-    page: MetricsExporter,
-    endpoint: &str,
-) -> Result<Option<StatusServerHandle>, BoxError> {
-    let Some(server) = StatusServer::from_env("DYN_SYSTEM")? else {
-        println!("status server: none, since DYN_SYSTEM_ENABLED=true is not set");
-        return Ok(None);
-    };
-    let server = server.bind(page).await?.spawn();
-    server.health().set(endpoint, HealthStatus::Ready);
-    println!(
-        "status server: http://{}/metrics",
-        reachable(server.local_addr())
-    );
-    Ok(Some(server))
 }
 
 /// Where to reach a listener at `addr` from this machine.

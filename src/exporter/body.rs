@@ -1,4 +1,5 @@
 use super::compression::Content;
+use super::self_metrics::Scrape;
 use super::slices::Slices;
 use crate::Error;
 use bytes::Bytes;
@@ -16,6 +17,8 @@ pub struct Body {
     /// Whether this is what HEAD gets for a page of unknown length: nothing, and no length of 0
     /// either.
     withheld: bool,
+    /// Until it has ended, if that is measured.
+    scrape: Option<Scrape>,
 }
 
 // === impl Body ===
@@ -25,6 +28,7 @@ impl Body {
         Self {
             content,
             withheld: false,
+            scrape: None,
         }
     }
 
@@ -35,7 +39,31 @@ impl Body {
             ..Self::new(Slices::default().into())
         }
     }
+
+    /// The same, as the body of a scrape that ends with it.
+    pub(super) fn of(self, scrape: Scrape) -> Self {
+        Self {
+            scrape: Some(scrape),
+            ..self
+        }
+    }
+
+    fn measure(&mut self, polled: &Polled) {
+        let bytes = match polled {
+            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
+            Some(Err(_)) | None => 0,
+        };
+        if let Some(scrape) = &mut self.scrape {
+            scrape.sent(bytes);
+        }
+        if !matches!(polled, Some(Ok(_))) || self.is_end_stream() {
+            self.scrape = None;
+        }
+    }
 }
+
+/// What a body has to give, or nothing at its end.
+type Polled = Option<Result<Frame<Bytes>, Error>>;
 
 impl http_body::Body for Body {
     type Data = Bytes;
@@ -54,6 +82,9 @@ impl http_body::Body for Body {
         // A compressor may take a whole slice and have nothing to show for it.
         if polled.is_pending() && content.slices().next_turn() {
             cx.waker().wake_by_ref();
+        }
+        if let Poll::Ready(polled) = &polled {
+            self.measure(polled);
         }
         polled
     }

@@ -144,6 +144,42 @@
 //! # }
 //! ```
 //!
+//! # Its own numbers
+//!
+//! [`self_metrics`](MetricsExporter::self_metrics) puts these on the page that the exporter shows, as
+//! Go's [`promhttp.InstrumentMetricHandler`][promhttp] does:
+//!
+//! | metric | type | moves |
+//! |---|---|---|
+//! | `metrics_exporter_scrapes_total{code}` | counter | when a scrape ends, under the status code of its answer: 200, 405, 500 or 503, or 499 if the client went away before there was one |
+//! | `metrics_exporter_scrapes_in_flight` | gauge | when a scrape begins, and when it ends |
+//! | `metrics_exporter_scrape_duration_seconds` | histogram | when a scrape ends |
+//! | `metrics_exporter_response_bytes_total` | counter | as answers are sent: compressed bytes, if they are |
+//!
+//! A scrape ends when its body has been read or dropped. So on the page that it reads it is in flight, and
+//! not among those that have ended.
+//!
+//! ```
+//! use http::Request;
+//! use http_body_util::BodyExt;
+//! use tower::ServiceExt;
+//! use tower_openmetrics::MetricsLayer;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let metrics = MetricsLayer::new([("namespace", "shop")]);
+//! let exporter = metrics.exporter().self_metrics()?;
+//!
+//! let uri = "/metrics?name[]=metrics_exporter_scrapes_in_flight";
+//! let page = exporter.clone().oneshot(Request::get(uri).body(())?).await?;
+//! let page = page.into_body().collect().await?.to_bytes();
+//! assert!(page.ends_with(b"\nmetrics_exporter_scrapes_in_flight 1\n"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [promhttp]: https://pkg.go.dev/github.com/prometheus/client_golang/prometheus/promhttp#InstrumentMetricHandler
+//!
 //! # Compression
 //!
 //! With the feature `compression`, which is on by default, a page of more than 1 KiB goes out as
@@ -171,6 +207,11 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Who may read it
+//!
+//! Whoever asks. A layer before it can keep others out, and TLS can ask for the client's certificate: the
+//! example `secure_exporter` has both.
 //!
 //! # Mounting it in axum
 //!
@@ -245,6 +286,7 @@ mod negotiate;
 mod places;
 mod query;
 mod rendering;
+mod self_metrics;
 mod service;
 mod slices;
 

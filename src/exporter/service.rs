@@ -3,8 +3,10 @@ use super::deadline::{Deadline, Timer};
 use super::negotiate::Representation;
 use super::places::Places;
 use super::rendering::{Renderings, Wanted};
+use super::self_metrics::SelfMetrics;
 use super::slices::Slices;
 use super::{Body, ResponseFuture, answer, query};
+use crate::Error;
 use crate::exposition::Protobuf;
 use crate::registry::MetricsRegistry;
 use http::request::Parts;
@@ -42,6 +44,7 @@ pub struct MetricsExporter {
     timer: Arc<Timer>,
     places: Arc<Places>,
     renderings: Arc<Renderings>,
+    self_metrics: Option<SelfMetrics>,
 }
 
 // === impl MetricsExporter ===
@@ -54,6 +57,7 @@ impl MetricsExporter {
             timer: Arc::default(),
             places: Arc::default(),
             renderings: Arc::new(Renderings::new(registry)),
+            self_metrics: None,
         }
     }
 
@@ -84,12 +88,34 @@ impl MetricsExporter {
         self
     }
 
+    /// Puts the exporter's own numbers on the page that it shows: how many scrapes there were, by the
+    /// answer's status code, and how many there are, how long they took, and how many bytes went out. See
+    /// the [module docs](crate::exporter#its-own-numbers).
+    ///
+    /// Clones that are made from here on count together.
+    ///
+    /// Defaults to no such numbers.
+    ///
+    /// # Errors
+    ///
+    /// If the registry has families that go by these names. So it has if another exporter of this registry
+    /// shows its own numbers already: clone that one instead.
+    pub fn self_metrics(mut self) -> Result<Self, Error> {
+        self.self_metrics = Some(SelfMetrics::register(self.renderings.registry())?);
+        Ok(self)
+    }
+
     async fn answer(self, head: Parts) -> Response<Body> {
-        match head.method {
+        let scrape = self.self_metrics.as_ref().map(SelfMetrics::begin);
+        let response = match head.method {
             Method::GET => self.page(&head).await,
             // The page is written all the same: nothing else tells its length.
             Method::HEAD => self.page(&head).await.map(Body::withheld),
             _ => answer::wrong_method(),
+        };
+        match scrape {
+            Some(scrape) => scrape.answered(response),
+            None => response,
         }
     }
 
@@ -140,11 +166,13 @@ impl fmt::Debug for MetricsExporter {
             timer: _,
             places: _,
             renderings,
+            self_metrics,
         } = self;
         f.debug_struct("MetricsExporter")
             .field("registry", renderings.registry())
             .field("concurrent_scrapes", concurrent_scrapes)
             .field("deadline", deadline)
+            .field("self_metrics", &self_metrics.is_some())
             .finish_non_exhaustive()
     }
 }

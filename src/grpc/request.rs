@@ -1,6 +1,5 @@
 use super::messages::Messages;
 use crate::body;
-use crate::call::CallHandle;
 use crate::classify::source;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -69,7 +68,10 @@ where
         let messages = this.messages;
         this.inner.poll_counted(
             cx,
-            |call, data| count(call, messages.read(data)),
+            |call, data, bytes| {
+                let messages = data.map_or(0, |data| messages.read(data));
+                call.request_messages(messages, bytes);
+            },
             |error| source::broken_off_within(error),
         )
     }
@@ -80,13 +82,5 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
-    }
-}
-
-/// Their bytes are counted with all others.
-#[inline]
-fn count(call: &CallHandle, messages: u64) {
-    for _ in 0..messages {
-        call.request_message(0);
     }
 }

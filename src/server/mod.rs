@@ -73,7 +73,8 @@
 //! [`max_connections`](StatusServer::max_connections) and
 //! [`shutdown_grace`](StatusServer::shutdown_grace). The server speaks
 //! HTTP/1.1 in plain text and asks nobody who they are: bind it where only
-//! those who may read it can reach it.
+//! those who may read it can reach it, or serve the exporter yourself: the
+//! example `secure_exporter` does, with credentials and TLS.
 
 mod accept;
 mod config;

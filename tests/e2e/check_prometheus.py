@@ -35,18 +35,18 @@ def free_port():
 class Prometheus:
     """A Prometheus that scrapes one target and keeps its data in a temporary directory."""
 
-    def __init__(self, target_port, *options):
+    def __init__(self, target_port, *options, config=CONFIG):
         self.port = free_port()
         with contextlib.ExitStack() as stack:
             directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            config = directory / "prometheus.yml"
-            config.write_text(CONFIG.format(port=target_port))
+            file = directory / "prometheus.yml"
+            file.write_text(config.format(port=target_port))
             self.log_path = directory / "log"
             log = stack.enter_context(self.log_path.open("w"))
             self.process = subprocess.Popen(
                 [
                     "prometheus",
-                    f"--config.file={config}",
+                    f"--config.file={file}",
                     f"--storage.tsdb.path={directory / 'data'}",
                     f"--web.listen-address=127.0.0.1:{self.port}",
                     *options,

@@ -1,0 +1,191 @@
+//! A page that not everybody may read: behind a bearer token, a password, TLS, or TLS that asks for the
+//! client's certificate as well.
+//!
+//! ```text
+//! $ METRICS_BEARER_TOKEN=secret \
+//!   METRICS_TLS_CERTIFICATE=server.pem METRICS_TLS_KEY=server.key \
+//!       cargo run --release --example secure_exporter
+//! $ curl --cacert ca.pem -H 'authorization: Bearer secret' https://localhost:9443/metrics
+//! ```
+//!
+//! | variable | says | when unset |
+//! |---|---|---|
+//! | `METRICS_PORT` | the port; 0 picks a free one | 9443 |
+//! | `METRICS_BEARER_TOKEN` | the token that lets in | no token does |
+//! | `METRICS_BASIC_USER`, `METRICS_BASIC_PASSWORD` | the name and password that let in | none do |
+//! | `METRICS_TLS_CERTIFICATE`, `METRICS_TLS_KEY` | PEM files of the server's | no TLS |
+//! | `METRICS_TLS_CLIENT_CA` | a PEM file: clients need a certificate that one of these authorities has signed | they need none |
+//!
+//! Prometheus brings them along by `authorization`, `basic_auth` and `tls_config` of a [scrape config].
+//!
+//! Who is refused learns how to be let in, and nothing of the page: the exporter is not even asked. A
+//! client without the right certificate never gets to say what it wants.
+//!
+//! [scrape config]: https://prometheus.io/docs/prometheus/latest/configuration/configuration/#scrape_config
+
+pub(crate) mod access;
+mod process;
+
+use self::access::{Credentials, Tls, acceptor};
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tower::BoxError;
+use tower_http::validate_request::ValidateRequestHeaderLayer;
+use tower_openmetrics::collectors::TokioCollector;
+use tower_openmetrics::{MetricsExporter, MetricsRegistry};
+
+/// How long a client may take to shake hands.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long answers that are on their way may take after the signal to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What keeps others out. One of them is needed.
+#[derive(Debug, Default)]
+pub(crate) struct Access {
+    pub(crate) credentials: Credentials,
+    pub(crate) tls: Option<Tls>,
+}
+
+/// A page under `/metrics`, and how to get there.
+#[derive(Clone)]
+pub(crate) struct SecureExporter {
+    app: Router,
+    tls: Option<TlsAcceptor>,
+}
+
+// === impl Access ===
+
+impl Access {
+    fn from_env() -> Result<Self, BoxError> {
+        let mut credentials = Credentials::default();
+        if let Some(token) = process::variable::<String>("METRICS_BEARER_TOKEN")? {
+            credentials = credentials.bearer(&token)?;
+        }
+        let user: Option<String> = process::variable("METRICS_BASIC_USER")?;
+        let password: Option<String> = process::variable("METRICS_BASIC_PASSWORD")?;
+        if user.is_some() || password.is_some() {
+            let (user, password) = (user.unwrap_or_default(), password.unwrap_or_default());
+            credentials = credentials.basic(&user, &password)?;
+        }
+        let tls = Tls::of(
+            process::variable("METRICS_TLS_CERTIFICATE")?,
+            process::variable("METRICS_TLS_KEY")?,
+            process::variable("METRICS_TLS_CLIENT_CA")?,
+        )?;
+        Ok(Self { credentials, tls })
+    }
+
+    /// Whether those with another certificate, or with none, are kept out.
+    fn is_mutual(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
+    }
+}
+
+// === impl SecureExporter ===
+
+impl SecureExporter {
+    pub(crate) fn new(page: MetricsExporter, access: &Access) -> Result<Self, BoxError> {
+        if access.credentials.is_empty() && !access.is_mutual() {
+            return Err(
+                "anybody could read this: set METRICS_BEARER_TOKEN, METRICS_BASIC_USER and \
+                 METRICS_BASIC_PASSWORD, or METRICS_TLS_CLIENT_CA"
+                    .into(),
+            );
+        }
+        let app = Router::new().route_service("/metrics", page);
+        let app = match access.credentials.is_empty() {
+            true => app,
+            // Around everything, so that a stranger can't even tell which paths there are.
+            false => app.layer(ValidateRequestHeaderLayer::custom(
+                access.credentials.clone(),
+            )),
+        };
+        let tls = access.tls.as_ref().map(acceptor).transpose()?;
+        Ok(Self { app, tls })
+    }
+
+    /// Serves until it is to `stop`, and then what is under way.
+    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let connections = GracefulShutdown::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = listener.accept() => match accepted {
+                    // Each on its own: a slow handshake keeps nobody waiting.
+                    Ok((socket, _)) => drop(tokio::spawn(
+                        self.clone().connection(socket, connections.watcher(), stop.clone()),
+                    )),
+                    Err(error) => {
+                        eprintln!("no connection could be accepted: {error}");
+                        sleep(Duration::from_millis(100)).await;
+                    }
+                }
+            }
+        }
+        drop(listener);
+        if timeout(GRACE, connections.shutdown()).await.is_err() {
+            eprintln!("some answers took longer than {GRACE:?} and are cut off");
+        }
+    }
+
+    /// How a connection fails is its client's affair.
+    async fn connection(self, socket: TcpStream, watcher: Watcher, stop: CancellationToken) {
+        let Self { app, tls } = self;
+        let Some(tls) = tls else {
+            return serve(app, socket, watcher).await;
+        };
+        let handshake = timeout(HANDSHAKE, tls.accept(socket));
+        if let Some(Ok(Ok(socket))) = stop.run_until_cancelled(handshake).await {
+            serve(app, socket, watcher).await;
+        }
+    }
+}
+
+async fn serve<S>(app: Router, socket: S, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1().timer(TokioTimer::new());
+    http.http2().timer(TokioTimer::new());
+    let connection = http.serve_connection(TokioIo::new(socket), TowerToHyperService::new(app));
+    let _ = watcher.watch(connection).await;
+}
+
+// === the process around it ===
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    process::report(run()).await
+}
+
+async fn run() -> Result<(), BoxError> {
+    let stop = process::asked_to_stop()?;
+    let access = Access::from_env()?;
+
+    let registry = MetricsRegistry::new();
+    registry.register_collector(TokioCollector::new(&Handle::current()))?;
+    registry.build_info([("version", env!("CARGO_PKG_VERSION"))])?;
+    let exporter = SecureExporter::new(registry.exporter().self_metrics()?, &access)?;
+
+    let listener = process::listen("METRICS_PORT", 9443).await?;
+    let here = process::reachable(listener.local_addr()?);
+    match &access.tls {
+        Some(_) => println!("page: https://{here}/metrics"),
+        None => println!("page: http://{here}/metrics, for all to listen in"),
+    }
+    exporter.serve(listener, stop).await;
+    Ok(())
+}

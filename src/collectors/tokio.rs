@@ -1,0 +1,160 @@
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, MetricEncoder, NoLabelSet,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::exemplar::Exemplar;
+use prometheus_client::registry::Unit;
+use std::fmt;
+use tokio::runtime::{Handle, RuntimeMetrics};
+
+/// The numbers of a tokio runtime.
+///
+/// | metric | type | says |
+/// |---|---|---|
+/// | `tokio_workers` | gauge | worker threads; 1 for a current-thread runtime |
+/// | `tokio_alive_tasks` | gauge | tasks that were spawned and have not ended |
+/// | `tokio_global_queue_depth` | gauge | tasks that wait in the queue which all workers share |
+/// | `tokio_worker_busy_seconds_total{worker}` | counter | time that a worker has spent on tasks and drivers |
+/// | `tokio_worker_parks_total{worker}` | counter | how often a worker has gone to sleep because there was nothing to do |
+///
+/// A worker that is always busy, or a queue that grows, has tasks that don't yield.
+///
+/// They are what tokio promises to keep, of [`Handle::metrics`]; the rest of it, and most of the crate
+/// tokio-metrics, needs a build with `--cfg tokio_unstable`. That crate tells what has changed since it was
+/// last asked, which suits one reporter; a page has any number of readers, so it shows totals.
+///
+/// The collector outlives its runtime, whose last numbers it then shows.
+///
+/// ```
+/// use tokio::runtime::Handle;
+/// use tower_openmetrics::MetricsRegistry;
+/// use tower_openmetrics::collectors::TokioCollector;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tower_openmetrics::Error> {
+/// let registry = MetricsRegistry::new();
+/// registry.register_collector(TokioCollector::new(&Handle::current()))?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a collector shows nothing unless it is registered"]
+pub struct TokioCollector {
+    metrics: RuntimeMetrics,
+    runtime: Option<String>,
+}
+
+type Labels<'a> = Vec<(&'static str, &'a str)>;
+
+// === impl TokioCollector ===
+
+impl TokioCollector {
+    /// Reads the runtime that this is a handle to.
+    pub fn new(handle: &Handle) -> Self {
+        Self {
+            metrics: handle.metrics(),
+            runtime: None,
+        }
+    }
+
+    /// Puts the label `runtime` on all samples, to tell several runtimes of a process apart.
+    ///
+    /// Defaults to no such label.
+    ///
+    /// ```
+    /// use tower_openmetrics::MetricsRegistry;
+    /// use tower_openmetrics::collectors::TokioCollector;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let registry = MetricsRegistry::new();
+    /// let runtimes = [tokio::runtime::Runtime::new()?, tokio::runtime::Runtime::new()?];
+    /// for (runtime, name) in runtimes.iter().zip(["requests", "background"]) {
+    ///     let collector = TokioCollector::new(runtime.handle()).runtime(name);
+    ///     registry.register_collector(collector)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn runtime(mut self, name: impl Into<String>) -> Self {
+        self.runtime = Some(name.into());
+        self
+    }
+
+    fn labels(&self) -> Labels<'_> {
+        let name = self.runtime.as_deref();
+        name.map(|name| ("runtime", name)).into_iter().collect()
+    }
+
+    fn gauge(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        (name, help): (&str, &str),
+        value: usize,
+    ) -> fmt::Result {
+        encoder
+            .encode_descriptor(name, help, None, MetricType::Gauge)?
+            .encode_family(&self.labels())?
+            .encode_gauge(&(value as u64))
+    }
+
+    fn counter_of_workers<V: EncodeCounterValue>(
+        &self,
+        mut family: MetricEncoder<'_>,
+        value: impl Fn(usize) -> V,
+    ) -> fmt::Result {
+        let no_exemplar: Option<&Exemplar<NoLabelSet, u64>> = None;
+        for worker in 0..self.metrics.num_workers() {
+            let index = worker.to_string();
+            let mut labels = self.labels();
+            labels.push(("worker", &index));
+            family
+                .encode_family(&labels)?
+                .encode_counter(&value(worker), no_exemplar)?;
+        }
+        Ok(())
+    }
+}
+
+impl Collector for TokioCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Self {
+            metrics,
+            runtime: _,
+        } = self;
+        let encoder = &mut encoder;
+        self.gauge(encoder, WORKERS, metrics.num_workers())?;
+        self.gauge(encoder, ALIVE_TASKS, metrics.num_alive_tasks())?;
+        self.gauge(encoder, GLOBAL_QUEUE_DEPTH, metrics.global_queue_depth())?;
+
+        let (name, help) = WORKER_BUSY;
+        let family =
+            encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Counter)?;
+        self.counter_of_workers(family, |worker| {
+            metrics.worker_total_busy_duration(worker).as_secs_f64()
+        })?;
+
+        let (name, help) = WORKER_PARKS;
+        let family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        self.counter_of_workers(family, |worker| metrics.worker_park_count(worker))
+    }
+}
+
+const WORKERS: (&str, &str) = ("tokio_workers", "Worker threads of the runtime");
+const ALIVE_TASKS: (&str, &str) = (
+    "tokio_alive_tasks",
+    "Tasks that were spawned and have not ended",
+);
+const GLOBAL_QUEUE_DEPTH: (&str, &str) = (
+    "tokio_global_queue_depth",
+    "Tasks that wait in the queue which all workers share",
+);
+/// Its unit is appended by the encoder.
+const WORKER_BUSY: (&str, &str) = (
+    "tokio_worker_busy",
+    "Time that a worker has spent on tasks and drivers",
+);
+const WORKER_PARKS: (&str, &str) = (
+    "tokio_worker_parks",
+    "How often a worker has gone to sleep because there was nothing to do",
+);

@@ -1,0 +1,186 @@
+//! What a process tells of its runtime, of what was built and of where it runs.
+
+mod support;
+
+use prometheus_client::registry::Registry;
+use support::{Page, page_of};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::oneshot;
+use tower_openmetrics::MetricsRegistry;
+use tower_openmetrics::collectors::TokioCollector;
+
+const OPEN_METRICS: &str = "application/openmetrics-text";
+
+/// The page but for what the registry itself has on it.
+fn families(registry: &MetricsRegistry) -> String {
+    let page = page_of(registry.exporter(), OPEN_METRICS);
+    let lines = page.split_inclusive('\n');
+    lines
+        .filter(|line| !line.contains("uptime_seconds"))
+        .collect()
+}
+
+// === infos ===
+
+#[test]
+fn infos_are_families_of_one_sample() {
+    let registry = MetricsRegistry::new();
+    registry
+        .build_info([("version", "1.2.3"), ("revision", "a\"b\\c")])
+        .unwrap();
+    registry.target_info([("service_name", "cart")]).unwrap();
+    assert_eq!(
+        families(&registry),
+        r#"# HELP build What was built, said by the labels
+# TYPE build info
+build_info{revision="a\"b\\c",version="1.2.3"} 1
+# HELP target What is scraped, said by the labels
+# TYPE target info
+target_info{service_name="cart"} 1
+# EOF
+"#
+    );
+    let text = page_of(registry.exporter(), "text/plain");
+    assert!(text.contains("# TYPE target_info gauge\ntarget_info{service_name=\"cart\"} 1\n"));
+}
+
+#[test]
+fn an_info_is_there_once_and_its_labels_are_labels() {
+    let registry = MetricsRegistry::new();
+    for (labels, named) in [
+        (vec![("service.name", "cart")], "\"service.name\""),
+        (vec![("version", "1"), ("version", "2")], "`version`"),
+    ] {
+        let error = registry.target_info(labels).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+    }
+    registry.build_info([("version", "1")]).unwrap();
+    let error = registry.build_info([("version", "2")]).unwrap_err();
+    assert!(error.to_string().contains("`build`"), "{error}");
+}
+
+// === tokio ===
+
+fn registry_of(runtime: &Handle) -> MetricsRegistry {
+    let registry = MetricsRegistry::new();
+    registry
+        .register_collector(TokioCollector::new(runtime))
+        .unwrap();
+    registry
+}
+
+#[test]
+fn a_runtime_without_a_past() {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    assert_eq!(
+        families(&registry_of(runtime.handle())),
+        r#"# HELP tokio_alive_tasks Tasks that were spawned and have not ended
+# TYPE tokio_alive_tasks gauge
+tokio_alive_tasks 0
+# HELP tokio_global_queue_depth Tasks that wait in the queue which all workers share
+# TYPE tokio_global_queue_depth gauge
+tokio_global_queue_depth 0
+# HELP tokio_worker_busy_seconds Time that a worker has spent on tasks and drivers
+# TYPE tokio_worker_busy_seconds counter
+# UNIT tokio_worker_busy_seconds seconds
+tokio_worker_busy_seconds_total{worker="0"} 0.0
+# HELP tokio_worker_parks How often a worker has gone to sleep because there was nothing to do
+# TYPE tokio_worker_parks counter
+tokio_worker_parks_total{worker="0"} 0
+# HELP tokio_workers Worker threads of the runtime
+# TYPE tokio_workers gauge
+tokio_workers 1
+# EOF
+"#
+    );
+}
+
+#[test]
+fn tasks_are_alive_until_they_end() {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let registry = registry_of(runtime.handle());
+    let alive = || Page::read(registry.exporter()).integer("tokio_alive_tasks");
+    let (end, ended) = oneshot::channel::<()>();
+    let task = runtime.spawn(ended);
+    assert_eq!(alive(), 1);
+    end.send(()).unwrap();
+    runtime.block_on(task).unwrap().unwrap();
+    assert_eq!(alive(), 0);
+}
+
+#[test]
+fn every_worker_has_its_series() {
+    let runtime = Builder::new_multi_thread().worker_threads(3).build();
+    let registry = registry_of(runtime.unwrap().handle());
+    // The runtime has been shut down by now, and is read all the same.
+    let page = Page::read(registry.exporter());
+    assert_eq!(page.integer("tokio_workers"), 3);
+    for name in [
+        "tokio_worker_busy_seconds_total",
+        "tokio_worker_parks_total",
+    ] {
+        let labels: Vec<_> = page.all(name).map(|(labels, _)| labels).collect();
+        assert_eq!(
+            labels,
+            ["{worker=\"0\"}", "{worker=\"1\"}", "{worker=\"2\"}"]
+        );
+    }
+}
+
+#[test]
+fn a_runtime_that_waits_parks() {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let registry = registry_of(runtime.handle());
+    let (wake, woken) = oneshot::channel();
+    let waker = std::thread::spawn(move || {
+        // Sent only after the page has shown that the worker sleeps.
+        while Page::read(registry.exporter()).integer("tokio_worker_parks_total{worker=\"0\"}") == 0
+        {
+            std::thread::yield_now();
+        }
+        wake.send(()).unwrap();
+    });
+    runtime.block_on(woken).unwrap();
+    waker.join().unwrap();
+}
+
+#[test]
+fn several_runtimes_are_told_apart_by_name() {
+    let registry = MetricsRegistry::new();
+    let runtimes = [(); 2].map(|()| Runtime::new().unwrap());
+    for (runtime, name) in runtimes.iter().zip(["requests", "background"]) {
+        registry
+            .register_collector(TokioCollector::new(runtime.handle()).runtime(name))
+            .unwrap();
+    }
+    let page = Page::read(registry.exporter());
+    let labels: Vec<_> = page
+        .all("tokio_workers")
+        .map(|(labels, _)| labels)
+        .collect();
+    assert_eq!(
+        labels,
+        ["{runtime=\"background\"}", "{runtime=\"requests\"}"]
+    );
+
+    // Without a name a second one would be the first one's double.
+    let registry = registry_of(runtimes[0].handle());
+    let error = registry
+        .register_collector(TokioCollector::new(runtimes[1].handle()))
+        .unwrap_err();
+    assert!(error.to_string().contains("`tokio_"), "{error}");
+}
+
+#[test]
+fn a_registry_of_prometheus_client_s_takes_it_too() {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let mut theirs = Registry::default();
+    let collector = TokioCollector::new(runtime.handle()).runtime("requests");
+    theirs.register_collector(Box::new(collector));
+    let mut page = String::new();
+    prometheus_client::encoding::text::encode(&mut page, &theirs).unwrap();
+    assert!(
+        page.contains("tokio_workers{runtime=\"requests\"} 1\n"),
+        "{page}"
+    );
+}

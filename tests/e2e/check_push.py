@@ -1,0 +1,157 @@
+"""The example `push`, and what a real Pushgateway then shows."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import unittest
+
+from clients import PATIENCE, ask, wait_until
+from processes import EXAMPLES
+from tally import samples
+
+GROUP = {"job": "example_push", "instance": ""}
+
+
+class Pushgateway:
+    """A Pushgateway that keeps nothing but in memory."""
+
+    def __init__(self, log):
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            self.port = listener.getsockname()[1]
+        self.process = subprocess.Popen(
+            [
+                "prometheus-pushgateway",
+                f"--web.listen-address=127.0.0.1:{self.port}",
+                "--persistence.file=",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+        try:
+            wait_until("the gateway to be ready", self._is_ready)
+        except BaseException:
+            self.stop()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+
+    def _is_ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError("the gateway ended early")
+        try:
+            return ask(self.port, "GET", "/-/ready").status == 200
+        except OSError:
+            return False
+
+    def numbers(self):
+        """The samples of the group, by name and by those labels that the worker gave them."""
+        found = {}
+        for (name, labels), number in samples(ask(self.port, "GET", "/metrics").text).items():
+            labels = dict(labels)
+            if labels.items() >= GROUP.items():
+                own = tuple(pair for pair in labels.items() if pair[0] not in GROUP)
+                found[name, own] = number
+        return found
+
+    def types(self):
+        """The group's families as the gateway has understood them."""
+        answer = json.loads(ask(self.port, "GET", "/api/v1/metrics").body)
+        (group,) = answer["data"]
+        return {
+            name: family["type"]
+            for name, family in group.items()
+            if isinstance(family, dict) and "type" in family
+        }
+
+
+@unittest.skipUnless(shutil.which("prometheus-pushgateway"), "needs prometheus-pushgateway")
+class Push(unittest.TestCase):
+    def setUp(self):
+        self.log = self.enterContext(tempfile.TemporaryFile())
+        self.gateway = self.enterContext(Pushgateway(self.log))
+
+    def start(self, **variables):
+        url = f"http://127.0.0.1:{self.gateway.port}"
+        worker = subprocess.Popen(
+            [EXAMPLES / "push"],
+            env={**os.environ, "PUSHGATEWAY": url, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.addCleanup(worker.communicate)
+        self.addCleanup(worker.kill)
+        return worker
+
+    def wait(self, worker):
+        output, _ = worker.communicate(timeout=PATIENCE)
+        self.assertEqual(worker.returncode, 0, output)
+
+    def assert_numbers(self, **expected):
+        numbers = self.gateway.numbers()
+        work = (("endpoint", "work"),)
+        found = {name: numbers[name, work] for name in expected}
+        self.assertEqual(found, expected)
+        # The gateway's own words of the last push.
+        self.assertEqual(numbers["push_failure_time_seconds", ()], 0)
+        self.assertGreater(numbers["push_time_seconds", ()], 0)
+        self.log.seek(0)
+        log = self.log.read().decode()
+        self.assertFalse("level=warn" in log or "level=error" in log, log)
+
+    def test_a_worker_that_is_soon_done(self):
+        self.wait(self.start(WORK_ITEMS="3", WORK_ITEM_MS="1"))
+        self.assert_numbers(
+            requests_total=3,
+            request_bytes_total=3 * len("item 0"),
+            request_duration_seconds_count=3,
+            cancellations_total=0,
+            concurrent_requests=0,
+        )
+        types = self.gateway.types()
+        for name, of_type in {
+            "requests_total": "COUNTER",
+            "errors_total": "COUNTER",
+            "concurrent_requests": "GAUGE",
+            "request_duration_seconds": "HISTOGRAM",
+        }.items():
+            self.assertEqual(types[name], of_type, name)
+
+    def test_a_worker_that_is_told_to_stop(self):
+        worker = self.start(PUSH_INTERVAL_MS="10", WORK_ITEM_MS="3600000")
+        busy = "concurrent_requests", (("endpoint", "work"),)
+        wait_until("a push", lambda: self.gateway.numbers().get(busy) == 1)
+        worker.terminate()
+        self.wait(worker)
+        self.assert_numbers(requests_total=1, cancellations_total=1, concurrent_requests=0)
+
+    def test_a_later_worker_takes_the_place_of_an_earlier_one(self):
+        for items in (5, 2):
+            self.wait(self.start(WORK_ITEMS=str(items), WORK_ITEM_MS="1"))
+            self.assert_numbers(requests_total=items)
+
+    def test_a_gateway_that_is_gone(self):
+        self.gateway.stop()
+        worker = self.start(WORK_ITEMS="1", WORK_ITEM_MS="1")
+        output, _ = worker.communicate(timeout=PATIENCE)
+        self.assertEqual(worker.returncode, 1, output)
+        self.assertIn("no push to http://127.0.0.1:", output)
+
+
+if __name__ == "__main__":
+    unittest.main()
