@@ -1,8 +1,8 @@
 //! A gRPC server and its client, each measured by one layer.
 //!
 //! ```text
-//! $ cargo run -p grpc-calls --example tonic
-//! $ cargo run -p grpc-calls --example tonic -- Ada Grace
+//! $ cargo run -p grpc --example tonic
+//! $ cargo run -p grpc --example tonic -- Ada Grace
 //! Hello Ada!
 //! Hello Grace!
 //! $ curl http://127.0.0.1:9090/metrics
