@@ -67,6 +67,9 @@ pin_project! {
     }
 }
 
+/// What a body gives that is polled for a frame.
+pub(crate) type Polled<B> = Poll<Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>>;
+
 // === impl RequestBody ===
 
 impl<B: Body> RequestBody<B> {
@@ -99,6 +102,46 @@ impl<B> RequestBody<B> {
     }
 }
 
+impl<B> RequestBody<B>
+where
+    B: Body,
+    B::Error: 'static,
+{
+    /// As `poll_frame`. `count` counts data that has come, and its bytes; `broken_off` says what an
+    /// error means.
+    #[inline]
+    pub(crate) fn poll_counted(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        count: impl FnOnce(&CallHandle, Option<&B::Data>, u64),
+        broken_off: impl FnOnce(&B::Error) -> Fault,
+    ) -> Polled<B> {
+        let mut this = self.project();
+        let watch = Watch::over(this.call);
+        let polled = this.inner.as_mut().poll_frame(cx);
+        if let (Poll::Ready(frame), Some(call)) = (&polled, &*watch) {
+            let over = match frame {
+                Some(Ok(frame)) => {
+                    let bytes = data_length(frame);
+                    count(call, frame.data_ref(), bytes);
+                    *this.owed = this.owed.saturating_sub(bytes);
+                    *this.owed > 0 && this.inner.is_end_stream()
+                }
+                Some(Err(error)) => {
+                    call.fault(broken_off(error));
+                    false
+                }
+                None => true,
+            };
+            if over && *this.owed > 0 {
+                call.fault(Fault::Cancelled);
+            }
+        }
+        watch.done();
+        polled
+    }
+}
+
 impl<B> Body for RequestBody<B>
 where
     B: Body,
@@ -112,29 +155,11 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let mut this = self.project();
-        let watch = Watch::over(this.call);
-        let polled = this.inner.as_mut().poll_frame(cx);
-        if let (Poll::Ready(frame), Some(call)) = (&polled, &*watch) {
-            let over = match frame {
-                Some(Ok(frame)) => {
-                    let bytes = data_length(frame);
-                    call.request_bytes(bytes);
-                    *this.owed = this.owed.saturating_sub(bytes);
-                    *this.owed > 0 && this.inner.is_end_stream()
-                }
-                Some(Err(error)) => {
-                    call.fault(source::broken_off(error));
-                    false
-                }
-                None => true,
-            };
-            if over && *this.owed > 0 {
-                call.fault(Fault::Cancelled);
-            }
-        }
-        watch.done();
-        polled
+        self.poll_counted(
+            cx,
+            |call, _, bytes| call.request_bytes(bytes),
+            |error| source::broken_off(error),
+        )
     }
 
     fn is_end_stream(&self) -> bool {

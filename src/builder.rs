@@ -4,7 +4,7 @@ use crate::classify::{Classify, ErrorType, Head};
 use crate::clock::Clock;
 use crate::labels::{Declared, Label, Labels, RequestHead, Schema};
 use crate::layer::MetricsLayer;
-use crate::protocol::{Http, Many, One, PassHandle, Streaming, Unary};
+use crate::protocol::{Grpc, Http, Many, One, PassHandle, Streaming, Unary};
 use crate::recorder::{Bounds, Filter, LABEL_SETS, MOST_ERROR_TYPES, Settings, Streams, Traces};
 use crate::registry::MetricsRegistry;
 use crate::trace::TraceContext;
@@ -104,7 +104,7 @@ impl<P> MetricsLayerBuilder<P> {
     }
 
     /// Whether to have `request_messages_total` and `response_messages_total`:
-    /// how many messages went in and out. HTTP has none. Defaults to false.
+    /// how many messages went in and out. HTTP has none. Defaults to false, but to true for gRPC.
     pub fn messages_total(mut self, on: bool) -> Self {
         self.messages = on;
         self
@@ -378,6 +378,14 @@ impl<C> MetricsLayerBuilder<Http<C>> {
     /// [`HttpStatus`](crate::classify::HttpStatus).
     pub fn classifier<D: Classify>(self, classifier: D) -> MetricsLayerBuilder<Http<D>> {
         self.map_protocol(|_| Http::new(classifier))
+    }
+}
+
+impl<C> MetricsLayerBuilder<Grpc<C>> {
+    /// What decides which calls failed, and how. Defaults to the table at
+    /// [`GrpcCode`](crate::classify::GrpcCode).
+    pub fn classifier<D: Classify>(self, classifier: D) -> MetricsLayerBuilder<Grpc<D>> {
+        self.map_protocol(|_| Grpc::classified_by(classifier))
     }
 }
 

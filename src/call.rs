@@ -169,7 +169,7 @@ impl Call {
     #[inline]
     pub fn request_message(&self, bytes: u64) {
         let (series, settings) = (self.begin.series(), &self.begin.families.settings);
-        with_writer(|writer| series.add_request_message(writer, settings, bytes));
+        with_writer(|writer| series.add_request_messages(writer, settings, 1, bytes));
     }
 
     /// A way to reach this call from elsewhere.
@@ -455,8 +455,14 @@ impl CallHandle {
     /// Counts a message of the request, and its bytes, that the service has read.
     #[inline]
     pub fn request_message(&self, bytes: u64) {
+        self.request_messages(1, bytes);
+    }
+
+    /// As [`request_message`](Self::request_message), for several at once.
+    #[inline]
+    pub(crate) fn request_messages(&self, messages: u64, bytes: u64) {
         let (series, settings) = (self.begin.series(), &self.begin.families.settings);
-        with_writer(|writer| series.add_request_message(writer, settings, bytes));
+        with_writer(|writer| series.add_request_messages(writer, settings, messages, bytes));
     }
 
     /// Says how the call is to end, whatever the service makes of it, unless

@@ -1,7 +1,7 @@
 use crate::Error;
 use crate::builder::MetricsLayerBuilder;
-use crate::labels::Labels;
-use crate::protocol::{Http, Streaming, Unary};
+use crate::labels::{Label, Labels};
+use crate::protocol::{Grpc, Http, Streaming, Unary};
 use crate::registry::{Endpoint, MetricsRegistry};
 use crate::service::Metrics;
 use prometheus_client::metrics::info::Info;
@@ -61,6 +61,78 @@ impl MetricsLayer {
     /// A layer for HTTP with settings of your own.
     pub fn builder() -> MetricsLayerBuilder {
         MetricsLayerBuilder::new(Http::default())
+    }
+}
+
+impl MetricsLayer<Grpc> {
+    /// A layer for [gRPC](Grpc), server or client, with a registry of its own.
+    ///
+    /// Its metrics have the labels `grpc_service`, `grpc_method` and `grpc_code` where they are known, and
+    /// messages are counted.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http::{HeaderMap, HeaderName, Request, Response};
+    /// use http_body_util::{BodyExt, Full};
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    /// use tower_openmetrics::MetricsLayer;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // Where tonic's server is, this is `Server::builder().layer(metrics.clone())`.
+    /// let metrics = MetricsLayer::grpc([("component", "cart")]);
+    /// let service = ServiceBuilder::new()
+    ///     .layer(metrics.clone())
+    ///     .service(service_fn(async |_: Request<_>| {
+    ///         let message = Full::new(Bytes::from_static(b"\0\0\0\0\x05hello"));
+    ///         let trailers = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), 5.into())]);
+    ///         Ok::<_, std::convert::Infallible>(Response::new(
+    ///             message.with_trailers(std::future::ready(Some(Ok(trailers)))),
+    ///         ))
+    ///     }));
+    ///
+    /// let request = Request::post("/shop.Cart/Get").header("content-type", "application/grpc");
+    /// let response = service.oneshot(request.body(Full::<Bytes>::default())?).await?;
+    /// response.into_body().collect().await?; // the caller takes the message, and `NOT_FOUND`
+    ///
+    /// # let scrape = http::Request::new(());
+    /// # let page = metrics.exporter().oneshot(scrape).await?.into_body().collect().await?.to_bytes();
+    /// # let page = String::from_utf8(page.to_vec())?;
+    /// // What `metrics.exporter()` answers has these lines among others:
+    /// for line in [
+    ///     r#"requests_total{component="cart",grpc_code="NOT_FOUND",grpc_method="Get",grpc_service="shop.Cart"} 1"#,
+    ///     r#"response_messages_total{component="cart",grpc_method="Get",grpc_service="shop.Cart"} 1"#,
+    /// ] {
+    ///     assert!(page.lines().any(|l| l == line), "{line}\n{page}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`MetricsLayer::new`].
+    #[track_caller]
+    pub fn grpc<L, K, V>(labels: L) -> Self
+    where
+        L: IntoIterator<Item = (K, V)>,
+        K: Into<String>,
+        V: Into<String>,
+    {
+        match Self::grpc_builder().build(labels) {
+            Ok(layer) => layer,
+            Err(error) => panic!("`MetricsLayer::grpc`: {error}"),
+        }
+    }
+
+    /// As [`grpc`](Self::grpc), with settings of your own. To leave out its labels, begin with
+    /// [`protocol_builder`](Self::protocol_builder)`(Grpc::new())`.
+    pub fn grpc_builder() -> MetricsLayerBuilder<Grpc> {
+        MetricsLayerBuilder::new(Grpc::new())
+            .messages_total(true)
+            .label(Label::grpc_service())
+            .label(Label::grpc_method())
+            .label(Label::grpc_code())
     }
 }
 

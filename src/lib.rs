@@ -99,7 +99,7 @@
 //! | `uptime_seconds` | gauge | with time; one per registry, without labels |
 //! | `response_head_seconds` | histogram | [on request](MetricsLayerBuilder::response_head_seconds): at the head of the response |
 //! | `first_byte_seconds` | histogram | [on request](MetricsLayerBuilder::first_byte_seconds): at the first byte, or item, of the response |
-//! | `request_messages_total`, `response_messages_total` | counter | [on request](MetricsLayerBuilder::messages_total): as `…_bytes_total`, for traffic in messages |
+//! | `request_messages_total`, `response_messages_total` | counter | [on request](MetricsLayerBuilder::messages_total), and always for gRPC: as `…_bytes_total`, for traffic in messages |
 //!
 //! A call lasts from `Service::call` to the end of its response, and ends in one of three ways: completed,
 //! failed or cancelled. When none is running, `requests_total` and the count of the histogram are the sum of the
@@ -111,6 +111,7 @@
 //! | to | there is |
 //! |---|---|
 //! | measure an HTTP service | [`MetricsLayer::new`], [`MetricsLayer::builder`] |
+//! | measure a gRPC server or client, tonic's or another | [`MetricsLayer::grpc`] |
 //! | measure a work handler: a message in, a stream of messages out | [`MetricsLayer::streaming`], and [`publish`] to send the stream |
 //! | measure a value for a value | [`MetricsLayer::unary`] |
 //! | measure anything else | the traits in [`protocol`] |
@@ -145,6 +146,7 @@ mod error;
 pub mod exporter;
 mod exposition;
 mod future;
+pub mod grpc;
 pub mod labels;
 mod layer;
 pub mod message;

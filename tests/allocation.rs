@@ -5,10 +5,11 @@ mod support;
 use self::support::{Numbers, Page, now, take_frames, take_to_end};
 use allocation_counter::measure;
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
-use http::{Request, Response, Uri};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, Request, Response, Uri};
 use http_body::{Body, Frame};
 use http_body_util::Full;
+use std::cell::RefCell;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::mpsc;
@@ -16,6 +17,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use tower::{Layer, Service, service_fn};
 use tower_openmetrics::labels::{Label, is_long_lived};
+use tower_openmetrics::protocol::Grpc;
 use tower_openmetrics::{MetricsLayer, RequestBody, ResponseBody, TraceContext};
 
 const WARM_UP: usize = 10;
@@ -62,6 +64,35 @@ const BROKEN: Upload = Upload {
     fails: true,
     ..WHOLE
 };
+
+/// An answer of gRPC's: a message in two frames, and trailers that were made beforehand.
+struct Message {
+    frames: Vec<Frame<Bytes>>,
+}
+
+impl Message {
+    fn new(code: u32) -> Self {
+        let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), code.into())]);
+        let frames = vec![
+            Frame::trailers(trailers),
+            Frame::data(Bytes::from_static(b"lo")),
+            Frame::data(Bytes::from_static(b"\0\0\0\0\x05hel")),
+        ];
+        Self { frames }
+    }
+}
+
+impl Body for Message {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Poll::Ready(self.frames.pop().map(Ok))
+    }
+}
 
 fn layer() -> MetricsLayer {
     MetricsLayer::new([("endpoint", "allocation")])
@@ -234,4 +265,48 @@ fn calls_that_change_threads_allocate_next_to_nothing() {
     drop(to_ender);
     ender.join().unwrap();
     assert_eq!(Numbers::of(&layer).requests, (ROUNDS * CALLS) as u64);
+}
+
+/// Labels, messages, trailers and all.
+#[test]
+fn a_grpc_call_allocates_nothing() {
+    let types = [
+        "application/grpc",
+        "application/grpc-web",
+        "application/grpc-web-text",
+    ];
+    for content_type in types {
+        for code in [0, 1, 13] {
+            let layer = MetricsLayer::grpc([("endpoint", "allocation")]);
+            grpc_calls(&layer, content_type, code, WARM_UP);
+            let allocated = grpc_calls(&layer, content_type, code, CALLS);
+            assert_eq!(allocated, 0, "{content_type} {code}");
+            assert_eq!(Numbers::of(&layer).requests, (WARM_UP + CALLS) as u64);
+        }
+    }
+}
+
+/// What so many calls allocate, whose requests and answers were made beforehand.
+fn grpc_calls(layer: &MetricsLayer<Grpc>, content_type: &str, code: u32, count: usize) -> u64 {
+    let request = |_| {
+        let request = Request::post("/shop.Cart/Add").header(CONTENT_TYPE, content_type);
+        request.body(Message::new(0)).unwrap()
+    };
+    let answer = |_| {
+        let answer = Response::builder().header(CONTENT_TYPE, content_type);
+        answer.body(Message::new(code)).unwrap()
+    };
+    let requests: Vec<_> = (0..count).map(request).collect();
+    let answers: RefCell<Vec<_>> = RefCell::new((0..count).map(answer).collect());
+    let service = layer.layer(service_fn(async |request: Request<_>| {
+        take_to_end(pin!(request.into_body()));
+        answers.borrow_mut().pop().ok_or(io::ErrorKind::NotFound)
+    }));
+    let run = || {
+        for request in requests {
+            let response = now(service.clone().call(request)).unwrap();
+            take_to_end(pin!(response.into_body()));
+        }
+    };
+    measure(run).count_total
 }

@@ -1,4 +1,4 @@
-use super::{Classify, Fault, Head, HttpStatus, Phase};
+use super::{Classify, Fault, GrpcCode, Head, HttpStatus, Phase};
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,7 +16,7 @@ pub struct ByError<E, F, C = HttpStatus> {
 /// `E` is the very type of the service's errors, of the errors among a stream's items, or of a
 /// sink's; the closure's argument says which. It gives an [`ErrorType`](super::ErrorType) or a
 /// [`Fault`], or `None` for what is to be classified as if there were no closure: as errors of
-/// other types, and the heads of HTTP answers, are. That is by [`HttpStatus`], or by what
+/// other types, the heads of HTTP answers and the codes of gRPC are. That is by [`HttpStatus`], or by what
 /// [`or`](ByError::or) names.
 ///
 /// ```
@@ -99,6 +99,10 @@ where
         self.otherwise.head(head)
     }
 
+    fn grpc_status(&self, code: GrpcCode) -> Option<Fault> {
+        self.otherwise.grpc_status(code)
+    }
+
     fn error(&self, error: &dyn Any, phase: Phase) -> Fault {
         error
             .downcast_ref()
@@ -175,5 +179,8 @@ mod tests {
         assert!(both.head(&head).is_some());
         let server_only = by_error(|_: &u8, _| Some(ErrorType::TIMEOUT)).or(ServerErrorsOnly);
         assert_eq!(server_only.head(&head), None);
+
+        assert!(both.grpc_status(GrpcCode::NotFound).is_some());
+        assert_eq!(server_only.grpc_status(GrpcCode::NotFound), None);
     }
 }

@@ -1,4 +1,4 @@
-use super::{Classify, ErrorType, Fault, Head};
+use super::{Classify, ErrorType, Fault, GrpcCode, Head};
 use http::StatusCode;
 
 /// The default: an HTTP answer fails by its status.
@@ -17,6 +17,10 @@ pub struct HttpStatus;
 
 /// As [`HttpStatus`], but of the statuses only 5xx are failures: what a
 /// client did wrong is the client's business.
+///
+/// Of gRPC's codes, `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE` and
+/// `DATA_LOSS` are, as OpenTelemetry's [conventions](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/) have it for
+/// servers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServerErrorsOnly;
 
@@ -29,6 +33,11 @@ impl Classify for ServerErrorsOnly {
         } else {
             None
         }
+    }
+
+    fn grpc_status(&self, code: GrpcCode) -> Option<Fault> {
+        code.fault()
+            .filter(|fault| *fault == Fault::Cancelled || code.is_server_error())
     }
 }
 
@@ -47,6 +56,28 @@ pub(crate) fn by_status(status: StatusCode) -> Option<ErrorType> {
 mod tests {
     use super::*;
     use http::Response;
+
+    #[test]
+    fn codes_that_are_the_servers_failure() {
+        let failures: Vec<_> = GrpcCode::ALL
+            .into_iter()
+            .filter(|code| ServerErrorsOnly.grpc_status(*code).is_some())
+            .map(GrpcCode::as_str)
+            .collect();
+        let (cancelled, failed) = failures.split_first().unwrap();
+        assert_eq!(*cancelled, "CANCELLED");
+        assert_eq!(
+            failed,
+            [
+                "UNKNOWN",
+                "DEADLINE_EXCEEDED",
+                "UNIMPLEMENTED",
+                "INTERNAL",
+                "UNAVAILABLE",
+                "DATA_LOSS"
+            ]
+        );
+    }
 
     #[test]
     fn statuses_by_the_table() {

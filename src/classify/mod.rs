@@ -2,11 +2,11 @@
 //!
 //! A failed call is counted under one [`ErrorType`], a closed vocabulary of
 //! constants. The layer classifies by the [`Phase`] in which it saw the failure, and by the
-//! status of an HTTP answer. Who knows better can say so:
+//! status of an HTTP answer or the code of a gRPC call. Who knows better can say so:
 //!
 //! - a closure for the type of your errors, by [`by_error`];
-//! - a [`Classify`] of your own, for all errors and for the heads of HTTP answers;
-//! - the handler of an HTTP request, by putting an [`ErrorType`] into the extensions of its response;
+//! - a [`Classify`] of your own, for all errors, for the heads of HTTP answers and for gRPC's codes;
+//! - the handler of an HTTP or gRPC request, by putting an [`ErrorType`] into the extensions of its response;
 //! - any handler, even when its answer is under way, by a [handle](crate::protocol::PassHandle) to its call.
 //!
 //! ```
@@ -22,10 +22,12 @@
 //! The first failure of a call wins; what goes wrong after it is not counted.
 
 mod by_error;
+pub(crate) mod grpc;
 pub(crate) mod http;
 pub(crate) mod source;
 
 pub use self::by_error::{ByError, by_error};
+pub use self::grpc::GrpcCode;
 pub use self::http::{HttpStatus, ServerErrorsOnly};
 
 use ::http::{Extensions, HeaderMap, Response, StatusCode};
@@ -78,7 +80,7 @@ pub struct Head<'a> {
 
 /// Decides what counts as a failure, and as which.
 ///
-/// Both methods have defaults, which are what the layer does by itself
+/// All methods have defaults, which are what the layer does by itself
 /// ([`HttpStatus`] is just them). A classifier is cloned for each call, so it should be small:
 /// a unit struct, or references. To decide on one type of errors alone, a closure
 /// will do: [`by_error`].
@@ -124,6 +126,13 @@ pub trait Classify: Clone {
     /// Defaults to the table at [`HttpStatus`].
     fn head(&self, head: &Head<'_>) -> Option<Fault> {
         http::by_status(head.status).map(Fault::Failed)
+    }
+
+    /// Whether the code of a gRPC call is a failure.
+    ///
+    /// Defaults to the table at [`GrpcCode`].
+    fn grpc_status(&self, code: GrpcCode) -> Option<Fault> {
+        code.fault()
     }
 
     /// What an error means, whether it came from the service, its response, or the sink.

@@ -38,6 +38,15 @@ pub(crate) fn broken_off(error: &dyn Any) -> Fault {
     }
 }
 
+/// As [`broken_off`], for bodies that have no framing of their own to be malformed: an error of a type that
+/// is not known is taken for a client that went away. tonic's server gives its layers such bodies.
+pub(crate) fn broken_off_within(error: &dyn Any) -> Fault {
+    match outermost(error) {
+        Some(_) => broken_off(error),
+        None => Fault::Cancelled,
+    }
+}
+
 /// Whether the error of a request body means that the client went away, rather
 /// than that it sent something wrong.
 fn peer_is_gone(error: &dyn Any) -> bool {

@@ -1,6 +1,6 @@
-use super::OTHER;
 use super::http::{self, RequestHead};
-use crate::classify::Head;
+use super::{OTHER, grpc};
+use crate::classify::{GrpcCode, Head};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ enum Source {
     Method,
     Scheme,
     Version,
+    GrpcService,
+    GrpcMethod,
     Request(Arc<FromRequest>),
     Status,
     StatusClass,
@@ -146,6 +148,28 @@ impl Label {
         Self::new("code", Source::Code(names)).on_duration(false)
     }
 
+    /// `grpc_service`: the service, with its package, that a gRPC request's path names, as
+    /// `shop.Cart` of `/shop.Cart/Add`; none for other requests. [`MetricsLayer::grpc`](crate::MetricsLayer::grpc) has it.
+    ///
+    /// What is no name in Protocol Buffers is `_OTHER`. A server gets those paths that its clients
+    /// send, and beyond the budget of label sets they are `_OTHER` too.
+    pub fn grpc_service() -> Self {
+        Self::new("grpc_service", Source::GrpcService)
+    }
+
+    /// `grpc_method`: the method that a gRPC request's path names, as `Add` of `/shop.Cart/Add`; in all else
+    /// as [`grpc_service`](Self::grpc_service).
+    pub fn grpc_method() -> Self {
+        Self::new("grpc_method", Source::GrpcMethod)
+    }
+
+    /// `grpc_code`: the status of a gRPC call by its name, as `NOT_FOUND`, or `none` where none came. Codes that gRPC
+    /// does not know are `UNKNOWN`. `request_duration_seconds` does not carry it unless [told
+    /// to](Self::on_duration). [`MetricsLayer::grpc`](crate::MetricsLayer::grpc) has it.
+    pub fn grpc_code() -> Self {
+        Self::code(&GrpcCode::NAMES).named("grpc_code")
+    }
+
     /// `error_type` on what is recorded at the end, as OpenTelemetry has it; the
     /// label is there without a value if all went well.
     pub(crate) fn error_type() -> Self {
@@ -211,7 +235,12 @@ impl Label {
 
     pub(super) fn moment(&self) -> Moment {
         match self.source {
-            Source::Method | Source::Scheme | Source::Version | Source::Request(_) => Moment::Begin,
+            Source::Method
+            | Source::Scheme
+            | Source::Version
+            | Source::GrpcService
+            | Source::GrpcMethod
+            | Source::Request(_) => Moment::Begin,
             Source::Status | Source::StatusClass | Source::Response(_) => Moment::Head,
             Source::Code(_) | Source::ErrorType => Moment::End,
         }
@@ -223,6 +252,8 @@ impl Label {
             Source::Method => Some(http::method(head.method)),
             Source::Scheme => http::scheme(head.uri),
             Source::Version => Some(http::version(head.version)),
+            Source::GrpcService => grpc::service(head),
+            Source::GrpcMethod => grpc::method(head),
             Source::Request(read) => read(head),
             _ => None,
         };

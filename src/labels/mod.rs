@@ -33,7 +33,7 @@
 //! | `label_overflow_total`, `uptime_seconds` | | no | no | no |
 //!
 //! Labels of the request are [`method`](Label::method), [`scheme`](Label::scheme), [`version`](Label::version),
-//! [`route`](Label::route) and those made [`from_request`](Label::from_request); labels of the response are
+//! [`route`](Label::route), [`grpc_service`](Label::grpc_service), [`grpc_method`](Label::grpc_method) and those made [`from_request`](Label::from_request); labels of the response are
 //! [`status`](Label::status), [`status_class`](Label::status_class) and those made [`from_response`](Label::from_response), which is how a
 //! handler gives a label late: it puts a value into its response's extensions. Where a value does not exist, because
 //! no route matched or no response came, the label says [`none`](Label::absent).
@@ -52,6 +52,7 @@
 //! shows as an increase, can be [declared](crate::MetricsLayerBuilder::declare).
 
 mod constant;
+pub(crate) mod grpc;
 mod http;
 mod label;
 mod schema;

@@ -37,6 +37,10 @@ impl<C> Http<C> {
     pub(crate) fn new(classifier: C) -> Self {
         Self { classifier }
     }
+
+    pub(super) fn classifier(&self) -> &C {
+        &self.classifier
+    }
 }
 
 impl<B, C> Protocol<Request<B>> for Http<C>

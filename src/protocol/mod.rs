@@ -6,6 +6,7 @@
 //! | a service that answers | is measured by | made by |
 //! |---|---|---|
 //! | an HTTP request with a response | [`Http`] | [`MetricsLayer::new`](crate::MetricsLayer::new), [`builder`](crate::MetricsLayer::builder) |
+//! | a gRPC request with a response | [`Grpc`] | [`grpc`](crate::MetricsLayer::grpc), [`grpc_builder`](crate::MetricsLayer::grpc_builder) |
 //! | a value with a value | [`Unary`] | [`unary`](crate::MetricsLayer::unary), [`unary_builder`](crate::MetricsLayer::unary_builder) |
 //! | a value with a stream of items | [`Streaming`] | [`streaming`](crate::MetricsLayer::streaming), [`streaming_builder`](crate::MetricsLayer::streaming_builder) |
 //! | a stream of messages with either | these two, of [`Many`] messages | [`request_streams`](crate::MetricsLayerBuilder::request_streams) of their builders |
@@ -108,12 +109,14 @@
 //! the `Call` along and drops it when it ends; [`Call::owes_nothing`] says from when on
 //! that is no cancellation. A request that does so takes a [`CallHandle`](crate::CallHandle).
 
+mod grpc;
 mod http;
 mod incoming;
 mod pass_handle;
 mod streaming;
 mod unary;
 
+pub use self::grpc::Grpc;
 pub(crate) use self::http::Due;
 pub use self::http::Http;
 pub use self::incoming::{Incoming, Many, One};

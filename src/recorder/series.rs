@@ -108,11 +108,17 @@ impl BeginSeries {
     }
 
     #[inline]
-    pub(crate) fn add_request_message(&self, writer: &Writer, settings: &Settings, bytes: u64) {
+    pub(crate) fn add_request_messages(
+        &self,
+        writer: &Writer,
+        settings: &Settings,
+        messages: u64,
+        bytes: u64,
+    ) {
         let cells = self.blocks.cells(writer);
         cells.add(REQUEST_BYTES, bytes);
         if settings.messages {
-            cells.add(REQUEST_MESSAGES, 1);
+            cells.add(REQUEST_MESSAGES, messages);
         }
     }
 

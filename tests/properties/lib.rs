@@ -6,6 +6,7 @@
 
 #![cfg(test)]
 
+mod grpc;
 mod http;
 mod protobuf;
 mod publishing;

@@ -1,6 +1,6 @@
 use super::SECOND;
 use bytes::{Buf, Bytes};
-use http::HeaderMap;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use std::collections::VecDeque;
@@ -14,7 +14,10 @@ use tower_openmetrics::Clock;
 #[derive(Debug)]
 pub(crate) enum Step<E = BoxError> {
     Data(&'static str),
+    Bytes(Vec<u8>),
     Trailers,
+    /// Trailers with one field.
+    Field(&'static str, &'static str),
     Pending,
     Fail(fn() -> E),
     Panic,
@@ -86,11 +89,16 @@ impl<E> Body for Script<E> {
         }
         this.clock.advance(SECOND);
         Poll::Ready(Some(match step {
-            Step::Data(text) => {
-                *this.hint = this.hint.map(|left| left.saturating_sub(text.len() as u64));
-                Ok(Frame::data(Bytes::from_static(text.as_bytes())))
-            }
+            Step::Data(text) => Ok(data(this.hint, text.into())),
+            Step::Bytes(bytes) => Ok(data(this.hint, bytes.into())),
             Step::Trailers => Ok(Frame::trailers(HeaderMap::new())),
+            Step::Field(name, value) => {
+                let field = (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                );
+                Ok(Frame::trailers(HeaderMap::from_iter([field])))
+            }
             Step::Fail(error) => Err(error()),
             Step::Panic => panic!("a scripted panic"),
             Step::Pending => unreachable!(),
@@ -104,6 +112,11 @@ impl<E> Body for Script<E> {
     fn size_hint(&self) -> SizeHint {
         self.hint.map_or_else(SizeHint::new, SizeHint::with_exact)
     }
+}
+
+fn data(hint: &mut Option<u64>, data: Bytes) -> Frame<Bytes> {
+    *hint = hint.map(|left| left.saturating_sub(data.len() as u64));
+    Frame::data(data)
 }
 
 /// The next frame of a body, waiting steps passed over.

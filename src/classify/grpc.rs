@@ -1,0 +1,253 @@
+use super::{ErrorType, Fault};
+use http::header::HeaderName;
+use http::{HeaderMap, StatusCode};
+use std::fmt;
+
+/// The status code of a gRPC call.
+///
+/// The codes are those of gRPC's
+/// [status codes](https://github.com/grpc/grpc/blob/master/doc/statuscodes.md), and this is what they
+/// mean unless a [classifier](super::Classify::grpc_status) says otherwise:
+///
+/// | code | `error_type` |
+/// |---|---|
+/// | `OK` | none: the call is complete |
+/// | `CANCELLED` | none: the call is cancelled |
+/// | `INVALID_ARGUMENT` | `deserialization` |
+/// | `OUT_OF_RANGE`, `UNIMPLEMENTED` | `invalid_message` |
+/// | `DEADLINE_EXCEEDED` | `timeout` |
+/// | `RESOURCE_EXHAUSTED`, `UNAVAILABLE` | `overloaded` |
+/// | all others | `generate` |
+///
+/// [`ServerErrorsOnly`](super::ServerErrorsOnly) leaves out those that are the client's business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "gRPC says what they mean")]
+pub enum GrpcCode {
+    Ok = 0,
+    Cancelled = 1,
+    Unknown = 2,
+    InvalidArgument = 3,
+    DeadlineExceeded = 4,
+    NotFound = 5,
+    AlreadyExists = 6,
+    PermissionDenied = 7,
+    ResourceExhausted = 8,
+    FailedPrecondition = 9,
+    Aborted = 10,
+    OutOfRange = 11,
+    Unimplemented = 12,
+    Internal = 13,
+    Unavailable = 14,
+    DataLoss = 15,
+    Unauthenticated = 16,
+}
+
+/// The field that carries the code, in headers or trailers, in decimal.
+pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+// === impl GrpcCode ===
+
+impl GrpcCode {
+    /// All of them, each at its number.
+    pub const ALL: [Self; 17] = [
+        Self::Ok,
+        Self::Cancelled,
+        Self::Unknown,
+        Self::InvalidArgument,
+        Self::DeadlineExceeded,
+        Self::NotFound,
+        Self::AlreadyExists,
+        Self::PermissionDenied,
+        Self::ResourceExhausted,
+        Self::FailedPrecondition,
+        Self::Aborted,
+        Self::OutOfRange,
+        Self::Unimplemented,
+        Self::Internal,
+        Self::Unavailable,
+        Self::DataLoss,
+        Self::Unauthenticated,
+    ];
+
+    /// Their names, each at its code's number.
+    pub const NAMES: [&'static str; 17] = [
+        "OK",
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+        "UNAUTHENTICATED",
+    ];
+
+    /// The code of this number; `UNKNOWN` for a number that has none.
+    ///
+    /// ```
+    /// use tower_openmetrics::classify::GrpcCode;
+    ///
+    /// assert_eq!(GrpcCode::from_number(5), GrpcCode::NotFound);
+    /// assert_eq!(GrpcCode::from_number(99), GrpcCode::Unknown);
+    /// ```
+    pub fn from_number(number: u32) -> Self {
+        usize::try_from(number)
+            .ok()
+            .and_then(|number| Self::ALL.get(number).copied())
+            .unwrap_or(Self::Unknown)
+    }
+
+    /// The code in `grpc-status`, from the headers of an answer that has nothing but
+    /// trailers, or from trailers; `UNKNOWN` if it can't be read.
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        let value = headers.get(GRPC_STATUS)?;
+        Some(Self::parse(value.as_bytes()))
+    }
+
+    /// What stands for the code that a response should have had, by gRPC's
+    /// [mapping](https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md) of HTTP
+    /// statuses. None for 200, after which a code is to come in the trailers.
+    pub fn from_http(status: StatusCode) -> Option<Self> {
+        Some(match status.as_u16() {
+            200 => return None,
+            400 | 431 => Self::Internal,
+            401 => Self::Unauthenticated,
+            403 => Self::PermissionDenied,
+            404 => Self::Unimplemented,
+            429 | 502..=504 => Self::Unavailable,
+            _ => Self::Unknown,
+        })
+    }
+
+    /// The code's name: `NOT_FOUND`.
+    pub const fn as_str(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    /// What the code means by the table above.
+    pub fn fault(self) -> Option<Fault> {
+        let error_type = match self {
+            Self::Ok => return None,
+            Self::Cancelled => return Some(Fault::Cancelled),
+            Self::InvalidArgument => ErrorType::DESERIALIZATION,
+            Self::OutOfRange | Self::Unimplemented => ErrorType::INVALID_MESSAGE,
+            Self::DeadlineExceeded => ErrorType::TIMEOUT,
+            Self::ResourceExhausted | Self::Unavailable => ErrorType::OVERLOADED,
+            Self::Unknown
+            | Self::NotFound
+            | Self::AlreadyExists
+            | Self::PermissionDenied
+            | Self::FailedPrecondition
+            | Self::Aborted
+            | Self::Internal
+            | Self::DataLoss
+            | Self::Unauthenticated => ErrorType::GENERATE,
+        };
+        Some(Fault::Failed(error_type))
+    }
+
+    /// Whether the code is the server's failure: those for which OpenTelemetry's
+    /// [conventions for gRPC](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/) have a server's span fail.
+    pub(crate) fn is_server_error(self) -> bool {
+        matches!(
+            self,
+            Self::Unknown
+                | Self::DeadlineExceeded
+                | Self::Unimplemented
+                | Self::Internal
+                | Self::Unavailable
+                | Self::DataLoss
+        )
+    }
+
+    /// The code that is written in decimal.
+    pub(crate) fn parse(digits: &[u8]) -> Self {
+        std::str::from_utf8(digits)
+            .ok()
+            .and_then(|digits| digits.parse().ok())
+            .map_or(Self::Unknown, Self::from_number)
+    }
+}
+
+impl fmt::Display for GrpcCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_stands_at_its_number() {
+        for (number, code) in GrpcCode::ALL.into_iter().enumerate() {
+            assert_eq!(code as usize, number);
+            assert_eq!(GrpcCode::from_number(number as u32), code);
+            assert_eq!(GrpcCode::parse(number.to_string().as_bytes()), code);
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_the_variants() {
+        for code in GrpcCode::ALL {
+            let spelt: String = code.as_str().split('_').map(capitalised).collect();
+            assert_eq!(spelt, format!("{code:?}"));
+        }
+    }
+
+    fn capitalised(word: &str) -> String {
+        let (first, rest) = word.split_at(1);
+        first.to_owned() + &rest.to_lowercase()
+    }
+
+    #[test]
+    fn what_is_no_code_is_unknown() {
+        for value in ["17", "99999999999", "-1", "", "OK", "0x1", "1.0", "\u{e9}"] {
+            assert_eq!(GrpcCode::parse(value.as_bytes()), GrpcCode::Unknown);
+        }
+        assert_eq!(GrpcCode::parse(&[0xff]), GrpcCode::Unknown);
+        assert_eq!(GrpcCode::from_number(u32::MAX), GrpcCode::Unknown);
+    }
+
+    #[test]
+    fn headers_have_it_or_not() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(GrpcCode::from_headers(&headers), None);
+        headers.insert(GRPC_STATUS, 8.into());
+        let code = GrpcCode::from_headers(&headers);
+        assert_eq!(code, Some(GrpcCode::ResourceExhausted));
+    }
+
+    #[test]
+    fn http_statuses_by_the_mapping() {
+        let cases = [
+            (200, None),
+            (204, Some("UNKNOWN")),
+            (302, Some("UNKNOWN")),
+            (400, Some("INTERNAL")),
+            (401, Some("UNAUTHENTICATED")),
+            (403, Some("PERMISSION_DENIED")),
+            (404, Some("UNIMPLEMENTED")),
+            (415, Some("UNKNOWN")),
+            (429, Some("UNAVAILABLE")),
+            (431, Some("INTERNAL")),
+            (500, Some("UNKNOWN")),
+            (502, Some("UNAVAILABLE")),
+            (503, Some("UNAVAILABLE")),
+            (504, Some("UNAVAILABLE")),
+        ];
+        for (status, expected) in cases {
+            let code = GrpcCode::from_http(StatusCode::from_u16(status).unwrap());
+            assert_eq!(code.map(GrpcCode::as_str), expected, "{status}");
+        }
+    }
+}

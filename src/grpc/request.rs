@@ -1,0 +1,86 @@
+use super::messages::Messages;
+use crate::body;
+use crate::classify::source;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+pin_project! {
+    /// The body of a gRPC request: counts the messages and bytes that the service reads.
+    ///
+    /// It is a [`RequestBody`](body::RequestBody) that also knows messages. Of its errors, those whose type the
+    /// crate doesn't know are taken for a client that went away, since gRPC leaves nothing else to a body: so are
+    /// those of tonic's server, which are `tonic::Status`.
+    ///
+    /// # Clients of one concrete body type
+    ///
+    /// tonic's `Channel` takes requests with tonic's own body, which may hold any other. So between the layer and
+    /// the channel goes `map_request(|request: Request<_>| request.map(tonic::body::Body::new))`, which costs
+    /// the allocation of a box and loses nothing. Where even that is too much, [`into_inner`](Self::into_inner)
+    /// costs nothing, but what is sent is then not counted.
+    #[derive(Debug)]
+    pub struct RequestBody<B> {
+        #[pin]
+        inner: body::RequestBody<B>,
+        messages: Messages,
+    }
+}
+
+// === impl RequestBody ===
+
+impl<B> RequestBody<B> {
+    pub(crate) fn new(inner: body::RequestBody<B>, messages: Messages) -> Self {
+        Self { inner, messages }
+    }
+
+    /// The body that is wrapped.
+    pub fn get_ref(&self) -> &B {
+        self.inner.get_ref()
+    }
+
+    /// The body that is wrapped. What is read from it directly is not counted.
+    pub fn get_mut(&mut self) -> &mut B {
+        self.inner.get_mut()
+    }
+
+    /// Unwraps the body. What is read from then on is not counted, and the call does
+    /// not hear of a request that breaks off.
+    pub fn into_inner(self) -> B {
+        self.inner.into_inner()
+    }
+}
+
+impl<B> Body for RequestBody<B>
+where
+    B: Body,
+    B::Error: 'static,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    #[inline]
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        let messages = this.messages;
+        this.inner.poll_counted(
+            cx,
+            |call, data, bytes| {
+                let messages = data.map_or(0, |data| messages.read(data));
+                call.request_messages(messages, bytes);
+            },
+            |error| source::broken_off_within(error),
+        )
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

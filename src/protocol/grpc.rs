@@ -1,0 +1,135 @@
+use super::{Answer, Http, Protocol};
+use crate::call::{Call, Watch};
+use crate::classify::{Classify, ErrorType, GrpcCode, Head, HttpStatus};
+use crate::grpc::{Messages, Progress, RequestBody, ResponseBody};
+use crate::labels::RequestHead;
+use crate::labels::grpc::is_call;
+use http::{Request, Response};
+use http_body::Body;
+
+/// gRPC and gRPC-Web: requests and responses whose bodies hold messages, and end with a
+/// status.
+///
+/// No codec is involved: the layer goes around any server or client of HTTP bodies, tonic's among
+/// them. `C` [classifies](crate::classify) codes and errors; by default that is the table at [`GrpcCode`].
+///
+/// - The status is taken from the trailers, from the headers of a response that has nothing else, or from
+///   the last frame of gRPC-Web. A call is complete only with it: a caller that goes before has cancelled.
+///   A response that ends without one has failed, as `publish_final` if it had data and as
+///   [`generate`](ErrorType::GENERATE) if not.
+/// - A response of another HTTP status than 200, without a status of its own, has
+///   [the one that clients make of it](GrpcCode::from_http).
+/// - What is not gRPC is measured as [`Http`]: requests of another method than POST, as the preflights of
+///   browsers and probes are, or of another content type, unless the response has a `grpc-status`.
+///
+/// [`MetricsLayer::grpc`](crate::MetricsLayer::grpc) gives its metrics the labels
+/// [`grpc_service`](crate::labels::Label::grpc_service), [`grpc_method`](crate::labels::Label::grpc_method) and
+/// [`grpc_code`](crate::labels::Label::grpc_code), and counts messages;
+/// [`protocol_builder`](crate::MetricsLayer::protocol_builder)`(Grpc::new())` begins without either.
+///
+/// # Around tonic
+///
+/// ```ignore
+/// // A server:
+/// Server::builder().layer(metrics.clone()).add_service(cart).serve(address).await?;
+///
+/// // A client. Its channel takes tonic's own body alone, which may hold any other.
+/// let channel = ServiceBuilder::new()
+///     .layer(metrics.clone())
+///     .map_request(|request: Request<_>| request.map(tonic::body::Body::new))
+///     .service(channel);
+/// let client = CartClient::new(channel);
+/// ```
+///
+/// A layer *inside* of what watches deadlines sees calls that are dropped when they pass, and so cancellations.
+/// tonic's own server is such a place: it heeds `grpc-timeout` outside of all layers. Its channel does so inside of them, and
+/// fails with an error of its own, as it does if it can't connect; no code has come then, and what such an error means is for a
+/// [closure](crate::classify::by_error) to say. `examples/tonic.rs` has all of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Grpc<C = HttpStatus> {
+    http: Http<C>,
+}
+
+/// What is kept of a request for gRPC; those of [`Http`] are lower.
+const GRPC: u16 = 0x10;
+
+// === impl Grpc ===
+
+impl Grpc {
+    /// With the table at [`GrpcCode`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl<C> Grpc<C> {
+    pub(crate) fn classified_by(classifier: C) -> Self {
+        Self {
+            http: Http::new(classifier),
+        }
+    }
+}
+
+impl<B, C> Protocol<Request<B>> for Grpc<C>
+where
+    B: Body,
+    B::Error: 'static,
+    C: Classify,
+{
+    type Request = Request<RequestBody<B>>;
+
+    #[inline]
+    fn head<'a>(&self, request: &'a Request<B>) -> Option<RequestHead<'a>> {
+        Some(RequestHead::of(request))
+    }
+
+    #[inline]
+    fn open(&self, call: &mut Call, request: Request<B>) -> Self::Request {
+        let is_grpc = is_call(&RequestHead::of(&request));
+        let messages = match is_grpc {
+            true => Messages::of(request.headers()),
+            false => Messages::none(),
+        };
+        let request = self.http.open(call, request);
+        if is_grpc {
+            call.set_note(GRPC);
+        }
+        request.map(|body| RequestBody::new(body, messages))
+    }
+}
+
+impl<B, E, C> Answer<Response<B>, E> for Grpc<C>
+where
+    B: Body,
+    B::Error: 'static,
+    E: 'static,
+    C: Classify,
+{
+    type Response = Response<ResponseBody<B, C>>;
+
+    #[inline]
+    fn answer(&self, mut call: Call, response: Response<B>) -> Self::Response {
+        let code = GrpcCode::from_headers(response.headers());
+        if call.note() != GRPC && code.is_none() {
+            let response = Answer::<_, E>::answer(&self.http, call, response);
+            return response.map(ResponseBody::http);
+        }
+        let head = Head::of(&response);
+        let mut watch = Watch::over(&mut call);
+        watch.response_head(&head);
+        if let Some(said_by_handler) = head.extensions.get::<ErrorType>() {
+            watch.fault(*said_by_handler);
+        }
+        let messages = Messages::of(head.headers);
+        let mut progress = Progress::new(messages, self.http.classifier().clone());
+        let code = code.or_else(|| GrpcCode::from_http(head.status));
+        progress.status(&mut watch, code);
+        watch.done();
+        response.map(|body| ResponseBody::grpc(body, call, progress))
+    }
+
+    #[cold]
+    fn failed(&self, call: Call, error: &E) {
+        Answer::<Response<B>, E>::failed(&self.http, call, error);
+    }
+}

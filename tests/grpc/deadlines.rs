@@ -1,0 +1,93 @@
+//! Deadlines: who watches them decides what is seen.
+
+use crate::bounded;
+use crate::calls::{Kind, Layers, call};
+use crate::numbers::Numbers;
+use crate::service::{End, Order};
+use crate::transports::Transport;
+use std::error::Error;
+use std::iter::successors;
+use std::time::Duration;
+use tonic::{Code, TimeoutExpired, transport};
+use tower_openmetrics::classify::by_error;
+use tower_openmetrics::{ErrorType, MetricsLayer};
+
+const SOON: Duration = Duration::from_millis(20);
+/// Time enough for a request to get to the server.
+const NOT_TOO_SOON: Duration = Duration::from_millis(500);
+
+/// One message with this end.
+fn order(end: End) -> Vec<String> {
+    vec![Order { messages: 0, end }.text()]
+}
+
+/// The service itself answers that it is too late, as gRPC's servers do in other languages.
+#[tokio::test]
+async fn the_service_watches_its_own() {
+    for kind in [Kind::Unary, Kind::ServerStreaming] {
+        let layers = Layers::new();
+        let transport = Transport::Hyper;
+        let server = transport.serve(&layers.server).await;
+        let client = transport.connect(&server, &layers.client).await;
+        let request = order(End::AtTheDeadline);
+        let made = call(client, &server, kind, request.clone(), Some(SOON));
+        let status = bounded("a call", made).await.unwrap_err();
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+        let numbers = Numbers::failed(kind.method(), "DEADLINE_EXCEEDED", "timeout");
+        layers
+            .expect(&numbers.request(&request), kind.method())
+            .await;
+        server.stop().await;
+    }
+}
+
+/// tonic's server drops the call and answers `CANCELLED`, from outside of its layers. So that only the
+/// server watches, the client is hyper's.
+#[tokio::test]
+async fn tonics_server_does() {
+    let layers = Layers::new();
+    let server = Transport::Tonic.serve(&layers.server).await;
+    let client = Transport::Hyper.connect(&server, &layers.client).await;
+    let request = order(End::Never);
+    let made = call(client, &server, Kind::Unary, request, Some(SOON));
+    let status = bounded("a call", made).await.unwrap_err();
+    assert_eq!(status.code(), Code::Cancelled);
+    let cancelled = |code| Numbers::cancelled("Unary", code);
+    cancelled("none")
+        .expect_whatever_was_read(&layers.server, "server")
+        .await;
+    cancelled("CANCELLED")
+        .expect_whatever_was_read(&layers.client, "client")
+        .await;
+    server.stop().await;
+}
+
+/// tonic's channel fails with an error of its own, which a classifier knows. The server sees the
+/// call cancelled; so that it doesn't watch the deadline itself, it is hyper's.
+#[tokio::test]
+async fn tonics_channel_does() {
+    let known = by_error(|error: &transport::Error, _| {
+        let mut causes = successors(error.source(), |cause| (*cause).source());
+        causes
+            .any(|cause| cause.is::<TimeoutExpired>())
+            .then_some(ErrorType::TIMEOUT)
+    });
+    let client_layer = MetricsLayer::grpc_builder().classifier(known);
+    let client_layer = client_layer.build([("side", "client")]).unwrap();
+    let layers = Layers::new();
+    let server = Transport::Hyper.serve(&layers.server).await;
+    let client = Transport::Tonic.connect(&server, &client_layer).await;
+    let request = order(End::Never);
+    let made = call(client, &server, Kind::Unary, request, Some(NOT_TOO_SOON));
+    let status = bounded("a call", made).await.unwrap_err();
+    assert_eq!(status.code(), Code::Cancelled, "as tonic calls it");
+    let cancelled = Numbers::cancelled("Unary", "none");
+    cancelled
+        .expect_whatever_was_read(&layers.server, "server")
+        .await;
+    let timeout = Numbers::failed("Unary", "none", "timeout");
+    timeout
+        .expect_whatever_was_read(&client_layer, "client")
+        .await;
+    server.stop().await;
+}

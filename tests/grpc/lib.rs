@@ -1,0 +1,34 @@
+//! tonic's servers and clients over real HTTP/2, each with a layer around it: what the server's page says of
+//! a call is what the client's says.
+
+#![cfg(test)]
+
+mod calls;
+mod deadlines;
+#[path = "../../examples/tonic.rs"]
+#[allow(dead_code, reason = "its `main` is called by nobody here")]
+mod example;
+mod gone;
+mod numbers;
+mod other;
+mod running;
+mod service;
+mod transports;
+
+use std::future::Future;
+use std::time::Duration;
+
+/// Far more than anything here takes.
+const BOUND: Duration = Duration::from_secs(10);
+
+/// Waits, but not for ever.
+#[track_caller]
+fn bounded<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
+    let timeout = tokio::time::timeout(BOUND, future);
+    async move {
+        match timeout.await {
+            Ok(output) => output,
+            Err(_) => panic!("{what}: not within {BOUND:?}"),
+        }
+    }
+}

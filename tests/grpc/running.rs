@@ -1,0 +1,82 @@
+//! The example `tonic`, started and asked.
+
+use crate::{bounded, example};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// That all is there is on both pages.
+fn has(page: &str, lines: &[&str]) {
+    for line in lines {
+        assert!(page.lines().any(|other| other == *line), "{line}\n{page}");
+    }
+}
+
+#[tokio::test]
+async fn both_ends_count_alike() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server_metrics = example::server_metrics();
+    let served = tokio::spawn(example::serve(listener, server_metrics.clone(), 0, async {
+        let _ = stopped.await;
+    }));
+
+    let client_metrics = example::client_metrics().unwrap();
+    let greet = |name: &str| {
+        let server = format!("http://{address}").parse().unwrap();
+        bounded(
+            "a greeting",
+            example::greet(&client_metrics, server, name.into()),
+        )
+    };
+    assert_eq!(greet("Ada").await.unwrap(), "Hello Ada!");
+    assert_eq!(greet("Grace").await.unwrap(), "Hello Grace!");
+    greet("").await.unwrap_err();
+    stop.send(()).unwrap();
+    bounded("the end of the server", served)
+        .await
+        .unwrap()
+        .unwrap();
+
+    let server = example::page(&server_metrics).await.unwrap();
+    let client = example::page(&client_metrics).await.unwrap();
+    for (component, page) in [("greeter", server), ("greeter_client", client)] {
+        let method = r#"grpc_method="Greet",grpc_service="example.Greeter""#;
+        let begin = format!(r#"{{component="{component}",{method}}}"#);
+        let ok = format!(r#"{{component="{component}",grpc_code="OK",{method}}}"#);
+        let invalid = format!(
+            r#"{{component="{component}",error_type="deserialization",grpc_code="INVALID_ARGUMENT",{method}}}"#
+        );
+        has(
+            &page,
+            &[
+                &format!("requests_total{ok} 2"),
+                &format!("errors_total{invalid} 1"),
+                &format!("request_messages_total{begin} 3"),
+                // Each has a prefix of five bytes.
+                &format!("request_bytes_total{begin} {}", 5 + 3 + 5 + 5 + 5),
+                &format!("response_messages_total{begin} 2"),
+                &format!("concurrent_requests{begin} 0"),
+            ],
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there() {
+    let metrics = example::client_metrics().unwrap();
+    // Taken, and given back.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let server = format!("http://{address}").parse().unwrap();
+    let greeting = example::greet(&metrics, server, "Ada".into());
+    bounded("a refusal", greeting).await.unwrap_err();
+    let page = example::page(&metrics).await.unwrap();
+    has(
+        &page,
+        &[
+            r#"errors_total{component="greeter_client",error_type="generate",grpc_code="none",grpc_method="Greet",grpc_service="example.Greeter"} 1"#,
+        ],
+    );
+}

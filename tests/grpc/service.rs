@@ -1,0 +1,212 @@
+//! A service that does what it is asked to, written by hand.
+
+use bytes::{Buf, BufMut};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use std::convert::Infallible;
+use std::future::{pending, ready};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::server::{Grpc, NamedService};
+use tonic::{Code, Request, Response, Status, Streaming};
+use tower::{BoxError, Service, service_fn};
+
+/// Messages that are text.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Text;
+
+/// Has a method of each kind, which is named for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Obedient;
+
+/// What a call is to do, said in its first message: how many messages to answer with, and how to end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order {
+    pub(crate) messages: usize,
+    pub(crate) end: End,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum End {
+    With(Code),
+    Never,
+    /// With `DEADLINE_EXCEEDED`, once the deadline of the request has passed.
+    AtTheDeadline,
+}
+
+/// What each message of an answer says.
+pub(crate) const ANSWER: &str = "an answer";
+
+type Answers = BoxStream<'static, Result<String, Status>>;
+
+// === impl Text ===
+
+impl Codec for Text {
+    type Encode = String;
+    type Decode = String;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Text {
+    type Item = String;
+    type Error = Status;
+
+    fn encode(&mut self, text: String, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+impl Decoder for Text {
+    type Item = String;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<String>, Status> {
+        let text = buffer.copy_to_bytes(buffer.remaining());
+        let text = String::from_utf8(text.into());
+        text.map(Some).map_err(|_| Status::internal("not text"))
+    }
+}
+
+// === impl Order ===
+
+impl Order {
+    pub(crate) fn text(self) -> String {
+        let Self { messages, end } = self;
+        match end {
+            End::With(code) => format!("{messages} {}", i32::from(code)),
+            End::Never => format!("{messages} never"),
+            End::AtTheDeadline => format!("{messages} deadline"),
+        }
+    }
+
+    fn of(text: &str) -> Self {
+        let (messages, end) = text.split_once(' ').expect("an order");
+        Self {
+            messages: messages.parse().expect("a number"),
+            end: match end {
+                "never" => End::Never,
+                "deadline" => End::AtTheDeadline,
+                code => End::With(Code::from_bytes(code.as_bytes())),
+            },
+        }
+    }
+
+    /// The answers that are ordered, and then the end.
+    fn answers(self, deadline: Option<Duration>) -> Answers {
+        let answers = stream::iter((0..self.messages).map(|_| Ok(ANSWER.to_owned())));
+        answers.chain(self.end.last(deadline)).boxed()
+    }
+}
+
+impl End {
+    fn last(self, deadline: Option<Duration>) -> Answers {
+        match self {
+            Self::With(Code::Ok) => stream::empty().boxed(),
+            Self::With(code) => stream::once(ready(Err(Status::new(code, "as ordered")))).boxed(),
+            Self::Never => stream::once(pending()).boxed(),
+            Self::AtTheDeadline => stream::once(async move {
+                tokio::time::sleep(deadline.expect("a deadline")).await;
+                Err(Status::deadline_exceeded("too late"))
+            })
+            .boxed(),
+        }
+    }
+}
+
+// === impl Obedient ===
+
+impl NamedService for Obedient {
+    const NAME: &'static str = "test.Obedient";
+}
+
+impl<B> Service<http::Request<B>> for Obedient
+where
+    B: http_body::Body<Error: Into<BoxError> + Send> + Send + 'static,
+{
+    type Response = http::Response<tonic::body::Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        Box::pin(async move {
+            let method = request.uri().path().rsplit('/').next().unwrap_or_default();
+            let mut grpc = Grpc::new(Text);
+            Ok(match method {
+                "Unary" => grpc.unary(service_fn(unary), request).await,
+                "ClientStreaming" => {
+                    let method = service_fn(client_streaming);
+                    grpc.client_streaming(method, request).await
+                }
+                "ServerStreaming" => {
+                    let method = service_fn(server_streaming);
+                    grpc.server_streaming(method, request).await
+                }
+                "Streaming" => grpc.streaming(service_fn(streaming), request).await,
+                _ => Status::unimplemented("no such method").into_http(),
+            })
+        })
+    }
+}
+
+async fn unary(request: Request<String>) -> Result<Response<String>, Status> {
+    let deadline = deadline_of(&request);
+    let order = Order::of(request.get_ref());
+    only(order.answers(deadline)).await
+}
+
+/// Reads all before it answers.
+async fn client_streaming(request: Request<Streaming<String>>) -> Result<Response<String>, Status> {
+    let deadline = deadline_of(&request);
+    let messages: Vec<String> = request.into_inner().try_collect().await?;
+    only(Order::of(&messages[0]).answers(deadline)).await
+}
+
+async fn server_streaming(request: Request<String>) -> Result<Response<Answers>, Status> {
+    let deadline = deadline_of(&request);
+    let order = Order::of(request.get_ref());
+    Ok(Response::new(order.answers(deadline)))
+}
+
+/// Sends each message back, and then what is ordered.
+async fn streaming(request: Request<Streaming<String>>) -> Result<Response<Answers>, Status> {
+    let deadline = deadline_of(&request);
+    let mut messages = request.into_inner();
+    let first = messages.try_next().await?.expect("an order");
+    let last = Order::of(&first).answers(deadline);
+    let echo = stream::once(ready(Ok(first))).chain(messages);
+    Ok(Response::new(echo.chain(last).boxed()))
+}
+
+/// The only message of an answer that has one.
+async fn only(mut answers: Answers) -> Result<Response<String>, Status> {
+    let only = answers.try_next().await?;
+    Ok(Response::new(only.expect("an answer")))
+}
+
+/// From `grpc-timeout`, in the milliseconds that the clients here write.
+fn deadline_of<T>(request: &Request<T>) -> Option<Duration> {
+    let timeout = request.metadata().get("grpc-timeout")?.to_str().unwrap();
+    let (number, unit) = timeout.split_at(timeout.len() - 1);
+    let number = number.parse().unwrap();
+    Some(match unit {
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        other => panic!("a timeout in {other}"),
+    })
+}

@@ -1,0 +1,404 @@
+//! Where the status is, or isn't, and when the caller goes.
+
+use super::Ending::{self, Cancelled, Completed, Failed};
+use super::support::Step::{self, Bytes, Fail, Field, Pending, Trailers};
+use super::support::{Numbers, Page, SECOND, Script, poll_frame, take_frames, take_to_end};
+use super::{STATUS, Seen, call, frame, layer, message, request};
+use http::{Response, StatusCode};
+use std::pin::pin;
+use tower::{BoxError, Layer, ServiceExt, service_fn};
+use tower_openmetrics::classify::GrpcCode;
+use tower_openmetrics::{Clock, ErrorType, MetricsLayer};
+
+/// How the caller takes the answer's body.
+#[derive(Clone, Copy, Debug)]
+enum Take {
+    Frames(usize),
+    ToEnd,
+    /// As hyper does over HTTP/2: until trailers, or the body says that it has ended.
+    AsHttp2,
+}
+
+use Take::{AsHttp2, Frames, ToEnd};
+
+const TAKES: [Take; 2] = [ToEnd, AsHttp2];
+
+/// What the table at [`GrpcCode`] says.
+fn ending(code: GrpcCode) -> Ending {
+    match code {
+        GrpcCode::Ok => Completed,
+        GrpcCode::Cancelled => Cancelled,
+        GrpcCode::InvalidArgument => Failed("deserialization"),
+        GrpcCode::OutOfRange | GrpcCode::Unimplemented => Failed("invalid_message"),
+        GrpcCode::DeadlineExceeded => Failed("timeout"),
+        GrpcCode::ResourceExhausted | GrpcCode::Unavailable => Failed("overloaded"),
+        _ => Failed("generate"),
+    }
+}
+
+/// The code's number, as it is written.
+fn digits(code: GrpcCode) -> &'static str {
+    (code as u32).to_string().leak()
+}
+
+fn fails() -> Step {
+    Fail(|| BoxError::from("lost"))
+}
+
+fn answer(steps: impl IntoIterator<Item = Step>) -> Response<Script> {
+    super::response_of("application/grpc", steps)
+}
+
+#[track_caller]
+fn expect(row: &str, response: Response<Script>, take: Take, expected: Seen) {
+    let layer = layer();
+    let body = call(&layer, Ok(response)).unwrap().into_body();
+    take.from(body);
+    assert_eq!(Seen::of(&layer), expected, "{row}, {take:?}");
+}
+
+impl Take {
+    fn from<B: http_body::Body>(self, body: B) {
+        let mut body = pin!(body);
+        match self {
+            Frames(most) => assert_eq!(take_frames(body, most).frames, most),
+            ToEnd => drop(take_to_end(body)),
+            AsHttp2 => {
+                while !body.is_end_stream() {
+                    match poll_frame(body.as_mut()) {
+                        Some(Ok(frame)) if !frame.is_trailers() => {}
+                        _ => break,
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn each_code_in_trailers() {
+    for code in GrpcCode::ALL {
+        for take in TAKES {
+            let response = answer([Bytes(message("abc")), Field(STATUS, digits(code))]);
+            let expected = ending(code).with_response(8, 1);
+            expect(code.as_str(), response, take, expected);
+
+            let response = answer([Field(STATUS, digits(code))]);
+            expect(code.as_str(), response, take, ending(code).of_nothing());
+        }
+    }
+}
+
+/// Whether or not the caller looks at the body, which has nothing to say.
+#[test]
+fn each_code_in_headers() {
+    for code in GrpcCode::ALL {
+        for knows_its_end in [true, false] {
+            for take in [Frames(0), ToEnd, AsHttp2] {
+                let mut response = answer([]).map(|body| body.knows_its_end(knows_its_end));
+                let digits = digits(code).parse().unwrap();
+                response.headers_mut().insert(STATUS, digits);
+                expect(code.as_str(), response, take, ending(code).of_nothing());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_status_that_is_none_is_unknown() {
+    for status in ["17", "nonsense", ""] {
+        let response = answer([Field(STATUS, status)]);
+        expect(status, response, ToEnd, Failed("generate").of_nothing());
+    }
+}
+
+#[test]
+fn without_a_status() {
+    let data = || Bytes(message("abc"));
+    let cases: [(&str, Vec<Step>, Seen); 7] = [
+        ("nothing", vec![], Failed("generate").of_nothing()),
+        (
+            "no data",
+            vec![Bytes(vec![])],
+            Failed("generate").of_nothing(),
+        ),
+        (
+            "trailers without it",
+            vec![Trailers],
+            Failed("generate").of_nothing(),
+        ),
+        (
+            "data",
+            vec![data()],
+            Failed("publish_final").with_response(8, 1),
+        ),
+        (
+            "data, and trailers without it",
+            vec![data(), Trailers],
+            Failed("publish_final").with_response(8, 1),
+        ),
+        (
+            "half of a message",
+            vec![Bytes(message("abc")[..6].into())],
+            Failed("publish_final").with_response(6, 0),
+        ),
+        (
+            "a frame of gRPC-Web's",
+            vec![Bytes(frame(0x80, "grpc-status:0\r\n"))],
+            Failed("publish_final").with_response(20, 0),
+        ),
+    ];
+    for take in TAKES {
+        for (row, steps, expected) in &cases {
+            for knows_its_end in [true, false] {
+                let steps = steps.iter().map(copy);
+                let response = answer(steps).map(|body| body.knows_its_end(knows_its_end));
+                expect(row, response, take, *expected);
+            }
+        }
+    }
+}
+
+fn copy(step: &Step) -> Step {
+    match step {
+        Bytes(bytes) => Bytes(bytes.clone()),
+        Trailers => Trailers,
+        _ => unreachable!(),
+    }
+}
+
+#[test]
+fn another_status_of_http() {
+    let cases = [
+        (204, Failed("generate")),
+        (400, Failed("generate")),
+        (401, Failed("generate")),
+        (403, Failed("generate")),
+        (404, Failed("invalid_message")),
+        (415, Failed("generate")),
+        (429, Failed("overloaded")),
+        (500, Failed("generate")),
+        (502, Failed("overloaded")),
+        (503, Failed("overloaded")),
+        (504, Failed("overloaded")),
+    ];
+    for (status, ending) in cases {
+        for take in [Frames(0), ToEnd, AsHttp2] {
+            let mut response = super::response_of("text/html", [Bytes(b"<html>".to_vec())]);
+            *response.status_mut() = StatusCode::from_u16(status).unwrap();
+            let bytes = if matches!(take, Frames(0)) { 0 } else { 6 };
+            let expected = ending.with_response(bytes, 0);
+            expect(&status.to_string(), response, take, expected);
+        }
+    }
+}
+
+#[test]
+fn a_status_of_its_own_wins_over_that_of_http() {
+    let mut response = answer([]);
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.headers_mut().insert(STATUS, 3.into());
+    expect(
+        "headers",
+        response,
+        ToEnd,
+        ending(GrpcCode::InvalidArgument).of_nothing(),
+    );
+}
+
+#[test]
+fn the_caller_goes() {
+    let steps = || [Bytes(message("abc")), Bytes(message("")), Pending];
+    let cases = [
+        (0, Cancelled.of_nothing()),
+        (1, Cancelled.with_response(8, 1)),
+        (2, Cancelled.with_response(13, 2)),
+    ];
+    for (frames, expected) in cases {
+        expect(
+            "before the status",
+            answer(steps()),
+            Frames(frames),
+            expected,
+        );
+    }
+    let response = answer([Bytes(message("abc")), Field(STATUS, "0")]);
+    expect(
+        "after it",
+        response,
+        Frames(2),
+        Completed.with_response(8, 1),
+    );
+
+    let mut response = answer([Field("x", "y"), Pending]);
+    response.headers_mut().insert(STATUS, 0.into());
+    expect(
+        "after headers with it",
+        response,
+        Frames(0),
+        Completed.of_nothing(),
+    );
+}
+
+#[test]
+fn a_body_that_fails() {
+    let cases: [(&str, Vec<Step>, Seen); 4] = [
+        (
+            "at once",
+            vec![fails()],
+            Failed("response_stream").of_nothing(),
+        ),
+        (
+            "after nothing",
+            vec![Bytes(vec![]), fails()],
+            Failed("response_stream").of_nothing(),
+        ),
+        (
+            "half-way",
+            vec![Bytes(message("abc")), fails()],
+            Failed("publish_response").with_response(8, 1),
+        ),
+        (
+            "in the middle of a message",
+            vec![Bytes(vec![0]), fails()],
+            Failed("publish_response").with_response(1, 0),
+        ),
+    ];
+    for (row, steps, expected) in cases {
+        expect(row, answer(steps), ToEnd, expected);
+    }
+    let mut response = answer([fails()]);
+    response.headers_mut().insert(STATUS, 0.into());
+    expect(
+        "after the status",
+        response,
+        ToEnd,
+        Failed("publish_final").of_nothing(),
+    );
+}
+
+#[test]
+fn a_service_that_fails() {
+    let cases: [(fn() -> BoxError, _); 3] = [
+        (|| "lost".into(), "generate"),
+        (|| tower::timeout::error::Elapsed::new().into(), "timeout"),
+        (
+            || tower::load_shed::error::Overloaded::new().into(),
+            "overloaded",
+        ),
+    ];
+    for (error, error_type) in cases {
+        let layer = layer();
+        call(&layer, Err(error())).unwrap_err();
+        assert_eq!(Seen::of(&layer), Failed(error_type).of_nothing());
+    }
+}
+
+/// The first failure of a call is the one that counts.
+#[test]
+fn what_the_handler_says_wins() {
+    const OWN: ErrorType = ErrorType::from_static("own");
+    for status in ["0", "1", "3"] {
+        let mut response = answer([Bytes(message("abc")), Field(STATUS, status)]);
+        response.extensions_mut().insert(OWN);
+        expect(
+            "in extensions",
+            response,
+            ToEnd,
+            Failed("own").with_response(8, 1),
+        );
+    }
+}
+
+#[test]
+fn the_first_failure_wins() {
+    let mut response = answer([Field(STATUS, "3")]);
+    response.headers_mut().insert(STATUS, 4.into());
+    expect(
+        "two statuses",
+        response,
+        ToEnd,
+        Failed("timeout").of_nothing(),
+    );
+
+    let mut response = answer([Field(STATUS, "3")]);
+    response.headers_mut().insert(STATUS, 0.into());
+    let expected = ending(GrpcCode::InvalidArgument).of_nothing();
+    expect("one of them a failure", response, ToEnd, expected);
+}
+
+#[test]
+fn a_body_that_panics() {
+    let layer = layer();
+    let response = answer([Bytes(message("abc")), Step::Panic]);
+    let body = call(&layer, Ok(response)).unwrap().into_body();
+    super::support::panic_of(|| take_to_end(pin!(body)));
+    assert_eq!(Seen::of(&layer), Failed("panic").with_response(8, 1));
+}
+
+#[test]
+fn messages_wherever_frames_are_cut() {
+    let all = [
+        message("abc"),
+        message(""),
+        frame(1, "compressed"),
+        message(&"long".repeat(100)),
+    ]
+    .concat();
+    for length in 1..=all.len() {
+        let pieces = all.chunks(length).map(|piece| Bytes(piece.into()));
+        let response = answer(pieces.chain([Field(STATUS, "0")]));
+        let bytes = all.len() as u64;
+        expect("pieces", response, ToEnd, Completed.with_response(bytes, 4));
+    }
+}
+
+#[test]
+fn what_is_no_message_breaks_nothing() {
+    let malformed = [message("abc"), frame(7, "?"), message("d")].concat();
+    let bytes = malformed.len() as u64;
+    let response = answer([Bytes(malformed), Field(STATUS, "13")]);
+    let expected = Failed("generate").with_response(bytes, 1);
+    expect("an unknown flag", response, ToEnd, expected);
+
+    let longer = [0, 0xff, 0xff, 0xff, 0xff, b'a'];
+    let response = answer([Bytes(longer.into()), Field(STATUS, "0")]);
+    expect(
+        "a length that isn't met",
+        response,
+        ToEnd,
+        Completed.with_response(6, 0),
+    );
+}
+
+/// Each frame takes a second, and nothing else does.
+#[test]
+fn the_call_lasts_to_the_status() {
+    let clock = Clock::manual();
+    let layer = MetricsLayer::grpc_builder()
+        .clock(clock)
+        .response_head_seconds(true)
+        .first_byte_seconds(true)
+        .build([("endpoint", "stage")])
+        .unwrap();
+    let steps: [Step; 4] = [
+        Bytes(vec![]),
+        Bytes(message("abc")),
+        Bytes(message("d")),
+        Field(STATUS, "0"),
+    ];
+    let response = answer([]).map(|_| Script::new(clock, steps));
+    let mut response = Some(response);
+    let service = layer.layer(service_fn(move |_| {
+        clock.advance(SECOND);
+        std::future::ready(Ok::<_, BoxError>(response.take().expect("one call")))
+    }));
+    let response = super::now(service.oneshot(request())).unwrap();
+    take_to_end(pin!(response.into_body()));
+    clock.advance(SECOND);
+
+    let page = Page::read(layer.exporter());
+    assert_eq!(page.one("response_head_seconds_sum"), "1.0");
+    assert_eq!(page.one("first_byte_seconds_sum"), "3.0");
+    assert_eq!(Numbers::of(&layer).duration_sum, 5 * SECOND);
+}

@@ -1,0 +1,138 @@
+//! Requests: what of them is counted, and that they break off.
+
+use super::Ending::{Cancelled, Completed, Failed};
+use super::support::Step::{self, Bytes, Fail, Trailers};
+use super::support::{Script, take_frames, take_to_end};
+use super::{
+    STATUS, Seen, base64, call_with, frame, layer, message, request_of, response_of, script,
+};
+use std::io::{self, ErrorKind};
+use std::pin::pin;
+use tower::BoxError;
+use tower_openmetrics::Clock;
+
+/// One call whose request is read as far as that, and which is answered well.
+#[track_caller]
+fn expect(row: &str, content_type: &str, steps: Vec<Step>, frames: usize, expected: Seen) {
+    let layer = layer();
+    let response = call_with(&layer, request_of(content_type, script(steps)), |request| {
+        take_frames(pin!(request.into_body()), frames);
+        Ok(response_of("application/grpc", [Step::Field(STATUS, "0")]))
+    });
+    take_to_end(pin!(response.unwrap().into_body()));
+    assert_eq!(Seen::of(&layer), expected, "{row}");
+}
+
+const ALL: usize = usize::MAX;
+const GRPC: &str = "application/grpc+proto";
+
+#[test]
+fn messages_are_counted_as_the_service_reads_them() {
+    let steps = || {
+        vec![
+            Bytes([message("abc"), message("")].concat()),
+            Bytes(message("compressed")[..9].into()),
+            Bytes(message("compressed")[9..].into()),
+            Trailers,
+        ]
+    };
+    let cases = [(0, (0, 0)), (1, (13, 2)), (2, (22, 2)), (ALL, (28, 3))];
+    for (frames, (bytes, messages)) in cases {
+        let expected = Completed.of_nothing().request(bytes, messages);
+        expect("gRPC", GRPC, steps(), frames, expected);
+        expect("its web", "application/grpc-web", steps(), frames, expected);
+    }
+}
+
+#[test]
+fn text_of_the_web_is_read_through() {
+    let text = base64(&message("abc").repeat(5));
+    let bytes = text.len() as u64;
+    for length in 1..=text.len() {
+        let steps = text.as_bytes().chunks(length);
+        let steps = steps.map(|piece| Bytes(piece.into())).collect();
+        let expected = Completed.of_nothing().request(bytes, 5);
+        expect("text", "application/grpc-web-text", steps, ALL, expected);
+    }
+}
+
+#[test]
+fn what_is_no_message_breaks_nothing() {
+    let steps = vec![Bytes(frame(0x42, "abc")), Bytes(message("d"))];
+    let expected = Completed.of_nothing().request(14, 0);
+    expect("an unknown flag", GRPC, steps, ALL, expected);
+}
+
+#[test]
+fn a_request_that_breaks_off() {
+    let gone: fn() -> BoxError = || io::Error::from(ErrorKind::ConnectionReset).into();
+    for (error, ending) in [
+        (gone, Cancelled),
+        ((|| "malformed".into()) as _, Failed("invalid_message")),
+    ] {
+        let steps = vec![Bytes(message("abc")), Fail(error)];
+        expect(
+            "broken off",
+            GRPC,
+            steps,
+            ALL,
+            ending.of_nothing().request(8, 1),
+        );
+    }
+}
+
+/// tonic's bodies, for one, fail with a type of its own.
+#[test]
+fn an_error_of_an_unknown_type() {
+    struct Unknown;
+    let layer = layer();
+    let steps = [Bytes(message("abc")), Fail(|| Unknown)];
+    let body = Script::new(Clock::manual(), steps);
+    let response = call_with(&layer, request_of(GRPC, body), |request| {
+        take_to_end(pin!(request.into_body()));
+        Ok(response_of("application/grpc", [Step::Field(STATUS, "0")]))
+    });
+    take_to_end(pin!(response.unwrap().into_body()));
+    assert_eq!(Seen::of(&layer), Cancelled.of_nothing().request(8, 1));
+}
+
+/// By HTTP/1 the length may be promised.
+#[test]
+fn a_request_that_ends_before_its_length() {
+    let layer = layer();
+    let mut request = request_of("application/grpc-web", script([Bytes(message("abc"))]));
+    request.headers_mut().insert("content-length", 9.into());
+    let response = call_with(&layer, request, |request| {
+        take_to_end(pin!(request.into_body()));
+        Ok(response_of(
+            "application/grpc-web",
+            [Step::Field(STATUS, "0")],
+        ))
+    });
+    take_to_end(pin!(response.unwrap().into_body()));
+    assert_eq!(Seen::of(&layer), Cancelled.of_nothing().request(8, 1));
+}
+
+#[test]
+fn a_request_that_panics() {
+    let layer = layer();
+    let request = request_of(GRPC, script([Bytes(message("abc")), Step::Panic]));
+    let response = call_with(&layer, request, |request| {
+        super::support::panic_of(|| take_to_end(pin!(request.into_body())));
+        Ok(response_of("application/grpc", [Step::Field(STATUS, "0")]))
+    });
+    take_to_end(pin!(response.unwrap().into_body()));
+    assert_eq!(Seen::of(&layer), Failed("panic").of_nothing().request(8, 1));
+}
+
+#[test]
+fn what_is_taken_out_of_the_wrapper_is_not_counted() {
+    let layer = layer();
+    let request = request_of(GRPC, script([Bytes(message("abc"))]));
+    let response = call_with(&layer, request, |request| {
+        take_to_end(pin!(request.into_body().into_inner()));
+        Ok(response_of("application/grpc", [Step::Field(STATUS, "0")]))
+    });
+    take_to_end(pin!(response.unwrap().into_body()));
+    assert_eq!(Seen::of(&layer), Completed.of_nothing());
+}
