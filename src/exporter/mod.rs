@@ -27,7 +27,8 @@
 //!
 //! `Accept` is read as [RFC 9110, section 12.5.1][rfc] writes it: lists over several headers, types
 //! and parameters in any case, values as tokens or quoted. The acceptable range of the highest
-//! weight is followed, among equals the first one.
+//! weight is followed, among equals the first one; of those that stand for the text, the most
+//! specific one tells its weight.
 //!
 //! [rfc]: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1
 //!
@@ -200,6 +201,7 @@ mod compression;
 mod deadline;
 mod future;
 mod negotiate;
+mod parameters;
 mod places;
 mod query;
 mod rendering;

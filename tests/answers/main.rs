@@ -1,0 +1,5 @@
+//! Every row of the table of answers: through the service, and over loopback connections.
+
+mod accept;
+mod clients;
+mod refusals;
