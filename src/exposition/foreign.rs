@@ -2,14 +2,16 @@
 //!
 //! Its text is taken apart, into families and samples, and written again: a family once for all
 //! who have samples in it; labels in order, and with them the series, which come as a hash
-//! map has them; bounds and infinities in their canonical form; exemplars only where the format has them.
+//! map has them; bounds and infinities in their canonical form; exemplars, timestamps and the
+//! parts of a histogram as the format has them. What strict parsers would not read is refused:
+//! see [`rules`](super::rules).
 
-use super::number::canonical;
+use super::number::{canonical, millis};
 use super::text::TextWriter;
-use super::{Format, Selection};
+use super::{Format, Selection, rules};
 use crate::Error;
 use crate::registry::Kind;
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 
 /// A family as it was found.
 #[derive(Debug)]
@@ -22,11 +24,14 @@ pub(super) struct ForeignFamily<'a> {
 
 /// A line that holds a sample.
 #[derive(Debug)]
-struct Sample<'a> {
-    name: &'a str,
+pub(super) struct Sample<'a> {
+    pub(super) name: &'a str,
     /// Sorted by name, values as they stand between their quotes.
-    labels: Vec<(&'a str, &'a str)>,
+    pub(super) labels: Vec<(&'a str, &'a str)>,
     value: &'a str,
+    pub(super) number: f64,
+    /// In seconds.
+    pub(super) timestamp: Option<&'a str>,
     exemplar: Option<&'a str>,
 }
 
@@ -46,7 +51,7 @@ impl<'a> ForeignFamily<'a> {
     ///
     /// # Errors
     ///
-    /// Names the line that is not a sample, or has a label twice.
+    /// Names the line that is not a sample.
     pub(super) fn add_samples(&mut self, text: &'a str) -> Result<(), Error> {
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             self.add_sample(line)?;
@@ -76,50 +81,64 @@ impl<'a> ForeignFamily<'a> {
         Ok(())
     }
 
-    /// Writes the family, if it has samples.
+    /// Puts the samples in order.
     ///
     /// # Errors
     ///
-    /// Names the series that is there twice.
-    pub(super) fn write(&mut self, text: &mut TextWriter, name: &str) -> Result<(), Error> {
-        if self.samples.is_empty() {
-            return Ok(());
-        }
+    /// Says which of the [`rules`] it breaks.
+    pub(super) fn arrange(&mut self, name: &str) -> Result<(), Error> {
         // A stable sort: what belongs to one series stays in its order.
         self.samples.sort_by(|a, b| a.series().cmp(b.series()));
-        self.check_unique()?;
-        text.family(name, self.kind, self.unit.as_deref(), &self.help);
-        for sample in &self.samples {
-            sample.write(text);
+        rules::check(name, self.kind, self.unit.as_deref(), &self.samples)
+    }
+
+    /// Writes the family, which has been arranged, if it has samples.
+    pub(super) fn write(&self, text: &mut TextWriter, name: &str) {
+        if self.samples.is_empty() {
+            return;
         }
-        Ok(())
+        text.family(name, self.kind, self.unit.as_deref(), &self.help);
+        for series in self.samples.chunk_by(Sample::is_beside) {
+            let all = self.has_all_parts(text.format(), name, series);
+            for sample in series {
+                let part = &sample.name[name.len()..];
+                if shows(text.format(), part, all) {
+                    sample.write(text, self.kind);
+                }
+            }
+        }
+    }
+
+    /// Whether a histogram may show its sum, and with it its count: in OpenMetrics only if nothing
+    /// it observed was negative, for then the sum would not be a counter (OpenMetrics 1.0,
+    /// "Histogram").
+    fn has_all_parts(&self, format: Format, name: &str, series: &[Sample<'_>]) -> bool {
+        let has = |suffix| {
+            let mut parts = series.iter();
+            parts.find(|sample| sample.name.strip_prefix(name) == Some(suffix))
+        };
+        let below_zero = |sample: &Sample<'_>| sample.bound().is_some_and(|bound| bound < 0.0);
+        format != Format::OpenMetrics
+            || self.kind != Kind::Histogram
+            || (has("_count").is_some()
+                && has("_sum").is_some_and(|sum| sum.number >= 0.0)
+                && !series.iter().any(below_zero))
     }
 
     fn add_sample(&mut self, line: &'a str) -> Result<(), Error> {
         let sample = Sample::parse(line)
             .ok_or_else(|| Error::new(format!("{line:?} is not a sample: look at its encoder")))?;
-        if let Some(twice) = sample.labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(Error::new(format!(
-                "a sample of `{}` has the label `{}` twice: a label of the metric's own may not be called as one of the layer's",
-                sample.name, twice[0].0
-            )));
-        }
         self.samples.push(sample);
         Ok(())
     }
+}
 
-    fn check_unique(&self) -> Result<(), Error> {
-        let mut seen = BTreeSet::new();
-        match self
-            .samples
-            .iter()
-            .find(|sample| !seen.insert((sample.name, &sample.labels)))
-        {
-            None => Ok(()),
-            Some(Sample { name, .. }) => Err(Error::new(format!(
-                "a series of `{name}` is there twice: two metrics have the same name and labels, leave one out"
-            ))),
-        }
+/// Whether the format has this part of a family's name, and with `all`, too, what may be missing.
+fn shows(format: Format, part: &str, all: bool) -> bool {
+    match part {
+        "_created" => format == Format::OpenMetrics,
+        "_sum" | "_count" => all,
+        _ => true,
     }
 }
 
@@ -128,7 +147,8 @@ impl<'a> ForeignFamily<'a> {
 ///
 /// # Errors
 ///
-/// As [`ForeignFamily::add_samples`]; or if samples come before any family.
+/// As [`ForeignFamily::add_samples`]; if samples come before any family; or names a family whose
+/// type is unknown.
 pub(super) fn parse(text: &str) -> Result<Vec<(&str, ForeignFamily<'_>)>, Error> {
     let mut families: Vec<(&str, ForeignFamily<'_>)> = Vec::new();
     let mut in_help = false;
@@ -151,7 +171,11 @@ pub(super) fn parse(text: &str) -> Result<Vec<(&str, ForeignFamily<'_>)>, Error>
             )));
         };
         if let Some(of_type) = metadata(line, "TYPE", name) {
-            family.kind = Kind::from_text(of_type);
+            family.kind = Kind::from_text(of_type).ok_or_else(|| {
+                Error::new(format!(
+                    "family `{name}` is of the type {of_type:?}, which not both formats have: leave it out"
+                ))
+            })?;
             in_help = false;
         } else if in_help {
             family.help.push('\n');
@@ -177,51 +201,58 @@ fn metadata<'a>(line: &'a str, keyword: &str, name: &str) -> Option<&'a str> {
 // === impl Sample ===
 
 impl<'a> Sample<'a> {
-    /// `name{label="value"} value # exemplar`; labels and exemplar may be missing.
+    /// `name{label="value"} value timestamp # exemplar`; only name and value must be there.
     fn parse(line: &'a str) -> Option<Self> {
         let name = &line[..line.find(['{', ' '])?];
-        let mut rest = &line[name.len()..];
-        let mut labels = Vec::new();
-        if let Some(inside) = rest.strip_prefix('{') {
-            rest = inside;
-            while let Some((label, after)) = rest.split_once("=\"") {
-                if rest.starts_with('}') {
-                    break;
-                }
-                let (value, after) = after.split_at(end_of_value(after)?);
-                labels.push((label.trim_start_matches(','), value));
-                rest = after.strip_prefix('"')?;
-            }
-            rest = rest.strip_prefix('}')?;
-        }
+        let rest = &line[name.len()..];
+        let (mut labels, rest) = match rest.strip_prefix('{') {
+            Some(inside) => labels_of(inside)?,
+            None => (Vec::new(), rest),
+        };
         labels.sort_by_key(|(label, _)| *label);
-        let rest = rest.trim_start();
+        let rest = rest.strip_prefix(' ')?;
         let (value, exemplar) = match rest.split_once(" # ") {
             Some((value, exemplar)) => (value, Some(exemplar)),
             None => (rest, None),
         };
-        // A number, and perhaps a timestamp.
-        value
-            .split(' ')
-            .try_for_each(|word| word.parse::<f64>().map(drop))
-            .ok()?;
+        let (value, timestamp) = match value.split_once(' ') {
+            Some((value, timestamp)) => (value, Some(timestamp)),
+            None => (value, None),
+        };
         Some(Self {
             name,
             labels,
             value,
+            number: value.parse().ok()?,
+            timestamp,
             exemplar,
         })
     }
 
     /// What all samples of a series have in common.
     fn series(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.labels
-            .iter()
-            .copied()
-            .filter(|(name, _)| *name != "le")
+        let labels = self.labels.iter().copied();
+        labels.filter(|(name, _)| !matches!(*name, "le" | "quantile"))
     }
 
-    fn write(&self, text: &mut TextWriter) {
+    /// Whether the two are of one series.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        self.series().eq(other.series())
+    }
+
+    pub(super) fn label(&self, name: &str) -> Option<&'a str> {
+        let mut labels = self.labels.iter();
+        labels
+            .find(|(label, _)| *label == name)
+            .map(|(_, value)| *value)
+    }
+
+    /// The upper bound of a bucket.
+    pub(super) fn bound(&self) -> Option<f64> {
+        self.label("le")?.parse().ok()
+    }
+
+    fn write(&self, text: &mut TextWriter, kind: Kind) {
         let mut labels = String::new();
         for (name, value) in &self.labels {
             labels.push_str(if labels.is_empty() { "{" } else { "," });
@@ -236,16 +267,50 @@ impl<'a> Sample<'a> {
         if !labels.is_empty() {
             labels.push('}');
         }
-        let value = match self.value {
-            "inf" => "+Inf",
-            "-inf" => "-Inf",
-            value => value,
+        let value = match self.number {
+            f64::INFINITY => "+Inf",
+            f64::NEG_INFINITY => "-Inf",
+            number if number.is_nan() => "NaN",
+            _ => self.value,
         };
-        match self.exemplar {
-            Some(exemplar) if text.format() == Format::OpenMetrics => {
-                text.line(&[self.name, &labels, " ", value, " # ", exemplar]);
-            }
-            _ => text.line(&[self.name, &labels, " ", value]),
+        let mut line = vec![self.name, &labels, " ", value];
+        let timestamp = self
+            .timestamp
+            .map(|seconds| written(text.format(), seconds));
+        if let Some(timestamp) = &timestamp {
+            line.extend([" ", timestamp]);
+        }
+        let exemplar = self.exemplar.filter(|exemplar| {
+            text.format() == Format::OpenMetrics && rules::allow_exemplar(kind, self.name, exemplar)
+        });
+        if let Some(exemplar) = exemplar {
+            line.extend([" # ", exemplar]);
+        }
+        text.line(&line);
+    }
+}
+
+/// A timestamp, which is in milliseconds in 0.0.4.
+fn written(format: Format, seconds: &str) -> Cow<'_, str> {
+    match format {
+        Format::OpenMetrics => Cow::Borrowed(seconds),
+        Format::Prometheus => Cow::Owned(millis(seconds)),
+    }
+}
+
+/// Names and values of labels, and what follows their closing brace.
+pub(super) fn labels_of(mut text: &str) -> Option<(Vec<(&str, &str)>, &str)> {
+    let mut labels = Vec::new();
+    loop {
+        if let Some(rest) = text.strip_prefix('}') {
+            return Some((labels, rest));
+        }
+        let (name, value) = text.split_once("=\"")?;
+        let (value, rest) = value.split_at(end_of_value(value)?);
+        labels.push((name, value));
+        text = rest.strip_prefix('"')?;
+        if !text.starts_with('}') {
+            text = text.strip_prefix(',')?;
         }
     }
 }
@@ -270,7 +335,7 @@ mod tests {
 
     fn rewritten(format: Format, line: &str) -> String {
         let mut text = TextWriter::new(format);
-        Sample::parse(line).unwrap().write(&mut text);
+        Sample::parse(line).unwrap().write(&mut text, Kind::Counter);
         text.finish().replace("# EOF\n", "")
     }
 
@@ -320,17 +385,10 @@ mod tests {
         for (text, named) in [
             ("a 1", "a 1"),
             ("# HELP a .\n# TYPE a gauge\nnot a sample{", "not a sample{"),
-            (
-                "# HELP a .\n# TYPE a gauge\na{x=\"1\",y=\"\",x=\"2\"} 1",
-                "`x`",
-            ),
+            ("# HELP a .\n# TYPE a matrix\na 1", "\"matrix\""),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");
         }
-        let mut twice = ForeignFamily::new(Kind::Gauge);
-        twice.add_samples("a{x=\"1\"} 1\na{x=\"1\"} 2").unwrap();
-        let error = twice.write(&mut TextWriter::new(Format::OpenMetrics), "a");
-        assert!(error.unwrap_err().to_string().contains("`a`"));
     }
 }

@@ -8,6 +8,7 @@ mod automatic;
 mod collector;
 mod foreign;
 mod number;
+mod rules;
 mod selection;
 mod sources;
 mod text;
@@ -51,6 +52,16 @@ impl MetricsRegistry {
     }
 }
 
+/// That a family which a user registers can be shown, as it is now.
+///
+/// # Errors
+///
+/// Says why not.
+pub(crate) fn check(name: &str, family: &CustomFamily) -> Result<(), Error> {
+    let text = encode(name, family)?;
+    described_family(family, &text)?.arrange(name)
+}
+
 /// The page of what stands in `table` and is selected.
 ///
 /// # Errors
@@ -87,12 +98,17 @@ fn render(
     }
 
     check_names(&families)?;
+    for (name, source) in &mut families {
+        if let Source::Foreign(family) = source {
+            family.arrange(name)?;
+        }
+    }
 
     let mut text = TextWriter::new(format);
-    for (name, source) in &mut families {
+    for (name, source) in &families {
         match source {
             Source::Automatic(family) => automatic::write(&mut text, name, family),
-            Source::Foreign(family) => family.write(&mut text, name)?,
+            Source::Foreign(family) => family.write(&mut text, name),
             Source::Uptime => {
                 text.family(name, Kind::Gauge, Some(UPTIME_UNIT), UPTIME_HELP);
                 text.sample("", "", |value| value.seconds(uptime.as_nanos()));
@@ -142,9 +158,7 @@ fn foreign_texts<'a>(
     let mut texts = Vec::new();
     let custom = table.custom.iter();
     for (name, family) in custom.filter(|(name, family)| selection.has(name, family.kind)) {
-        let text = family.encode().map_err(|error| {
-            Error::new(format!("metric `{name}` can't be encoded")).with_source(error)
-        })?;
+        let text = encode(name, family)?;
         texts.push((Some((&**name, &**family)), text));
     }
     for source in table.sources() {
@@ -154,6 +168,12 @@ fn foreign_texts<'a>(
         texts.push((None, text));
     }
     Ok(texts)
+}
+
+fn encode(name: &str, family: &CustomFamily) -> Result<String, Error> {
+    family
+        .encode()
+        .map_err(|error| Error::new(format!("metric `{name}` can't be encoded")).with_source(error))
 }
 
 fn described_family<'a>(

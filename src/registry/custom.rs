@@ -27,31 +27,40 @@ pub(crate) struct CustomFamily {
 pub(crate) struct Source(Arc<dyn Fn(&mut String) -> fmt::Result + Send + Sync>);
 
 impl CustomFamily {
-    pub(super) fn new(kind: Kind, unit: Option<&str>, help: String) -> Self {
+    /// A family of one member.
+    pub(super) fn new(
+        kind: Kind,
+        unit: Option<&str>,
+        help: String,
+        name: &str,
+        labels: &Labels,
+        metric: impl Metric,
+    ) -> Self {
+        let mut registry = labelled(labels);
+        registry.register(name, "", metric);
         Self {
             kind,
             unit: unit.map(str::to_owned),
             help,
-            members: BTreeMap::new(),
+            members: BTreeMap::from([(labels.clone(), Arc::new(registry))]),
         }
     }
 
-    /// The family with one more member.
-    pub(super) fn with(
-        mut self,
-        name: &str,
-        labels: &Labels,
-        metric: impl Metric,
-    ) -> Result<Self, Error> {
-        if self.members.contains_key(labels) {
+    /// The family with the members of another one of the same name.
+    ///
+    /// # Errors
+    ///
+    /// If the two disagree, or have a member with the same labels.
+    pub(super) fn joined(&self, name: &str, other: Self) -> Result<Self, Error> {
+        self.check_agrees(name, &other)?;
+        if let Some(labels) = other.members.keys().find(|labels| self.has(labels)) {
             return Err(Error::new(format!(
                 "metric `{name}` is registered already with the labels {labels}: keep the first one's handle and use that"
             )));
         }
-        let mut registry = labelled(labels);
-        registry.register(name, "", metric);
-        self.members.insert(labels.clone(), Arc::new(registry));
-        Ok(self)
+        let mut family = self.clone();
+        family.members.extend(other.members);
+        Ok(family)
     }
 
     /// The family without the member that has these labels, if others are left.
@@ -65,19 +74,19 @@ impl CustomFamily {
         self.members.contains_key(labels)
     }
 
-    /// That a metric of this type, unit and help belongs here.
-    pub(super) fn check_agrees(
-        &self,
-        name: &str,
-        kind: Kind,
-        unit: Option<&str>,
-        help: &str,
-    ) -> Result<(), Error> {
-        let disagreement = if self.kind != kind {
+    /// That what is in the other one belongs here.
+    fn check_agrees(&self, name: &str, other: &Self) -> Result<(), Error> {
+        let Self {
+            kind,
+            unit,
+            help,
+            members: _,
+        } = other;
+        let disagreement = if self.kind != *kind {
             format!("as a {}, not a {}", self.kind.as_str(), kind.as_str())
-        } else if self.unit.as_deref() != unit {
-            format!("with the unit {:?}, not {unit:?}", self.unit.as_deref())
-        } else if self.help != help {
+        } else if self.unit != *unit {
+            format!("with the unit {:?}, not {unit:?}", self.unit)
+        } else if self.help != *help {
             format!("with the help {:?}, not {help:?}", self.help)
         } else {
             return Ok(());
@@ -120,7 +129,12 @@ impl Source {
         let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
         types
             .filter_map(|line| line.split_once(' '))
-            .map(|(name, kind)| (name.to_owned(), Kind::from_text(kind)))
+            .map(|(name, kind)| {
+                (
+                    name.to_owned(),
+                    Kind::from_text(kind).unwrap_or(Kind::Unknown),
+                )
+            })
             .collect()
     }
 
