@@ -1,10 +1,12 @@
 use super::compression::compress;
 use super::deadline::{Deadline, Timer};
 use super::negotiate::Representation;
+use super::on_error::OnError;
 use super::places::Places;
 use super::rendering::{Renderings, Wanted};
 use super::slices::Slices;
 use super::{Body, ResponseFuture, answer, query};
+use crate::Error;
 use crate::registry::MetricsRegistry;
 use http::request::Parts;
 use http::{Method, Request, Response};
@@ -38,6 +40,7 @@ use tower_service::Service;
 pub struct MetricsExporter {
     concurrent_scrapes: usize,
     deadline: Duration,
+    on_error: OnError,
     timer: Arc<Timer>,
     places: Arc<Places>,
     renderings: Arc<Renderings>,
@@ -50,6 +53,7 @@ impl MetricsExporter {
         Self {
             concurrent_scrapes: 8,
             deadline: Duration::from_secs(30),
+            on_error: OnError::default(),
             timer: Arc::default(),
             places: Arc::default(),
             renderings: Arc::new(Renderings::new(registry)),
@@ -83,6 +87,30 @@ impl MetricsExporter {
         self
     }
 
+    /// Leaves out what can't be shown, and tells `tell` why, for each scrape anew.
+    ///
+    /// A metric of your own, a collector or an included registry can't be shown while its encoder fails
+    /// or panics, or while it shows what scrapers would not read: a series twice, a counter below 0.
+    /// Then its families are missing from the page, and those of a collector or a registry all together if it
+    /// is its encoder that fails; whatever else there is stays. promhttp calls this `ContinueOnError`.
+    ///
+    /// What `tell` does is done where pages are written, off the runtime's async threads.
+    ///
+    /// ```
+    /// use tower_openmetrics::MetricsRegistry;
+    ///
+    /// let registry = MetricsRegistry::new();
+    /// let exporter = registry
+    ///     .exporter()
+    ///     .continue_on_error(|error| eprintln!("/metrics lacks something: {error}"));
+    /// ```
+    ///
+    /// Defaults to a scrape that fails, with 500 and a text that says why.
+    pub fn continue_on_error(mut self, tell: impl Fn(&Error) + Send + Sync + 'static) -> Self {
+        self.on_error = OnError::Continue(Arc::new(tell));
+        self
+    }
+
     async fn answer(self, head: Parts) -> Response<Body> {
         match head.method {
             Method::GET => self.page(&head).await,
@@ -101,6 +129,7 @@ impl MetricsExporter {
         let page = self.renderings.page(Wanted {
             format: representation.format(),
             selection: query::selection(&head.uri),
+            on_error: self.on_error.clone(),
         });
         match deadline.bound(&self.timer, page).await {
             Some(Some(Ok(page))) => {
@@ -136,6 +165,7 @@ impl fmt::Debug for MetricsExporter {
         let Self {
             concurrent_scrapes,
             deadline,
+            on_error,
             timer: _,
             places: _,
             renderings,
@@ -144,6 +174,7 @@ impl fmt::Debug for MetricsExporter {
             .field("registry", renderings.registry())
             .field("concurrent_scrapes", concurrent_scrapes)
             .field("deadline", deadline)
+            .field("on_error", on_error)
             .finish_non_exhaustive()
     }
 }

@@ -26,14 +26,16 @@ pub(super) struct ForeignFamily<'a> {
 #[derive(Debug)]
 pub(super) struct Sample<'a> {
     pub(super) name: &'a str,
-    /// Sorted by name, values as they stand between their quotes.
-    pub(super) labels: Vec<(&'a str, &'a str)>,
+    pub(super) labels: Pairs<'a>,
     value: &'a str,
     pub(super) number: f64,
     /// In seconds.
     pub(super) timestamp: Option<&'a str>,
     exemplar: Option<&'a str>,
 }
+
+/// Labels sorted by name, values as they stand between their quotes.
+type Pairs<'a> = Vec<(&'a str, &'a str)>;
 
 // === impl ForeignFamily ===
 
@@ -92,21 +94,25 @@ impl<'a> ForeignFamily<'a> {
         rules::check(name, self.kind, self.unit.as_deref(), &self.samples)
     }
 
-    /// Writes the family, which has been arranged, if it has samples.
+    /// Writes the family, which has been arranged, if there is anything of it in this format.
     pub(super) fn write(&self, text: &mut TextWriter, name: &str) {
-        if self.samples.is_empty() {
+        let mut shown = self.shown(text.format(), name).peekable();
+        if shown.peek().is_none() {
             return;
         }
         text.family(name, self.kind, self.unit.as_deref(), &self.help);
-        for series in self.samples.chunk_by(Sample::is_beside) {
-            let all = self.has_all_parts(text.format(), name, series);
-            for sample in series {
-                let part = &sample.name[name.len()..];
-                if shows(text.format(), part, all) {
-                    sample.write(text, self.kind);
-                }
-            }
+        for sample in shown {
+            sample.write(text, self.kind);
         }
+    }
+
+    fn shown(&self, format: Format, name: &str) -> impl Iterator<Item = &Sample<'a>> {
+        let series = self.samples.chunk_by(Sample::is_beside);
+        series.flat_map(move |series| {
+            let all = self.has_all_parts(format, name, series);
+            let samples = series.iter();
+            samples.filter(move |sample| shows(format, &sample.name[name.len()..], all))
+        })
     }
 
     /// Whether a histogram may show its sum, and with it its count: in OpenMetrics only if nothing
@@ -148,7 +154,7 @@ fn shows(format: Format, part: &str, all: bool) -> bool {
 /// # Errors
 ///
 /// As [`ForeignFamily::add_samples`]; if samples come before any family; or names a family whose
-/// type is unknown.
+/// type is missing or unknown.
 pub(super) fn parse(text: &str) -> Result<Vec<(&str, ForeignFamily<'_>)>, Error> {
     let mut families: Vec<(&str, ForeignFamily<'_>)> = Vec::new();
     let mut in_help = false;
@@ -186,7 +192,12 @@ pub(super) fn parse(text: &str) -> Result<Vec<(&str, ForeignFamily<'_>)>, Error>
             family.add_sample(line)?;
         }
     }
-    Ok(families)
+    match families.last() {
+        Some((name, _)) if in_help => Err(Error::new(format!(
+            "family `{name}` has HELP and no TYPE: look at its encoder, and at its name"
+        ))),
+        _ => Ok(families),
+    }
 }
 
 /// `# TYPE name counter` holds `counter`.
@@ -204,12 +215,7 @@ impl<'a> Sample<'a> {
     /// `name{label="value"} value timestamp # exemplar`; only name and value must be there.
     fn parse(line: &'a str) -> Option<Self> {
         let name = &line[..line.find(['{', ' '])?];
-        let rest = &line[name.len()..];
-        let (mut labels, rest) = match rest.strip_prefix('{') {
-            Some(inside) => labels_of(inside)?,
-            None => (Vec::new(), rest),
-        };
-        labels.sort_by_key(|(label, _)| *label);
+        let (labels, rest) = parse_labels(&line[name.len()..])?;
         let rest = rest.strip_prefix(' ')?;
         let (value, exemplar) = match rest.split_once(" # ") {
             Some((value, exemplar)) => (value, Some(exemplar)),
@@ -298,21 +304,21 @@ fn written(format: Format, seconds: &str) -> Cow<'_, str> {
     }
 }
 
-/// Names and values of labels, and what follows their closing brace.
-pub(super) fn labels_of(mut text: &str) -> Option<(Vec<(&str, &str)>, &str)> {
+/// The labels between the braces that `text` begins with, if it does, and what follows them.
+pub(super) fn parse_labels(text: &str) -> Option<(Pairs<'_>, &str)> {
     let mut labels = Vec::new();
-    loop {
-        if let Some(rest) = text.strip_prefix('}') {
-            return Some((labels, rest));
-        }
-        let (name, value) = text.split_once("=\"")?;
-        let (value, rest) = value.split_at(end_of_value(value)?);
+    let Some(mut rest) = text.strip_prefix('{') else {
+        return Some((labels, text));
+    };
+    while !rest.starts_with('}') {
+        let (name, value) = rest.split_once("=\"")?;
+        let (value, after) = value.split_at(end_of_value(value)?);
         labels.push((name, value));
-        text = rest.strip_prefix('"')?;
-        if !text.starts_with('}') {
-            text = text.strip_prefix(',')?;
-        }
+        rest = after.strip_prefix('"')?;
+        rest = rest.strip_prefix(',').unwrap_or(rest);
     }
+    labels.sort_by_key(|(label, _)| *label);
+    Some((labels, &rest[1..]))
 }
 
 /// Where the quote stands that closes a label's value.
@@ -360,6 +366,57 @@ mod tests {
         }
     }
 
+    /// What is written of a text.
+    fn page(format: Format, text: &str) -> String {
+        let mut writer = TextWriter::new(format);
+        for (name, mut family) in parse(text).unwrap() {
+            family.arrange(name).unwrap();
+            family.write(&mut writer, name);
+        }
+        writer.finish().replace("# EOF\n", "")
+    }
+
+    #[test]
+    fn what_a_format_lacks_is_not_written() {
+        let created = "# HELP a .\n# TYPE a counter\na_total 1 1.5\na_created 2 1.5\n";
+        assert_eq!(page(Format::OpenMetrics, created), created);
+        assert_eq!(
+            page(Format::Prometheus, created),
+            "# HELP a_total .\n# TYPE a_total counter\na_total 1 1500\n"
+        );
+        let alone = "# HELP a .\n# TYPE a summary\na_created 2\n";
+        assert_eq!(page(Format::OpenMetrics, alone), alone);
+        assert_eq!(page(Format::Prometheus, alone), "");
+        let states = "# HELP a .\n# TYPE a stateset\na{a=\"on\"} 1\n";
+        assert_eq!(page(Format::OpenMetrics, states), states);
+        assert_eq!(
+            page(Format::Prometheus, states),
+            states.replace("stateset", "gauge")
+        );
+    }
+
+    #[test]
+    fn a_sum_that_is_no_counters_is_not_for_openmetrics() {
+        for (sum, bound, shown) in [
+            ("1.5", "1.0", true),
+            ("-1.5", "1.0", false),
+            ("NaN", "1.0", false),
+            ("1.5", "-1.0", false),
+        ] {
+            let head = "# HELP a .\n# TYPE a histogram\n";
+            let parts = format!("a_sum {sum}\na_count 1\n");
+            let buckets = format!("a_bucket{{le=\"{bound}\"}} 1\na_bucket{{le=\"+Inf\"}} 1\n");
+            let whole = format!("{head}{parts}{buckets}");
+            assert_eq!(page(Format::Prometheus, &whole), whole);
+            let expected = if shown {
+                whole.clone()
+            } else {
+                format!("{head}{buckets}")
+            };
+            assert_eq!(page(Format::OpenMetrics, &whole), expected);
+        }
+    }
+
     #[test]
     fn exemplars_are_for_openmetrics() {
         let line = r#"a_total{x="1"} 2 # {trace_id="7"} 1.0 3.5"#;
@@ -386,6 +443,7 @@ mod tests {
             ("a 1", "a 1"),
             ("# HELP a .\n# TYPE a gauge\nnot a sample{", "not a sample{"),
             ("# HELP a .\n# TYPE a matrix\na 1", "\"matrix\""),
+            ("# HELP a\n# TYPE b gauge\na 1", "`a`"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");

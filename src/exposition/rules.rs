@@ -3,7 +3,7 @@
 //! The rules are those of OpenMetrics 1.0 as its strictest readers apply them. They are checked when a
 //! metric is registered, and again at each scrape, for what it shows may change.
 
-use super::foreign::{Sample, labels_of};
+use super::foreign::{Sample, parse_labels};
 use crate::Error;
 use crate::labels::is_plain_name;
 use crate::registry::{Kind, is_metric_name};
@@ -48,7 +48,10 @@ pub(super) fn check(
 /// Whether every reader of OpenMetrics takes this exemplar of a sample called `name`; else the sample
 /// is better off without it.
 pub(super) fn allow_exemplar(kind: Kind, name: &str, exemplar: &str) -> bool {
-    let parts = exemplar.strip_prefix('{').and_then(labels_of);
+    let parts = exemplar
+        .starts_with('{')
+        .then(|| parse_labels(exemplar))
+        .flatten();
     let Some((labels, rest)) = parts.filter(|_| can_have_exemplar(kind, name)) else {
         return false;
     };
@@ -265,5 +268,143 @@ fn is_decimal(text: &str) -> bool {
     match positive.split_once('.') {
         None => digits(positive),
         Some((whole, fraction)) => digits(whole) && digits(fraction),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::foreign::parse;
+    use super::*;
+
+    /// What comes of a text: nothing, or an error.
+    fn complaint(text: &str) -> String {
+        let families = parse(text).map(|families| {
+            let mut families = families.into_iter();
+            families.try_for_each(|(name, mut family)| family.arrange(name))
+        });
+        match families {
+            Ok(Ok(())) => String::new(),
+            Ok(Err(error)) | Err(error) => error.to_string(),
+        }
+    }
+
+    fn family(kind: &str, samples: &str) -> String {
+        format!("# HELP a .\n# TYPE a {kind}\n{samples}\n")
+    }
+
+    #[test]
+    fn what_can_be_read_is_shown() {
+        for (kind, samples) in [
+            ("counter", "a_total 1\na_created 2"),
+            ("gauge", "a -1\na{x=\"1\"} nan\na{x=\"2\"} -inf"),
+            ("gauge", "a{x=\"\\\\\\\"\\n\"} 1 2.5"),
+            ("info", "a_info{x=\"1\"} 1"),
+            ("stateset", "a{a=\"on\"} 1\na{a=\"off\"} 0"),
+            ("summary", "a{quantile=\"0.5\"} 1\na_sum 1\na_count 1"),
+            ("histogram", "a_bucket{le=\"+Inf\"} 1"),
+            (
+                "histogram",
+                "a_sum nan\na_count 1\na_bucket{le=\"1\"} 1\na_bucket{le=\"inf\"} 1",
+            ),
+            ("unknown", "a 1"),
+            ("untyped", "a{le=\"x\"} 1"),
+        ] {
+            let text = family(kind, samples);
+            assert_eq!(complaint(&text), "", "{text}");
+        }
+    }
+
+    #[test]
+    fn what_can_not_is_refused() {
+        for (kind, samples, named) in [
+            ("counter", "a 1", "`a` is no sample"),
+            ("counter", "a_total -1", "value -1"),
+            ("counter", "a_total nan", "value NaN"),
+            (
+                "counter",
+                "a_total{x=\"1\"} 1\na_total{x=\"1\",y=\"\"} 1",
+                "twice",
+            ),
+            ("gauge", "a_total 1", "`a_total`"),
+            ("gauge", "b 1", "`b`"),
+            ("gauge", "a{x-y=\"1\"} 1", "\"x-y\""),
+            ("gauge", "a{=\"1\"} 1", "\"\""),
+            ("gauge", "a{__name__=\"1\"} 1", "\"__name__\""),
+            ("gauge", "a{x=\"1\",x=\"2\"} 1", "`x`"),
+            ("gauge", "a{x=\"\\t\"} 1", "escapes"),
+            ("gauge", "a 1 soon", "\"soon\""),
+            ("gauge", "a 1 1e3", "\"1e3\""),
+            ("info", "a_info 2", "value 2"),
+            ("stateset", "a{a=\"on\"} 2", "value 2"),
+            ("stateset", "a{b=\"on\"} 1", "lacks the label `a`"),
+            ("summary", "a 1", "quantile"),
+            ("summary", "a{quantile=\"2\"} 1", "quantile"),
+            ("summary", "a{quantile=\"0.5\"} -1", "value -1"),
+            ("summary", "a_count 1.5", "value 1.5"),
+            ("summary", "a_sum -1", "value -1"),
+            ("summary", "a_sum 1 1\na_count 1 2", "timestamps"),
+            ("histogram", "a_sum 1\na_count 1", "`+Inf`"),
+            ("histogram", "a_bucket 1", "not in order"),
+            ("histogram", "a_bucket{le=\"+Inf\"} 0.5", "value 0.5"),
+            (
+                "histogram",
+                "a_count 2\na_bucket{le=\"+Inf\"} 1",
+                "counted 2",
+            ),
+            (
+                "histogram",
+                "a_bucket{le=\"2\"} 1\na_bucket{le=\"1\"} 1",
+                "sorted",
+            ),
+            (
+                "histogram",
+                "a_bucket{le=\"1\"} 1\na_bucket{le=\"1.0\"} 1",
+                "each once",
+            ),
+            (
+                "histogram",
+                "a_bucket{le=\"1\"} 2\na_bucket{le=\"+Inf\"} 1",
+                "not in order",
+            ),
+        ] {
+            let text = family(kind, samples);
+            let complaint = complaint(&text);
+            assert!(complaint.contains(named), "{text}{complaint}");
+        }
+        for (text, named) in [
+            ("# HELP a-b .\n# TYPE a-b gauge\n", "\"a-b\""),
+            ("# HELP a .\n# TYPE a gauge\n# UNIT a x\n", "\"x\""),
+        ] {
+            let complaint = complaint(text);
+            assert!(complaint.contains(named), "{text}{complaint}");
+        }
+    }
+
+    #[test]
+    fn exemplars_are_short_and_plain() {
+        let long = "x".repeat(EXEMPLAR);
+        for (exemplar, expected) in [
+            ("{} 1", true),
+            ("{trace_id=\"7\"} 1.0 3.5", true),
+            ("{trace_id=\"7,}# \"} -1e9 -3", true),
+            (&format!("{{a=\"{}\"}} 1", &long[1..]), true),
+            (&format!("{{a=\"{long}\"}} 1"), false),
+            ("{a=\"\\\"\"} 1", false),
+            ("{a=\"1\",a=\"2\"} 1", false),
+            ("{a-b=\"1\"} 1", false),
+            ("{} inf", false),
+            ("{} 1 1e3", false),
+            ("{} 1 2 3", false),
+            ("{}1", false),
+            ("{}", false),
+            ("1", false),
+        ] {
+            let allowed = |kind, name| allow_exemplar(kind, name, exemplar);
+            assert_eq!(allowed(Kind::Counter, "a_total"), expected, "{exemplar}");
+            assert_eq!(allowed(Kind::Histogram, "a_bucket"), expected);
+            assert!(!allowed(Kind::Counter, "a_created"));
+            assert!(!allowed(Kind::Histogram, "a_count"));
+            assert!(!allowed(Kind::Gauge, "a_total"));
+        }
     }
 }

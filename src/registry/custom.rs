@@ -24,7 +24,13 @@ pub(crate) struct CustomFamily {
 
 /// Families that come from elsewhere, as text of prometheus-client's.
 #[derive(Clone)]
-pub(crate) struct Source(Arc<dyn Fn(&mut String) -> fmt::Result + Send + Sync>);
+pub(crate) struct Source {
+    /// What it is, for those who have to look for it.
+    name: &'static str,
+    encode: Arc<Encode>,
+}
+
+type Encode = dyn Fn(&mut String) -> fmt::Result + Send + Sync;
 
 impl CustomFamily {
     /// A family of one member.
@@ -113,29 +119,26 @@ impl CustomFamily {
 // === impl Source ===
 
 impl Source {
-    pub(crate) fn new(encode: impl Fn(&mut String) -> fmt::Result + Send + Sync + 'static) -> Self {
-        Self(Arc::new(encode))
+    /// The name is that of a type.
+    pub(crate) fn new(
+        name: &'static str,
+        encode: impl Fn(&mut String) -> fmt::Result + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name,
+            encode: Arc::new(encode),
+        }
     }
 
-    pub(crate) fn collector(labels: &Labels, collector: Box<dyn Collector>) -> Self {
+    pub(crate) fn collector<C: Collector>(labels: &Labels, collector: C) -> Self {
         let mut registry = labelled(labels);
-        registry.register_collector(collector);
-        Self::new(move |out| text::encode_registry(out, &registry))
+        registry.register_collector(Box::new(collector));
+        let encode = move |out: &mut String| text::encode_registry(out, &registry);
+        Self::new(std::any::type_name::<C>(), encode)
     }
 
-    /// The names and types of what it shows now; nothing, if it fails.
-    pub(super) fn families(&self) -> Vec<(String, Kind)> {
-        let text = self.encode().unwrap_or_default();
-        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-        types
-            .filter_map(|line| line.split_once(' '))
-            .map(|(name, kind)| {
-                (
-                    name.to_owned(),
-                    Kind::from_text(kind).unwrap_or(Kind::Unknown),
-                )
-            })
-            .collect()
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
     }
 
     /// # Errors
@@ -143,14 +146,16 @@ impl Source {
     /// If it fails to encode.
     pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
-        (self.0)(&mut text)?;
+        (self.encode)(&mut text)?;
         Ok(text)
     }
 }
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source").finish_non_exhaustive()
+        f.debug_struct("Source")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

@@ -258,8 +258,9 @@ impl MetricsRegistry {
         &self,
         families: impl IntoIterator<Item = (&'a str, Kind)>,
     ) -> Result<(), Error> {
+        let table = self.table();
         let shown: Vec<(String, Kind)> =
-            self.table().sources().flat_map(Source::families).collect();
+            table.sources().flat_map(exposition::families_of).collect();
         for (name, kind) in families {
             for (other, of) in &shown {
                 if let Some(clash) = family::clash((name, kind), (other, *of)) {

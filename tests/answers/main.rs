@@ -2,4 +2,5 @@
 
 mod accept;
 mod clients;
+mod continuing;
 mod refusals;

@@ -108,6 +108,8 @@ async fn check_failures(connect: impl AsyncFn(MetricsExporter) -> Client) {
         fails.store(true, Ordering::Relaxed);
         let text = refused(&mut client, StatusCode::INTERNAL_SERVER_ERROR).await;
         assert!(text.contains(named), "{text}");
+        // Its type, which is that of the closure above.
+        assert!(text.contains("refusals::check_failures"), "{text}");
         fails.store(false, Ordering::Relaxed);
         assert_page(&mut client).await;
     }
