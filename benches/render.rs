@@ -81,19 +81,19 @@ fn main() {
 /// What writes a page, and what that took.
 struct Row<'a> {
     name: &'a str,
-    write: Box<dyn Fn() -> Bytes + 'a>,
-    page: Bytes,
+    write: Box<dyn Fn() -> Vec<Bytes> + 'a>,
+    page: Vec<Bytes>,
     taken: Duration,
 }
 
 // === impl Row ===
 
 impl<'a> Row<'a> {
-    fn new(name: &'a str, write: impl Fn() -> Bytes + 'a) -> Self {
+    fn new(name: &'a str, write: impl Fn() -> Vec<Bytes> + 'a) -> Self {
         Self {
             name,
             write: Box::new(write),
-            page: Bytes::new(),
+            page: Vec::new(),
             taken: Duration::ZERO,
         }
     }
@@ -110,8 +110,13 @@ impl<'a> Row<'a> {
         self.taken.as_secs_f64() * 1e3 / f64::from(TURNS * PAGES_A_TURN)
     }
 
+    fn length(&self) -> usize {
+        self.page.iter().map(Bytes::len).sum()
+    }
+
     fn samples(&self) -> usize {
-        let text = String::from_utf8_lossy(&self.page);
+        let page = self.page.concat();
+        let text = String::from_utf8_lossy(&page);
         text.lines().filter(|line| !line.starts_with('#')).count()
     }
 }
@@ -134,7 +139,7 @@ fn print(rows: &[Row<'_>]) {
     println!("{} and {} samples", rows[0].samples(), rows[1].samples());
     println!("{:34} {:>9} {:>10} {:>8}", "", "ms", "bytes", "multiple");
     for row in rows {
-        let (name, millis, length) = (row.name, row.millis(), row.page.len());
+        let (name, millis, length) = (row.name, row.millis(), row.length());
         let multiple = millis / rows[0].millis();
         println!("{name:34} {millis:9.2} {length:10} {multiple:8.3}");
     }
@@ -247,14 +252,14 @@ fn theirs() -> Registry {
     registry
 }
 
-fn encode(registry: &Registry) -> Bytes {
+fn encode(registry: &Registry) -> Vec<Bytes> {
     let mut page = String::new();
     text::encode(&mut page, registry).expect("it can be encoded");
-    black_box(page).into()
+    vec![black_box(page).into()]
 }
 
-/// The page as it comes out of the exporter, to the last byte.
-fn scrape(exporter: &MetricsExporter, accept: &str, coding: &str) -> Bytes {
+/// The pieces of a page as they come out of the exporter, to the last byte.
+fn scrape(exporter: &MetricsExporter, accept: &str, coding: &str) -> Vec<Bytes> {
     let request = Request::get("/metrics")
         .header("accept", accept)
         .header("accept-encoding", coding);
@@ -265,15 +270,15 @@ fn scrape(exporter: &MetricsExporter, accept: &str, coding: &str) -> Bytes {
     let Ok(response) = answered.now_or_never().expect("it is ready");
     assert_eq!(response.status(), 200);
     let mut body = response.into_body();
-    let mut page = Vec::new();
+    let mut pieces = Vec::new();
     loop {
         match body.frame().now_or_never() {
             // Others have their turn between two pieces.
             None => {}
-            Some(None) => return black_box(page).into(),
+            Some(None) => return black_box(pieces),
             Some(Some(frame)) => {
                 let frame = frame.expect("no error");
-                page.extend(frame.into_data().expect("no trailers"));
+                pieces.push(frame.into_data().expect("no trailers"));
             }
         }
     }
