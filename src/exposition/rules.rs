@@ -93,7 +93,7 @@ fn check_unique(samples: &[Sample<'_>]) -> Result<(), Error> {
         let labels = sample.labels.iter().filter(|(_, value)| !value.is_empty());
         if !seen.insert((sample.name, labels.collect::<Vec<_>>())) {
             return Err(Error::new(format!(
-                "a series of `{}` is there twice: two metrics have the same name and labels, leave one out",
+                "a series of `{}` is there twice: two metrics have the same name and labels, or a histogram has a bound twice; leave one out",
                 sample.name
             )));
         }
