@@ -64,7 +64,7 @@ fn what_can_not_be_read_is_refused_with_the_reason() {
                 drop(family.get_or_create(&labels([("le", "x")])));
                 layer.register("h", "", family).map(drop)
             },
-            &["`h_sum`", "`le`"],
+            &["`h_bucket`", "`le`"],
         ),
         (
             |layer| layer.register_info("i", "", Info::new(labels([("endpoint", "b")]))),
