@@ -30,6 +30,9 @@ const SAMPLES: usize = 100_000;
 const READERS: usize = 1_000;
 const REQUESTS: usize = 20_000;
 
+/// No task is to wait for longer because of a scrape.
+const LONG: Duration = Duration::from_millis(5);
+
 fn main() {
     let registry = registry();
     println!("turns of a task on a current-thread runtime, ms");
@@ -72,7 +75,10 @@ fn run<F: Future>(mut runtime: tokio::runtime::Builder, future: F) -> F::Output 
 fn print(name: String, mut times: Vec<Duration>) {
     times.sort();
     let [half, most, all] = [50.0, 99.0, 100.0].map(|p| percentile(&times, p) * 1e3);
-    println!("  {name:40} p50 {half:8.3}   p99 {most:8.3}   longest {all:8.3}");
+    let long = times.iter().filter(|time| **time > LONG).count();
+    println!(
+        "  {name:40} p50 {half:8.3}   p99 {most:8.3}   longest {all:8.3}   over {LONG:?} {long}"
+    );
 }
 
 fn percentile(times: &[Duration], percent: f64) -> f64 {
@@ -160,6 +166,7 @@ async fn call(address: SocketAddr) -> Vec<Duration> {
     let mut times = Vec::with_capacity(REQUESTS);
     for _ in 0..REQUESTS {
         let began = Instant::now();
+        client.ready().await.expect("a connection");
         let request = Request::new(Full::<Bytes>::default());
         let response = client.send_request(request).await.expect("an answer");
         response.into_body().collect().await.expect("a body");

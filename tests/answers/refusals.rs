@@ -90,7 +90,8 @@ async fn check_scrapers_deadline(connect: impl AsyncFn(MetricsExporter) -> Clien
 }
 
 async fn check_failures(connect: impl AsyncFn(MetricsExporter) -> Client) {
-    let failures: [(fn() -> fmt::Result, &str); 2] = [
+    type Fail = fn() -> fmt::Result;
+    let failures: [(Fail, &str); 2] = [
         (|| Err(fmt::Error), "can't be encoded"),
         (|| panic!("a collector of the test"), "panicked"),
     ];
