@@ -388,11 +388,11 @@ async fn families_are_shown_alone_by_their_name_or_a_samples() {
 async fn a_family_that_is_not_shown_spoils_nothing() {
     let registry = MetricsRegistry::with_clock(Clock::manual());
     let twice = Family::<Vec<(String, String)>, Counter>::default();
-    let labels = ["1", "2"].map(|value| ("label".to_owned(), value.to_owned()));
-    let _ = twice.get_or_create(&labels.to_vec());
-    registry
+    let twice = registry
         .register("twice", "Not to be written", twice)
         .unwrap();
+    let labels = ["1", "2"].map(|value| ("label".to_owned(), value.to_owned()));
+    let _ = twice.get_or_create(&labels.to_vec());
     for (query, status) in [
         ("", StatusCode::INTERNAL_SERVER_ERROR),
         ("?name[]=twice", StatusCode::INTERNAL_SERVER_ERROR),

@@ -1,4 +1,4 @@
-use super::negotiate::{Parameters, split};
+use super::parameters::{Parameters, split};
 use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
 

@@ -18,7 +18,8 @@
 //! | more scrapes in flight than [`concurrent_scrapes`](MetricsExporter::concurrent_scrapes) | 503 and a text that names the limit |
 //! | the page is not written by the [`deadline`](MetricsExporter::deadline), the exporter's own or that of `X-Prometheus-Scrape-Timeout-Seconds` | 503 and a text that names the deadline |
 //! | the page is not read by then | the body fails, which breaks off the response |
-//! | the page can't be written: a metric's encoder fails or panics | 500 and a text that says what to do; the next scrape starts afresh |
+//! | the page can't be written: a metric's or a collector's encoder fails or panics, or shows what scrapers would not read | 500 and a text that names it; the next scrape starts afresh |
+//! | the same with [`continue_on_error`](MetricsExporter::continue_on_error) | 200 and the page without it |
 //!
 //! Every answer has `Vary: Accept, Accept-Encoding` and, unless it is compressed, an exact
 //! `Content-Length`. A panic can only be answered where panics unwind: under `panic = "abort"` it
@@ -28,7 +29,8 @@
 //!
 //! `Accept` is read as [RFC 9110, section 12.5.1][rfc] writes it: lists over several headers, types
 //! and parameters in any case, values as tokens or quoted. The acceptable range of the highest
-//! weight is followed, among equals the first one.
+//! weight is followed, among equals the first one; of those that stand for the text, the most
+//! specific one tells its weight.
 //!
 //! [rfc]: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1
 //!
@@ -283,6 +285,8 @@ mod compression;
 mod deadline;
 mod future;
 mod negotiate;
+mod on_error;
+mod parameters;
 mod places;
 mod query;
 mod rendering;

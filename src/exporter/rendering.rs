@@ -1,3 +1,4 @@
+use super::on_error::OnError;
 use crate::Error;
 use crate::exposition::{Encoding, Selection};
 use crate::registry::MetricsRegistry;
@@ -35,10 +36,11 @@ struct Job {
 }
 
 /// What a page is to be like.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Wanted {
     pub(super) encoding: Encoding,
     pub(super) selection: Selection,
+    pub(super) on_error: OnError,
 }
 
 /// A page, or what is to be said in its place.
@@ -47,11 +49,10 @@ pub(super) type Rendered = Result<Bytes, Bytes>;
 /// The one that renders, until nobody waits.
 struct Worker(Option<Arc<Renderings>>);
 
-const ENCODING_PANICKED: &str = "\
-The metrics could not be written: a metric's or a collector's encoder panicked. \
-The process has reported the panic with its place in the code, on standard error unless it sets \
-its own panic hook: mend that collector or leave it out. The metrics themselves go on \
-counting and the next scrape tries again.\n";
+const PANICKED: &str = "\
+The metrics could not be written: something panicked over them. The process has reported the panic \
+with its place in the code, on standard error unless it sets its own panic hook. The metrics \
+themselves go on counting, and the next scrape tries again.\n";
 
 // === impl Renderings ===
 
@@ -106,17 +107,19 @@ impl Renderings {
     }
 
     fn render(&self, wanted: &Wanted) -> Rendered {
-        // Unwind safety is the registry's business: what a panicking collector leaves behind is
-        // read by the next scrape whether or not the panic is caught here.
+        // Encoders are caught one by one, so that they can be named. This is for what they are told of:
+        // an error handler may panic too.
         let Wanted {
             encoding,
             selection,
+            on_error,
         } = wanted;
-        let render = || self.registry.render(*encoding, selection);
+        let on_error = |error| on_error.handle(error);
+        let render = || self.registry.render(*encoding, selection, &on_error);
         match panic::catch_unwind(AssertUnwindSafe(render)) {
             Ok(Ok(page)) => Ok(page),
             Ok(Err(error)) => Err(explain(&error).into()),
-            Err(_panic) => Err(ENCODING_PANICKED.into()),
+            Err(_panic) => Err(PANICKED.into()),
         }
     }
 

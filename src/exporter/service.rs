@@ -1,6 +1,7 @@
 use super::compression::compress;
 use super::deadline::{Deadline, Timer};
 use super::negotiate::Representation;
+use super::on_error::OnError;
 use super::places::Places;
 use super::rendering::{Renderings, Wanted};
 use super::self_metrics::SelfMetrics;
@@ -41,6 +42,7 @@ use tower_service::Service;
 pub struct MetricsExporter {
     concurrent_scrapes: usize,
     deadline: Duration,
+    on_error: OnError,
     timer: Arc<Timer>,
     places: Arc<Places>,
     renderings: Arc<Renderings>,
@@ -54,6 +56,7 @@ impl MetricsExporter {
         Self {
             concurrent_scrapes: 8,
             deadline: Duration::from_secs(30),
+            on_error: OnError::default(),
             timer: Arc::default(),
             places: Arc::default(),
             renderings: Arc::new(Renderings::new(registry)),
@@ -105,6 +108,30 @@ impl MetricsExporter {
         Ok(self)
     }
 
+    /// Leaves out what can't be shown, and tells `tell` why, for each scrape anew.
+    ///
+    /// A metric of your own, a collector or an included registry can't be shown while its encoder fails
+    /// or panics, or while it shows what scrapers would not read: a series twice, a counter below 0.
+    /// Then its families are missing from the page, and those of a collector or a registry all together if it
+    /// is its encoder that fails; whatever else there is stays. promhttp calls this `ContinueOnError`.
+    ///
+    /// What `tell` does is done where pages are written, off the runtime's async threads.
+    ///
+    /// ```
+    /// use tower_openmetrics::MetricsRegistry;
+    ///
+    /// let registry = MetricsRegistry::new();
+    /// let exporter = registry
+    ///     .exporter()
+    ///     .continue_on_error(|error| eprintln!("/metrics lacks something: {error}"));
+    /// ```
+    ///
+    /// Defaults to a scrape that fails, with 500 and a text that says why.
+    pub fn continue_on_error(mut self, tell: impl Fn(&Error) + Send + Sync + 'static) -> Self {
+        self.on_error = OnError::Continue(Arc::new(tell));
+        self
+    }
+
     async fn answer(self, head: Parts) -> Response<Body> {
         let scrape = self.self_metrics.as_ref().map(SelfMetrics::begin);
         let response = match head.method {
@@ -128,6 +155,7 @@ impl MetricsExporter {
         let page = self.renderings.page(Wanted {
             encoding: representation.encoding(),
             selection: query::selection(&head.uri),
+            on_error: self.on_error.clone(),
         });
         match deadline.bound(&self.timer, page).await {
             Some(Some(Ok(page))) => {
@@ -163,6 +191,7 @@ impl fmt::Debug for MetricsExporter {
         let Self {
             concurrent_scrapes,
             deadline,
+            on_error,
             timer: _,
             places: _,
             renderings,
@@ -173,6 +202,7 @@ impl fmt::Debug for MetricsExporter {
             .field("concurrent_scrapes", concurrent_scrapes)
             .field("deadline", deadline)
             .field("self_metrics", &self_metrics.is_some())
+            .field("on_error", on_error)
             .finish_non_exhaustive()
     }
 }

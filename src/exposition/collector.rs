@@ -133,6 +133,7 @@ fn metric_type(kind: Kind) -> MetricType {
         Kind::Gauge => MetricType::Gauge,
         Kind::Histogram => MetricType::Histogram,
         Kind::Info => MetricType::Info,
-        Kind::Unknown => MetricType::Unknown,
+        // No layer has these.
+        Kind::StateSet | Kind::Summary | Kind::Unknown => MetricType::Unknown,
     }
 }

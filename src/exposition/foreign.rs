@@ -2,14 +2,16 @@
 //!
 //! Its text is taken apart, into families and samples, and written again: a family once for all
 //! who have samples in it; labels in order, and with them the series, which come as a hash
-//! map has them; bounds and infinities in their canonical form; exemplars only where the format has them.
+//! map has them; bounds and infinities in their canonical form; exemplars, timestamps and the
+//! parts of a histogram as the format has them. What strict parsers would not read is refused:
+//! see [`rules`](super::rules).
 
-use super::number::canonical;
+use super::number::{canonical, millis};
 use super::text::TextWriter;
-use super::{Format, Selection};
+use super::{Format, Selection, rules};
 use crate::Error;
 use crate::registry::Kind;
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 
 /// A family as it was found.
 #[derive(Debug)]
@@ -25,8 +27,10 @@ pub(super) struct ForeignFamily<'a> {
 pub(super) struct Sample<'a> {
     pub(super) name: &'a str,
     pub(super) labels: Pairs<'a>,
-    /// A number, and perhaps a timestamp.
     pub(super) value: &'a str,
+    pub(super) number: f64,
+    /// In seconds.
+    pub(super) timestamp: Option<&'a str>,
     pub(super) exemplar: Option<&'a str>,
 }
 
@@ -49,7 +53,7 @@ impl<'a> ForeignFamily<'a> {
     ///
     /// # Errors
     ///
-    /// Names the line that is not a sample, or has a label twice.
+    /// Names the line that is not a sample.
     pub(super) fn add_samples(&mut self, text: &'a str) -> Result<(), Error> {
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             self.add_sample(line)?;
@@ -79,59 +83,68 @@ impl<'a> ForeignFamily<'a> {
         Ok(())
     }
 
-    /// Puts the samples in the order of their series.
+    /// Puts the samples in order.
     ///
     /// # Errors
     ///
-    /// Names the series that is there twice.
-    pub(super) fn sort(&mut self) -> Result<(), Error> {
+    /// Says which of the [`rules`] it breaks.
+    pub(super) fn arrange(&mut self, name: &str) -> Result<(), Error> {
         // A stable sort: what belongs to one series stays in its order.
         self.samples.sort_by(|a, b| a.series().cmp(b.series()));
-        self.check_unique()
+        rules::check(name, self.kind, self.unit.as_deref(), &self.samples)
     }
 
-    /// Writes the family, if it has samples.
-    ///
-    /// # Errors
-    ///
-    /// Names the series that is there twice.
-    pub(super) fn write(&mut self, text: &mut TextWriter, name: &str) -> Result<(), Error> {
-        if self.samples.is_empty() {
-            return Ok(());
+    /// Writes the family, which has been arranged, if there is anything of it in this format.
+    pub(super) fn write(&self, text: &mut TextWriter, name: &str) {
+        let mut shown = self.shown(text.format(), name).peekable();
+        if shown.peek().is_none() {
+            return;
         }
-        self.sort()?;
         text.family(name, self.kind, self.unit.as_deref(), &self.help);
-        for sample in &self.samples {
-            sample.write(text);
+        for sample in shown {
+            sample.write(text, self.kind);
         }
-        Ok(())
+    }
+
+    fn shown(&self, format: Format, name: &str) -> impl Iterator<Item = &Sample<'a>> {
+        let series = self.samples.chunk_by(Sample::is_beside);
+        series.flat_map(move |series| {
+            let all = self.has_all_parts(format, name, series);
+            let samples = series.iter();
+            samples.filter(move |sample| shows(format, &sample.name[name.len()..], all))
+        })
+    }
+
+    /// Whether a histogram may show its sum, and with it its count: in OpenMetrics only if nothing
+    /// it observed was negative, for then the sum would not be a counter (OpenMetrics 1.0,
+    /// "Histogram").
+    fn has_all_parts(&self, format: Format, name: &str, series: &[Sample<'_>]) -> bool {
+        let has = |suffix| {
+            let mut parts = series.iter();
+            parts.find(|sample| sample.name.strip_prefix(name) == Some(suffix))
+        };
+        let below_zero = |sample: &Sample<'_>| sample.bound().is_some_and(|bound| bound < 0.0);
+        format != Format::OpenMetrics
+            || self.kind != Kind::Histogram
+            || (has("_count").is_some()
+                && has("_sum").is_some_and(|sum| sum.number >= 0.0)
+                && !series.iter().any(below_zero))
     }
 
     fn add_sample(&mut self, line: &'a str) -> Result<(), Error> {
         let sample = Sample::parse(line)
             .ok_or_else(|| Error::new(format!("{line:?} is not a sample: look at its encoder")))?;
-        if let Some(twice) = sample.labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(Error::new(format!(
-                "a sample of `{}` has the label `{}` twice: a label of the metric's own may not be called as one of the layer's",
-                sample.name, twice[0].0
-            )));
-        }
         self.samples.push(sample);
         Ok(())
     }
+}
 
-    fn check_unique(&self) -> Result<(), Error> {
-        let mut seen = BTreeSet::new();
-        match self
-            .samples
-            .iter()
-            .find(|sample| !seen.insert((sample.name, &sample.labels)))
-        {
-            None => Ok(()),
-            Some(Sample { name, .. }) => Err(Error::new(format!(
-                "a series of `{name}` is there twice: two metrics have the same name and labels, leave one out"
-            ))),
-        }
+/// Whether the format has this part of a family's name, and with `all`, too, what may be missing.
+fn shows(format: Format, part: &str, all: bool) -> bool {
+    match part {
+        "_created" => format == Format::OpenMetrics,
+        "_sum" | "_count" => all,
+        _ => true,
     }
 }
 
@@ -140,7 +153,8 @@ impl<'a> ForeignFamily<'a> {
 ///
 /// # Errors
 ///
-/// As [`ForeignFamily::add_samples`]; or if samples come before any family.
+/// As [`ForeignFamily::add_samples`]; if samples come before any family; or names a family whose
+/// type is missing or unknown.
 pub(super) fn parse(text: &str) -> Result<Vec<(&str, ForeignFamily<'_>)>, Error> {
     let mut families: Vec<(&str, ForeignFamily<'_>)> = Vec::new();
     let mut in_help = false;
@@ -163,7 +177,11 @@ pub(super) fn parse(text: &str) -> Result<Vec<(&str, ForeignFamily<'_>)>, Error>
             )));
         };
         if let Some(of_type) = metadata(line, "TYPE", name) {
-            family.kind = Kind::from_text(of_type);
+            family.kind = Kind::from_text(of_type).ok_or_else(|| {
+                Error::new(format!(
+                    "family `{name}` is of the type {of_type:?}, which not both formats have: leave it out"
+                ))
+            })?;
             in_help = false;
         } else if in_help {
             family.help.push('\n');
@@ -174,7 +192,12 @@ pub(super) fn parse(text: &str) -> Result<Vec<(&str, ForeignFamily<'_>)>, Error>
             family.add_sample(line)?;
         }
     }
-    Ok(families)
+    match families.last() {
+        Some((name, _)) if in_help => Err(Error::new(format!(
+            "family `{name}` has HELP and no TYPE: look at its encoder, and at its name"
+        ))),
+        _ => Ok(families),
+    }
 }
 
 /// `# TYPE name counter` holds `counter`.
@@ -189,37 +212,53 @@ fn metadata<'a>(line: &'a str, keyword: &str, name: &str) -> Option<&'a str> {
 // === impl Sample ===
 
 impl<'a> Sample<'a> {
-    /// `name{label="value"} value # exemplar`; labels and exemplar may be missing.
+    /// `name{label="value"} value timestamp # exemplar`; only name and value must be there.
     pub(super) fn parse(line: &'a str) -> Option<Self> {
         let name = &line[..line.find(['{', ' '])?];
         let (labels, rest) = parse_labels(&line[name.len()..])?;
-        let rest = rest.trim_start();
+        let rest = rest.strip_prefix(' ')?;
         let (value, exemplar) = match rest.split_once(" # ") {
             Some((value, exemplar)) => (value, Some(exemplar)),
             None => (rest, None),
         };
-        // A number, and perhaps a timestamp.
-        value
-            .split(' ')
-            .try_for_each(|word| word.parse::<f64>().map(drop))
-            .ok()?;
+        let (value, timestamp) = match value.split_once(' ') {
+            Some((value, timestamp)) => (value, Some(timestamp)),
+            None => (value, None),
+        };
         Some(Self {
             name,
             labels,
             value,
+            number: value.parse().ok()?,
+            timestamp,
             exemplar,
         })
     }
 
     /// What all samples of a series have in common.
     pub(super) fn series(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.labels
-            .iter()
-            .copied()
-            .filter(|(name, _)| *name != "le")
+        let labels = self.labels.iter().copied();
+        labels.filter(|(name, _)| !matches!(*name, "le" | "quantile"))
     }
 
-    fn write(&self, text: &mut TextWriter) {
+    /// Whether the two are of one series.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        self.series().eq(other.series())
+    }
+
+    pub(super) fn label(&self, name: &str) -> Option<&'a str> {
+        let mut labels = self.labels.iter();
+        labels
+            .find(|(label, _)| *label == name)
+            .map(|(_, value)| *value)
+    }
+
+    /// The upper bound of a bucket.
+    pub(super) fn bound(&self) -> Option<f64> {
+        self.label("le")?.parse().ok()
+    }
+
+    fn write(&self, text: &mut TextWriter, kind: Kind) {
         let mut labels = String::new();
         for (name, value) in &self.labels {
             labels.push_str(if labels.is_empty() { "{" } else { "," });
@@ -234,38 +273,52 @@ impl<'a> Sample<'a> {
         if !labels.is_empty() {
             labels.push('}');
         }
-        let value = match self.value {
-            "inf" => "+Inf",
-            "-inf" => "-Inf",
-            value => value,
+        let value = match self.number {
+            f64::INFINITY => "+Inf",
+            f64::NEG_INFINITY => "-Inf",
+            number if number.is_nan() => "NaN",
+            _ => self.value,
         };
-        match self.exemplar {
-            Some(exemplar) if text.format() == Format::OpenMetrics => {
-                text.line(&[self.name, &labels, " ", value, " # ", exemplar]);
-            }
-            _ => text.line(&[self.name, &labels, " ", value]),
+        let mut line = vec![self.name, &labels, " ", value];
+        let timestamp = self
+            .timestamp
+            .map(|seconds| written(text.format(), seconds));
+        if let Some(timestamp) = &timestamp {
+            line.extend([" ", timestamp]);
         }
+        let exemplar = self.exemplar.filter(|exemplar| {
+            text.format() == Format::OpenMetrics && rules::allow_exemplar(kind, self.name, exemplar)
+        });
+        if let Some(exemplar) = exemplar {
+            line.extend([" # ", exemplar]);
+        }
+        text.line(&line);
+    }
+}
+
+/// A timestamp, which is in milliseconds in 0.0.4.
+fn written(format: Format, seconds: &str) -> Cow<'_, str> {
+    match format {
+        Format::OpenMetrics => Cow::Borrowed(seconds),
+        Format::Prometheus => Cow::Owned(millis(seconds)),
     }
 }
 
 /// The labels between the braces that `text` begins with, if it does, and what follows them.
 pub(super) fn parse_labels(text: &str) -> Option<(Pairs<'_>, &str)> {
     let mut labels = Vec::new();
-    let mut rest = text;
-    if let Some(inside) = rest.strip_prefix('{') {
-        rest = inside;
-        while let Some((label, after)) = rest.split_once("=\"") {
-            if rest.starts_with('}') {
-                break;
-            }
-            let (value, after) = after.split_at(end_of_value(after)?);
-            labels.push((label.trim_start_matches(','), value));
-            rest = after.strip_prefix('"')?;
-        }
-        rest = rest.strip_prefix('}')?;
+    let Some(mut rest) = text.strip_prefix('{') else {
+        return Some((labels, text));
+    };
+    while !rest.starts_with('}') {
+        let (name, value) = rest.split_once("=\"")?;
+        let (value, after) = value.split_at(end_of_value(value)?);
+        labels.push((name, value));
+        rest = after.strip_prefix('"')?;
+        rest = rest.strip_prefix(',').unwrap_or(rest);
     }
     labels.sort_by_key(|(label, _)| *label);
-    Some((labels, rest))
+    Some((labels, &rest[1..]))
 }
 
 /// Where the quote stands that closes a label's value.
@@ -288,7 +341,7 @@ mod tests {
 
     fn rewritten(format: Format, line: &str) -> String {
         let mut text = TextWriter::new(format);
-        Sample::parse(line).unwrap().write(&mut text);
+        Sample::parse(line).unwrap().write(&mut text, Kind::Counter);
         text.finish().replace("# EOF\n", "")
     }
 
@@ -310,6 +363,57 @@ mod tests {
         }
         for broken in ["", "a", "a{x", "a{x=\"1 2", "a{x=\"1\" 2"] {
             assert!(Sample::parse(broken).is_none(), "{broken}");
+        }
+    }
+
+    /// What is written of a text.
+    fn page(format: Format, text: &str) -> String {
+        let mut writer = TextWriter::new(format);
+        for (name, mut family) in parse(text).unwrap() {
+            family.arrange(name).unwrap();
+            family.write(&mut writer, name);
+        }
+        writer.finish().replace("# EOF\n", "")
+    }
+
+    #[test]
+    fn what_a_format_lacks_is_not_written() {
+        let created = "# HELP a .\n# TYPE a counter\na_total 1 1.5\na_created 2 1.5\n";
+        assert_eq!(page(Format::OpenMetrics, created), created);
+        assert_eq!(
+            page(Format::Prometheus, created),
+            "# HELP a_total .\n# TYPE a_total counter\na_total 1 1500\n"
+        );
+        let alone = "# HELP a .\n# TYPE a summary\na_created 2\n";
+        assert_eq!(page(Format::OpenMetrics, alone), alone);
+        assert_eq!(page(Format::Prometheus, alone), "");
+        let states = "# HELP a .\n# TYPE a stateset\na{a=\"on\"} 1\n";
+        assert_eq!(page(Format::OpenMetrics, states), states);
+        assert_eq!(
+            page(Format::Prometheus, states),
+            states.replace("stateset", "gauge")
+        );
+    }
+
+    #[test]
+    fn a_sum_that_is_no_counters_is_not_for_openmetrics() {
+        for (sum, bound, shown) in [
+            ("1.5", "1.0", true),
+            ("-1.5", "1.0", false),
+            ("NaN", "1.0", false),
+            ("1.5", "-1.0", false),
+        ] {
+            let head = "# HELP a .\n# TYPE a histogram\n";
+            let parts = format!("a_sum {sum}\na_count 1\n");
+            let buckets = format!("a_bucket{{le=\"{bound}\"}} 1\na_bucket{{le=\"+Inf\"}} 1\n");
+            let whole = format!("{head}{parts}{buckets}");
+            assert_eq!(page(Format::Prometheus, &whole), whole);
+            let expected = if shown {
+                whole.clone()
+            } else {
+                format!("{head}{buckets}")
+            };
+            assert_eq!(page(Format::OpenMetrics, &whole), expected);
         }
     }
 
@@ -338,17 +442,11 @@ mod tests {
         for (text, named) in [
             ("a 1", "a 1"),
             ("# HELP a .\n# TYPE a gauge\nnot a sample{", "not a sample{"),
-            (
-                "# HELP a .\n# TYPE a gauge\na{x=\"1\",y=\"\",x=\"2\"} 1",
-                "`x`",
-            ),
+            ("# HELP a .\n# TYPE a matrix\na 1", "\"matrix\""),
+            ("# HELP a\n# TYPE b gauge\na 1", "`a`"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");
         }
-        let mut twice = ForeignFamily::new(Kind::Gauge);
-        twice.add_samples("a{x=\"1\"} 1\na{x=\"1\"} 2").unwrap();
-        let error = twice.write(&mut TextWriter::new(Format::OpenMetrics), "a");
-        assert!(error.unwrap_err().to_string().contains("`a`"));
     }
 }

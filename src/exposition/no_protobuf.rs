@@ -1,9 +1,7 @@
 //! The protobuf format where the feature `protobuf` is off: nobody can ask for it.
 
-use super::Source;
-use crate::Error;
+use super::Families;
 use bytes::Bytes;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The format. There is a value of it where it is offered, so here is none.
@@ -15,11 +13,7 @@ pub(crate) enum Protobuf {}
 impl Protobuf {
     pub(crate) const OFFERED: Option<Self> = None;
 
-    pub(super) fn page(
-        self,
-        _: &mut BTreeMap<String, Source<'_>>,
-        _: Duration,
-    ) -> Result<Bytes, Error> {
+    pub(super) fn page(self, _: &Families<'_>, _: Duration) -> Bytes {
         match self {}
     }
 }

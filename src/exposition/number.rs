@@ -40,6 +40,15 @@ pub(super) fn canonical(value: f64) -> String {
     }
 }
 
+/// Whole milliseconds of a timestamp, which is decimal seconds.
+pub(super) fn millis(seconds: &str) -> String {
+    // Too large a number ends up at the last one there is.
+    format!(
+        "{}",
+        (seconds.parse::<f64>().unwrap_or_default() * 1e3).round() as i64
+    )
+}
+
 fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a string never fails.
     let _ = out.write_fmt(text);
@@ -62,6 +71,18 @@ mod tests {
             let mut text = String::from("x ");
             push_seconds(&mut text, nanos);
             assert_eq!(text, format!("x {expected}"));
+        }
+    }
+
+    #[test]
+    fn timestamps_are_in_milliseconds() {
+        for (seconds, expected) in [
+            ("0", "0"),
+            ("1.5", "1500"),
+            ("-2", "-2000"),
+            ("1700000000.123", "1700000000123"),
+        ] {
+            assert_eq!(millis(seconds), expected);
         }
     }
 

@@ -23,11 +23,7 @@ impl MetricsRegistry {
     /// answered by an error that names the metric.
     pub fn register_collector(&self, collector: impl Collector) -> Result<(), Error> {
         let labels = Labels::default();
-        try_source(
-            self,
-            &labels,
-            Source::collector(&labels, Box::new(collector)),
-        )
+        try_source(self, &labels, Source::collector(&labels, collector))
     }
 
     /// Shows all that is in a registry of prometheus-client's on this page too,
@@ -40,7 +36,9 @@ impl MetricsRegistry {
     ///
     /// As those of [`register_collector`](Self::register_collector).
     pub fn include(&self, registry: Arc<Registry>) -> Result<(), Error> {
-        self.include_with(move |text| encode_registry(text, &registry))
+        let encode = move |text: &mut String| encode_registry(text, &registry);
+        let source = Source::new(std::any::type_name::<Registry>(), encode);
+        try_source(self, &Labels::default(), source)
     }
 
     /// Shows what `encode` writes, in prometheus-client's text form, on this page too.
@@ -67,7 +65,8 @@ impl MetricsRegistry {
     where
         F: Fn(&mut String) -> fmt::Result + Send + Sync + 'static,
     {
-        try_source(self, &Labels::default(), Source::new(encode))
+        let source = Source::new(std::any::type_name::<F>(), encode);
+        try_source(self, &Labels::default(), source)
     }
 }
 
@@ -80,7 +79,7 @@ impl<P> MetricsLayer<P> {
     /// [removed](Self::remove).
     pub fn register_collector(&self, collector: impl Collector) -> Result<(), Error> {
         let labels = self.labels_in_registry()?;
-        let source = Source::collector(&labels, Box::new(collector));
+        let source = Source::collector(&labels, collector);
         try_source(self.registry(), &labels, source)
     }
 }
@@ -91,7 +90,7 @@ fn try_source(registry: &MetricsRegistry, labels: &Labels, source: Source) -> Re
     let with_it = registry.table_with(labels, source.clone());
     let all = Selection::default();
     let encoding = Encoding::Text(Format::OpenMetrics);
-    render(&with_it, Duration::ZERO, encoding, &all)?;
+    render(&with_it, Duration::ZERO, encoding, &all, &Err)?;
     registry.add_source(labels.clone(), source);
     Ok(())
 }

@@ -38,7 +38,8 @@ impl TextWriter {
         self.push_help(help);
         self.comment("TYPE", suffix);
         self.page.push_str(self.type_name(kind));
-        if let (Format::OpenMetrics, Some(unit)) = (self.format, unit) {
+        let unit = unit.filter(|_| self.format == Format::OpenMetrics && kind.may_have_unit());
+        if let Some(unit) = unit {
             self.comment("UNIT", suffix);
             self.page.push_str(unit);
         }
@@ -124,7 +125,7 @@ impl TextWriter {
     /// 0.0.4 knows fewer types.
     fn type_name(&self, kind: Kind) -> &'static str {
         match (self.format, kind) {
-            (Format::Prometheus, Kind::Info) => "gauge",
+            (Format::Prometheus, Kind::Info | Kind::StateSet) => "gauge",
             (Format::Prometheus, Kind::Unknown) => "untyped",
             _ => kind.as_str(),
         }

@@ -24,34 +24,49 @@ pub(crate) struct CustomFamily {
 
 /// Families that come from elsewhere, as text of prometheus-client's.
 #[derive(Clone)]
-pub(crate) struct Source(Arc<dyn Fn(&mut String) -> fmt::Result + Send + Sync>);
+pub(crate) struct Source {
+    /// What it is, for those who have to look for it.
+    name: &'static str,
+    encode: Arc<Encode>,
+}
+
+type Encode = dyn Fn(&mut String) -> fmt::Result + Send + Sync;
 
 impl CustomFamily {
-    pub(super) fn new(kind: Kind, unit: Option<&str>, help: String) -> Self {
+    /// A family of one member.
+    pub(super) fn new(
+        kind: Kind,
+        unit: Option<&str>,
+        help: String,
+        name: &str,
+        labels: &Labels,
+        metric: impl Metric,
+    ) -> Self {
+        let mut registry = labelled(labels);
+        registry.register(name, "", metric);
         Self {
             kind,
             unit: unit.map(str::to_owned),
             help,
-            members: BTreeMap::new(),
+            members: BTreeMap::from([(labels.clone(), Arc::new(registry))]),
         }
     }
 
-    /// The family with one more member.
-    pub(super) fn with(
-        mut self,
-        name: &str,
-        labels: &Labels,
-        metric: impl Metric,
-    ) -> Result<Self, Error> {
-        if self.members.contains_key(labels) {
+    /// The family with the members of another one of the same name.
+    ///
+    /// # Errors
+    ///
+    /// If the two disagree, or have a member with the same labels.
+    pub(super) fn joined(&self, name: &str, other: Self) -> Result<Self, Error> {
+        self.check_agrees(name, &other)?;
+        if let Some(labels) = other.members.keys().find(|labels| self.has(labels)) {
             return Err(Error::new(format!(
                 "metric `{name}` is registered already with the labels {labels}: keep the first one's handle and use that"
             )));
         }
-        let mut registry = labelled(labels);
-        registry.register(name, "", metric);
-        self.members.insert(labels.clone(), Arc::new(registry));
-        Ok(self)
+        let mut family = self.clone();
+        family.members.extend(other.members);
+        Ok(family)
     }
 
     /// The family without the member that has these labels, if others are left.
@@ -65,19 +80,19 @@ impl CustomFamily {
         self.members.contains_key(labels)
     }
 
-    /// That a metric of this type, unit and help belongs here.
-    pub(super) fn check_agrees(
-        &self,
-        name: &str,
-        kind: Kind,
-        unit: Option<&str>,
-        help: &str,
-    ) -> Result<(), Error> {
-        let disagreement = if self.kind != kind {
+    /// That what is in the other one belongs here.
+    fn check_agrees(&self, name: &str, other: &Self) -> Result<(), Error> {
+        let Self {
+            kind,
+            unit,
+            help,
+            members: _,
+        } = other;
+        let disagreement = if self.kind != *kind {
             format!("as a {}, not a {}", self.kind.as_str(), kind.as_str())
-        } else if self.unit.as_deref() != unit {
-            format!("with the unit {:?}, not {unit:?}", self.unit.as_deref())
-        } else if self.help != help {
+        } else if self.unit != *unit {
+            format!("with the unit {:?}, not {unit:?}", self.unit)
+        } else if self.help != *help {
             format!("with the help {:?}, not {help:?}", self.help)
         } else {
             return Ok(());
@@ -104,24 +119,26 @@ impl CustomFamily {
 // === impl Source ===
 
 impl Source {
-    pub(crate) fn new(encode: impl Fn(&mut String) -> fmt::Result + Send + Sync + 'static) -> Self {
-        Self(Arc::new(encode))
+    /// The name is that of a type.
+    pub(crate) fn new(
+        name: &'static str,
+        encode: impl Fn(&mut String) -> fmt::Result + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name,
+            encode: Arc::new(encode),
+        }
     }
 
-    pub(crate) fn collector(labels: &Labels, collector: Box<dyn Collector>) -> Self {
+    pub(crate) fn collector<C: Collector>(labels: &Labels, collector: C) -> Self {
         let mut registry = labelled(labels);
-        registry.register_collector(collector);
-        Self::new(move |out| text::encode_registry(out, &registry))
+        registry.register_collector(Box::new(collector));
+        let encode = move |out: &mut String| text::encode_registry(out, &registry);
+        Self::new(std::any::type_name::<C>(), encode)
     }
 
-    /// The names and types of what it shows now; nothing, if it fails.
-    pub(super) fn families(&self) -> Vec<(String, Kind)> {
-        let text = self.encode().unwrap_or_default();
-        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-        types
-            .filter_map(|line| line.split_once(' '))
-            .map(|(name, kind)| (name.to_owned(), Kind::from_text(kind)))
-            .collect()
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
     }
 
     /// # Errors
@@ -129,14 +146,16 @@ impl Source {
     /// If it fails to encode.
     pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
-        (self.0)(&mut text)?;
+        (self.encode)(&mut text)?;
         Ok(text)
     }
 }
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source").finish_non_exhaustive()
+        f.debug_struct("Source")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     Gauge,
     Histogram,
     Info,
+    StateSet,
+    Summary,
     Unknown,
 }
 
@@ -22,16 +24,24 @@ impl Kind {
             Self::Gauge => "gauge",
             Self::Histogram => "histogram",
             Self::Info => "info",
+            Self::StateSet => "stateset",
+            Self::Summary => "summary",
             Self::Unknown => "unknown",
         }
     }
 
-    /// The type of that name in OpenMetrics; unknown, if this crate does not know it.
-    pub(crate) fn from_text(name: &str) -> Self {
-        [Self::Counter, Self::Gauge, Self::Histogram, Self::Info]
-            .into_iter()
-            .find(|kind| kind.as_str() == name)
-            .unwrap_or(Self::Unknown)
+    /// The type of that name in either format, if both have it.
+    pub(crate) fn from_text(name: &str) -> Option<Self> {
+        match name {
+            "counter" => Some(Self::Counter),
+            "gauge" => Some(Self::Gauge),
+            "histogram" => Some(Self::Histogram),
+            "info" => Some(Self::Info),
+            "stateset" => Some(Self::StateSet),
+            "summary" => Some(Self::Summary),
+            "unknown" | "untyped" => Some(Self::Unknown),
+            _ => None,
+        }
     }
 
     /// The names that a family puts on the page: its own, and those of its samples.
@@ -42,11 +52,17 @@ impl Kind {
             .map(move |suffix| format!("{family}{suffix}"))
     }
 
+    /// Whether a unit makes sense: samples of the others are marks (OpenMetrics 1.0, "MetricFamily").
+    pub(crate) fn may_have_unit(self) -> bool {
+        !matches!(self, Self::Info | Self::StateSet)
+    }
+
     /// What is appended to the family's name to make those of its samples.
-    fn suffixes(self) -> &'static [&'static str] {
+    pub(crate) fn suffixes(self) -> &'static [&'static str] {
         match self {
             Self::Counter => &["_total", "_created"],
-            Self::Gauge | Self::Unknown => &[""],
+            Self::Gauge | Self::StateSet | Self::Unknown => &[""],
+            Self::Summary => &["", "_count", "_sum", "_created"],
             Self::Histogram => &["_bucket", "_count", "_sum", "_created"],
             Self::Info => &["_info"],
         }
@@ -57,7 +73,7 @@ impl Kind {
         match self {
             Self::Counter => Some("_total"),
             Self::Info => Some("_info"),
-            Self::Gauge | Self::Histogram | Self::Unknown => None,
+            Self::Gauge | Self::Histogram | Self::StateSet | Self::Summary | Self::Unknown => None,
         }
     }
 }
@@ -89,12 +105,7 @@ pub(super) fn clash(
 ///
 /// Names what is not a metric's name, or has a suffix that would be doubled.
 pub(super) fn name(name: &str, unit: Option<&str>, kind: Kind) -> Result<String, Error> {
-    let plain = name
-        .split(':')
-        .all(|part| part.is_empty() || is_plain_tail(part))
-        && !name.is_empty()
-        && !name.starts_with(|c: char| c.is_ascii_digit());
-    if !plain {
+    if !is_metric_name(name) {
         return Err(Error::new(format!(
             "metric name {name:?} is invalid: use letters, digits, `_` and `:`, not beginning with a digit"
         )));
@@ -116,9 +127,10 @@ pub(super) fn name(name: &str, unit: Option<&str>, kind: Kind) -> Result<String,
     }
 }
 
-fn is_plain_tail(part: &str) -> bool {
-    part.bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+/// `[a-zA-Z_:][a-zA-Z0-9_:]*`: a name in all the formats and to all scrapers.
+pub(crate) fn is_metric_name(name: &str) -> bool {
+    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':');
+    name.bytes().all(is_name_byte) && name.starts_with(|first: char| !first.is_ascii_digit())
 }
 
 #[cfg(test)]

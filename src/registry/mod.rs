@@ -10,11 +10,12 @@ mod table;
 
 pub(crate) use self::automatic::{AUTOMATIC, Automatic, Metric, UPTIME, UPTIME_HELP, UPTIME_UNIT};
 pub(crate) use self::custom::{CustomFamily, Source};
-pub(crate) use self::family::Kind;
+pub(crate) use self::family::{Kind, is_metric_name};
 pub(crate) use self::table::{Endpoint, Table};
 
 use crate::Error;
 use crate::clock::{Clock, Origin};
+use crate::exposition;
 use crate::labels::{Labels, is_plain_name};
 use crate::recorder::Settings;
 use prometheus_client::metrics::info::Info;
@@ -81,7 +82,9 @@ impl MetricsRegistry {
     /// # Errors
     ///
     /// If the name is not a metric's, is taken by something else, or is registered already
-    /// without labels; or if it is with labels but differs in type, unit or help.
+    /// without labels; if it is with labels but differs in type, unit or help; or if the metric shows
+    /// what scrapers would not read, as a histogram does whose bounds are not sorted. If it comes to do
+    /// so later, scrapes are answered by an error that names it.
     pub fn register<M>(
         &self,
         name: impl AsRef<str>,
@@ -173,16 +176,18 @@ impl MetricsRegistry {
         let kind = Kind::from(metric.metric_type());
         let unit = unit.map(Unit::as_str);
         let name = family::name(name, unit, kind)?;
+        let labels = self.labels_of(endpoint)?;
+        let joining = CustomFamily::new(kind, unit, help, &name, &labels, metric);
+        // Its encoder is called outside the lock too, for it may want to register something.
+        exposition::check(&name, &joining)?;
         self.check_sources([(&*name, kind)])?;
         let mut table = self.write();
-        let labels = table.labels_of(endpoint)?;
+        table.labels_of(endpoint)?;
         table.check_free(&name, kind)?;
-        let family = table.custom.get(&name).map_or_else(
-            || CustomFamily::new(kind, unit, help.clone()),
-            |family| (**family).clone(),
-        );
-        family.check_agrees(&name, kind, unit, &help)?;
-        let family = family.with(&name, &labels, metric)?;
+        let family = match table.custom.get(&name) {
+            Some(family) => family.joined(&name, joining)?,
+            None => joining,
+        };
         table.custom.insert(name, Arc::new(family));
         Ok(())
     }
@@ -253,8 +258,9 @@ impl MetricsRegistry {
         &self,
         families: impl IntoIterator<Item = (&'a str, Kind)>,
     ) -> Result<(), Error> {
+        let table = self.table();
         let shown: Vec<(String, Kind)> =
-            self.table().sources().flat_map(Source::families).collect();
+            table.sources().flat_map(exposition::families_of).collect();
         for (name, kind) in families {
             for (other, of) in &shown {
                 if let Some(clash) = family::clash((name, kind), (other, *of)) {

@@ -1,8 +1,8 @@
 //! The families that users registered, from the samples of their text.
 
 use super::super::foreign::{ForeignFamily, Sample, parse_labels};
+use super::super::rules;
 use super::messages::{Count, Exemplar, Family, Metric, Page, Timestamp};
-use crate::Error;
 use crate::registry::Kind;
 use std::borrow::Cow;
 
@@ -10,6 +10,7 @@ use std::borrow::Cow;
 enum Role {
     Value,
     Bucket(f64),
+    Quantile(f64),
     Sum,
     Count,
     Created,
@@ -20,7 +21,7 @@ enum Role {
 #[derive(Default)]
 struct Series<'s, 'a> {
     value: Option<&'s Sample<'a>>,
-    /// With their bounds.
+    /// With their bounds, or with what quantiles they are.
     buckets: Vec<(f64, &'s Sample<'a>)>,
     sum: Option<&'s Sample<'a>>,
     count: Option<&'s Sample<'a>>,
@@ -30,16 +31,7 @@ struct Series<'s, 'a> {
 /// Adds the family, if it has samples.
 ///
 /// Samples that have no place in a family of its type make families of their own, untyped.
-///
-/// # Errors
-///
-/// Names the series that is there twice.
-pub(super) fn write(
-    page: &mut Page,
-    name: &str,
-    family: &mut ForeignFamily<'_>,
-) -> Result<(), Error> {
-    family.sort()?;
+pub(super) fn write(page: &mut Page, name: &str, family: &ForeignFamily<'_>) {
     let kind = family.kind;
     let (own, others): (Vec<_>, Vec<_>) = family
         .samples
@@ -54,7 +46,6 @@ pub(super) fn write(
         });
     }
     write_others(page, &family.help, others);
-    Ok(())
 }
 
 fn write_others(page: &mut Page, help: &str, mut samples: Vec<&Sample<'_>>) {
@@ -63,7 +54,7 @@ fn write_others(page: &mut Page, help: &str, mut samples: Vec<&Sample<'_>>) {
         page.family(samples[0].name, Kind::Unknown, None, help, |page| {
             for sample in samples {
                 page.metric(unescaped(&sample.labels), |metric| {
-                    metric.untyped(number(sample));
+                    metric.untyped(sample.number);
                     write_timestamp(metric, sample);
                 });
             }
@@ -75,25 +66,26 @@ fn role(kind: Kind, family: &str, sample: &Sample<'_>) -> Option<Role> {
     let suffix = sample.name.strip_prefix(family)?;
     match (kind, suffix) {
         (Kind::Counter, "_total") | (Kind::Info, "_info") => Some(Role::Value),
-        (Kind::Gauge | Kind::Unknown, "") => Some(Role::Value),
-        (Kind::Histogram, "_bucket") => bound(sample).map(Role::Bucket),
-        (Kind::Histogram, "_sum") => Some(Role::Sum),
-        (Kind::Histogram, "_count") => Some(Role::Count),
-        (Kind::Histogram | Kind::Counter, "_created") => Some(Role::Created),
+        (Kind::Gauge | Kind::StateSet | Kind::Unknown, "") => Some(Role::Value),
+        (Kind::Histogram, "_bucket") => sample.bound().map(Role::Bucket),
+        (Kind::Summary, "") => sample.label("quantile")?.parse().ok().map(Role::Quantile),
+        (Kind::Histogram | Kind::Summary, "_sum") => Some(Role::Sum),
+        (Kind::Histogram | Kind::Summary, "_count") => Some(Role::Count),
+        (Kind::Histogram | Kind::Summary | Kind::Counter, "_created") => Some(Role::Created),
         _ => None,
     }
 }
 
 fn are_of_one_metric(kind: Kind, a: &Sample<'_>, b: &Sample<'_>) -> bool {
     match kind {
-        Kind::Histogram => a.series().eq(b.series()),
+        Kind::Histogram | Kind::Summary => a.is_beside(b),
         _ => a.labels == b.labels,
     }
 }
 
 fn labels_of_metric<'a>(kind: Kind, sample: &Sample<'a>) -> Vec<(&'a str, Cow<'a, str>)> {
     match kind {
-        Kind::Histogram => unescaped(&sample.series().collect::<Vec<_>>()),
+        Kind::Histogram | Kind::Summary => unescaped(&sample.series().collect::<Vec<_>>()),
         _ => unescaped(&sample.labels),
     }
 }
@@ -106,10 +98,12 @@ impl<'s, 'a> Series<'s, 'a> {
         for sample in samples {
             match role(kind, family, sample) {
                 Some(Role::Value) => series.value = Some(sample),
-                Some(Role::Bucket(bound)) => series.buckets.push((bound, sample)),
+                Some(Role::Bucket(bound) | Role::Quantile(bound)) => {
+                    series.buckets.push((bound, sample));
+                }
                 Some(Role::Sum) => series.sum = Some(sample),
                 Some(Role::Count) => series.count = Some(sample),
-                Some(Role::Created) => series.created = Some(Timestamp::new(number(sample))),
+                Some(Role::Created) => series.created = Some(Timestamp::new(sample.number)),
                 None => {}
             }
         }
@@ -121,6 +115,7 @@ impl<'s, 'a> Series<'s, 'a> {
     fn write(&self, family: &mut Family<'_>, kind: Kind, labels: Vec<(&'a str, Cow<'a, str>)>) {
         match (kind, self.value) {
             (Kind::Histogram, _) => family.metric(labels, |metric| self.write_histogram(metric)),
+            (Kind::Summary, _) => family.metric(labels, |metric| self.write_summary(metric)),
             (_, Some(value)) => family.metric(labels, |metric| {
                 self.write_number(metric, kind, value);
             }),
@@ -130,22 +125,34 @@ impl<'s, 'a> Series<'s, 'a> {
     }
 
     fn write_number(&self, metric: &mut Metric<'_>, kind: Kind, sample: &Sample<'_>) {
-        let value = number(sample);
+        let value = sample.number;
         match kind {
-            Kind::Counter => metric.counter(value, exemplar(sample).as_ref(), self.created),
+            Kind::Counter => metric.counter(value, exemplar(kind, sample).as_ref(), self.created),
             Kind::Unknown => metric.untyped(value),
-            Kind::Gauge | Kind::Info | Kind::Histogram => metric.gauge(value),
+            _ => metric.gauge(value),
         }
         write_timestamp(metric, sample);
+    }
+
+    fn write_summary(&self, metric: &mut Metric<'_>) {
+        let total = self.count.map(|sample| sample.number as u64);
+        let sum = self.sum.map(|sample| sample.number);
+        let quantiles = self.buckets.iter();
+        let quantiles = quantiles.map(|(quantile, sample)| (*quantile, sample.number));
+        metric.summary(total, sum, quantiles, self.created);
+        let first = self.buckets.first().map(|(_, sample)| *sample);
+        if let Some(sample) = self.count.or(first) {
+            write_timestamp(metric, sample);
+        }
     }
 
     fn write_histogram(&self, metric: &mut Metric<'_>) {
         let last = self.buckets.last().map(|(_, sample)| *sample);
         let total = self.count.or(last);
         let total_count = total.map_or(Count::Integer(0), count);
-        metric.histogram(total_count, self.sum.map(number), |histogram| {
+        metric.histogram(total_count, self.sum.map(|sum| sum.number), |histogram| {
             for (bound, sample) in &self.buckets {
-                let exemplar = exemplar(sample);
+                let exemplar = exemplar(Kind::Histogram, sample);
                 // That below `+Inf` says no more than the count.
                 if *bound < f64::INFINITY || exemplar.is_some() {
                     histogram.bucket(count(sample), *bound, exemplar.as_ref());
@@ -161,23 +168,11 @@ impl<'s, 'a> Series<'s, 'a> {
     }
 }
 
-/// The bound of a bucket, if it has one that makes sense.
-fn bound(sample: &Sample<'_>) -> Option<f64> {
-    let (_, bound) = sample.labels.iter().find(|(name, _)| *name == "le")?;
-    bound.parse().ok().filter(|bound: &f64| !bound.is_nan())
-}
-
-/// The value; that it is a number was seen when the sample was read.
-fn number(sample: &Sample<'_>) -> f64 {
-    words(sample.value).0
-}
-
 /// A whole number, be it spelt as a float, wherever it is one: not all who read this format know
 /// the fields for others.
 fn count(sample: &Sample<'_>) -> Count {
-    let word = sample.value.split(' ').next().unwrap_or_default();
-    let number = number(sample);
-    match word.parse() {
+    let number = sample.number;
+    match sample.value.parse() {
         Ok(count) => Count::Integer(count),
         Err(_) if number >= 0.0 && number.fract() == 0.0 => Count::Integer(number as u64),
         Err(_) => Count::Float(number),
@@ -185,14 +180,19 @@ fn count(sample: &Sample<'_>) -> Count {
 }
 
 fn write_timestamp(metric: &mut Metric<'_>, sample: &Sample<'_>) {
-    if let (_, Some(timestamp)) = words(sample.value) {
-        metric.timestamp(timestamp);
+    let seconds = sample.timestamp.and_then(|seconds| seconds.parse().ok());
+    if let Some(seconds) = seconds {
+        metric.timestamp(Timestamp::new(seconds));
     }
 }
 
 /// Nothing if it is malformed: that of an exemplar is no reason to lose a sample.
-fn exemplar<'a>(sample: &Sample<'a>) -> Option<Exemplar<'a>> {
-    let (labels, rest) = parse_labels(sample.exemplar?)?;
+fn exemplar<'a>(kind: Kind, sample: &Sample<'a>) -> Option<Exemplar<'a>> {
+    let text = sample.exemplar?;
+    if !rules::allow_exemplar(kind, sample.name, text) {
+        return None;
+    }
+    let (labels, rest) = parse_labels(text)?;
     let (value, timestamp) = words(rest.trim_start());
     Some(Exemplar {
         labels: unescaped(&labels),

@@ -47,6 +47,7 @@ pub(super) struct Timestamp {
 enum Type {
     Counter = 0,
     Gauge = 1,
+    Summary = 2,
     Untyped = 3,
     Histogram = 4,
 }
@@ -69,9 +70,10 @@ impl Page {
     ) {
         let (suffix, metric_type) = match kind {
             Kind::Counter => ("_total", Type::Counter),
-            Kind::Gauge => ("", Type::Gauge),
+            Kind::Gauge | Kind::StateSet => ("", Type::Gauge),
             Kind::Histogram => ("", Type::Histogram),
             Kind::Info => ("_info", Type::Gauge),
+            Kind::Summary => ("", Type::Summary),
             Kind::Unknown => ("", Type::Untyped),
         };
         self.0.delimited(|family| {
@@ -146,6 +148,33 @@ impl Metric<'_> {
 
     pub(super) fn untyped(&mut self, value: f64) {
         self.0.message(5, |untyped| untyped.double(1, value));
+    }
+
+    /// Adds a summary: what each quantile is.
+    pub(super) fn summary(
+        &mut self,
+        count: Option<u64>,
+        sum: Option<f64>,
+        quantiles: impl IntoIterator<Item = (f64, f64)>,
+        created: Option<Timestamp>,
+    ) {
+        self.0.message(4, |summary| {
+            if let Some(count) = count {
+                summary.uint(1, count);
+            }
+            if let Some(sum) = sum {
+                summary.double(2, sum);
+            }
+            for (quantile, value) in quantiles {
+                summary.message(3, |message| {
+                    message.double(1, quantile);
+                    message.double(2, value);
+                });
+            }
+            if let Some(created) = created {
+                summary.message(4, |message| created.write(message));
+            }
+        });
     }
 
     /// When the numbers were read, if that is not now.

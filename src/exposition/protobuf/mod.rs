@@ -11,11 +11,9 @@ mod native;
 mod wire;
 
 use self::messages::{Count, Page};
-use super::Source;
-use crate::Error;
+use super::{Families, Source};
 use crate::registry::{Kind, UPTIME_HELP, UPTIME_UNIT};
 use bytes::Bytes;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The format. There is a value of it where it is offered.
@@ -28,24 +26,16 @@ impl Protobuf {
     pub(crate) const OFFERED: Option<Self> = Some(Self(()));
 
     /// The page of these families, by name.
-    ///
-    /// # Errors
-    ///
-    /// Names the series that is there twice.
-    pub(super) fn page(
-        self,
-        families: &mut BTreeMap<String, Source<'_>>,
-        uptime: Duration,
-    ) -> Result<Bytes, Error> {
+    pub(super) fn page(self, families: &Families<'_>, uptime: Duration) -> Bytes {
         let mut page = Page::default();
         for (name, source) in families {
             match source {
                 Source::Automatic(family) => automatic::write(&mut page, name, family),
-                Source::Foreign(family) => foreign::write(&mut page, name, family)?,
+                Source::Foreign(family) => foreign::write(&mut page, name, family),
                 Source::Uptime => write_uptime(&mut page, name, uptime),
             }
         }
-        Ok(page.into_bytes().into())
+        page.into_bytes().into()
     }
 }
 

@@ -1,0 +1,225 @@
+//! What scrapes cost requests: how long others wait while a large page is scraped, and while a
+//! thousand readers take their time over one.
+//!
+//! ```text
+//! cargo bench --bench scraping
+//! ```
+//!
+//! Compare figures of one run, never two runs; and give it a machine that does nothing else.
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1 as client;
+use hyper::server::conn::http1 as server;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, yield_now};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_openmetrics::{MetricsExporter, MetricsLayer, MetricsRegistry};
+
+const SAMPLES: usize = 100_000;
+const READERS: usize = 1_000;
+const REQUESTS: usize = 20_000;
+
+/// No task is to wait for longer because of a scrape.
+const LONG: Duration = Duration::from_millis(5);
+
+fn main() {
+    let registry = registry();
+    println!("turns of a task on a current-thread runtime, ms");
+    for coding in [None, Some("identity"), Some("gzip")] {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let turns = run(runtime, turns(registry.exporter(), coding));
+        print(
+            coding.map_or("no scrapes".to_owned(), |coding| {
+                format!("scrapes, {coding}")
+            }),
+            turns,
+        );
+    }
+    println!("requests over loopback, ms");
+    let without = run(threads(), requests(&registry, 0));
+    let with = run(threads(), requests(&registry, READERS));
+    let ratio = percentile(&with, 99.0) / percentile(&without, 99.0);
+    print("no readers".to_owned(), without);
+    print(
+        format!("{READERS} slow readers, half of whom hang up"),
+        with,
+    );
+    println!("the 99th percentile with them is {ratio:.2} times that without");
+}
+
+fn threads() -> tokio::runtime::Builder {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2);
+    builder
+}
+
+fn run<F: Future>(mut runtime: tokio::runtime::Builder, future: F) -> F::Output {
+    runtime
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(future)
+}
+
+fn print(name: String, mut times: Vec<Duration>) {
+    times.sort();
+    let [half, most, all] = [50.0, 99.0, 100.0].map(|p| percentile(&times, p) * 1e3);
+    let long = times.iter().filter(|time| **time > LONG).count();
+    println!(
+        "  {name:40} p50 {half:8.3}   p99 {most:8.3}   longest {all:8.3}   over {LONG:?} {long}"
+    );
+}
+
+fn percentile(times: &[Duration], percent: f64) -> f64 {
+    let mut times = times.to_vec();
+    times.sort();
+    let last = times.len() - 1;
+    times[(last as f64 * percent / 100.0) as usize].as_secs_f64()
+}
+
+/// A page of so many samples.
+fn registry() -> MetricsRegistry {
+    let registry = MetricsRegistry::new();
+    let mut text = "# HELP cells Readings\n# TYPE cells gauge\n".to_owned();
+    for cell in 0..SAMPLES {
+        let _ = writeln!(
+            text,
+            "cells{{column=\"{}\",row=\"{}\"}} {cell}",
+            cell % 100,
+            cell / 100
+        );
+    }
+    let included = registry.include_with(move |page| page.write_str(&text));
+    included.expect("it can be shown");
+    registry
+}
+
+// === turns ===
+
+/// How long a task that does nothing waits for each of its turns, while pages are scraped one after
+/// another and read at once.
+async fn turns(exporter: MetricsExporter, coding: Option<&'static str>) -> Vec<Duration> {
+    let done = Arc::new(AtomicBool::new(false));
+    let scraping = tokio::spawn(scrape(exporter, coding, done.clone()));
+    let mut turns = Vec::new();
+    let mut before = Instant::now();
+    while !done.load(Ordering::Relaxed) {
+        yield_now().await;
+        let now = Instant::now();
+        turns.push(now - before);
+        before = now;
+    }
+    scraping.await.expect("it scrapes");
+    turns
+}
+
+async fn scrape(exporter: MetricsExporter, coding: Option<&str>, done: Arc<AtomicBool>) {
+    for _ in 0..10 {
+        let Some(coding) = coding else {
+            // As long as the others may take.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let request = Request::get("/metrics").header("accept-encoding", coding);
+        let request = request.body(()).expect("a request");
+        let Ok(response) = exporter.clone().oneshot(request).await;
+        let mut body = response.into_body();
+        while let Some(frame) = body.frame().await {
+            drop(frame.expect("a page"));
+        }
+    }
+    done.store(true, Ordering::Relaxed);
+}
+
+// === requests ===
+
+/// How long each of many requests takes on one connection, while so many others read a page.
+async fn requests(registry: &MetricsRegistry, readers: usize) -> Vec<Duration> {
+    let layer = MetricsLayer::builder().registry(registry);
+    let layer = layer.build([("endpoint", "a")]).expect("a layer");
+    let exporter = registry.exporter().concurrent_scrapes(READERS);
+    let scraped = serve_pages(exporter).await;
+    let readers: Vec<_> = (0..readers)
+        .map(|reader| tokio::spawn(read_slowly(scraped, reader % 2 == 0)))
+        .collect();
+    let times = call(serve(&layer).await).await;
+    readers.iter().for_each(JoinHandle::abort);
+    times
+}
+
+async fn call(address: SocketAddr) -> Vec<Duration> {
+    let socket = TcpStream::connect(address).await.expect("a connection");
+    let handshake = client::handshake(TokioIo::new(socket)).await;
+    let (mut client, connection) = handshake.expect("HTTP/1.1");
+    tokio::spawn(connection);
+    let mut times = Vec::with_capacity(REQUESTS);
+    for _ in 0..REQUESTS {
+        let began = Instant::now();
+        client.ready().await.expect("a connection");
+        let request = Request::new(Full::<Bytes>::default());
+        let response = client.send_request(request).await.expect("an answer");
+        response.into_body().collect().await.expect("a body");
+        times.push(began.elapsed());
+    }
+    times
+}
+
+/// Reads a page over and over, little by little, or hangs up in the middle of each.
+async fn read_slowly(address: SocketAddr, hangs_up: bool) {
+    let mut some = vec![0; 16 * 1024];
+    loop {
+        let mut socket = TcpStream::connect(address).await.expect("a connection");
+        let request = b"GET /metrics HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n";
+        socket.write_all(request).await.expect("it reads");
+        let mut reads = 0;
+        while socket.read(&mut some).await.is_ok_and(|length| length > 0) {
+            reads += 1;
+            if hangs_up && reads == 20 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+async fn serve_pages(exporter: MetricsExporter) -> SocketAddr {
+    let (listener, address) = listen().await;
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let service = TowerToHyperService::new(exporter.clone());
+            tokio::spawn(server::Builder::new().serve_connection(TokioIo::new(socket), service));
+        }
+    });
+    address
+}
+
+async fn serve(layer: &MetricsLayer) -> SocketAddr {
+    let (listener, address) = listen().await;
+    let service = layer.layer(service_fn(async |_: Request<_>| {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("answer")))
+    }));
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let service = TowerToHyperService::new(service.clone());
+            tokio::spawn(server::Builder::new().serve_connection(TokioIo::new(socket), service));
+        }
+    });
+    address
+}
+
+async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("its address");
+    (listener, address)
+}

@@ -1,0 +1,196 @@
+//! Pages that go without what can't be shown.
+
+use crate::clients::{Answer, Client};
+use http::{Request, StatusCode};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use tower_openmetrics::{Clock, MetricsExporter, MetricsLayer, MetricsRegistry};
+
+/// What the collector below does.
+const WORKS: u8 = 0;
+const FAILS: u8 = 1;
+const PANICS: u8 = 2;
+/// Shows a family that an automatic metric has, and one of which a sample is called as its own.
+const CLASHES: u8 = 3;
+
+#[derive(Debug)]
+struct Fragile(Arc<AtomicU8>);
+
+impl Collector for Fragile {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let does = self.0.load(Ordering::Relaxed);
+        let names: &[&str] = match does {
+            CLASHES => &["fragile", "requests", "jobs_total"],
+            _ => &["fragile"],
+        };
+        for name in names {
+            let gauge = encoder.encode_descriptor(name, "Breaks", None, MetricType::Gauge)?;
+            ConstGauge::new(1).encode(gauge)?;
+        }
+        match does {
+            FAILS => Err(fmt::Error),
+            PANICS => panic!("a collector of the test"),
+            _ => Ok(()),
+        }
+    }
+}
+
+type Labels = Vec<(&'static str, &'static str)>;
+
+/// A registry with a collector that does as it is told, and what else there is.
+struct Registered {
+    registry: MetricsRegistry,
+    fragile: Arc<AtomicU8>,
+    twice: Family<Labels, Counter>,
+}
+
+impl Registered {
+    fn new() -> Self {
+        let registry = MetricsRegistry::with_clock(Clock::manual());
+        let layer = MetricsLayer::builder().registry(&registry);
+        drop(layer.build([("endpoint", "a")]).unwrap());
+        let fragile = Arc::new(AtomicU8::new(WORKS));
+        registry
+            .register_collector(Fragile(fragile.clone()))
+            .unwrap();
+        registry.include_with(|_| Ok(())).unwrap();
+        let twice = Family::default();
+        let twice = registry
+            .register("twice", "Clashing labels", twice)
+            .unwrap();
+        let jobs = Counter::<u64>::default();
+        registry.register("jobs", "Jobs", jobs).unwrap();
+        registry
+            .register("depth", "Depth", Gauge::<i64>::default())
+            .unwrap();
+        Self {
+            registry,
+            fragile,
+            twice,
+        }
+    }
+
+    /// An exporter that goes on, and what it says of that.
+    fn continuing(&self) -> (MetricsExporter, Arc<Mutex<Vec<String>>>) {
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let says = said.clone();
+        let exporter = self
+            .registry
+            .exporter()
+            .continue_on_error(move |error| says.lock().unwrap().push(error.to_string()));
+        (exporter, said)
+    }
+}
+
+async fn scrape(client: &mut Client) -> Answer {
+    let request = Request::get("/metrics").header("accept", "application/openmetrics-text");
+    client.ask(request.body(()).unwrap()).await
+}
+
+/// That the page is whole, but for these families.
+#[track_caller]
+fn assert_lacks(answer: &Answer, missing: &[&str]) {
+    assert_eq!(answer.status, StatusCode::OK);
+    let page = answer.text();
+    assert!(page.ends_with("\n# EOF\n"), "{page}");
+    for family in ["fragile", "jobs", "depth", "requests", "uptime_seconds"] {
+        let line = format!("# TYPE {family} ");
+        let times = page.matches(&line).count();
+        assert_eq!(times, usize::from(!missing.contains(&family)), "{page}");
+    }
+    for never in ["# TYPE jobs_total ", "# TYPE requests gauge", "twice"] {
+        assert!(!page.contains(never), "{never}: {page}");
+    }
+}
+
+async fn check(connect: impl AsyncFn(MetricsExporter) -> Client) {
+    let there = Registered::new();
+    let (exporter, said) = there.continuing();
+    let mut strict = connect(there.registry.exporter()).await;
+    let mut client = connect(exporter).await;
+    let take = || std::mem::take(&mut *said.lock().unwrap());
+    assert_lacks(&scrape(&mut client).await, &[]);
+
+    for (does, cause) in [(FAILS, "can't be encoded"), (PANICS, "panicked")] {
+        there.fragile.store(does, Ordering::Relaxed);
+        let refused = scrape(&mut strict).await;
+        assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR);
+        for _ in 0..2 {
+            assert_lacks(&scrape(&mut client).await, &["fragile"]);
+            let said = take();
+            let [said] = &said[..] else {
+                panic!("one error, not {said:?}");
+            };
+            for named in ["Fragile", cause] {
+                assert!(said.contains(named), "{said}");
+                assert!(refused.text().contains(named), "{}", refused.text());
+            }
+        }
+        there.fragile.store(WORKS, Ordering::Relaxed);
+        assert_lacks(&scrape(&mut client).await, &[]);
+        assert_eq!(scrape(&mut strict).await.status, StatusCode::OK);
+    }
+
+    there.fragile.store(CLASHES, Ordering::Relaxed);
+    assert_lacks(&scrape(&mut client).await, &[]);
+    let clashes = take();
+    assert_eq!(clashes.len(), 2, "{clashes:?}");
+    for name in ["`requests`", "`jobs_total`"] {
+        assert!(
+            clashes.iter().any(|clash| clash.contains(name)),
+            "{clashes:?}"
+        );
+    }
+    there.fragile.store(WORKS, Ordering::Relaxed);
+
+    let twice = vec![("label", "1"), ("label", "2")];
+    there.twice.get_or_create(&twice).inc();
+    assert_lacks(&scrape(&mut client).await, &[]);
+    let broken = take();
+    assert!(
+        broken.len() == 1 && broken[0].contains("`twice_total`"),
+        "{broken:?}"
+    );
+    let refused = scrape(&mut strict).await;
+    assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(
+        refused.text().contains("`twice_total`"),
+        "{}",
+        refused.text()
+    );
+}
+
+#[tokio::test]
+async fn what_fails_is_left_out_through_the_service() {
+    check(Client::service).await;
+}
+
+#[tokio::test]
+async fn what_fails_is_left_out_over_http1() {
+    check(Client::http1).await;
+}
+
+#[tokio::test]
+async fn what_fails_is_left_out_over_http2() {
+    check(Client::http2).await;
+}
+
+#[tokio::test]
+async fn who_is_told_may_panic() {
+    let there = Registered::new();
+    let exporter = there.registry.exporter();
+    let exporter = exporter.continue_on_error(|error| panic!("{error}"));
+    let mut client = Client::Service(exporter);
+    there.fragile.store(FAILS, Ordering::Relaxed);
+    let answer = scrape(&mut client).await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    there.fragile.store(WORKS, Ordering::Relaxed);
+    assert_lacks(&scrape(&mut client).await, &[]);
+}

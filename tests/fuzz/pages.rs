@@ -1,0 +1,93 @@
+//! Pages as the exporter answers with them, and what parsers say of them.
+
+use crate::oracle::{self, packed};
+use futures_util::FutureExt;
+use http::{Request, StatusCode, response};
+use http_body_util::BodyExt;
+use tower::ServiceExt;
+use tower_openmetrics::{MetricsExporter, MetricsRegistry};
+
+/// A family that has to be on the page.
+#[derive(Debug)]
+pub(crate) struct Expected {
+    pub(crate) family: String,
+    pub(crate) help: String,
+    /// Those of one of its samples.
+    pub(crate) labels: Vec<(String, String)>,
+}
+
+pub(crate) struct Answer {
+    pub(crate) head: response::Parts,
+    pub(crate) body: Vec<u8>,
+}
+
+/// What the exporter answers, away from any runtime.
+pub(crate) fn ask(exporter: &MetricsExporter, request: Request<()>) -> Answer {
+    let answered = exporter.clone().oneshot(request).now_or_never();
+    let Ok(response) = answered.expect("nothing to wait for");
+    let (head, mut body) = response.into_parts();
+    let mut content = Vec::new();
+    loop {
+        match body.frame().now_or_never() {
+            // Others have their turn between two pieces.
+            None => {}
+            Some(None) => break,
+            Some(Some(frame)) => {
+                let data = frame.expect("no error").into_data().expect("no trailers");
+                content.extend(data);
+            }
+        }
+    }
+    Answer {
+        head,
+        body: content,
+    }
+}
+
+/// That both pages are readable, say the same, and hold what is expected. If the registry can't be
+/// shown, that it says so is enough.
+pub(crate) fn check(registry: &MetricsRegistry, expected: &[Expected]) -> Shown {
+    let exporter = registry.exporter();
+    let [open_metrics, text] = ["application/openmetrics-text", "text/plain"].map(|accept| {
+        let request = Request::get("/metrics").header("accept", accept);
+        ask(&exporter, request.body(()).expect("a request"))
+    });
+    assert_eq!(open_metrics.head.status, text.head.status);
+    if open_metrics.head.status != StatusCode::OK {
+        assert_eq!(text.head.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(text.body.starts_with(b"The metrics could not be written"));
+        return Shown::Refused(String::from_utf8_lossy(&text.body).into_owned());
+    }
+    let expected: Vec<Vec<u8>> = expected.iter().map(Expected::packed).collect();
+    let mut question: Vec<&[u8]> = vec![b"pages", &open_metrics.body, &text.body];
+    question.extend(expected.iter().map(Vec::as_slice));
+    let complaint = oracle::ask(&question);
+    assert!(
+        complaint.is_empty(),
+        "{complaint}\n{}\n{}",
+        String::from_utf8_lossy(&open_metrics.body),
+        String::from_utf8_lossy(&text.body)
+    );
+    Shown::Whole
+}
+
+/// What came of a registry.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    Whole,
+    Refused(String),
+}
+
+// === impl Expected ===
+
+impl Expected {
+    fn packed(&self) -> Vec<u8> {
+        let labels = self.labels.iter().flat_map(|(name, value)| [name, value]);
+        let texts: Vec<&[u8]> = [&self.family, &self.help]
+            .into_iter()
+            .chain(labels)
+            .map(String::as_bytes)
+            .collect();
+        packed(texts.into_iter())
+    }
+}
