@@ -31,16 +31,16 @@ pub struct Call {
     head: Option<&'static HeadSet>,
     began: Moment,
     report: Option<Report>,
-    note: u16,
+    note: u32,
     fault: Option<Outcome>,
     /// One past the code; 0 for none.
     code: u8,
-    owes_nothing: bool,
-    first_byte: bool,
-    is_stream: bool,
-    /// Whether the report keeps a trace.
-    is_traced: bool,
+    flags: Flags,
 }
+
+/// What is so of a call or is not, in one byte.
+#[derive(Clone, Copy)]
+struct Flags(u8);
 
 /// A way to reach a call from elsewhere.
 ///
@@ -134,7 +134,7 @@ impl Call {
 
     #[cold]
     fn belong_to(&mut self, trace: TraceContext) {
-        self.is_traced = true;
+        self.flags.set(Flags::TRACED);
         let report = self.report.get_or_insert_with(Report::open);
         report.set_trace(trace);
     }
@@ -150,10 +150,7 @@ impl Call {
             note: 0,
             fault: None,
             code: 0,
-            owes_nothing: false,
-            first_byte: false,
-            is_stream: false,
-            is_traced: false,
+            flags: Flags(0),
         }
     }
 
@@ -203,7 +200,9 @@ impl Call {
             self.head = Some(self.begin.families.head_set(self.begin, &values));
         }
         if let Some(streams) = &settings.streams {
-            self.is_stream = (streams.is_stream)(head);
+            if (streams.is_stream)(head) {
+                self.flags.set(Flags::STREAM);
+            }
         }
         self.head();
     }
@@ -246,7 +245,7 @@ impl Call {
     /// call is complete all the same.
     #[inline]
     pub fn owes_nothing(&mut self) {
-        self.owes_nothing = true;
+        self.flags.set(Flags::OWES_NOTHING);
     }
 
     /// Ends the call well, if it had no fault.
@@ -263,13 +262,13 @@ impl Call {
     /// Keeps a number of the protocol's own until the response comes: what it
     /// has seen in the request and needs to know then.
     #[inline]
-    pub fn set_note(&mut self, note: u16) {
+    pub fn set_note(&mut self, note: u32) {
         self.note = note;
     }
 
     /// The number kept; 0 if there is none.
     #[inline]
-    pub fn note(&self) -> u16 {
+    pub fn note(&self) -> u32 {
         self.note
     }
 
@@ -281,7 +280,7 @@ impl Call {
     #[inline]
     fn something_came(&mut self) {
         let settings = &self.begin.families.settings;
-        if settings.first_byte && !mem::replace(&mut self.first_byte, true) {
+        if settings.first_byte && !self.flags.set(Flags::FIRST_BYTE) {
             let timed = self.timed();
             let series = self.head_series();
             with_writer(|writer| series.observe_first_byte(writer, settings, timed));
@@ -298,7 +297,10 @@ impl Call {
     /// How long the call has lasted.
     #[inline]
     fn timed(&self) -> Timed {
-        let report = self.report.as_ref().filter(|_| self.is_traced);
+        let report = self
+            .report
+            .as_ref()
+            .filter(|_| self.flags.has(Flags::TRACED));
         Timed {
             nanos: self.begin.families.settings.clock.nanos_since(self.began),
             trace: report.map(Report::trace),
@@ -341,7 +343,7 @@ impl Call {
 
     #[inline]
     fn outcome(&self) -> Outcome {
-        let unhindered = if self.owes_nothing {
+        let unhindered = if self.flags.has(Flags::OWES_NOTHING) {
             Outcome::COMPLETED
         } else {
             Outcome::CANCELLED
@@ -359,7 +361,7 @@ impl Drop for Call {
         let end = self.end_set(outcome);
         with_writer(|writer| {
             end.series().record(writer, outcome);
-            if self.is_stream {
+            if self.flags.has(Flags::STREAM) {
                 end.duration().observe_stream(writer, settings, timed);
             } else {
                 end.duration().observe(writer, settings, timed);
@@ -394,6 +396,31 @@ impl Unwound for Option<Call> {
         if let Some(call) = self.take() {
             call.fail(ErrorType::PANIC);
         }
+    }
+}
+
+// === impl Flags ===
+
+impl Flags {
+    const OWES_NOTHING: u8 = 1;
+    /// The first byte of the response has been timed.
+    const FIRST_BYTE: u8 = 2;
+    /// The response stays open by intent.
+    const STREAM: u8 = 4;
+    /// The report keeps a trace.
+    const TRACED: u8 = 8;
+
+    #[inline]
+    fn has(self, flag: u8) -> bool {
+        self.0 & flag != 0
+    }
+
+    /// Whether it was so before.
+    #[inline]
+    fn set(&mut self, flag: u8) -> bool {
+        let before = self.has(flag);
+        self.0 |= flag;
+        before
     }
 }
 

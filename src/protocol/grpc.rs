@@ -51,7 +51,7 @@ pub struct Grpc<C = HttpStatus> {
 }
 
 /// What is kept of a request for gRPC; those of [`Http`] are lower.
-const GRPC: u16 = 0x10;
+const GRPC: u32 = 0x10;
 
 // === impl Grpc ===
 

@@ -27,9 +27,9 @@ pub(crate) enum Due {
 }
 
 // What is kept of the request, in the call's note.
-const OTHER: u16 = 0;
-const HEAD: u16 = 1;
-const CONNECT: u16 = 2;
+const OTHER: u32 = 0;
+const HEAD: u32 = 1;
+const CONNECT: u32 = 2;
 
 // === impl Http ===
 
@@ -108,7 +108,7 @@ where
 }
 
 /// RFC 9110, sections 6.4.1 and 15.4.5: what has no content by its method or status.
-fn due(request: u16, status: StatusCode) -> Due {
+fn due(request: u32, status: StatusCode) -> Due {
     match (request, status) {
         (_, StatusCode::SWITCHING_PROTOCOLS) => Due::Upgrade,
         (_, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) | (HEAD, _) => Due::Nothing,
