@@ -200,7 +200,7 @@ impl Families<'_> {
 mod tests {
     use super::*;
     use crate::MetricsRegistry;
-    use crate::exposition::{Format, Selection};
+    use crate::exposition::{Encoding, Format, Selection};
 
     #[derive(Debug)]
     struct Given(Readings);
@@ -217,9 +217,10 @@ mod tests {
     fn samples(readings: Readings) -> Vec<String> {
         let registry = MetricsRegistry::new();
         registry.register_collector(Given(readings)).unwrap();
-        let page = registry.render(Format::Prometheus, &Selection::default());
+        let encoding = Encoding::Text(Format::Prometheus);
+        let page = registry.render(encoding, &Selection::default(), &Err);
+        let page = String::from_utf8(page.unwrap().into()).unwrap();
         let of_process = |line: &&str| line.contains("process_");
-        let page = page.unwrap();
         page.lines().filter(of_process).map(str::to_owned).collect()
     }
 

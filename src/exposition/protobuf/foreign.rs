@@ -249,7 +249,8 @@ mod tests {
     fn page_of(text: &str) -> Vec<u8> {
         let mut page = Page::default();
         for (name, mut family) in parse(text).unwrap() {
-            write(&mut page, name, &mut family).unwrap();
+            family.arrange(name).unwrap();
+            write(&mut page, name, &family);
         }
         page.into_bytes()
     }
@@ -415,7 +416,7 @@ mod tests {
                     value,
                     timestamp: timestamp.map(Timestamp::new),
                 });
-                assert_eq!(exemplar(&sample), expected, "{text}");
+                assert_eq!(exemplar(Kind::Counter, &sample), expected, "{text}");
             });
             assert_eq!(found, Some(()), "{text}");
         }
