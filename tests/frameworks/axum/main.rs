@@ -1,0 +1,1 @@
+//! What people put into a router of axum, and what the layer then counts.
