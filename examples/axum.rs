@@ -50,7 +50,7 @@ async fn main() -> Result<(), BoxError> {
     server.await?
 }
 
-async fn serve(listener: TcpListener, stop: CancellationToken) -> Result<(), BoxError> {
+pub(crate) async fn serve(listener: TcpListener, stop: CancellationToken) -> Result<(), BoxError> {
     let app = app(&metrics()?, stop.clone());
     let server = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned());
     Ok(server.into_future().await?)

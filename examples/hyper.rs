@@ -55,7 +55,7 @@ async fn main() -> Result<(), BoxError> {
 }
 
 /// HTTP/1.1 or HTTP/2, whichever a client begins with, until it is to stop.
-async fn serve(listener: TcpListener, stop: CancellationToken) -> Result<(), BoxError> {
+pub(crate) async fn serve(listener: TcpListener, stop: CancellationToken) -> Result<(), BoxError> {
     let service = with_page(&metrics()?);
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new());
