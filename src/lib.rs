@@ -116,6 +116,7 @@
 //! | measure anything else | the traits in [`protocol`] |
 //! | say what is a failure | [`classify`] |
 //! | put several layers, and metrics of your own, on one page | [`MetricsRegistry`] |
+//! | come from another layer | [`migration`] |
 //! | show the page | [`exporter`], or `server` for a port of its own |
 //!
 //! # Features
@@ -145,6 +146,8 @@ mod future;
 pub mod labels;
 mod layer;
 pub mod message;
+#[doc = include_str!("migration.md")]
+pub mod migration {}
 pub mod protocol;
 pub mod publish;
 mod recorder;
