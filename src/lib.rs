@@ -118,6 +118,7 @@
 //! | say what is a failure | [`classify`] |
 //! | put several layers, and metrics of your own, on one page | [`MetricsRegistry`] |
 //! | show the process's cpu, memory and files, its tokio runtime, and what was built | [`collectors`] |
+//! | come from another layer | [`migration`] |
 //! | show the page | [`exporter`], or `server` for a port of its own |
 //!
 //! # Features
@@ -125,6 +126,7 @@
 //! | feature | default | what it does |
 //! |---|---|---|
 //! | `axum` | yes | looks inside `axum::Error`, to tell an upload that was abandoned from a malformed one |
+//! | `axum-route` | no | [`Label::axum_route`](labels::Label::axum_route): the template that axum's router has matched, as a label |
 //! | `compression` | yes | pages compressed with gzip for clients that accept it |
 //! | `http2` | yes | looks inside `h2::Error`, for the same reason as `axum` |
 //! | `protobuf` | no | pages in Prometheus' protobuf format for clients that ask for it, as Prometheus does if it wants native histograms |
@@ -150,6 +152,8 @@ pub mod grpc;
 pub mod labels;
 mod layer;
 pub mod message;
+#[doc = include_str!("migration.md")]
+pub mod migration {}
 pub mod protocol;
 pub mod publish;
 mod recorder;

@@ -83,7 +83,8 @@ impl Label {
     /// let route = Label::route(|head| Some(head.extensions.get::<Matched>()?.0));
     /// ```
     ///
-    /// The layer must be inside the router to find it there: it is asked when a call begins.
+    /// The layer must be inside the router to find it there: it is asked when a call begins. For axum there is a
+    /// [section](super#routes-of-axum) on what it finds where.
     pub fn route<F>(find: F) -> Self
     where
         F: for<'a> Fn(&RequestHead<'a>) -> Option<&'a str> + Send + Sync + 'static,

@@ -50,7 +50,91 @@
 //!
 //! A series exists from the first call that it counts. One that is to stand at 0 before that, so that the first call
 //! shows as an increase, can be [declared](crate::MetricsLayerBuilder::declare).
+//!
+//! # Routes of axum
+//!
+//! [`Label::axum_route`], of the feature `axum-route`, reads what axum's router leaves in the request's extensions. Without the feature,
+//! the same for all but the last two rows of the table is
+//!
+//! ```
+//! # use tower_openmetrics::labels::Label;
+//! use axum::extract::MatchedPath;
+//!
+//! let route = Label::route(|head| Some(head.extensions.get::<MatchedPath>()?.as_str()));
+//! ```
+//!
+//! The layer goes onto the router, by `Router::layer` or `Router::route_layer`: there it is asked after the router has looked for a
+//! route and before the handler runs. What it knows, of a request to `/api/…`:
+//!
+//! | answered by | layer on the router | layer on a router inside, or around a mounted service |
+//! |---|---|---|
+//! | `.nest("/api", router)` with `.route("/items/{id}", …)` | `/api/items/{id}` | the same |
+//! | the same route, which does not have this method | `/api/items/{id}` | the same |
+//! | `fallback` of the outermost router | `none` | |
+//! | `.route_service("/api/{*rest}", service)` | `/api/{*rest}` | the same |
+//! | `.nest_service("/api", router)` with `.route("/items/{id}", …)` | `none` | `/api/items/{id}` |
+//! | `.nest_service("/api", service)` | `none` (`/api` of `/api` itself) | `/api` |
+//! | `fallback` of a router that is nested | `none` | `/api` |
+//!
+//! So prefer `nest` for routers, which flattens them, and give a mounted service a layer of its own, a clone of the one that the routes have:
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use tower::Layer;
+//! # use tower_openmetrics::MetricsLayer;
+//! # let metrics = MetricsLayer::default();
+//! # let files = get(async || "a file");
+//!
+//! let app: Router = Router::new()
+//!     .route("/", get(async || "hello"))
+//!     .layer(metrics.clone())
+//!     // After the layer, which would see it again.
+//!     .nest_service("/static", metrics.layer(files));
+//! ```
+//!
+//! ## Around the whole router
+//!
+//! A layer around a router, by [`ServiceBuilder`](https://docs.rs/tower/latest/tower/struct.ServiceBuilder.html) or
+//! [`Layer::layer`](tower_layer::Layer::layer), works as well, and sees requests before they are routed: it can't know a route at the
+//! beginning of a call. It can learn it from the response, if a middleware on the router leaves it there:
+//!
+//! ```
+//! use axum::Router;
+//! use axum::extract::{MatchedPath, Request};
+//! use axum::middleware::{self, Next};
+//! use axum::response::Response;
+//! use axum::routing::get;
+//! use tower::Layer;
+//! use tower_openmetrics::MetricsLayer;
+//! use tower_openmetrics::labels::Label;
+//!
+//! async fn tell_route(request: Request, next: Next) -> Response {
+//!     let matched = request.extensions().get::<MatchedPath>().cloned();
+//!     let mut response = next.run(request).await;
+//!     if let Some(matched) = matched {
+//!         response.extensions_mut().insert(matched);
+//!     }
+//!     response
+//! }
+//!
+//! # fn main() -> Result<(), tower_openmetrics::Error> {
+//! let route = Label::from_response("route", |head| {
+//!     Some(head.extensions.get::<MatchedPath>()?.as_str())
+//! });
+//! let metrics = MetricsLayer::builder().label(route).build([("endpoint", "shop")])?;
+//! let app: Router = Router::new()
+//!     .route("/items/{id}", get(async || "an item"))
+//!     .layer(middleware::from_fn(tell_route));
+//! let app = metrics.layer(app);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It is a label of the response then: `concurrent_requests` and `request_bytes_total` don't carry it, and a call that
+//! has no response, because its caller went away or it panicked, says `none`.
 
+#[cfg(feature = "axum-route")]
+mod axum;
 mod constant;
 pub(crate) mod grpc;
 mod http;

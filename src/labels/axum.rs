@@ -1,0 +1,41 @@
+//! Where axum's router leaves what it has matched.
+
+use super::Label;
+use super::http::RequestHead;
+use axum::extract::{MatchedPath, NestedPath};
+use std::sync::LazyLock;
+
+impl Label {
+    /// `route`: the template that axum's router has matched, as `/items/{id}`, with what it is nested in; `none` where no
+    /// route matched. See [there](super#routes-of-axum) for what a layer knows where.
+    ///
+    /// ```
+    /// use axum::{Router, extract::Path, routing::get};
+    /// use tower_openmetrics::MetricsLayer;
+    /// use tower_openmetrics::labels::Label;
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let metrics = MetricsLayer::builder()
+    ///     .label(Label::method())
+    ///     .label(Label::axum_route())
+    ///     .label(Label::status())
+    ///     .build([("endpoint", "shop")])?;
+    /// let app: Router = Router::new()
+    ///     .route("/items/{id}", get(async |Path(id): Path<u64>| format!("item {id}\n")))
+    ///     .layer(metrics.clone())
+    ///     .route_service("/metrics", metrics.exporter());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn axum_route() -> Self {
+        // One for all, so that layers that have it are seen to have the same.
+        static ROUTE: LazyLock<Label> = LazyLock::new(|| Label::route(template));
+        ROUTE.clone()
+    }
+}
+
+fn template<'a>(head: &RequestHead<'a>) -> Option<&'a str> {
+    let matched = head.extensions.get().map(MatchedPath::as_str);
+    // A service that is mounted by `nest_service` has no template below that.
+    matched.or_else(|| head.extensions.get().map(NestedPath::as_str))
+}

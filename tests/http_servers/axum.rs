@@ -1,0 +1,90 @@
+use crate::axum_example::serve;
+use crate::running::{Running, request};
+use crate::wire_support::Http1;
+
+#[tokio::test]
+async fn calls_are_counted_by_method_route_and_status() {
+    let server = Running::start(serve).await;
+    // Declared, so it is there before any call.
+    server
+        .expect(&[
+            r#"requests_total{method="GET",route="/items/{id}",service="shop",status="200"} 0"#,
+        ])
+        .await;
+    for (method, path, body, status, answer) in [
+        ("GET", "/items/7", "", "200", "item 7\n"),
+        ("GET", "/items/42", "", "200", "item 42\n"),
+        ("GET", "/items/100", "", "404", ""),
+        ("DELETE", "/items/7", "", "405", ""),
+        ("POST", "/words", "two words", "200", "2\n"),
+        ("GET", "/nowhere", "", "404", "there is no such page\n"),
+        ("GET", "/health", "", "200", "ok\n"),
+    ] {
+        let received = server.ask(method, path, body).await;
+        let (head, received) = received.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        assert_eq!(received, answer, "{method} {path}");
+    }
+    let page = server
+        .expect(&[
+            r#"requests_total{method="GET",route="/items/{id}",service="shop",status="200"} 2"#,
+            r#"requests_total{method="GET",route="/items/{id}",service="shop",status="404"} 1"#,
+            r#"requests_total{method="DELETE",route="/items/{id}",service="shop",status="405"} 1"#,
+            r#"requests_total{method="POST",route="/words",service="shop",status="200"} 1"#,
+            r#"requests_total{method="GET",route="none",service="shop",status="404"} 1"#,
+            // "two words", and "item 7\n" and "item 42\n".
+            r#"request_bytes_total{method="POST",route="/words",service="shop"} 9"#,
+            r#"response_bytes_total{method="GET",route="/items/{id}",service="shop",status="200"} 15"#,
+            r#"errors_total{error_type="invalid_message",method="DELETE",route="/items/{id}",service="shop",status="405"} 1"#,
+            r#"request_duration_seconds_count{method="GET",route="/items/{id}",service="shop"} 3"#,
+        ])
+        .await;
+    for absent in ["/health", "/metrics", "/nowhere"] {
+        assert!(!page.contains(&format!("\"{absent}\"")), "{page}");
+    }
+    server.stop().await;
+}
+
+const TICK: &str = "data: tick\n\n\r\n";
+
+#[tokio::test]
+async fn event_streams_are_kept_out_of_the_duration() {
+    let server = Running::start(serve).await;
+    let mut client = Http1::connect_to(server.address).await;
+    client.send(request("GET", "/ticks", "")).await;
+    client.receive_until(TICK).await;
+    client.reset();
+    let page = server
+        .expect(&[
+            r#"cancellations_total{method="GET",route="/ticks",service="shop",status="200"} 1"#,
+            r#"stream_duration_seconds_count{method="GET",route="/ticks",service="shop"} 1"#,
+        ])
+        .await;
+    let duration = r#"request_duration_seconds_count{method="GET",route="/ticks",service="shop"} "#;
+    assert!(!page.contains(&format!("{duration}1")), "{page}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn it_stops_once_all_have_their_answers() {
+    let server = Running::start(serve).await;
+    let mut stream = Http1::connect_to(server.address).await;
+    stream.send(request("GET", "/ticks", "")).await;
+    stream.receive_until(TICK).await;
+    let mut upload = Http1::connect_to(server.address).await;
+    let whole = request("POST", "/words", "two words");
+    let (first, rest) = whole.split_at(whole.len() - 5);
+    upload.send(first).await;
+    server
+        .expect(&[
+            r#"concurrent_requests{method="POST",route="/words",service="shop"} 1"#,
+            r#"concurrent_requests{method="GET",route="/ticks",service="shop"} 1"#,
+        ])
+        .await;
+    server.begin_to_stop();
+    // The end of a chunked body, so in good order.
+    assert!(stream.receive_all().await.ends_with(b"0\r\n\r\n"));
+    upload.send(rest).await;
+    assert!(upload.receive_all().await.ends_with(b"\r\n\r\n2\n"));
+    server.stop().await;
+}

@@ -1,0 +1,82 @@
+//! A server that runs, as its clients see it.
+
+use crate::wire_support::{Http1, bounded};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tower::BoxError;
+
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), BoxError>>,
+}
+
+impl Running {
+    pub(crate) async fn start<F>(serve: impl FnOnce(TcpListener, CancellationToken) -> F) -> Self
+    where
+        F: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(serve(listener, stop.clone()));
+        Self {
+            address,
+            stop,
+            task,
+        }
+    }
+
+    /// The answer, head and body, to a request on a connection of its own.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: &str) -> String {
+        let mut client = Http1::connect_to(self.address).await;
+        client.send(request(method, path, body)).await;
+        String::from_utf8(client.receive_all().await).unwrap()
+    }
+
+    /// Scrapes until the page has these lines: the end of a call is seen by its client first.
+    pub(crate) async fn expect(&self, lines: &[&str]) -> String {
+        let scraping = async {
+            loop {
+                let page = self.ask("GET", "/metrics", "").await;
+                if lines.iter().all(|line| page.lines().any(|l| l == *line)) {
+                    return page;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let scraping = tokio::time::timeout(Duration::from_secs(10), scraping).await;
+        match scraping {
+            Ok(page) => page,
+            Err(_) => panic!(
+                "not all of {lines:#?} on {}",
+                self.ask("GET", "/metrics", "").await
+            ),
+        }
+    }
+
+    pub(crate) fn begin_to_stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Until the server has stopped, in good order.
+    pub(crate) async fn stop(self) {
+        self.begin_to_stop();
+        bounded("the server's end", self.task)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+}
+
+pub(crate) fn request(method: &str, path: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+         content-type: text/plain\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}
