@@ -111,6 +111,7 @@
 //! | to | there is |
 //! |---|---|
 //! | measure an HTTP service | [`MetricsLayer::new`], [`MetricsLayer::builder`] |
+//! | measure a client of HTTP | [`MetricsLayer::client`] |
 //! | measure a work handler: a message in, a stream of messages out | [`MetricsLayer::streaming`], and [`publish`] to send the stream |
 //! | measure a value for a value | [`MetricsLayer::unary`] |
 //! | measure anything else | the traits in [`protocol`] |
@@ -123,6 +124,7 @@
 //! | feature | default | what it does |
 //! |---|---|---|
 //! | `axum` | yes | looks inside `axum::Error`, to tell an upload that was abandoned from a malformed one |
+//! | `client` | no | looks inside the errors of hyper-util's client, to tell a connection that could not be made; see [`classify::HttpClient`] |
 //! | `compression` | yes | pages compressed with gzip for clients that accept it |
 //! | `http2` | yes | looks inside `h2::Error`, for the same reason as `axum` |
 //! | `server` | no | the status server: `/metrics`, `/health`, `/live` |
