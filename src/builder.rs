@@ -21,6 +21,7 @@ pub struct MetricsLayerBuilder<P = Http> {
     first_byte_seconds: bool,
     messages: bool,
     error_types: Vec<ErrorType>,
+    classifier_error_types: &'static [ErrorType],
     labels: Vec<Label>,
     label_sets: usize,
     declared: Vec<Vec<(String, String)>>,
@@ -51,6 +52,7 @@ impl<P> MetricsLayerBuilder<P> {
             first_byte_seconds: false,
             messages: false,
             error_types: Vec::new(),
+            classifier_error_types: &[],
             labels: Vec::new(),
             label_sets: LABEL_SETS,
             declared: Vec::new(),
@@ -111,7 +113,8 @@ impl<P> MetricsLayerBuilder<P> {
     }
 
     /// Error types of your own that are to stand on the page, at 0, from the
-    /// start. Defaults to none; the built-in ones always do.
+    /// start. Defaults to none; the built-in ones always do, and those that the classifier
+    /// [names](Classify::error_types).
     pub fn error_types(mut self, error_types: impl IntoIterator<Item = ErrorType>) -> Self {
         self.error_types = error_types.into_iter().collect();
         self
@@ -277,7 +280,7 @@ impl<P> MetricsLayerBuilder<P> {
     /// - a label whose name is invalid, reserved or given twice;
     /// - a prefix that is not the beginning of a name;
     /// - buckets that are empty, not ascending, negative or not finite;
-    /// - more error types than a layer has room for (54 of your own);
+    /// - more error types than a layer has room for (54 of your own, less those that the classifier names);
     /// - a label of a request whose name is invalid, reserved, given twice or that of a constant one, or that is one too many
     ///   (eight of the request, eight of the response);
     /// - a declared label set that names none of those labels, or not all that a request has; or more of them than there may be;
@@ -312,7 +315,7 @@ impl<P> MetricsLayerBuilder<P> {
             response_head: self.response_head_seconds,
             first_byte: self.first_byte_seconds,
             messages: self.messages,
-            error_types: all_error_types(&self.error_types)?,
+            error_types: all_error_types(self.classifier_error_types, &self.error_types)?,
             label_sets: self.label_sets,
             declared: within(self.label_sets, declared.collect::<Result<_, _>>()?)?,
             schema,
@@ -327,6 +330,12 @@ impl<P> MetricsLayerBuilder<P> {
         Ok(MetricsLayer::of(registry, endpoint, self.protocol))
     }
 
+    /// What the classifier of the protocol names stands on the page from the start.
+    fn classified_by(mut self, classifier: &impl Classify) -> Self {
+        self.classifier_error_types = classifier.error_types();
+        self
+    }
+
     fn map_protocol<Q>(self, map: impl FnOnce(P) -> Q) -> MetricsLayerBuilder<Q> {
         let Self {
             registry,
@@ -336,6 +345,7 @@ impl<P> MetricsLayerBuilder<P> {
             first_byte_seconds,
             messages,
             error_types,
+            classifier_error_types,
             labels,
             label_sets,
             declared,
@@ -356,6 +366,7 @@ impl<P> MetricsLayerBuilder<P> {
             first_byte_seconds,
             messages,
             error_types,
+            classifier_error_types,
             labels,
             label_sets,
             declared,
@@ -377,7 +388,8 @@ impl<C> MetricsLayerBuilder<Http<C>> {
     /// What decides which calls failed, and how. Defaults to
     /// [`HttpStatus`](crate::classify::HttpStatus).
     pub fn classifier<D: Classify>(self, classifier: D) -> MetricsLayerBuilder<Http<D>> {
-        self.map_protocol(|_| Http::new(classifier))
+        self.classified_by(&classifier)
+            .map_protocol(|_| Http::new(classifier))
     }
 }
 
@@ -399,7 +411,7 @@ macro_rules! message_setters {
                 self,
                 classifier: D,
             ) -> MetricsLayerBuilder<$protocol<I, A, D>> {
-                self.map_protocol(|protocol| $protocol {
+                self.classified_by(&classifier).map_protocol(|protocol| $protocol {
                     incoming: protocol.incoming,
                     measure: protocol.measure,
                     classifier,
@@ -480,10 +492,13 @@ fn with_buckets(
     Ok(streams.map(|streams| Streams { buckets, ..streams }))
 }
 
-/// The built-in types and `declared` ones, each once.
-fn all_error_types(declared: &[ErrorType]) -> Result<Vec<ErrorType>, Error> {
+/// The built-in types, those of the classifier and `declared` ones, each once.
+fn all_error_types(
+    classifier: &[ErrorType],
+    declared: &[ErrorType],
+) -> Result<Vec<ErrorType>, Error> {
     let mut all = ErrorType::BUILT_IN.to_vec();
-    for error_type in declared {
+    for error_type in classifier.iter().chain(declared) {
         if !all.contains(error_type) && *error_type != ErrorType::OTHER {
             all.push(*error_type);
         }
@@ -494,7 +509,7 @@ fn all_error_types(declared: &[ErrorType]) -> Result<Vec<ErrorType>, Error> {
         None => Ok(all),
         Some(first) => Err(Error::new(format!(
             "error type `{first}` is one too many: declare at most {} of your own",
-            room - ErrorType::BUILT_IN.len()
+            room.saturating_sub(ErrorType::BUILT_IN.len() + classifier.len())
         ))),
     }
 }

@@ -1,5 +1,6 @@
 use crate::Error;
 use crate::builder::MetricsLayerBuilder;
+use crate::classify::HttpClient;
 use crate::labels::{Label, Labels};
 use crate::protocol::{Grpc, Http, Streaming, Unary};
 use crate::registry::{Endpoint, MetricsRegistry};
@@ -61,6 +62,62 @@ impl MetricsLayer {
     /// A layer for HTTP with settings of your own.
     pub fn builder() -> MetricsLayerBuilder {
         MetricsLayerBuilder::new(Http::default())
+    }
+}
+
+impl MetricsLayer<Http<HttpClient>> {
+    /// A layer for HTTP where the program is the client, with a registry of its own: 4xx are failures, and
+    /// connections that can't be made count as [`connect`](crate::ErrorType::CONNECT). See [`HttpClient`].
+    ///
+    /// It stands around the client, and what is counted is mirrored: a request's bytes as the connection takes
+    /// them of the body that was sent, a response's as the program takes them of the answer. A call is as long as it takes to read
+    /// the answer, and one whose answer is dropped unread was cancelled.
+    ///
+    /// ```no_run
+    /// use bytes::Bytes;
+    /// use http::Request;
+    /// use http_body_util::{BodyExt, Full};
+    /// use hyper_util::client::legacy::Client;
+    /// use hyper_util::rt::TokioExecutor;
+    /// use tower::{Service, ServiceBuilder, ServiceExt};
+    /// use tower_openmetrics::MetricsLayer;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower::BoxError> {
+    /// // hyper-util's client fails with errors that the feature `client` looks inside of.
+    /// let metrics = MetricsLayer::client([("endpoint", "stock")]);
+    /// let mut client = ServiceBuilder::new()
+    ///     .layer(metrics.clone())
+    ///     .service(Client::builder(TokioExecutor::new()).build_http());
+    ///
+    /// let request = Request::get("http://stock.internal/items/7").body(Full::<Bytes>::default())?;
+    /// let response = client.ready().await?.call(request).await?;
+    /// let item = response.into_body().collect().await?.to_bytes();
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// On the registry of a server's layer it needs labels, or a prefix, that differ from the server's.
+    ///
+    /// # Panics
+    ///
+    /// As [`MetricsLayer::new`].
+    #[track_caller]
+    pub fn client<L, K, V>(labels: L) -> Self
+    where
+        L: IntoIterator<Item = (K, V)>,
+        K: Into<String>,
+        V: Into<String>,
+    {
+        match Self::client_builder().build(labels) {
+            Ok(layer) => layer,
+            Err(error) => panic!("`MetricsLayer::client`: {error}"),
+        }
+    }
+
+    /// As [`client`](Self::client), with settings of your own.
+    pub fn client_builder() -> MetricsLayerBuilder<Http<HttpClient>> {
+        MetricsLayer::builder().classifier(HttpClient)
     }
 }
 

@@ -112,6 +112,7 @@
 //! |---|---|
 //! | measure an HTTP service | [`MetricsLayer::new`], [`MetricsLayer::builder`] |
 //! | measure a gRPC server or client, tonic's or another | [`MetricsLayer::grpc`] |
+//! | measure a client of HTTP | [`MetricsLayer::client`] |
 //! | measure a work handler: a message in, a stream of messages out | [`MetricsLayer::streaming`], and [`publish`] to send the stream |
 //! | measure a value for a value | [`MetricsLayer::unary`] |
 //! | measure anything else | the traits in [`protocol`] |
@@ -127,6 +128,7 @@
 //! |---|---|---|
 //! | `axum` | yes | looks inside `axum::Error`, to tell an upload that was abandoned from a malformed one |
 //! | `axum-route` | no | [`Label::axum_route`](labels::Label::axum_route): the template that axum's router has matched, as a label |
+//! | `client` | no | looks inside the errors of hyper-util's client, to tell a connection that could not be made; see [`classify::HttpClient`] |
 //! | `compression` | yes | pages compressed with gzip for clients that accept it |
 //! | `http2` | yes | looks inside `h2::Error`, for the same reason as `axum` |
 //! | `protobuf` | no | pages in Prometheus' protobuf format for clients that ask for it, as Prometheus does if it wants native histograms |

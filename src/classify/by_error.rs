@@ -1,4 +1,4 @@
-use super::{Classify, Fault, GrpcCode, Head, HttpStatus, Phase};
+use super::{Classify, ErrorType, Fault, GrpcCode, Head, HttpStatus, Phase};
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
@@ -109,6 +109,10 @@ where
             .and_then(|error| (self.classify)(error, phase))
             .map_or_else(|| self.otherwise.error(error, phase), Into::into)
     }
+
+    fn error_types(&self) -> &'static [ErrorType] {
+        self.otherwise.error_types()
+    }
 }
 
 impl<E, F: Clone, C: Clone> Clone for ByError<E, F, C> {
@@ -133,7 +137,7 @@ impl<E, F, C: fmt::Debug> fmt::Debug for ByError<E, F, C> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ErrorType, ServerErrorsOnly};
+    use super::super::ServerErrorsOnly;
     use super::*;
     use http::Response;
 

@@ -7,6 +7,7 @@
 //! - a closure for the type of your errors, by [`by_error`];
 //! - a [`Classify`] of your own, for all errors, for the heads of HTTP answers and for gRPC's codes;
 //! - the handler of an HTTP or gRPC request, by putting an [`ErrorType`] into the extensions of its response;
+//! - a closure for HTTP answers that are none, though their status says so, by [`expecting`];
 //! - any handler, even when its answer is under way, by a [handle](crate::protocol::PassHandle) to its call.
 //!
 //! ```
@@ -19,14 +20,26 @@
 //! response.extensions_mut().insert(QUOTA);
 //! ```
 //!
+//! Where the program is the client, [`HttpClient`] says what counts, and it is what
+//! [`MetricsLayer::client`](crate::MetricsLayer::client) begins with.
+//!
 //! The first failure of a call wins; what goes wrong after it is not counted.
 
 mod by_error;
+mod client;
+mod expecting;
 pub(crate) mod grpc;
 pub(crate) mod http;
+#[cfg(feature = "client")]
+mod legacy_client;
+#[cfg(not(feature = "client"))]
+#[path = "no_legacy_client.rs"]
+mod legacy_client;
 pub(crate) mod source;
 
 pub use self::by_error::{ByError, by_error};
+pub use self::client::HttpClient;
+pub use self::expecting::{Expecting, expecting};
 pub use self::grpc::GrpcCode;
 pub use self::http::{HttpStatus, ServerErrorsOnly};
 
@@ -36,7 +49,7 @@ use std::fmt;
 
 /// The value of the label `error_type`: what kind of failure ended a call.
 ///
-/// The constants are those that the layer tells apart by itself. Add your own with
+/// The constants are those that the layer tells apart by itself; all but those of clients stand on every page. Add your own with
 /// [`from_static`](Self::from_static), and declare them
 /// ([`error_types`](crate::MetricsLayerBuilder::error_types)) to have them on the page, at 0, from the start.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,6 +157,14 @@ pub trait Classify: Clone {
     fn error(&self, error: &dyn Any, phase: Phase) -> Fault {
         Fault::Failed(source::error_type(error).unwrap_or(phase.into()))
     }
+
+    /// Error types beyond the built-in ones of servers that this classifier gives, and that are to stand on the page, at
+    /// 0, from the start.
+    ///
+    /// Defaults to none.
+    fn error_types(&self) -> &'static [ErrorType] {
+        &[]
+    }
 }
 
 // === impl ErrorType ===
@@ -169,7 +190,12 @@ impl ErrorType {
     /// The service panicked.
     pub const PANIC: Self = Self("panic");
 
-    /// All of the above, in the order in which they are declared.
+    /// No connection to the server could be made. Of [clients](HttpClient) alone.
+    pub const CONNECT: Self = Self("connect");
+    /// The server refused the request. Of [clients](HttpClient) alone: a 4xx that has no type of its own.
+    pub const REJECTED: Self = Self("rejected");
+
+    /// Those that every service can fail with, in the order in which they are declared.
     pub(crate) const BUILT_IN: [Self; 9] = [
         Self::DESERIALIZATION,
         Self::INVALID_MESSAGE,

@@ -4,7 +4,7 @@
 //! crate knows are looked for by [`Any`], and from there the chain is walked; text
 //! is never read.
 
-use super::{ErrorType, Fault};
+use super::{ErrorType, Fault, legacy_client};
 use std::any::Any;
 use std::error::Error as StdError;
 use std::io;
@@ -17,16 +17,17 @@ const DEEPEST: usize = 64;
 /// The type that an error carries in itself, whatever the phase: tower's
 /// timeouts (and tokio's, which are theirs) and overloads.
 pub(crate) fn error_type(error: &dyn Any) -> Option<ErrorType> {
-    chain(error).find_map(|error| {
-        if error.is::<tower::timeout::error::Elapsed>() || error.is::<tokio::time::error::Elapsed>()
-        {
-            Some(ErrorType::TIMEOUT)
-        } else if error.is::<tower::load_shed::error::Overloaded>() {
-            Some(ErrorType::OVERLOADED)
-        } else {
-            None
-        }
-    })
+    chain(error).find_map(tower_error_type)
+}
+
+pub(super) fn tower_error_type(error: &(dyn StdError + 'static)) -> Option<ErrorType> {
+    if error.is::<tower::timeout::error::Elapsed>() || error.is::<tokio::time::error::Elapsed>() {
+        Some(ErrorType::TIMEOUT)
+    } else if error.is::<tower::load_shed::error::Overloaded>() {
+        Some(ErrorType::OVERLOADED)
+    } else {
+        None
+    }
 }
 
 /// What it means that the body or stream of a request has failed.
@@ -78,8 +79,15 @@ fn stream_was_reset(_: &(dyn StdError + 'static)) -> bool {
 }
 
 /// The error and its sources, as far as the outermost type is known.
-fn chain(error: &dyn Any) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-    iter::successors(outermost(error), |error| source(*error)).take(DEEPEST)
+pub(super) fn chain(error: &dyn Any) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    outermost(error).into_iter().flat_map(chain_of)
+}
+
+/// The error and its sources.
+pub(super) fn chain_of<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    iter::successors(Some(error), |error| source(*error)).take(DEEPEST)
 }
 
 fn outermost(error: &dyn Any) -> Option<&(dyn StdError + 'static)> {
@@ -91,6 +99,7 @@ fn outermost(error: &dyn Any) -> Option<&(dyn StdError + 'static)> {
         .or_else(|| known::<tokio::time::error::Elapsed>(error))
         .or_else(|| of_axum(error))
         .or_else(|| of_h2(error))
+        .or_else(|| legacy_client::of_client(error))
 }
 
 fn boxed(error: &dyn Any) -> Option<&(dyn StdError + 'static)> {

@@ -1,0 +1,334 @@
+//! A reverse proxy with metrics: it gives a page to any HTTP/1.1 server in front of which it stands.
+//!
+//! ```text
+//! $ cargo run --release --example reverse_proxy --features client,server -- 127.0.0.1:3000
+//! $ curl http://localhost:8080/           what the server at port 3000 answers
+//! $ curl http://localhost:9090/metrics    the numbers of both sides
+//! ```
+//!
+//! The server can be named by `UPSTREAM` too; `PROXY_PORT` and `METRICS_PORT` are 8080 and 9090 when unset.
+//!
+//! Clients come over HTTP/1 or HTTP/2. Bodies stream through both ways, frame by frame, and trailers with them;
+//! `Host` stays what the client sent. A connection that is upgraded, to a WebSocket say, becomes a
+//! tunnel. What is about one connection (RFC 9110, section 7.6.1) ends here. Over HTTP/1 trailers are sent to
+//! who accepts them by `TE: trailers`, and if `Trailer` announced them.
+//!
+//! Numbers without a prefix are what clients saw, those with `upstream_` what the server did: of a server that
+//! can't be reached they say `errors_total{error_type="generate"}`, for a 502, and
+//! `upstream_errors_total{error_type="connect"}`.
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE, VIA};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+};
+use http_body_util::{Either, Full};
+use hyper::body::{Body, Incoming};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
+use std::env;
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tower::{BoxError, Layer, Service, ServiceBuilder};
+use tower_openmetrics::classify::HttpClient;
+use tower_openmetrics::labels::{Label, is_long_lived};
+use tower_openmetrics::protocol::Http;
+use tower_openmetrics::server::{HealthStatus, StatusServer};
+use tower_openmetrics::{Error, Metrics, MetricsLayer, MetricsRegistry, RequestBody, ResponseBody};
+
+/// What goes in is measured twice, as it comes from the client and as it goes to the server.
+type Upload = RequestBody<RequestBody<Incoming>>;
+/// The server's answer, or a word of ours.
+type Download = Either<ResponseBody<Incoming, HttpClient>, Full<Bytes>>;
+
+pub(crate) struct Proxy {
+    clients: MetricsLayer,
+    upstream: Upstream,
+}
+
+/// The server behind, and the way to it.
+#[derive(Clone)]
+struct Upstream {
+    authority: Authority,
+    client: Metrics<Client<HttpConnector, Upload>, Http<HttpClient>>,
+}
+
+/// How long answers may still take once it was told to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    let upstream = env::args().nth(1).or_else(|| env::var("UPSTREAM").ok());
+    let upstream = upstream.ok_or("name the server, as 127.0.0.1:3000, or set UPSTREAM to it")?;
+    let upstream = upstream.trim_start_matches("http://").trim_end_matches('/');
+    let registry = MetricsRegistry::new();
+    let proxy = Proxy::new(upstream.parse()?, &registry)?;
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port("PROXY_PORT", 8080)?)).await?;
+    let page = StatusServer::new().port(port("METRICS_PORT", 9090)?);
+    let page = page.bind(registry.exporter()).await?.spawn();
+    page.health().set("proxy", HealthStatus::Ready);
+    println!(
+        "proxy:   http://{}/ for http://{upstream}/",
+        listener.local_addr()?
+    );
+    println!("metrics: http://{}/metrics", page.local_addr());
+    let stop = async {
+        // Without a handler for the signal it ends the process all the same.
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    proxy.serve(listener, stop).await;
+    page.shutdown().await;
+    Ok(())
+}
+
+fn port(variable: &str, default: u16) -> Result<u16, BoxError> {
+    match env::var(variable) {
+        Ok(port) => port
+            .parse()
+            .map_err(|error| format!("{variable} can't be {port:?}: {error}").into()),
+        Err(_) => Ok(default),
+    }
+}
+
+// === impl Proxy ===
+
+impl Proxy {
+    /// A proxy whose numbers are in `registry`.
+    pub(crate) fn new(upstream: Authority, registry: &MetricsRegistry) -> Result<Self, Error> {
+        let clients = MetricsLayer::builder()
+            .registry(registry)
+            .label(Label::method())
+            .label(Label::status_class())
+            .stream_duration_seconds(is_long_lived);
+        let server = MetricsLayer::client_builder()
+            .registry(registry)
+            .prefix("upstream")
+            .label(Label::method())
+            .label(Label::status_class())
+            .stream_duration_seconds(is_long_lived)
+            .build([("endpoint", "proxy")])?;
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .build(connector);
+        Ok(Self {
+            clients: clients.build([("endpoint", "proxy")])?,
+            upstream: Upstream {
+                authority: upstream,
+                client: server.layer(client),
+            },
+        })
+    }
+
+    /// Serves until it is told to stop, and then a while longer for answers that are on their way.
+    pub(crate) async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        http.http1().timer(TokioTimer::new());
+        http.http2().timer(TokioTimer::new());
+        let connections = GracefulShutdown::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut stop => break,
+                accepted = listener.accept() => accepted,
+            };
+            let Ok((stream, peer)) = accepted else {
+                // No file descriptor is left, most likely: others have to end first.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            let _ = stream.set_nodelay(true);
+            let service = TowerToHyperService::new(self.service(peer));
+            let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
+            // How a connection fails is its client's affair.
+            tokio::spawn(connections.watch(connection.into_owned()));
+        }
+        drop(listener);
+        let _ = tokio::time::timeout(GRACE, connections.shutdown()).await;
+    }
+
+    /// What one client talks to.
+    fn service(
+        &self,
+        peer: SocketAddr,
+    ) -> impl Service<
+        Request<Incoming>,
+        Response = Response<ResponseBody<Download>>,
+        Error = Infallible,
+        Future: Send,
+    > + Clone
+    + Send
+    + 'static {
+        let upstream = self.upstream.clone();
+        ServiceBuilder::new()
+            .layer(self.clients.clone())
+            .service_fn(move |request| {
+                let upstream = upstream.clone();
+                async move { Ok(upstream.forward(peer.ip(), request).await) }
+            })
+    }
+}
+
+// === impl Upstream ===
+
+impl Upstream {
+    async fn forward(
+        mut self,
+        peer: IpAddr,
+        mut request: Request<RequestBody<Incoming>>,
+    ) -> Response<Download> {
+        if request.method() == Method::CONNECT {
+            return own_answer(StatusCode::NOT_IMPLEMENTED, "there are no tunnels here\n");
+        }
+        let upgrade = wanted_upgrade(&request);
+        let client_side = hyper::upgrade::on(&mut request);
+        let request = match self.outgoing(peer, request, upgrade) {
+            Ok(request) => request,
+            Err(error) => {
+                eprintln!("a request that can't be passed on: {error}");
+                return own_answer(StatusCode::BAD_REQUEST, "no such target\n");
+            }
+        };
+        // hyper-util's client is ready at any time.
+        match self.client.call(request).await {
+            Ok(response) => incoming(response, client_side),
+            Err(error) => {
+                eprintln!("no answer from {}: {}", self.authority, causes(&error));
+                own_answer(
+                    StatusCode::BAD_GATEWAY,
+                    "the server behind did not answer\n",
+                )
+            }
+        }
+    }
+
+    /// The request as the server is to get it.
+    fn outgoing<B: Body>(
+        &self,
+        peer: IpAddr,
+        request: Request<B>,
+        upgrade: Option<HeaderValue>,
+    ) -> Result<Request<B>, http::Error> {
+        let (parts, body) = request.into_parts();
+        let mut headers = parts.headers;
+        let takes_trailers = has_token(&headers, &TE, "trailers");
+        end_here(&mut headers);
+        if takes_trailers {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+            headers.append(CONNECTION, HeaderValue::from_static("te"));
+        }
+        if let Some(protocol) = upgrade {
+            headers.insert(UPGRADE, protocol);
+            headers.append(CONNECTION, HeaderValue::from_static("upgrade"));
+        }
+        // Else hyper would take a GET of unknown length for one without a body.
+        let is_chunked =
+            body.size_hint().exact().is_none() && !headers.contains_key(CONTENT_LENGTH);
+        if is_chunked {
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        // HTTP/2 has it in the target, as requests to proxies do.
+        if let Some(authority) = parts.uri.authority() {
+            headers.insert(HOST, HeaderValue::from_str(authority.as_str())?);
+        }
+        headers.append(VIA, HeaderValue::from_static("1.1 reverse_proxy"));
+        let peer = HeaderValue::from_str(&peer.to_string())?;
+        headers.append("x-forwarded-for", peer);
+
+        let root = PathAndQuery::from_static("/");
+        let uri = Uri::builder()
+            .scheme(Scheme::HTTP)
+            .authority(self.authority.clone())
+            .path_and_query(parts.uri.path_and_query().cloned().unwrap_or(root))
+            .build()?;
+        let mut outgoing = Request::new(body);
+        *outgoing.method_mut() = parts.method;
+        *outgoing.uri_mut() = uri;
+        *outgoing.headers_mut() = headers;
+        Ok(outgoing)
+    }
+}
+
+/// The response as the client is to get it. One that switches protocols begins a tunnel.
+fn incoming(
+    mut response: Response<ResponseBody<Incoming, HttpClient>>,
+    client_side: OnUpgrade,
+) -> Response<Download> {
+    let server_side = hyper::upgrade::on(&mut response);
+    let protocol = response.headers().get(UPGRADE).cloned();
+    end_here(response.headers_mut());
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.extend(protocol.map(|protocol| (UPGRADE, protocol)));
+        // A tunnel ends with either side, however that is.
+        tokio::spawn(tunnel(client_side, server_side));
+    }
+    *response.version_mut() = Version::HTTP_11;
+    response.map(Either::Left)
+}
+
+async fn tunnel(client: OnUpgrade, server: OnUpgrade) -> Result<(), BoxError> {
+    let (client, server) = tokio::try_join!(client, server)?;
+    let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
+    tokio::io::copy_bidirectional(&mut client, &mut server).await?;
+    Ok(())
+}
+
+/// What the client wants the connection to become.
+fn wanted_upgrade<B>(request: &Request<B>) -> Option<HeaderValue> {
+    let headers = request.headers();
+    let wants = request.version() == Version::HTTP_11 && has_token(headers, &CONNECTION, "upgrade");
+    headers.get(UPGRADE).filter(|_| wants).cloned()
+}
+
+/// Takes out what is about the connection and not about the message: RFC 9110, section 7.6.1.
+fn end_here(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = tokens(headers, &CONNECTION)
+        .filter_map(|name| name.parse().ok())
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    for name in [CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+    for name in ["keep-alive", "proxy-connection"] {
+        headers.remove(name);
+    }
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    tokens(headers, name).any(|one| one.eq_ignore_ascii_case(token))
+}
+
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let values = headers.get_all(name).into_iter();
+    let lists = values.filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).map(str::trim)
+}
+
+fn own_answer(status: StatusCode, text: &'static str) -> Response<Download> {
+    let mut response = Response::new(Either::Right(Full::from(text)));
+    *response.status_mut() = status;
+    response
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}

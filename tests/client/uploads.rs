@@ -1,0 +1,41 @@
+//! The request's own body fails.
+
+use crate::layer;
+use crate::wire_support::{Handler, Numbers, Server, bounded};
+use bytes::Bytes;
+use futures_util::stream;
+use http::Request;
+use http_body::Frame;
+use http_body_util::StreamBody;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use std::io;
+use tower::{BoxError, ServiceExt};
+use tower_layer::Layer;
+use tower_openmetrics::ErrorType;
+
+/// What is counted of an upload that fails so after three bytes.
+async fn upload_that_fails_by(error: fn() -> BoxError) -> Numbers {
+    let layer = layer();
+    let server = Server::start(Handler::hangs().reads_all()).await;
+    let client = layer.layer(Client::builder(TokioExecutor::new()).build_http());
+    let abc = Frame::data(Bytes::from_static(b"abc"));
+    let body = StreamBody::new(stream::iter([Ok(abc), Err(error())]));
+    let request = Request::post(format!("http://{}/", server.address()));
+    let answer = client.oneshot(request.body(body).unwrap());
+    bounded("an answer", answer).await.map(drop).unwrap_err();
+    Numbers::of(&layer).await
+}
+
+#[tokio::test]
+async fn by_itself() {
+    let numbers = upload_that_fails_by(|| "the disk is gone".into()).await;
+    assert_eq!(numbers, Numbers::failed(ErrorType::INVALID_MESSAGE).read(3));
+}
+
+#[tokio::test]
+async fn because_who_fed_it_went_away() {
+    let gone = || io::Error::from(io::ErrorKind::UnexpectedEof).into();
+    let numbers = upload_that_fails_by(gone).await;
+    assert_eq!(numbers, Numbers::cancelled().read(3));
+}

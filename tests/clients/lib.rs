@@ -1,0 +1,27 @@
+//! `MetricsLayer::client` around clients that would weigh on other builds: reqwest's, and tonic's
+//! channel, over real loopback connections.
+
+#![cfg(test)]
+
+mod reqwest_client;
+mod tonic_channel;
+#[path = "../wire_support/mod.rs"]
+mod wire_support;
+
+use http::Response;
+use std::net::SocketAddr;
+use tokio::net::TcpListener;
+use wire_support::{Handler, Scripted, data};
+
+/// Reads what comes and answers `hello`.
+fn hello(status: u16) -> Handler {
+    let mut response = Response::new(Scripted::new([data("hello")]));
+    *response.status_mut() = status.try_into().unwrap();
+    Handler::answers(response).reads_all()
+}
+
+/// Where nobody listens.
+async fn nowhere() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap()
+}

@@ -1,0 +1,147 @@
+//! tonic's channel as what it is, a client of HTTP/2; of gRPC nothing is asked here.
+
+use crate::wire_support::{Handler, Numbers, Server, bounded};
+use crate::{hello, nowhere};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use std::error::Error;
+use std::io;
+use std::iter::{Empty, successors};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tonic::body::Body;
+use tonic::transport::{Channel, Endpoint};
+use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+use tower_openmetrics::classify::{Classify, HttpClient, Phase, by_error};
+use tower_openmetrics::protocol::Http;
+use tower_openmetrics::{ErrorType, MetricsLayer, RequestBody, ResponseBody};
+
+/// What is known of tonic's errors without knowing tonic: that nobody listened, or no name was found.
+fn layer() -> MetricsLayer<Http<impl Classify + Send>> {
+    built_with(by_error(|error: &tonic::transport::Error, _| {
+        HttpClient::error_type(error)
+    }))
+}
+
+/// And with tonic's own types: handshakes that failed, and its timeout.
+fn layer_that_knows_tonic() -> MetricsLayer<Http<impl Classify + Send>> {
+    built_with(by_error(error_type))
+}
+
+fn error_type(error: &tonic::transport::Error, _: Phase) -> Option<ErrorType> {
+    let chain = || {
+        let error: &(dyn Error + 'static) = error;
+        successors(Some(error), |error| (*error).source())
+    };
+    if chain().any(|error| error.is::<tonic::ConnectError>()) {
+        Some(ErrorType::CONNECT)
+    } else if chain().any(|error| error.is::<tonic::TimeoutExpired>()) {
+        Some(ErrorType::TIMEOUT)
+    } else {
+        HttpClient::error_type(error)
+    }
+}
+
+fn built_with<F>(
+    classifier: tower_openmetrics::classify::ByError<tonic::transport::Error, F>,
+) -> MetricsLayer<Http<impl Classify + Send>>
+where
+    F: Fn(&tonic::transport::Error, Phase) -> Option<ErrorType> + Clone + Send,
+{
+    let builder = MetricsLayer::client_builder().classifier(classifier.or(HttpClient));
+    builder.build([("", ""); 0]).unwrap()
+}
+
+fn endpoint(address: impl std::fmt::Display) -> Endpoint {
+    format!("http://{address}").try_into().unwrap()
+}
+
+fn measured<C: Classify>(
+    layer: &MetricsLayer<Http<C>>,
+    channel: Channel,
+) -> impl Service<
+    Request<Full<Bytes>>,
+    Response = Response<ResponseBody<Body, C>>,
+    Error = tonic::transport::Error,
+> {
+    ServiceBuilder::new()
+        .layer(layer.clone())
+        .map_request(|request: Request<RequestBody<Full<Bytes>>>| request.map(Body::new))
+        .service(channel)
+}
+
+fn post() -> Request<Full<Bytes>> {
+    Request::post("/").body(Full::from("abc")).unwrap()
+}
+
+#[tokio::test]
+async fn bytes_and_statuses() {
+    for (status, numbers) in [
+        (200, Numbers::completed()),
+        (404, Numbers::failed(ErrorType::REJECTED)),
+        (503, Numbers::failed(ErrorType::OVERLOADED)),
+    ] {
+        let layer = layer();
+        let server = Server::start(hello(status)).await;
+        let channel = endpoint(server.address()).connect_lazy();
+        let answer = measured(&layer, channel).oneshot(post());
+        let answer = bounded("an answer", answer).await.unwrap();
+        let body = bounded("its body", answer.into_body().collect()).await;
+        assert_eq!(body.unwrap().to_bytes(), "hello");
+        let seen = Numbers::of(&layer).await;
+        assert_eq!(seen, numbers.read(3).taken(5), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let layer = layer();
+    let channel = endpoint(nowhere().await).connect_lazy();
+    let answer = measured(&layer, channel).oneshot(post());
+    bounded("an answer", answer).await.map(drop).unwrap_err();
+    let numbers = Numbers::failed(ErrorType::CONNECT);
+    assert_eq!(Numbers::of(&layer).await, numbers);
+}
+
+#[tokio::test]
+async fn the_name_is_not_resolved() {
+    let layer = layer();
+    let resolver =
+        service_fn(async |_: Name| Err::<Empty<SocketAddr>, _>(io::Error::other("no such host")));
+    let connector = HttpConnector::new_with_resolver(resolver);
+    let channel = endpoint("stock.internal").connect_with_connector_lazy(connector);
+    let answer = measured(&layer, channel).oneshot(post());
+    bounded("an answer", answer).await.map(drop).unwrap_err();
+    let numbers = Numbers::failed(ErrorType::CONNECT);
+    assert_eq!(Numbers::of(&layer).await, numbers);
+}
+
+#[tokio::test]
+async fn tonics_own_timeout() {
+    let server = Server::start(Handler::hangs()).await;
+    let layer = layer_that_knows_tonic();
+    let channel = endpoint(server.address())
+        .timeout(Duration::ZERO)
+        .connect_lazy();
+    let get = Request::get("/").body(Full::default()).unwrap();
+    let answer = measured(&layer, channel).oneshot(get);
+    bounded("an answer", answer).await.map(drop).unwrap_err();
+    let numbers = Numbers::failed(ErrorType::TIMEOUT);
+    assert_eq!(Numbers::of(&layer).await, numbers);
+}
+
+#[tokio::test]
+async fn no_connection_by_tonics_own_error() {
+    let layer = layer_that_knows_tonic();
+    let refuses = service_fn(async |_: http::Uri| {
+        Err::<hyper_util::rt::TokioIo<tokio::net::TcpStream>, _>(io::Error::other("bad handshake"))
+    });
+    let channel = endpoint("stock.internal").connect_with_connector_lazy(refuses);
+    let answer = measured(&layer, channel).oneshot(post());
+    bounded("an answer", answer).await.map(drop).unwrap_err();
+    let numbers = Numbers::failed(ErrorType::CONNECT);
+    assert_eq!(Numbers::of(&layer).await, numbers);
+}

@@ -1,0 +1,64 @@
+//! The example `reverse_proxy` over real loopback connections: what passes through it, what does not, and what is
+//! counted on both of its sides.
+
+mod endings;
+mod heads;
+#[allow(dead_code, reason = "the process around it is not used")]
+#[path = "../../examples/reverse_proxy.rs"]
+mod reverse_proxy;
+mod streaming;
+mod upgrades;
+#[path = "../wire_support/mod.rs"]
+mod wire_support;
+
+use self::reverse_proxy::Proxy;
+use self::wire_support::bounded;
+use http::Request;
+use http_body_util::BodyExt;
+use std::future::pending;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep};
+use tower::ServiceExt;
+use tower_openmetrics::MetricsRegistry;
+
+/// A proxy that runs as long as its test does.
+struct Running {
+    address: SocketAddr,
+    registry: MetricsRegistry,
+}
+
+impl Running {
+    async fn before(upstream: SocketAddr) -> Self {
+        let registry = MetricsRegistry::new();
+        let authority = upstream.to_string().parse().unwrap();
+        let proxy = Proxy::new(authority, &registry).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(proxy.serve(listener, pending()));
+        Self { address, registry }
+    }
+
+    async fn page(&self) -> String {
+        let exporter = self.registry.exporter();
+        let page = bounded("a page", exporter.oneshot(Request::new(()))).await;
+        let page = page.unwrap().into_body().collect().await.unwrap();
+        String::from_utf8(page.to_bytes().into()).unwrap()
+    }
+
+    /// Waits until the page has all these lines.
+    async fn shows(&self, lines: &[&str]) {
+        const BOUND: Duration = Duration::from_secs(10);
+        let deadline = Instant::now() + BOUND;
+        loop {
+            let page = self.page().await;
+            let missing = |line: &&&str| !page.lines().any(|one| one == **line);
+            match lines.iter().find(missing) {
+                None => return,
+                Some(line) => assert!(Instant::now() < deadline, "{line} is not in\n{page}"),
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
