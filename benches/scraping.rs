@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use std::convert::Infallible;
 use std::fmt::Write as _;
+use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -109,20 +110,29 @@ fn registry() -> MetricsRegistry {
 // === turns ===
 
 /// How long a task that does nothing waits for each of its turns, while pages are scraped one after
-/// another and read at once.
+/// another and read at once. When other work had the processor does not count.
 async fn turns(exporter: MetricsExporter, coding: Option<&'static str>) -> Vec<Duration> {
     let done = Arc::new(AtomicBool::new(false));
     let scraping = tokio::spawn(scrape(exporter, coding, done.clone()));
     let mut turns = Vec::new();
-    let mut before = Instant::now();
+    let (mut before, mut kept) = (Instant::now(), kept_from_processor());
     while !done.load(Ordering::Relaxed) {
         yield_now().await;
-        let now = Instant::now();
-        turns.push(now - before);
-        before = now;
+        let (now, still) = (Instant::now(), kept_from_processor());
+        turns.push((now - before).saturating_sub(still - kept));
+        (before, kept) = (now, still);
     }
     scraping.await.expect("it scrapes");
     turns
+}
+
+/// How long this thread could have run and did not; on Linux alone.
+fn kept_from_processor() -> Duration {
+    let spent = fs::read_to_string("/proc/thread-self/schedstat");
+    let nanos = spent
+        .ok()
+        .and_then(|spent| spent.split(' ').nth(1)?.parse().ok());
+    nanos.map_or(Duration::ZERO, Duration::from_nanos)
 }
 
 async fn scrape(exporter: MetricsExporter, coding: Option<&str>, done: Arc<AtomicBool>) {
