@@ -16,19 +16,22 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use std::convert::Infallible;
 use std::fmt::Write as _;
+use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, yield_now};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_openmetrics::{MetricsExporter, MetricsLayer, MetricsRegistry};
 
 const SAMPLES: usize = 100_000;
 const READERS: usize = 1_000;
-const REQUESTS: usize = 20_000;
+const REQUESTS: usize = 100_000;
+const MOST_TURNS: usize = 2_000_000;
 
 /// No task is to wait for longer because of a scrape.
 const LONG: Duration = Duration::from_millis(5);
@@ -108,20 +111,33 @@ fn registry() -> MetricsRegistry {
 // === turns ===
 
 /// How long a task that does nothing waits for each of its turns, while pages are scraped one after
-/// another and read at once.
+/// another and read at once. When other work had the processor does not count.
 async fn turns(exporter: MetricsExporter, coding: Option<&'static str>) -> Vec<Duration> {
     let done = Arc::new(AtomicBool::new(false));
     let scraping = tokio::spawn(scrape(exporter, coding, done.clone()));
-    let mut turns = Vec::new();
-    let mut before = Instant::now();
-    while !done.load(Ordering::Relaxed) {
+    // Memory that is there already: a page fault would wait for what the kernel does for others.
+    let mut turns = vec![Duration::MAX; MOST_TURNS];
+    let mut turn = 0;
+    let (mut before, mut kept) = (Instant::now(), kept_from_processor());
+    while !done.load(Ordering::Relaxed) && turn < MOST_TURNS {
         yield_now().await;
-        let now = Instant::now();
-        turns.push(now - before);
-        before = now;
+        let (now, still) = (Instant::now(), kept_from_processor());
+        turns[turn] = (now - before).saturating_sub(still - kept);
+        turn += 1;
+        (before, kept) = (now, still);
     }
+    turns.truncate(turn);
     scraping.await.expect("it scrapes");
     turns
+}
+
+/// How long this thread could have run and did not; on Linux alone.
+fn kept_from_processor() -> Duration {
+    let spent = fs::read_to_string("/proc/thread-self/schedstat");
+    let nanos = spent
+        .ok()
+        .and_then(|spent| spent.split(' ').nth(1)?.parse().ok());
+    nanos.map_or(Duration::ZERO, Duration::from_nanos)
 }
 
 async fn scrape(exporter: MetricsExporter, coding: Option<&str>, done: Arc<AtomicBool>) {
@@ -150,11 +166,15 @@ async fn requests(registry: &MetricsRegistry, readers: usize) -> Vec<Duration> {
     let layer = layer.build([("endpoint", "a")]).expect("a layer");
     let exporter = registry.exporter().concurrent_scrapes(READERS);
     let scraped = serve_pages(exporter).await;
-    let readers: Vec<_> = (0..readers)
-        .map(|reader| tokio::spawn(read_slowly(scraped, reader % 2 == 0)))
+    let (begins, mut begun) = mpsc::unbounded_channel();
+    let reading: Vec<_> = (0..readers)
+        .map(|reader| tokio::spawn(read_slowly(scraped, reader, begins.clone())))
         .collect();
+    for _ in 0..readers {
+        begun.recv().await;
+    }
     let times = call(serve(&layer).await).await;
-    readers.iter().for_each(JoinHandle::abort);
+    reading.iter().for_each(JoinHandle::abort);
     times
 }
 
@@ -175,21 +195,25 @@ async fn call(address: SocketAddr) -> Vec<Duration> {
     times
 }
 
-/// Reads a page over and over, little by little, or hangs up in the middle of each.
-async fn read_slowly(address: SocketAddr, hangs_up: bool) {
-    let mut some = vec![0; 16 * 1024];
-    loop {
-        let mut socket = TcpStream::connect(address).await.expect("a connection");
-        let request = b"GET /metrics HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n";
-        socket.write_all(request).await.expect("it reads");
-        let mut reads = 0;
-        while socket.read(&mut some).await.is_ok_and(|length| length > 0) {
-            reads += 1;
-            if hangs_up && reads == 20 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+/// Reads a page little by little, and tells when it has begun. Every other one hangs up in the middle,
+/// sooner or later.
+async fn read_slowly(address: SocketAddr, reader: usize, begins: mpsc::UnboundedSender<()>) {
+    let mut socket = TcpStream::connect(address).await.expect("a connection");
+    let request = b"GET /metrics HTTP/1.1\r\nhost: bench\r\n\r\n";
+    socket.write_all(request).await.expect("it reads");
+    let reads = match reader % 2 {
+        0 => usize::MAX,
+        _ => 2 + reader % 10,
+    };
+    let mut some = vec![0; 4 * 1024];
+    for read in 0..reads {
+        if !socket.read(&mut some).await.is_ok_and(|length| length > 0) {
+            break;
         }
+        if read == 0 {
+            let _ = begins.send(());
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 

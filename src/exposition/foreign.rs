@@ -310,15 +310,23 @@ pub(super) fn parse_labels(text: &str) -> Option<(Pairs<'_>, &str)> {
     let Some(mut rest) = text.strip_prefix('{') else {
         return Some((labels, text));
     };
-    while !rest.starts_with('}') {
+    if let Some(after) = rest.strip_prefix('}') {
+        return Some((labels, after));
+    }
+    loop {
         let (name, value) = rest.split_once("=\"")?;
         let (value, after) = value.split_at(end_of_value(value)?);
         labels.push((name, value));
-        rest = after.strip_prefix('"')?;
-        rest = rest.strip_prefix(',').unwrap_or(rest);
+        // Past the quote that closes the value.
+        let after = &after[1..];
+        match after.strip_prefix(',') {
+            Some(next) => rest = next,
+            None => {
+                labels.sort_by_key(|(label, _)| *label);
+                return Some((labels, after.strip_prefix('}')?));
+            }
+        }
     }
-    labels.sort_by_key(|(label, _)| *label);
-    Some((labels, &rest[1..]))
 }
 
 /// Where the quote stands that closes a label's value.
@@ -361,7 +369,14 @@ mod tests {
         for (line, expected) in cases {
             assert_eq!(rewritten(Format::Prometheus, line), expected);
         }
-        for broken in ["", "a", "a{x", "a{x=\"1 2", "a{x=\"1\" 2"] {
+        for broken in [
+            "",
+            "a",
+            "a{x",
+            "a{x=\"1 2",
+            "a{x=\"1\" 2",
+            "a{x=\"1\"y=\"2\"} 3",
+        ] {
             assert!(Sample::parse(broken).is_none(), "{broken}");
         }
     }

@@ -391,6 +391,8 @@ mod tests {
             (&format!("{{a=\"{long}\"}} 1"), false),
             ("{a=\"\\\"\"} 1", false),
             ("{a=\"1\",a=\"2\"} 1", false),
+            ("{a=\"1\"b=\"2\"} 1", false),
+            ("{a=\"1\",} 1", false),
             ("{a-b=\"1\"} 1", false),
             ("{} inf", false),
             ("{} 1 1e3", false),
