@@ -118,7 +118,7 @@ impl Call {
             Some(sets) if families.settings.filter.is_none() => {
                 Self::at(sets.begin, Some(sets.head))
             }
-            _ => Self::at(Beginning(families).set(request()), None),
+            _ => Self::measured(Beginning(families).set(request())),
         }
     }
 
@@ -139,11 +139,22 @@ impl Call {
         }
     }
 
+    /// With a count of its own of what it moves, where that is asked for: never where no request brings labels.
+    #[inline]
+    fn measured(begin: &'static BeginSet) -> Self {
+        let mut call = Self::at(begin, None);
+        if begin.families.settings.sizes.is_some() {
+            call.report.get_or_insert_with(Report::open).measure();
+        }
+        call
+    }
+
     /// Counts bytes of the request that the service has been given.
     #[inline]
     pub fn request_bytes(&self, bytes: u64) {
         let series = self.begin.series();
         with_writer(|writer| series.add_request_bytes(writer, bytes));
+        self.measure_request(bytes);
     }
 
     /// Counts a message of the request, and its bytes, that the service has
@@ -152,6 +163,16 @@ impl Call {
     pub fn request_message(&self, bytes: u64) {
         let (series, settings) = (self.begin.series(), &self.begin.families.settings);
         with_writer(|writer| series.add_request_message(writer, settings, bytes));
+        self.measure_request(bytes);
+    }
+
+    #[inline]
+    fn measure_request(&self, bytes: u64) {
+        if self.begin.families.settings.sizes.is_some()
+            && let Some(report) = &self.report
+        {
+            report.reporter().add_request_bytes(bytes);
+        }
     }
 
     /// A way to reach this call from elsewhere.
@@ -197,7 +218,7 @@ impl Call {
         }
         let series = self.head_series();
         with_writer(|writer| series.add_response_bytes(writer, bytes));
-        self.something_came();
+        self.something_came(bytes);
     }
 
     /// Counts a message of the response, and its bytes, that the caller has taken.
@@ -211,7 +232,7 @@ impl Call {
     pub(crate) fn response_messages(&mut self, messages: u64, bytes: u64) {
         let (series, settings) = (self.head_series(), &self.begin.families.settings);
         with_writer(|writer| series.add_response_messages(writer, settings, messages, bytes));
-        self.something_came();
+        self.something_came(bytes);
     }
 
     /// Something went wrong. Only the first fault of a call counts.
@@ -260,8 +281,13 @@ impl Call {
     }
 
     #[inline]
-    fn something_came(&mut self) {
+    fn something_came(&mut self, bytes: u64) {
         let settings = &self.begin.families.settings;
+        if settings.sizes.is_some()
+            && let Some(report) = &self.report
+        {
+            report.add_response_bytes(bytes);
+        }
         if settings.first_byte && !mem::replace(&mut self.first_byte, true) {
             let nanos = settings.clock.nanos_since(self.began);
             let series = self.head_series();
@@ -332,6 +358,10 @@ impl Drop for Call {
             } else {
                 end.duration().observe(writer, settings, nanos);
             }
+            if settings.sizes.is_some() {
+                let sizes = self.report.as_ref().map(Report::sizes).unwrap_or_default();
+                end.duration().observe_sizes(writer, settings, sizes);
+            }
             sets.count_overflow(writer, end);
             // Last, for the table may be used for another layer after it.
             self.begin.series().end(writer);
@@ -387,7 +417,7 @@ impl Drop for Beginning {
     fn drop(&mut self) {
         let Self(families) = *self;
         let set = families.begin_set(&families.settings.schema.of_no_request());
-        Call::at(set, None).fail(ErrorType::PANIC);
+        Call::measured(set).fail(ErrorType::PANIC);
     }
 }
 
@@ -399,6 +429,7 @@ impl CallHandle {
     pub fn request_bytes(&self, bytes: u64) {
         let series = self.begin.series();
         with_writer(|writer| series.add_request_bytes(writer, bytes));
+        self.measure_request(bytes);
     }
 
     /// Counts a message of the request, and its bytes, that the service has read.
@@ -406,6 +437,14 @@ impl CallHandle {
     pub fn request_message(&self, bytes: u64) {
         let (series, settings) = (self.begin.series(), &self.begin.families.settings);
         with_writer(|writer| series.add_request_message(writer, settings, bytes));
+        self.measure_request(bytes);
+    }
+
+    #[inline]
+    fn measure_request(&self, bytes: u64) {
+        if self.begin.families.settings.sizes.is_some() {
+            self.reporter.add_request_bytes(bytes);
+        }
     }
 
     /// Says how the call is to end, whatever the service makes of it, unless

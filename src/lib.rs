@@ -116,6 +116,7 @@
 //! | measure anything else | the traits in [`protocol`] |
 //! | say what is a failure | [`classify`] |
 //! | put several layers, and metrics of your own, on one page | [`MetricsRegistry`] |
+//! | have OpenTelemetry's names and labels for HTTP | [`open_telemetry`] |
 //! | show the page | [`exporter`], or `server` for a port of its own |
 //!
 //! # Features
@@ -144,6 +145,7 @@ mod future;
 pub mod labels;
 mod layer;
 pub mod message;
+pub mod open_telemetry;
 pub mod protocol;
 pub mod publish;
 mod recorder;

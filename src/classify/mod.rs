@@ -28,7 +28,7 @@ pub(crate) mod source;
 pub use self::by_error::{ByError, by_error};
 pub use self::http::{HttpStatus, ServerErrorsOnly};
 
-use ::http::{Extensions, HeaderMap, Response, StatusCode};
+use ::http::{Extensions, HeaderMap, Response, StatusCode, Version};
 use std::any::Any;
 use std::fmt;
 
@@ -70,6 +70,8 @@ pub enum Fault {
 pub struct Head<'a> {
     /// The status.
     pub status: StatusCode,
+    /// The version of HTTP.
+    pub version: Version,
     /// The header fields.
     pub headers: &'a HeaderMap,
     /// The extensions.
@@ -221,6 +223,7 @@ impl<'a> Head<'a> {
     pub fn of<B>(response: &'a Response<B>) -> Self {
         Self {
             status: response.status(),
+            version: response.version(),
             headers: response.headers(),
             extensions: response.extensions(),
         }

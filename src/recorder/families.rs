@@ -11,6 +11,7 @@ use super::thread::with_writer;
 use crate::classify::{ErrorType, Fault, Head};
 use crate::clock::Clock;
 use crate::labels::{Declared, RequestHead, Schema};
+use crate::open_telemetry::Naming;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 /// What a layer is set to record.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
+    pub(crate) naming: Naming,
     pub(crate) clock: Clock,
     pub(crate) buckets: Bounds,
     pub(crate) response_head: bool,
@@ -34,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) filter: Option<Filter>,
     /// The calls whose duration is told apart.
     pub(crate) streams: Option<Streams>,
+    /// The buckets of the sizes of bodies, where calls keep count of them.
+    pub(crate) sizes: Option<Bounds>,
 }
 
 /// Says which calls are measured, by the heads of their requests.
@@ -87,6 +91,7 @@ const LEASE_CELLS: usize = 2;
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            naming: Naming::Own,
             clock: Clock::real(),
             buckets: Bounds::default(),
             response_head: false,
@@ -98,6 +103,7 @@ impl Default for Settings {
             declared: Vec::new(),
             filter: None,
             streams: None,
+            sizes: None,
         }
     }
 }

@@ -1,9 +1,11 @@
-//! Durations in buckets, as whole nanoseconds.
+//! Durations in buckets, as whole nanoseconds; and sizes, as whole bytes.
 
 use super::block::{Blocks, Cells};
 use crate::Error;
 
 /// The upper bounds of a histogram's buckets, ascending; `+Inf` is understood.
+///
+/// Of sizes they are in bytes, wherever those of durations are in seconds or nanoseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Bounds {
     seconds: Box<[f64]>,
@@ -22,7 +24,8 @@ pub(crate) struct Histogram {
 pub(crate) struct Distribution {
     /// Observations at or below each bound, and in the last place all of them.
     pub(crate) cumulative: Vec<u64>,
-    pub(crate) sum_nanos: u64,
+    /// In nanoseconds, or of sizes in bytes.
+    pub(crate) sum: u64,
 }
 
 const NANOS_PER_SECOND: f64 = 1e9;
@@ -76,7 +79,31 @@ impl Bounds {
         Ok(Self { seconds, nanos })
     }
 
-    pub(crate) fn seconds(&self) -> &[f64] {
+    /// For sizes in bytes.
+    ///
+    /// # Errors
+    ///
+    /// Names the bound that is out of order or repeated.
+    pub(crate) fn of_bytes(bounds: Vec<u64>) -> Result<Self, Error> {
+        if bounds.is_empty() {
+            return Err(Error::new(
+                "buckets of sizes are empty: give at least one upper bound in bytes",
+            ));
+        }
+        if let Some(two) = bounds.windows(2).find(|two| two[1] <= two[0]) {
+            return Err(Error::new(format!(
+                "bucket bound of {} bytes comes after {}: bounds must ascend, each once",
+                two[1], two[0]
+            )));
+        }
+        Ok(Self {
+            seconds: bounds.iter().map(|&bytes| bytes as f64).collect(),
+            nanos: bounds.into(),
+        })
+    }
+
+    /// As they are shown.
+    pub(crate) fn shown(&self) -> &[f64] {
         &self.seconds
     }
 
@@ -133,7 +160,7 @@ impl Histogram {
             .collect();
         Distribution {
             cumulative,
-            sum_nanos: blocks.sum(self.first),
+            sum: blocks.sum(self.first),
         }
     }
 }
@@ -156,7 +183,7 @@ mod tests {
             histogram.read(&blocks, &bounds),
             Distribution {
                 cumulative: vec![2, 4, 5],
-                sum_nanos: 202_000_002,
+                sum: 202_000_002,
             }
         );
     }

@@ -8,6 +8,7 @@
 //! reference count.
 
 use super::outcome::Outcome;
+use super::sizes::Sizes;
 use crate::sync::{AtomicU64, Ordering, overwrite};
 use std::array;
 use std::cell::RefCell;
@@ -29,10 +30,13 @@ pub(crate) struct Reporter {
     generation: u64,
 }
 
-/// A generation, above [`OUTCOME_BITS`] of an [`Outcome`]. Alone on its cache line, for
-/// words of one batch end up with different threads.
+/// Alone on its cache line, for words of one batch end up with different threads.
 #[repr(align(64))]
-struct Word(AtomicU64);
+struct Word {
+    /// A generation, above [`OUTCOME_BITS`] of an [`Outcome`].
+    state: AtomicU64,
+    sizes: Sizes,
+}
 
 const OUTCOME_BITS: u32 = 8;
 
@@ -60,7 +64,24 @@ impl Report {
     /// The call before this one has closed the word and handed it over.
     #[inline]
     fn generation(&self) -> u64 {
-        self.word.0.load(Ordering::Relaxed) >> OUTCOME_BITS
+        self.word.state.load(Ordering::Relaxed) >> OUTCOME_BITS
+    }
+
+    /// From now on the sizes of the call's bodies are kept count of.
+    pub(crate) fn measure(&self) {
+        self.word.sizes.open(self.generation());
+    }
+
+    /// Counts bytes of the response, where they are measured.
+    #[inline]
+    pub(crate) fn add_response_bytes(&self, bytes: u64) {
+        self.word.sizes.add_response_bytes(bytes);
+    }
+
+    /// The bytes of the request and of the response, where they are measured.
+    #[inline]
+    pub(crate) fn sizes(&self) -> (u64, u64) {
+        self.word.sizes.read()
     }
 
     /// What has been reported so far.
@@ -68,7 +89,7 @@ impl Report {
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         // Nothing else is read through this word; and a report that had to
         // come first, because the handler saw the body fail, does.
-        Outcome::from_code((self.word.0.load(Ordering::Relaxed) & 0xff) as u8)
+        Outcome::from_code((self.word.state.load(Ordering::Relaxed) & 0xff) as u8)
     }
 
     /// Stops listening: the word is for the next call.
@@ -77,7 +98,7 @@ impl Report {
         // A report that slips in before this store is lost, as it would be if it
         // came a moment later; after it, the generation is another.
         let next = (self.generation() + 1) << OUTCOME_BITS;
-        overwrite(&self.word.0, next);
+        overwrite(&self.word.state, next);
     }
 }
 
@@ -105,10 +126,21 @@ impl Reporter {
         let silent = self.generation << OUTCOME_BITS;
         let reported = silent | u64::from(outcome.code());
         // An `Err` is one of the two cases that are passed over.
-        let _ =
-            self.word
-                .0
-                .compare_exchange(silent, reported, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self.word.state.compare_exchange(
+            silent,
+            reported,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Counts bytes of the request, where they are measured, unless the call has ended.
+    #[inline]
+    pub(crate) fn add_request_bytes(&self, bytes: u64) {
+        let word = self.word.state.load(Ordering::Relaxed);
+        if word >> OUTCOME_BITS == self.generation {
+            self.word.sizes.add_request_bytes(self.generation, bytes);
+        }
     }
 }
 
@@ -122,7 +154,10 @@ impl fmt::Debug for Reporter {
 
 impl Word {
     fn new() -> Self {
-        Self(AtomicU64::new(0))
+        Self {
+            state: AtomicU64::new(0),
+            sizes: Sizes::new(),
+        }
     }
 }
 
@@ -234,6 +269,24 @@ mod tests {
         next.reporter().report(Outcome::failed(0));
         assert_eq!(next.outcome(), Some(Outcome::failed(0)));
     }
+
+    #[test]
+    fn sizes_are_those_of_their_own_call() {
+        let word = word();
+        let report = Report::on(word);
+        report.measure();
+        let stale = report.reporter();
+        stale.add_request_bytes(3);
+        stale.add_request_bytes(4);
+        report.add_response_bytes(5);
+        report.add_response_bytes(6);
+        assert_eq!(report.sizes(), (7, 11));
+        drop(report);
+        let next = Report::on(word);
+        next.measure();
+        stale.add_request_bytes(8);
+        assert_eq!(next.sizes(), (0, 0));
+    }
 }
 
 #[cfg(all(test, openmetrics_loom))]
@@ -267,6 +320,46 @@ mod loom_tests {
             body.join().unwrap();
             assert!(matches!(heard, None | Some(Outcome::CANCELLED)));
             assert_eq!(end(next), None);
+        });
+    }
+
+    /// A body is read while its call ends and another begins on the same word. What was counted of it is its own
+    /// call's or nobody's.
+    #[test]
+    fn loom_sizes_reach_their_own_call_only() {
+        loom::model(|| {
+            let word = word();
+            let report = Report::on(word);
+            report.measure();
+            let reporter = report.reporter();
+            let body = thread::spawn(move || {
+                reporter.add_request_bytes(1);
+                reporter.add_request_bytes(2);
+            });
+            let (heard, _) = report.sizes();
+            end(report);
+            let next = Report::on(word);
+            next.measure();
+            next.reporter().add_request_bytes(8);
+            body.join().unwrap();
+            assert!(matches!(heard, 0 | 1 | 3), "{heard}");
+            assert_eq!(next.sizes(), (8, 0));
+            mem::forget(next);
+        });
+    }
+
+    /// Two readers of one call's request: nothing is lost.
+    #[test]
+    fn loom_sizes_are_whole() {
+        loom::model(|| {
+            let report = Report::on(word());
+            report.measure();
+            let reporter = report.reporter();
+            let body = thread::spawn(move || reporter.add_request_bytes(1));
+            report.reporter().add_request_bytes(2);
+            body.join().unwrap();
+            assert_eq!(report.sizes(), (3, 0));
+            mem::forget(report);
         });
     }
 

@@ -7,7 +7,7 @@
 use super::block::Blocks;
 use super::errors::MOST_ERROR_TYPES;
 use super::families::Settings;
-use super::histogram::{Distribution, Histogram};
+use super::histogram::{Bounds, Distribution, Histogram};
 use super::outcome::Outcome;
 use super::rows::Series;
 use super::thread::Writer;
@@ -38,7 +38,7 @@ pub(crate) struct EndSeries {
 }
 
 /// What is known at the end too, but may leave labels out: `request_duration_seconds`,
-/// `stream_duration_seconds`.
+/// `stream_duration_seconds`, and the sizes of bodies.
 #[derive(Debug)]
 pub(crate) struct DurationSeries {
     blocks: Blocks,
@@ -61,7 +61,8 @@ const REQUESTS: usize = 0;
 const CANCELLATIONS: usize = 1;
 const END_CELLS: usize = 2;
 
-// The cells of a duration series begin with this histogram; that of streams follows.
+// The cells of a duration series begin with this histogram; that of streams follows, then those of
+// the sizes of requests and of responses.
 const DURATION: Histogram = Histogram::at(0);
 
 // === impl BeginSeries ===
@@ -266,10 +267,9 @@ impl EndSeries {
 
 impl Series for DurationSeries {
     fn new(settings: &Settings) -> Self {
-        let streams = settings.streams.as_ref();
-        let cells = settings.buckets.cells() + streams.map_or(0, |streams| streams.buckets.cells());
+        let sizes = settings.sizes.as_ref().map_or(0, Bounds::cells);
         Self {
-            blocks: Blocks::new(cells),
+            blocks: Blocks::new(first_of_sizes(settings) + 2 * sizes),
         }
     }
 
@@ -304,10 +304,49 @@ impl DurationSeries {
             .map_or(&settings.buckets, |streams| &streams.buckets);
         stream_duration(settings).read(&self.blocks, buckets)
     }
+
+    /// Only where [`Settings::sizes`] are kept count of.
+    #[inline]
+    pub(crate) fn observe_sizes(
+        &self,
+        writer: &Writer,
+        settings: &Settings,
+        (request, response): (u64, u64),
+    ) {
+        if let Some(bounds) = &settings.sizes {
+            let cells = self.blocks.cells(writer);
+            let [of_requests, of_responses] = sizes(settings, bounds);
+            of_requests.observe(&cells, bounds, request);
+            of_responses.observe(&cells, bounds, response);
+        }
+    }
+
+    /// Only where [`Settings::sizes`] are kept count of.
+    pub(crate) fn request_sizes(&self, settings: &Settings) -> Distribution {
+        let bounds = settings.sizes.as_ref().unwrap_or(&settings.buckets);
+        sizes(settings, bounds)[0].read(&self.blocks, bounds)
+    }
+
+    /// Only where [`Settings::sizes`] are kept count of.
+    pub(crate) fn response_sizes(&self, settings: &Settings) -> Distribution {
+        let bounds = settings.sizes.as_ref().unwrap_or(&settings.buckets);
+        sizes(settings, bounds)[1].read(&self.blocks, bounds)
+    }
 }
 
 fn stream_duration(settings: &Settings) -> Histogram {
     Histogram::at(settings.buckets.cells())
+}
+
+/// Those of requests and of responses.
+fn sizes(settings: &Settings, bounds: &Bounds) -> [Histogram; 2] {
+    let first = first_of_sizes(settings);
+    [first, first + bounds.cells()].map(Histogram::at)
+}
+
+fn first_of_sizes(settings: &Settings) -> usize {
+    let streams = settings.streams.as_ref();
+    settings.buckets.cells() + streams.map_or(0, |streams| streams.buckets.cells())
 }
 
 #[cfg(all(test, openmetrics_loom))]
