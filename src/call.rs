@@ -5,7 +5,7 @@ use crate::clock::Moment;
 use crate::labels::RequestHead;
 use crate::recorder::{
     BeginSet, EndSet, Families, HeadSeries, HeadSet, Lease, Leased, Outcome, Report, Reporter,
-    with_writer,
+    Writer, with_writer,
 };
 use std::fmt;
 use std::mem;
@@ -37,6 +37,8 @@ pub struct Call {
     owes_nothing: bool,
     first_byte: bool,
     is_stream: bool,
+    /// Whether the report keeps count of what the call moves.
+    is_measured: bool,
 }
 
 /// A way to reach a call from elsewhere.
@@ -118,7 +120,7 @@ impl Call {
             Some(sets) if families.settings.filter.is_none() => {
                 Self::at(sets.begin, Some(sets.head))
             }
-            _ => Self::measured(Beginning(families).set(request())),
+            _ => Self::labelled(Beginning(families).set(request())),
         }
     }
 
@@ -136,17 +138,25 @@ impl Call {
             owes_nothing: false,
             first_byte: false,
             is_stream: false,
+            is_measured: false,
         }
     }
 
-    /// With a count of its own of what it moves, where that is asked for: never where no request brings labels.
+    /// One whose request brings labels: no other is measured.
     #[inline]
-    fn measured(begin: &'static BeginSet) -> Self {
+    fn labelled(begin: &'static BeginSet) -> Self {
         let mut call = Self::at(begin, None);
         if begin.families.settings.sizes.is_some() {
-            call.report.get_or_insert_with(Report::open).measure();
+            call.measure();
         }
         call
+    }
+
+    // Not cold where it is called at all. But where it is not, the fewer instructions the better.
+    #[cold]
+    fn measure(&mut self) {
+        self.is_measured = true;
+        self.report = Some(Report::measured());
     }
 
     /// Counts bytes of the request that the service has been given.
@@ -168,7 +178,7 @@ impl Call {
 
     #[inline]
     fn measure_request(&self, bytes: u64) {
-        if self.begin.families.settings.sizes.is_some()
+        if self.is_measured
             && let Some(report) = &self.report
         {
             report.reporter().add_request_bytes(bytes);
@@ -283,7 +293,7 @@ impl Call {
     #[inline]
     fn something_came(&mut self, bytes: u64) {
         let settings = &self.begin.families.settings;
-        if settings.sizes.is_some()
+        if self.is_measured
             && let Some(report) = &self.report
         {
             report.add_response_bytes(bytes);
@@ -333,6 +343,22 @@ impl Call {
         families.end_set(self.begin, head, &values)
     }
 
+    /// What is timed elsewhere than most, or measured besides.
+    #[cold]
+    fn record_apart(&self, writer: &Writer, end: &EndSet, nanos: u64) {
+        let settings = &self.begin.families.settings;
+        if self.is_stream {
+            end.duration().observe_stream(writer, settings, nanos);
+        } else {
+            end.duration().observe(writer, settings, nanos);
+        }
+        if self.is_measured {
+            let sizes = self.report.as_ref().map(Report::sizes);
+            let sizes = sizes.unwrap_or_default();
+            end.duration().observe_sizes(writer, settings, sizes);
+        }
+    }
+
     #[inline]
     fn outcome(&self) -> Outcome {
         let unhindered = if self.owes_nothing {
@@ -353,14 +379,10 @@ impl Drop for Call {
         let end = self.end_set(outcome);
         with_writer(|writer| {
             end.series().record(writer, outcome);
-            if self.is_stream {
-                end.duration().observe_stream(writer, settings, nanos);
+            if self.is_stream || self.is_measured {
+                self.record_apart(writer, end, nanos);
             } else {
                 end.duration().observe(writer, settings, nanos);
-            }
-            if settings.sizes.is_some() {
-                let sizes = self.report.as_ref().map(Report::sizes).unwrap_or_default();
-                end.duration().observe_sizes(writer, settings, sizes);
             }
             sets.count_overflow(writer, end);
             // Last, for the table may be used for another layer after it.
@@ -417,7 +439,7 @@ impl Drop for Beginning {
     fn drop(&mut self) {
         let Self(families) = *self;
         let set = families.begin_set(&families.settings.schema.of_no_request());
-        Call::measured(set).fail(ErrorType::PANIC);
+        Call::labelled(set).fail(ErrorType::PANIC);
     }
 }
 

@@ -30,4 +30,4 @@ pub(crate) use self::report::{Report, Reporter};
 pub(crate) use self::rows::{Row, Series, Shelf};
 pub(crate) use self::series::{EndSeries, HeadSeries};
 pub(crate) use self::sets::{BeginSet, EndSet, HeadSet};
-pub(crate) use self::thread::with_writer;
+pub(crate) use self::thread::{Writer, with_writer};

@@ -49,6 +49,18 @@ impl Report {
         Self::on(pool::take())
     }
 
+    /// As [`open`](Self::open), and the sizes of the call's bodies are kept count of.
+    #[inline(never)]
+    pub(crate) fn measured() -> Self {
+        Self::measured_on(pool::take())
+    }
+
+    fn measured_on(word: &'static Word) -> Self {
+        let report = Self::on(word);
+        word.sizes.open(report.generation());
+        report
+    }
+
     #[inline]
     fn on(word: &'static Word) -> Self {
         Self { word }
@@ -65,11 +77,6 @@ impl Report {
     #[inline]
     fn generation(&self) -> u64 {
         self.word.state.load(Ordering::Relaxed) >> OUTCOME_BITS
-    }
-
-    /// From now on the sizes of the call's bodies are kept count of.
-    pub(crate) fn measure(&self) {
-        self.word.sizes.open(self.generation());
     }
 
     /// Counts bytes of the response, where they are measured.
@@ -273,8 +280,7 @@ mod tests {
     #[test]
     fn sizes_are_those_of_their_own_call() {
         let word = word();
-        let report = Report::on(word);
-        report.measure();
+        let report = Report::measured_on(word);
         let stale = report.reporter();
         stale.add_request_bytes(3);
         stale.add_request_bytes(4);
@@ -282,8 +288,7 @@ mod tests {
         report.add_response_bytes(6);
         assert_eq!(report.sizes(), (7, 11));
         drop(report);
-        let next = Report::on(word);
-        next.measure();
+        let next = Report::measured_on(word);
         stale.add_request_bytes(8);
         assert_eq!(next.sizes(), (0, 0));
     }
@@ -329,8 +334,7 @@ mod loom_tests {
     fn loom_sizes_reach_their_own_call_only() {
         loom::model(|| {
             let word = word();
-            let report = Report::on(word);
-            report.measure();
+            let report = Report::measured_on(word);
             let reporter = report.reporter();
             let body = thread::spawn(move || {
                 reporter.add_request_bytes(1);
@@ -338,8 +342,7 @@ mod loom_tests {
             });
             let (heard, _) = report.sizes();
             end(report);
-            let next = Report::on(word);
-            next.measure();
+            let next = Report::measured_on(word);
             next.reporter().add_request_bytes(8);
             body.join().unwrap();
             assert!(matches!(heard, 0 | 1 | 3), "{heard}");
@@ -352,8 +355,7 @@ mod loom_tests {
     #[test]
     fn loom_sizes_are_whole() {
         loom::model(|| {
-            let report = Report::on(word());
-            report.measure();
+            let report = Report::measured_on(word());
             let reporter = report.reporter();
             let body = thread::spawn(move || reporter.add_request_bytes(1));
             report.reporter().add_request_bytes(2);
