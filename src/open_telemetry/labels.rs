@@ -53,7 +53,10 @@ fn conventional(naming: Naming, label: Label) -> Label {
         label.on_duration(true).absent_by_default("")
     } else if label.name() == "route" {
         // Whatever finds it, and be it in the response.
-        let label = label.named("http_route");
+        let label = label.named(match naming {
+            Naming::OpenTelemetryClient => "url_template",
+            _ => "http_route",
+        });
         label.at_begin(false).absent_by_default("")
     } else {
         label

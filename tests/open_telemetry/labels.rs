@@ -208,6 +208,11 @@ fn a_route_is_named_as_the_conventions_do_whatever_finds_it() {
         end(begin(&layer, get("/7"), hello));
         assert_eq!(value(&layer, "server", "http_route"), "");
     }
+    let builder = MetricsLayer::builder().open_telemetry_client();
+    let layer = builder.label(Label::route(|_| Some("/{id}")));
+    let layer = layer.build([("", ""); 0]).unwrap();
+    end(begin(&layer, get("http://a/7"), hello));
+    assert_eq!(value(&layer, "client", "url_template"), "/{id}");
 }
 
 #[test]
