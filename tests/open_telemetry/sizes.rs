@@ -183,6 +183,34 @@ fn calls_that_never_got_to_their_bodies_have_sizes_too() {
     }
 }
 
+/// They are kept out of the durations, and of nothing else.
+#[test]
+fn streams_have_sizes() {
+    let layer = MetricsLayer::builder()
+        .open_telemetry()
+        .body_size_buckets([0, 4])
+        .stream_duration_seconds(|head| head.status == 202)
+        .build([("", ""); 0])
+        .unwrap();
+    for status in [StatusCode::OK, StatusCode::ACCEPTED] {
+        let answer = begin(&layer, get("/"), |request| {
+            let mut response = hello(request);
+            *response.status_mut() = status;
+            response
+        });
+        take_to_end(pin!(answer.into_body()));
+    }
+    let counts = |name: &str| -> Vec<String> {
+        let all = all(&layer, &format!("http_server_{name}"));
+        all.into_iter().map(|(_, count)| count).collect()
+    };
+    // By status: 200, then 202.
+    assert_eq!(counts("request_duration_seconds_count"), ["1", "0"]);
+    assert_eq!(counts("stream_duration_seconds_count"), ["0", "1"]);
+    assert_eq!(counts("response_body_size_bytes_sum"), ["5", "5"]);
+    assert_eq!(counts("request_body_size_bytes_count"), ["1", "1"]);
+}
+
 #[test]
 fn what_is_counted_by_hand_has_a_size() {
     let builder = MetricsLayer::builder().open_telemetry();
