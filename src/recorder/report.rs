@@ -292,6 +292,20 @@ mod tests {
         stale.add_request_bytes(8);
         assert_eq!(next.sizes(), (0, 0));
     }
+
+    /// As many calls later as the sizes tell generations apart.
+    #[test]
+    fn sizes_are_those_of_their_own_call_however_many_calls_later() {
+        let word = word();
+        let stale = Report::on(word).reporter();
+        let later = (stale.generation + (1 << 24)) << OUTCOME_BITS;
+        word.state.store(later, Ordering::Relaxed);
+        let report = Report::measured_on(word);
+        stale.add_request_bytes(8);
+        assert_eq!(report.sizes(), (0, 0));
+        report.reporter().add_request_bytes(1);
+        assert_eq!(report.sizes(), (1, 0));
+    }
 }
 
 #[cfg(all(test, openmetrics_loom))]

@@ -87,8 +87,19 @@ mod tests {
         sizes.add_response_bytes(u64::MAX - 1);
         sizes.add_response_bytes(5);
         assert_eq!(sizes.read(), ((1 << 40) - 1, u64::MAX));
-        sizes.add_request_bytes(generation + 1, 1);
-        sizes.open(generation + 1);
+    }
+
+    #[test]
+    fn bytes_of_another_generation_are_nobodys() {
+        let sizes = Sizes::new();
+        sizes.open(2);
+        sizes.add_request_bytes(1, 1);
+        sizes.add_request_bytes(2, 2);
+        sizes.add_request_bytes(3, 4);
+        assert_eq!(sizes.read(), (2, 0));
+        sizes.open(3);
+        assert_eq!(sizes.read(), (0, 0));
+        sizes.add_request_bytes(2, 2);
         assert_eq!(sizes.read(), (0, 0));
     }
 }
