@@ -62,7 +62,7 @@ pub(super) fn read(
     match metric {
         Metric::Cancellations => end.each(show, |row| Counter(row.series.cancellations())),
         Metric::ActiveRequests | Metric::ConcurrentRequests => {
-            begin.each(show, |row| Gauge(row.series.in_flight()))
+            begin.each(show, |row| Gauge(row.series.in_flight()));
         }
         Metric::Errors => end.each(show, |row| Reading::Errors(errors(families, row))),
         Metric::FirstByteSeconds => {
