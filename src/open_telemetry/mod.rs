@@ -103,7 +103,7 @@
 //! | `http_route`; of a client, `url_template` | the label `route`, if you give one | no |
 //!
 //! An empty label is no label to Prometheus. Labels of this crate's own that are [given](crate::MetricsLayerBuilder::label) besides go by the name in this
-//! table unless [named](Label::named) otherwise, and take the place of those that are there: a server
+//! table unless [named](crate::labels::Label::named) otherwise, and take the place of those that are there: a server
 //! that speaks TLS says so by `.label(Label::scheme().absent("https"))`. Labels of your own stay as they are. [Declared](crate::MetricsLayerBuilder::declare) label
 //! sets use the names of the table.
 //!
@@ -130,9 +130,13 @@
 //!   `Label::from_request("server_address", |head| head.uri.host())`, which is within the [budget](crate::labels#how-many-there-can-be).
 //! - `network_protocol_name`, which is always `http`, `user_agent_synthetic_type` and `otel_scope_…` are not there, nor are
 //!   connections of clients.
-//! - The list of known methods can't be changed. A [label of your own](Label::from_request) named `http_request_method` can take its place.
+//! - The list of known methods can't be changed. A [label of your own](crate::labels::Label::from_request) named `http_request_method` can take its place.
 //! - Where streams are [told apart](crate::MetricsLayerBuilder::stream_duration_seconds) they have sizes and no
 //!   `…_request_duration_seconds`.
+//!
+//! [`Label::method`]: crate::labels::Label::method
+//! [`Label::scheme`]: crate::labels::Label::scheme
+//! [`Label::status`]: crate::labels::Label::status
 
 mod client_errors;
 mod labels;
@@ -142,9 +146,6 @@ pub use self::client_errors::ClientErrorsToo;
 
 pub(crate) use self::labels::labels;
 pub(crate) use self::naming::Naming;
-
-#[cfg(doc)]
-use crate::labels::Label;
 
 /// The bounds of buckets, in seconds, that the conventions advise for durations.
 pub const DURATION_BUCKETS: [f64; 14] = [

@@ -242,6 +242,18 @@ fn labels_that_are_given_take_the_place_of_those_that_are_there() {
     );
 }
 
+/// Where more methods are to be told apart than HTTP's.
+#[test]
+fn a_label_of_ones_own_can_take_the_name_of_one_of_the_conventions() {
+    let method = Label::from_request("http_request_method", |head| Some(head.method.as_str()));
+    let builder = MetricsLayer::builder().open_telemetry().label(method);
+    let layer = builder.build([("", ""); 0]).unwrap();
+    let mut request = get("/");
+    *request.method_mut() = "PURGE".parse().unwrap();
+    end(begin(&layer, request, hello));
+    assert_eq!(value(&layer, "server", "http_request_method"), "PURGE");
+}
+
 /// By method and scheme alone, and exact while calls run.
 #[test]
 fn active_requests_are_those_that_have_begun_and_not_ended() {

@@ -7,6 +7,7 @@ mod beside;
 mod labels;
 mod page;
 mod sizes;
+mod wire;
 
 use crate::support::{Page, now};
 use bytes::Bytes;
