@@ -345,8 +345,8 @@ impl<C> MetricsLayerBuilder<Http<C>> {
     /// Names, labels and buckets of OpenTelemetry's conventions for HTTP *servers*, instead of the crate's
     /// own: see [`open_telemetry`] for what they are.
     ///
-    /// By these conventions 4xx is no failure of the server, so this also sets the classifier, to [`ServerErrorsOnly`].
-    /// Give another one [after](Self::classifier) it.
+    /// By these conventions 4xx is no failure of the server, so this also sets the classifier, to [`ServerErrorsOnly`], and
+    /// the layer is a `MetricsLayer<Http<ServerErrorsOnly>>`. Give another one [after](Self::classifier) it.
     pub fn open_telemetry(mut self) -> MetricsLayerBuilder<Http<ServerErrorsOnly>> {
         self.naming = Naming::OpenTelemetryServer;
         self.classifier(ServerErrorsOnly)

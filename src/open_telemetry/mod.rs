@@ -121,8 +121,9 @@
 //! - A call lasts to the end of the response's *body*, where many instrumentations stop at its head, and sizes are
 //!   what it has come to by then: nothing is counted of a request's body that is read after it.
 //! - Sizes are the bytes that passed the layer, in the form in which they did, never what `Content-Length` says. The conventions want those
-//!   of the wire: compression inside of the layer is seen, compression outside of it is not. A HEAD has none, an upgrade
-//!   neither, whatever follows. A request counts for at most a TiB.
+//!   of the wire: compression inside of the layer is seen, compression outside of it is not. To HEAD that
+//!   is what the server takes of a body that is not due, mostly nothing; of an upgrade it is nothing, whatever follows. A
+//!   request counts for at most a TiB.
 //! - `url_scheme` of a server does not look into `X-Forwarded-Proto`, which anyone can send. A
 //!   client has it too, where the conventions leave it to choice.
 //! - `server_address` and `server_port` are not there. A server's may be chosen by whoever sends the request; of

@@ -19,6 +19,7 @@ use std::sync::Arc;
 /// What a layer is set to record.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
+    /// For those who show what is recorded.
     pub(crate) naming: Naming,
     pub(crate) clock: Clock,
     pub(crate) buckets: Bounds,

@@ -50,6 +50,7 @@ impl Report {
     }
 
     /// As [`open`](Self::open), and the sizes of the call's bodies are kept count of.
+    // In one place, so that the other stays small enough to be inlined.
     #[inline(never)]
     pub(crate) fn measured() -> Self {
         Self::measured_on(pool::take())
