@@ -1,9 +1,10 @@
 use crate::Error;
 use crate::call::CallHandle;
-use crate::classify::{Classify, ErrorType, Head};
+use crate::classify::{Classify, ErrorType, Head, HttpClient, ServerErrorsOnly};
 use crate::clock::Clock;
 use crate::labels::{Declared, Label, Labels, RequestHead, Schema};
 use crate::layer::MetricsLayer;
+use crate::open_telemetry::{self, BODY_SIZE_BUCKETS, DURATION_BUCKETS, Naming};
 use crate::protocol::{Grpc, Http, Many, One, PassHandle, Streaming, Unary};
 use crate::recorder::{Bounds, Filter, LABEL_SETS, MOST_ERROR_TYPES, Settings, Streams, Traces};
 use crate::registry::MetricsRegistry;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 #[must_use = "nothing is built before `build`"]
 pub struct MetricsLayerBuilder<P = Http> {
     registry: Option<MetricsRegistry>,
+    naming: Naming,
+    body_size_buckets: Option<Vec<u64>>,
     prefix: String,
     buckets: Option<Vec<f64>>,
     response_head_seconds: bool,
@@ -46,6 +49,8 @@ impl<P> MetricsLayerBuilder<P> {
     pub(crate) fn new(protocol: P) -> Self {
         Self {
             registry: None,
+            naming: Naming::Own,
+            body_size_buckets: None,
             prefix: String::new(),
             buckets: None,
             response_head_seconds: false,
@@ -296,7 +301,8 @@ impl<P> MetricsLayerBuilder<P> {
         V: Into<String>,
     {
         let labels = Labels::new(labels)?;
-        let schema = Schema::new(self.labels, &labels)?;
+        let of_request = open_telemetry::labels(self.naming, self.labels);
+        let schema = Schema::new(of_request, &labels)?;
         let declared = self.declared.iter().map(|given| schema.declared(given));
         let kind = |bounds: Bounds| {
             let classic = if self.classic_histograms {
@@ -306,12 +312,15 @@ impl<P> MetricsLayerBuilder<P> {
             };
             classic.native(self.native_histograms)
         };
+        let buckets = match (self.buckets, self.naming.is_own()) {
+            (Some(bounds), _) => Bounds::new(bounds)?,
+            (None, true) => Bounds::default(),
+            (None, false) => Bounds::new(DURATION_BUCKETS)?,
+        };
         let settings = Settings {
+            naming: self.naming,
             clock: self.clock,
-            buckets: kind(
-                self.buckets
-                    .map_or_else(|| Ok(Bounds::default()), Bounds::new)?,
-            ),
+            buckets: kind(buckets),
             response_head: self.response_head_seconds,
             first_byte: self.first_byte_seconds,
             messages: self.messages,
@@ -322,6 +331,7 @@ impl<P> MetricsLayerBuilder<P> {
             filter: self.filter,
             streams: with_buckets(self.streams, self.stream_buckets, kind)?,
             exemplars: self.exemplars,
+            sizes: size_bounds(self.naming, self.body_size_buckets)?,
         };
         let registry = self
             .registry
@@ -339,6 +349,8 @@ impl<P> MetricsLayerBuilder<P> {
     fn map_protocol<Q>(self, map: impl FnOnce(P) -> Q) -> MetricsLayerBuilder<Q> {
         let Self {
             registry,
+            naming,
+            body_size_buckets,
             prefix,
             buckets,
             response_head_seconds,
@@ -360,6 +372,8 @@ impl<P> MetricsLayerBuilder<P> {
         } = self;
         MetricsLayerBuilder {
             registry,
+            naming,
+            body_size_buckets,
             prefix,
             buckets,
             response_head_seconds,
@@ -390,6 +404,31 @@ impl<C> MetricsLayerBuilder<Http<C>> {
     pub fn classifier<D: Classify>(self, classifier: D) -> MetricsLayerBuilder<Http<D>> {
         self.classified_by(&classifier)
             .map_protocol(|_| Http::new(classifier))
+    }
+
+    /// Names, labels and buckets of OpenTelemetry's conventions for HTTP *servers*, instead of the crate's
+    /// own: see [`open_telemetry`] for what they are.
+    ///
+    /// By these conventions 4xx is no failure of the server, so this also sets the classifier, to [`ServerErrorsOnly`], and
+    /// the layer is a `MetricsLayer<Http<ServerErrorsOnly>>`. Give another one [after](Self::classifier) it.
+    pub fn open_telemetry(mut self) -> MetricsLayerBuilder<Http<ServerErrorsOnly>> {
+        self.naming = Naming::OpenTelemetryServer;
+        self.classifier(ServerErrorsOnly)
+    }
+
+    /// As [`open_telemetry`](Self::open_telemetry), with the conventions for HTTP *clients*.
+    ///
+    /// By these 4xx is a failure, so this also sets the classifier, to [`HttpClient`].
+    pub fn open_telemetry_client(mut self) -> MetricsLayerBuilder<Http<HttpClient>> {
+        self.naming = Naming::OpenTelemetryClient;
+        self.classifier(HttpClient)
+    }
+
+    /// The upper bounds, in bytes and ascending, of the buckets of the sizes of bodies, which the conventions of
+    /// [`open_telemetry`] have. Defaults to [`BODY_SIZE_BUCKETS`].
+    pub fn body_size_buckets(mut self, bounds: impl IntoIterator<Item = u64>) -> Self {
+        self.body_size_buckets = Some(bounds.into_iter().collect());
+        self
     }
 }
 
@@ -490,6 +529,12 @@ fn with_buckets(
     let bounds = bounds.unwrap_or_else(|| STREAM_BUCKETS.to_vec());
     let buckets = kind(Bounds::new(bounds)?);
     Ok(streams.map(|streams| Streams { buckets, ..streams }))
+}
+
+/// The buckets of the sizes of bodies, which only OpenTelemetry's conventions have.
+fn size_bounds(naming: Naming, bounds: Option<Vec<u64>>) -> Result<Option<Bounds>, Error> {
+    let bounds = Bounds::of_bytes(bounds.unwrap_or_else(|| BODY_SIZE_BUCKETS.to_vec()))?;
+    Ok((!naming.is_own()).then_some(bounds))
 }
 
 /// The built-in types, those of the classifier and `declared` ones, each once.

@@ -5,7 +5,7 @@ use crate::clock::Moment;
 use crate::labels::{RequestHead, Values};
 use crate::recorder::{
     BeginSet, EndSet, Families, HeadSeries, HeadSet, Lease, Leased, Outcome, Report, Reporter,
-    Settings, Timed, with_writer,
+    Settings, Timed, Writer, with_writer,
 };
 use crate::trace::TraceContext;
 use std::fmt;
@@ -123,7 +123,7 @@ impl Call {
             }
             _ => {
                 let (begin, trace) = Beginning(families).look_at(request());
-                let mut call = Self::at(begin, None);
+                let mut call = Self::labelled(begin);
                 if let Some(trace) = trace {
                     call.belong_to(trace);
                 }
@@ -154,11 +154,29 @@ impl Call {
         }
     }
 
+    /// One whose request brings labels: no other is measured.
+    #[inline]
+    fn labelled(begin: &'static BeginSet) -> Self {
+        let mut call = Self::at(begin, None);
+        if begin.families.settings.sizes.is_some() {
+            call.measure();
+        }
+        call
+    }
+
+    // Not cold where it is called at all. But where it is not, the fewer instructions the better.
+    #[cold]
+    fn measure(&mut self) {
+        self.flags.set(Flags::MEASURED);
+        self.report = Some(Report::measured());
+    }
+
     /// Counts bytes of the request that the service has been given.
     #[inline]
     pub fn request_bytes(&self, bytes: u64) {
         let series = self.begin.series();
         with_writer(|writer| series.add_request_bytes(writer, bytes));
+        self.measure_request(bytes);
     }
 
     /// Counts a message of the request, and its bytes, that the service has
@@ -167,6 +185,14 @@ impl Call {
     pub fn request_message(&self, bytes: u64) {
         let (series, settings) = (self.begin.series(), &self.begin.families.settings);
         with_writer(|writer| series.add_request_messages(writer, settings, 1, bytes));
+        self.measure_request(bytes);
+    }
+
+    #[inline]
+    fn measure_request(&self, bytes: u64) {
+        if let Some(report) = self.measured() {
+            report.reporter().add_request_bytes(bytes);
+        }
     }
 
     /// A way to reach this call from elsewhere.
@@ -215,7 +241,7 @@ impl Call {
         }
         let series = self.head_series();
         with_writer(|writer| series.add_response_bytes(writer, bytes));
-        self.something_came();
+        self.something_came(bytes);
     }
 
     /// Counts a message of the response, and its bytes, that the caller has taken.
@@ -229,7 +255,7 @@ impl Call {
     pub(crate) fn response_messages(&mut self, messages: u64, bytes: u64) {
         let (series, settings) = (self.head_series(), &self.begin.families.settings);
         with_writer(|writer| series.add_response_messages(writer, settings, messages, bytes));
-        self.something_came();
+        self.something_came(bytes);
     }
 
     /// Something went wrong. Only the first fault of a call counts.
@@ -278,8 +304,11 @@ impl Call {
     }
 
     #[inline]
-    fn something_came(&mut self) {
+    fn something_came(&mut self, bytes: u64) {
         let settings = &self.begin.families.settings;
+        if let Some(report) = self.measured() {
+            report.add_response_bytes(bytes);
+        }
         if settings.first_byte && !self.flags.set(Flags::FIRST_BYTE) {
             let timed = self.timed();
             let series = self.head_series();
@@ -292,6 +321,13 @@ impl Call {
     #[inline]
     pub fn set_code(&mut self, code: u8) {
         self.code = code.saturating_add(1);
+    }
+
+    /// The report, if it keeps count of what the call moves.
+    #[inline]
+    fn measured(&self) -> Option<&Report> {
+        let is_measured = self.flags.has(Flags::MEASURED);
+        self.report.as_ref().filter(|_| is_measured)
     }
 
     /// How long the call has lasted.
@@ -341,6 +377,21 @@ impl Call {
         families.end_set(self.begin, head, &values)
     }
 
+    /// What is timed elsewhere than most, or measured besides.
+    #[cold]
+    fn record_apart(&self, writer: &Writer, end: &EndSet, timed: Timed) {
+        let settings = &self.begin.families.settings;
+        if self.flags.has(Flags::STREAM) {
+            end.duration().observe_stream(writer, settings, timed);
+        } else {
+            end.duration().observe(writer, settings, timed);
+        }
+        if let Some(report) = self.measured() {
+            let sizes = report.sizes();
+            end.duration().observe_sizes(writer, settings, sizes);
+        }
+    }
+
     #[inline]
     fn outcome(&self) -> Outcome {
         let unhindered = if self.flags.has(Flags::OWES_NOTHING) {
@@ -361,8 +412,8 @@ impl Drop for Call {
         let end = self.end_set(outcome);
         with_writer(|writer| {
             end.series().record(writer, outcome);
-            if self.flags.has(Flags::STREAM) {
-                end.duration().observe_stream(writer, settings, timed);
+            if self.flags.has(Flags::STREAM | Flags::MEASURED) {
+                self.record_apart(writer, end, timed);
             } else {
                 end.duration().observe(writer, settings, timed);
             }
@@ -409,7 +460,10 @@ impl Flags {
     const STREAM: u8 = 4;
     /// The report keeps a trace.
     const TRACED: u8 = 8;
+    /// The report keeps count of what the call moves.
+    const MEASURED: u8 = 16;
 
+    /// Whether this is so, or one of these.
     #[inline]
     fn has(self, flag: u8) -> bool {
         self.0 & flag != 0
@@ -465,7 +519,7 @@ impl Drop for Beginning {
         let mut values = Values::NONE;
         families.settings.schema.of_no_request(&mut values);
         let set = families.begin_set(&values);
-        Call::at(set, None).fail(ErrorType::PANIC);
+        Call::labelled(set).fail(ErrorType::PANIC);
     }
 }
 
@@ -477,6 +531,7 @@ impl CallHandle {
     pub fn request_bytes(&self, bytes: u64) {
         let series = self.begin.series();
         with_writer(|writer| series.add_request_bytes(writer, bytes));
+        self.measure_request(bytes);
     }
 
     /// Counts a message of the request, and its bytes, that the service has read.
@@ -490,6 +545,14 @@ impl CallHandle {
     pub(crate) fn request_messages(&self, messages: u64, bytes: u64) {
         let (series, settings) = (self.begin.series(), &self.begin.families.settings);
         with_writer(|writer| series.add_request_messages(writer, settings, messages, bytes));
+        self.measure_request(bytes);
+    }
+
+    #[inline]
+    fn measure_request(&self, bytes: u64) {
+        if self.begin.families.settings.sizes.is_some() {
+            self.reporter.add_request_bytes(bytes);
+        }
     }
 
     /// Says how the call is to end, whatever the service makes of it, unless

@@ -120,6 +120,7 @@
 //! | put several layers, and metrics of your own, on one page | [`MetricsRegistry`] |
 //! | show the process's cpu, memory and files, its tokio runtime, and what was built | [`collectors`] |
 //! | come from another layer | [`migration`] |
+//! | have OpenTelemetry's names and labels for HTTP | [`open_telemetry`] |
 //! | show the page | [`exporter`], or `server` for a port of its own |
 //!
 //! # Features
@@ -156,6 +157,7 @@ mod layer;
 pub mod message;
 #[doc = include_str!("migration.md")]
 pub mod migration {}
+pub mod open_telemetry;
 pub mod protocol;
 pub mod publish;
 mod recorder;

@@ -211,6 +211,39 @@ fn a_request_with_labels_allocates_nothing() {
     );
 }
 
+/// Where every call keeps count of what it moves.
+#[test]
+fn a_request_by_opentelemetrys_names_allocates_nothing() {
+    let layer = MetricsLayer::builder()
+        .open_telemetry()
+        .label(Label::route(|head| Some(head.uri.path())))
+        .build([("endpoint", "allocation")])
+        .unwrap();
+    let service = layer.layer(service_fn(serve));
+    let run = |requests: Vec<Request<Upload>>| {
+        for request in requests {
+            if let Ok(response) = now(service.clone().call(request)) {
+                take_frames(pin!(response.into_body()), usize::MAX);
+            }
+        }
+    };
+    for (path, body) in [
+        ("/read", WHOLE),
+        ("/read", NONE),
+        ("/refuse", WHOLE),
+        ("/fail", WHOLE),
+    ] {
+        run(requests(path, body, WARM_UP));
+        let requests = requests(path, body, CALLS);
+        let allocated = measure(|| run(requests));
+        assert_eq!(allocated.count_total, 0, "{path} {body:?}");
+    }
+    let page = Page::read(layer.exporter());
+    let sums = page.all("http_server_request_body_size_bytes_sum");
+    let sum: u64 = sums.map(|(_, sum)| sum.parse::<u64>().unwrap()).sum();
+    assert_eq!(sum, 6 * (WARM_UP + CALLS) as u64);
+}
+
 #[test]
 fn a_future_dropped_early_allocates_nothing() {
     let layer = layer();

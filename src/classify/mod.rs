@@ -43,7 +43,7 @@ pub use self::expecting::{Expecting, expecting};
 pub use self::grpc::GrpcCode;
 pub use self::http::{HttpStatus, ServerErrorsOnly};
 
-use ::http::{Extensions, HeaderMap, Response, StatusCode};
+use ::http::{Extensions, HeaderMap, Response, StatusCode, Version};
 use std::any::Any;
 use std::fmt;
 
@@ -85,6 +85,8 @@ pub enum Fault {
 pub struct Head<'a> {
     /// The status.
     pub status: StatusCode,
+    /// The version of HTTP.
+    pub version: Version,
     /// The header fields.
     pub headers: &'a HeaderMap,
     /// The extensions.
@@ -256,6 +258,7 @@ impl<'a> Head<'a> {
     pub fn of<B>(response: &'a Response<B>) -> Self {
         Self {
             status: response.status(),
+            version: response.version(),
             headers: response.headers(),
             extensions: response.extensions(),
         }

@@ -2,7 +2,7 @@
 
 use super::Format;
 use super::number::canonical;
-use super::text::TextWriter;
+use super::text::{TextWriter, Value};
 use crate::classify::ErrorType;
 use crate::labels::{Carrier, LabelText, push_escaped};
 use crate::recorder::{Detail, Distribution, EndSeries, Families, Row, Series, Settings, Shelf};
@@ -17,7 +17,10 @@ pub(super) type Family<'a> = (&'static Automatic, Vec<&'a Endpoint>);
 pub(super) enum Reading {
     Counter(u64),
     Gauge(u64),
+    /// Of durations.
     Histogram(Distribution),
+    /// Of sizes.
+    Sizes(Distribution),
     /// A counter for each error type, in the order of their names.
     Errors(Vec<(ErrorType, u64)>),
 }
@@ -57,10 +60,12 @@ pub(super) fn read(
     let head = &mut Rows::new(endpoint, Carrier::Head, &rows.head);
     let end = &mut Rows::new(endpoint, Carrier::End, &rows.end);
     let duration = &mut Rows::new(endpoint, Carrier::Duration, &rows.duration);
-    use Reading::{Counter, Gauge, Histogram};
+    use Reading::{Counter, Gauge, Histogram, Sizes};
     match metric {
         Metric::Cancellations => end.each(show, |row| Counter(row.series.cancellations())),
-        Metric::ConcurrentRequests => begin.each(show, |row| Gauge(row.series.in_flight())),
+        Metric::ActiveRequests | Metric::ConcurrentRequests => {
+            begin.each(show, |row| Gauge(row.series.in_flight()));
+        }
         Metric::Errors => end.each(show, |row| Reading::Errors(errors(families, row))),
         Metric::FirstByteSeconds => head.each(show, |row| {
             Histogram(row.series.first_byte(settings, detail))
@@ -72,12 +77,18 @@ pub(super) fn read(
             },
             Counter(families.sets.overflowed()),
         ),
+        Metric::RequestBodySizeBytes => {
+            duration.each(show, |row| Sizes(row.series.request_sizes(settings)));
+        }
         Metric::RequestBytes => begin.each(show, |row| Counter(row.series.request_bytes())),
         Metric::RequestDurationSeconds => {
             duration.each(show, |row| Histogram(row.series.duration(settings, detail)));
         }
         Metric::RequestMessages => begin.each(show, |row| Counter(row.series.request_messages())),
         Metric::Requests => end.each(show, |row| Counter(row.series.requests())),
+        Metric::ResponseBodySizeBytes => {
+            duration.each(show, |row| Sizes(row.series.response_sizes(settings)));
+        }
         Metric::ResponseBytes => head.each(show, |row| Counter(row.series.response_bytes())),
         Metric::ResponseHeadSeconds => {
             head.each(show, |row| {
@@ -145,7 +156,14 @@ pub(super) fn write(text: &mut TextWriter, name: &str, (metric, endpoints): &Fam
                         text.sample("", labels.as_str(), |value| value.integer(count));
                     }
                     Reading::Histogram(distribution) => {
-                        write_histogram(text, labels, bounds, &distribution);
+                        write_histogram(text, labels, bounds, &distribution, |sum| {
+                            sum.seconds(distribution.sum.into());
+                        });
+                    }
+                    Reading::Sizes(sizes) => {
+                        write_histogram(text, labels, bounds, &sizes, |sum| {
+                            sum.integer(sizes.sum);
+                        });
                     }
                     Reading::Errors(counts) => write_errors(text, labels, &counts),
                 }
@@ -154,12 +172,20 @@ pub(super) fn write(text: &mut TextWriter, name: &str, (metric, endpoints): &Fam
     }
 }
 
-/// The bounds of a histogram's buckets, in seconds.
+/// The bounds of a histogram's buckets, in seconds or bytes.
 pub(super) fn bounds(metric: Metric, settings: &Settings) -> &[f64] {
-    match (metric, &settings.streams) {
-        (Metric::StreamDurationSeconds, Some(streams)) => streams.buckets.seconds(),
-        _ => settings.buckets.seconds(),
-    }
+    let Settings {
+        buckets,
+        streams,
+        sizes,
+        ..
+    } = settings;
+    let of_its_own = match metric {
+        Metric::StreamDurationSeconds => streams.as_ref().map(|streams| &streams.buckets),
+        Metric::RequestBodySizeBytes | Metric::ResponseBodySizeBytes => sizes.as_ref(),
+        _ => None,
+    };
+    of_its_own.unwrap_or(buckets).shown()
 }
 
 /// Declared types stand there from the start where the label set does, others once they were met.
@@ -193,6 +219,7 @@ fn write_histogram(
     labels: &LabelText,
     bounds: &[f64],
     distribution: &Distribution,
+    sum: impl FnOnce(&mut Value<'_>),
 ) {
     let around = labels.around("le");
     let spelt = bounds
@@ -211,9 +238,7 @@ fn write_histogram(
             }
         });
     }
-    text.sample("_sum", labels.as_str(), |value| {
-        value.seconds(distribution.sum_nanos.into());
-    });
+    text.sample("_sum", labels.as_str(), sum);
     text.sample("_count", labels.as_str(), |value| {
         value.integer(distribution.count());
     });

@@ -72,7 +72,17 @@ fn encode(
         Reading::Counter(count) => encode_counter(encoder, &labels, count),
         Reading::Gauge(count) => encoder.encode_family(&labels)?.encode_gauge(&count),
         Reading::Histogram(distribution) => {
-            encode_histogram(&mut encoder.encode_family(&labels)?, &distribution, bounds)
+            let sum = distribution.sum as f64 / 1e9;
+            encode_histogram(
+                &mut encoder.encode_family(&labels)?,
+                &distribution,
+                bounds,
+                sum,
+            )
+        }
+        Reading::Sizes(sizes) => {
+            let sum = sizes.sum as f64;
+            encode_histogram(&mut encoder.encode_family(&labels)?, &sizes, bounds, sum)
         }
         Reading::Errors(counts) => {
             for (name, count) in counts {
@@ -100,6 +110,7 @@ fn encode_histogram(
     encoder: &mut MetricEncoder<'_>,
     distribution: &Distribution,
     bounds: &[f64],
+    sum: f64,
 ) -> fmt::Result {
     let mut below = 0;
     let buckets: Vec<(f64, u64)> = bounds
@@ -113,7 +124,6 @@ fn encode_histogram(
             )
         })
         .collect();
-    let sum = distribution.sum_nanos as f64 / 1e9;
     encoder.encode_histogram::<NoLabelSet>(sum, distribution.count(), &buckets, None)
 }
 

@@ -33,6 +33,7 @@ enum Source {
     Request(Arc<FromRequest>),
     Status,
     StatusClass,
+    VersionOfResponse,
     Response(Arc<FromResponse>),
     Code(&'static [&'static str]),
     ErrorType,
@@ -171,6 +172,11 @@ impl Label {
         Self::code(&GrpcCode::NAMES).named("grpc_code")
     }
 
+    /// `version`: that of HTTP in which the response came.
+    pub(crate) fn version_of_response() -> Self {
+        Self::new("version", Source::VersionOfResponse)
+    }
+
     /// `error_type` on what is recorded at the end, as OpenTelemetry has it; the
     /// label is there without a value if all went well.
     pub(crate) fn error_type() -> Self {
@@ -213,7 +219,20 @@ impl Label {
         self
     }
 
-    pub(super) fn name(&self) -> &str {
+    /// What the label says where there is no value, unless that was said already.
+    pub(crate) fn absent_by_default(self, value: &'static str) -> Self {
+        match &*self.absent {
+            ABSENT => self.absent(value),
+            _ => self,
+        }
+    }
+
+    /// Whether it is `other`, but for which metrics carry it and what it says where there is no value.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.name == other.name && self.source == other.source
+    }
+
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
@@ -242,7 +261,10 @@ impl Label {
             | Source::GrpcService
             | Source::GrpcMethod
             | Source::Request(_) => Moment::Begin,
-            Source::Status | Source::StatusClass | Source::Response(_) => Moment::Head,
+            Source::Status
+            | Source::StatusClass
+            | Source::VersionOfResponse
+            | Source::Response(_) => Moment::Head,
             Source::Code(_) | Source::ErrorType => Moment::End,
         }
     }
@@ -266,6 +288,7 @@ impl Label {
         let value = match &self.source {
             Source::Status => Some(head.status.as_str()),
             Source::StatusClass => Some(http::status_class(head.status)),
+            Source::VersionOfResponse => Some(http::version(head.version)),
             Source::Response(read) => read(head),
             _ => None,
         };

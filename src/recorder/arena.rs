@@ -103,12 +103,7 @@ mod tests {
         assert_eq!(begin.series().request_bytes(), 0);
         assert_eq!(head.series().response_bytes(), 0);
         assert_eq!((end.series().requests(), end.series().errors(2)), (0, 0));
-        assert_eq!(
-            end.duration()
-                .duration(&settings, Detail::Classic)
-                .sum_nanos,
-            0
-        );
+        assert_eq!(end.duration().duration(&settings, Detail::Classic).sum, 0);
     }
 
     /// Where calls without labels are counted.

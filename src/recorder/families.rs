@@ -11,6 +11,7 @@ use super::thread::with_writer;
 use crate::classify::{ErrorType, Fault, Head};
 use crate::clock::Clock;
 use crate::labels::{Declared, RequestHead, Schema};
+use crate::open_telemetry::Naming;
 use crate::trace::TraceContext;
 use std::fmt;
 use std::ops::Deref;
@@ -19,6 +20,8 @@ use std::sync::Arc;
 /// What a layer is set to record.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
+    /// For those who show what is recorded.
+    pub(crate) naming: Naming,
     pub(crate) clock: Clock,
     pub(crate) buckets: Bounds,
     pub(crate) response_head: bool,
@@ -37,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) streams: Option<Streams>,
     /// Which trace a call belongs to.
     pub(crate) exemplars: Option<Traces>,
+    /// The buckets of the sizes of bodies, where calls keep count of them.
+    pub(crate) sizes: Option<Bounds>,
 }
 
 /// Says which calls are measured, by the heads of their requests.
@@ -96,6 +101,7 @@ const LEASE_CELLS: usize = 2;
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            naming: Naming::Own,
             clock: Clock::real(),
             buckets: Bounds::default(),
             response_head: false,
@@ -108,6 +114,7 @@ impl Default for Settings {
             filter: None,
             streams: None,
             exemplars: None,
+            sizes: None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Durations in buckets, as whole nanoseconds.
+//! Durations in buckets, as whole nanoseconds; and sizes, as whole bytes.
 
 use super::block::{Blocks, Cells};
 use super::exemplars::{Exemplar, Exemplars};
@@ -8,6 +8,8 @@ use crate::Error;
 use crate::trace::TraceContext;
 
 /// The upper bounds of a histogram's buckets, ascending; `+Inf` is understood.
+///
+/// Of sizes they are in bytes, wherever those of durations are in seconds or nanoseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Bounds {
     seconds: Box<[f64]>,
@@ -30,7 +32,8 @@ pub(crate) struct Histogram {
 pub(crate) struct Distribution {
     /// Observations at or below each bound, and in the last place all of them.
     pub(crate) cumulative: Vec<u64>,
-    pub(crate) sum_nanos: u64,
+    /// In nanoseconds, or of sizes in bytes.
+    pub(crate) sum: u64,
     /// The latest traced call of each bucket; none, where calls aren't traced.
     pub(crate) exemplars: Vec<Option<Exemplar>>,
     /// Where there is one, and it was asked for.
@@ -119,7 +122,32 @@ impl Bounds {
         Self { native: on, ..self }
     }
 
-    pub(crate) fn seconds(&self) -> &[f64] {
+    /// For sizes in bytes.
+    ///
+    /// # Errors
+    ///
+    /// Names the bound that is out of order or repeated.
+    pub(crate) fn of_bytes(bounds: Vec<u64>) -> Result<Self, Error> {
+        if bounds.is_empty() {
+            return Err(Error::new(
+                "buckets of sizes are empty: give at least one upper bound in bytes",
+            ));
+        }
+        if let Some(two) = bounds.windows(2).find(|two| two[1] <= two[0]) {
+            return Err(Error::new(format!(
+                "bucket bound of {} bytes comes after {}: bounds must ascend, each once",
+                two[1], two[0]
+            )));
+        }
+        Ok(Self {
+            seconds: bounds.iter().map(|&bytes| bytes as f64).collect(),
+            nanos: bounds.into(),
+            native: false,
+        })
+    }
+
+    /// As they are shown.
+    pub(crate) fn shown(&self) -> &[f64] {
         &self.seconds
     }
 
@@ -200,7 +228,7 @@ impl Histogram {
         });
         let counters = self.first..self.first + 1 + bounds.buckets();
         let mut sums = blocks.sums(counters).into_iter();
-        let sum_nanos = sums.next().unwrap_or(0);
+        let sum = sums.next().unwrap_or(0);
         let running = |total: &mut u64, count| {
             *total += count;
             Some(*total)
@@ -212,7 +240,7 @@ impl Histogram {
         let exemplars = (self.kept..self.kept + bounds.buckets()).map(|i| exemplars.latest(i));
         Distribution {
             cumulative,
-            sum_nanos,
+            sum,
             exemplars: exemplars.collect(),
             native,
         }
@@ -256,7 +284,7 @@ mod tests {
             histogram.read(&blocks, &bounds, &exemplars, Detail::Native),
             Distribution {
                 cumulative: vec![2, 4, 5],
-                sum_nanos: 202_000_002,
+                sum: 202_000_002,
                 exemplars: vec![None; 3],
                 native: None,
             }

@@ -4,7 +4,7 @@
 //! row of counters in [`block`]s, one per thread that writes; [`thread`] says who
 //! may write which. A call finds the series of its labels through [`sets`]; [`rows`] are what the page
 //! shows of them, and [`growth`] keeps both within the layer's budget. [`report`] is the word by which a request body
-//! reaches its call. Nothing here knows of names, or what labels mean.
+//! reaches its call, [`sizes`] what stands beside it where bodies are measured. Nothing here knows of names, or what labels mean.
 
 mod arena;
 mod block;
@@ -23,6 +23,7 @@ mod report;
 mod rows;
 mod series;
 mod sets;
+mod sizes;
 mod thread;
 
 pub(crate) use self::errors::MOST_ERROR_TYPES;
@@ -38,4 +39,4 @@ pub(crate) use self::report::{Report, Reporter};
 pub(crate) use self::rows::{Row, Series, Shelf};
 pub(crate) use self::series::{EndSeries, HeadSeries, Timed};
 pub(crate) use self::sets::{BeginSet, EndSet, HeadSet};
-pub(crate) use self::thread::with_writer;
+pub(crate) use self::thread::{Writer, with_writer};

@@ -8,6 +8,7 @@
 //! reference count.
 
 use super::outcome::Outcome;
+use super::sizes::Sizes;
 use crate::sync::{AtomicU64, Ordering, overwrite};
 use crate::trace::TraceContext;
 use std::array;
@@ -30,11 +31,12 @@ pub(crate) struct Reporter {
     generation: u64,
 }
 
-/// A generation, above [`OUTCOME_BITS`] of an [`Outcome`]. Alone on its cache line, for
-/// words of one batch end up with different threads.
+/// Alone on its cache line, for words of one batch end up with different threads.
 #[repr(align(64))]
 struct Word {
+    /// A generation, above [`OUTCOME_BITS`] of an [`Outcome`].
     state: AtomicU64,
+    sizes: Sizes,
     /// Which trace the call belongs to. Only the call itself reads and writes it: there is room for it here,
     /// and not in what is copied with every future and body.
     trace: [AtomicU64; 3],
@@ -49,6 +51,19 @@ impl Report {
     #[inline]
     pub(crate) fn open() -> Self {
         Self::on(pool::take())
+    }
+
+    /// As [`open`](Self::open), and the sizes of the call's bodies are kept count of.
+    // In one place, so that the other stays small enough to be inlined.
+    #[inline(never)]
+    pub(crate) fn measured() -> Self {
+        Self::measured_on(pool::take())
+    }
+
+    fn measured_on(word: &'static Word) -> Self {
+        let report = Self::on(word);
+        word.sizes.open(report.generation());
+        report
     }
 
     #[inline]
@@ -80,6 +95,18 @@ impl Report {
     pub(crate) fn trace(&self) -> TraceContext {
         let words = array::from_fn(|i| self.word.trace[i].load(Ordering::Relaxed));
         TraceContext::from_words(words)
+    }
+
+    /// Counts bytes of the response, where they are measured.
+    #[inline]
+    pub(crate) fn add_response_bytes(&self, bytes: u64) {
+        self.word.sizes.add_response_bytes(bytes);
+    }
+
+    /// The bytes of the request and of the response, where they are measured.
+    #[inline]
+    pub(crate) fn sizes(&self) -> (u64, u64) {
+        self.word.sizes.read()
     }
 
     /// What has been reported so far.
@@ -131,6 +158,15 @@ impl Reporter {
             Ordering::Relaxed,
         );
     }
+
+    /// Counts bytes of the request, where they are measured, unless the call has ended.
+    #[inline]
+    pub(crate) fn add_request_bytes(&self, bytes: u64) {
+        let word = self.word.state.load(Ordering::Relaxed);
+        if word >> OUTCOME_BITS == self.generation {
+            self.word.sizes.add_request_bytes(self.generation, bytes);
+        }
+    }
 }
 
 impl fmt::Debug for Reporter {
@@ -146,6 +182,7 @@ impl Word {
         Self {
             state: AtomicU64::new(0),
             trace: array::from_fn(|_| AtomicU64::new(0)),
+            sizes: Sizes::new(),
         }
     }
 }
@@ -258,6 +295,36 @@ mod tests {
         next.reporter().report(Outcome::failed(0));
         assert_eq!(next.outcome(), Some(Outcome::failed(0)));
     }
+
+    #[test]
+    fn sizes_are_those_of_their_own_call() {
+        let word = word();
+        let report = Report::measured_on(word);
+        let stale = report.reporter();
+        stale.add_request_bytes(3);
+        stale.add_request_bytes(4);
+        report.add_response_bytes(5);
+        report.add_response_bytes(6);
+        assert_eq!(report.sizes(), (7, 11));
+        drop(report);
+        let next = Report::measured_on(word);
+        stale.add_request_bytes(8);
+        assert_eq!(next.sizes(), (0, 0));
+    }
+
+    /// As many calls later as the sizes tell generations apart.
+    #[test]
+    fn sizes_are_those_of_their_own_call_however_many_calls_later() {
+        let word = word();
+        let stale = Report::on(word).reporter();
+        let later = (stale.generation + (1 << 24)) << OUTCOME_BITS;
+        word.state.store(later, Ordering::Relaxed);
+        let report = Report::measured_on(word);
+        stale.add_request_bytes(8);
+        assert_eq!(report.sizes(), (0, 0));
+        report.reporter().add_request_bytes(1);
+        assert_eq!(report.sizes(), (1, 0));
+    }
 }
 
 #[cfg(all(test, openmetrics_loom))]
@@ -291,6 +358,43 @@ mod loom_tests {
             body.join().unwrap();
             assert!(matches!(heard, None | Some(Outcome::CANCELLED)));
             assert_eq!(end(next), None);
+        });
+    }
+
+    /// A body is read while its call ends and another begins on the same word. What was counted of it is its own
+    /// call's or nobody's.
+    #[test]
+    fn loom_sizes_reach_their_own_call_only() {
+        loom::model(|| {
+            let word = word();
+            let report = Report::measured_on(word);
+            let reporter = report.reporter();
+            let body = thread::spawn(move || {
+                reporter.add_request_bytes(1);
+                reporter.add_request_bytes(2);
+            });
+            let (heard, _) = report.sizes();
+            end(report);
+            let next = Report::measured_on(word);
+            next.reporter().add_request_bytes(8);
+            body.join().unwrap();
+            assert!(matches!(heard, 0 | 1 | 3), "{heard}");
+            assert_eq!(next.sizes(), (8, 0));
+            mem::forget(next);
+        });
+    }
+
+    /// Two readers of one call's request: nothing is lost.
+    #[test]
+    fn loom_sizes_are_whole() {
+        loom::model(|| {
+            let report = Report::measured_on(word());
+            let reporter = report.reporter();
+            let body = thread::spawn(move || reporter.add_request_bytes(1));
+            report.reporter().add_request_bytes(2);
+            body.join().unwrap();
+            assert_eq!(report.sizes(), (3, 0));
+            mem::forget(report);
         });
     }
 

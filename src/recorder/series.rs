@@ -41,7 +41,7 @@ pub(crate) struct EndSeries {
 }
 
 /// What is known at the end too, but may leave labels out: `request_duration_seconds`,
-/// `stream_duration_seconds`.
+/// `stream_duration_seconds`, and the sizes of bodies.
 #[derive(Debug)]
 pub(crate) struct DurationSeries {
     blocks: Blocks,
@@ -72,7 +72,8 @@ const REQUESTS: usize = 0;
 const CANCELLATIONS: usize = 1;
 const END_CELLS: usize = 2;
 
-// The cells of a duration series begin with this histogram; that of streams follows.
+// The cells of a duration series begin with this histogram; that of streams follows, then those of
+// the sizes of requests and of responses.
 const DURATION: Histogram = Histogram::at(0, 0);
 
 // === impl BeginSeries ===
@@ -304,7 +305,8 @@ impl EndSeries {
 impl Series for DurationSeries {
     fn new(settings: &Settings) -> Self {
         let streams = settings.streams.as_ref().map(|streams| &streams.buckets);
-        let all = [Some(&settings.buckets), streams];
+        let sizes = settings.sizes.as_ref();
+        let all = [Some(&settings.buckets), streams, sizes, sizes];
         let sum = |of: fn(&Bounds) -> usize| all.iter().flatten().map(|bounds| of(bounds)).sum();
         Self {
             blocks: Blocks::new(sum(Bounds::cells)),
@@ -346,10 +348,50 @@ impl DurationSeries {
         let buckets = streams.map_or(&settings.buckets, |streams| &streams.buckets);
         stream_duration(settings).read(&self.blocks, buckets, &self.exemplars, detail)
     }
+
+    /// Only where [`Settings::sizes`] are kept count of.
+    #[inline]
+    pub(crate) fn observe_sizes(
+        &self,
+        writer: &Writer,
+        settings: &Settings,
+        (request, response): (u64, u64),
+    ) {
+        if let Some(bounds) = &settings.sizes {
+            let cells = self.blocks.cells(writer);
+            let [of_requests, of_responses] = sizes(settings, bounds);
+            of_requests.observe(&cells, bounds, request, None);
+            of_responses.observe(&cells, bounds, response, None);
+        }
+    }
+
+    /// Only where [`Settings::sizes`] are kept count of.
+    pub(crate) fn request_sizes(&self, settings: &Settings) -> Distribution {
+        let bounds = settings.sizes.as_ref().unwrap_or(&settings.buckets);
+        sizes(settings, bounds)[0].read(&self.blocks, bounds, &self.exemplars, Detail::Classic)
+    }
+
+    /// Only where [`Settings::sizes`] are kept count of.
+    pub(crate) fn response_sizes(&self, settings: &Settings) -> Distribution {
+        let bounds = settings.sizes.as_ref().unwrap_or(&settings.buckets);
+        sizes(settings, bounds)[1].read(&self.blocks, bounds, &self.exemplars, Detail::Classic)
+    }
 }
 
 fn stream_duration(settings: &Settings) -> Histogram {
     Histogram::at(settings.buckets.cells(), settings.buckets.buckets())
+}
+
+/// Those of requests and of responses.
+fn sizes(settings: &Settings, bounds: &Bounds) -> [Histogram; 2] {
+    let streams = settings.streams.as_ref().map(|streams| &streams.buckets);
+    let before = [Some(&settings.buckets), streams];
+    let sum = |of: fn(&Bounds) -> usize| before.iter().flatten().map(|bounds| of(bounds)).sum();
+    let (first, kept): (usize, usize) = (sum(Bounds::cells), sum(Bounds::buckets));
+    [
+        Histogram::at(first, kept),
+        Histogram::at(first + bounds.cells(), kept + bounds.buckets()),
+    ]
 }
 
 #[cfg(all(test, openmetrics_loom))]

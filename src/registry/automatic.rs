@@ -7,7 +7,7 @@ use crate::recorder::Settings;
 #[derive(Debug)]
 pub(crate) struct Automatic {
     pub(crate) metric: Metric,
-    /// Without prefix and, for a counter, without `_total`.
+    /// Without prefix, be it the layer's or the naming's, and, for a counter, without `_total`.
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     pub(crate) unit: Option<&'static str>,
@@ -16,22 +16,32 @@ pub(crate) struct Automatic {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Metric {
+    ActiveRequests,
     Cancellations,
     ConcurrentRequests,
     Errors,
     FirstByteSeconds,
     LabelOverflow,
+    RequestBodySizeBytes,
     RequestBytes,
     RequestDurationSeconds,
     RequestMessages,
     Requests,
+    ResponseBodySizeBytes,
     ResponseBytes,
     ResponseHeadSeconds,
     ResponseMessages,
     StreamDurationSeconds,
 }
 
-pub(crate) static AUTOMATIC: [Automatic; 13] = [
+pub(crate) static AUTOMATIC: [Automatic; 16] = [
+    Automatic {
+        metric: Metric::ActiveRequests,
+        name: "active_requests",
+        kind: Kind::Gauge,
+        unit: None,
+        help: "Calls begun and not yet ended",
+    },
     Automatic {
         metric: Metric::Cancellations,
         name: "cancellations",
@@ -68,6 +78,13 @@ pub(crate) static AUTOMATIC: [Automatic; 13] = [
         help: "Calls recorded under _OTHER because there was no room for their labels",
     },
     Automatic {
+        metric: Metric::RequestBodySizeBytes,
+        name: "request_body_size_bytes",
+        kind: Kind::Histogram,
+        unit: Some("bytes"),
+        help: "Bytes of a call's request, as the service has read them by its end",
+    },
+    Automatic {
         metric: Metric::RequestBytes,
         name: "request_bytes",
         kind: Kind::Counter,
@@ -94,6 +111,13 @@ pub(crate) static AUTOMATIC: [Automatic; 13] = [
         kind: Kind::Counter,
         unit: None,
         help: "Calls that have ended, however they ended",
+    },
+    Automatic {
+        metric: Metric::ResponseBodySizeBytes,
+        name: "response_body_size_bytes",
+        kind: Kind::Histogram,
+        unit: Some("bytes"),
+        help: "Bytes of a call's response, as the caller has taken them by its end",
     },
     Automatic {
         metric: Metric::ResponseBytes,
@@ -139,7 +163,17 @@ impl Automatic {
             Metric::LabelOverflow => !settings.schema.is_empty(),
             Metric::RequestMessages | Metric::ResponseMessages => settings.messages,
             Metric::StreamDurationSeconds => settings.streams.is_some(),
-            _ => true,
+            Metric::RequestDurationSeconds => true,
+            Metric::ActiveRequests => !settings.naming.is_own(),
+            Metric::RequestBodySizeBytes | Metric::ResponseBodySizeBytes => {
+                settings.sizes.is_some()
+            }
+            Metric::Cancellations
+            | Metric::ConcurrentRequests
+            | Metric::Errors
+            | Metric::RequestBytes
+            | Metric::Requests
+            | Metric::ResponseBytes => settings.naming.is_own(),
         }
     }
 

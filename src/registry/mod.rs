@@ -225,10 +225,8 @@ impl MetricsRegistry {
                 "prefix {prefix:?} is invalid: use letters, digits and `_`, not beginning with a digit"
             )));
         }
-        let prefix = match prefix {
-            "" => String::new(),
-            prefix => format!("{prefix}_"),
-        };
+        let own = if prefix.is_empty() { "" } else { "_" };
+        let prefix = format!("{prefix}{own}{}", settings.naming.prefix());
         let automatic: Vec<_> = AUTOMATIC
             .iter()
             .filter(|metric| metric.is_on(&settings))

@@ -45,7 +45,11 @@ fn write_reading<'a>(
         }),
         Reading::Gauge(count) => family.metric(labels, |metric| metric.gauge(*count as f64)),
         Reading::Histogram(distribution) => family.metric(labels, |metric| {
-            write_histogram(metric, bounds, distribution);
+            let sum = seconds(distribution.sum.into());
+            write_histogram(metric, bounds, distribution, sum);
+        }),
+        Reading::Sizes(sizes) => family.metric(labels, |metric| {
+            write_histogram(metric, bounds, sizes, sizes.sum as f64);
         }),
         Reading::Errors(counts) => write_errors(family, labels, counts),
     }
@@ -67,9 +71,8 @@ fn write_errors<'a>(
     }
 }
 
-fn write_histogram(metric: &mut Metric<'_>, bounds: &[f64], distribution: &Distribution) {
+fn write_histogram(metric: &mut Metric<'_>, bounds: &[f64], distribution: &Distribution, sum: f64) {
     let count = Count::Integer(distribution.count());
-    let sum = seconds(distribution.sum_nanos.into());
     metric.histogram(count, Some(sum), |histogram| {
         let exemplars = distribution.exemplars.iter();
         let exemplars = exemplars.map(|exemplar| exemplar.as_ref().map(traced));
