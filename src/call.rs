@@ -225,10 +225,10 @@ impl Call {
             settings.schema.of_response(head, &mut values);
             self.head = Some(self.begin.families.head_set(self.begin, &values));
         }
-        if let Some(streams) = &settings.streams {
-            if (streams.is_stream)(head) {
-                self.flags.set(Flags::STREAM);
-            }
+        if let Some(streams) = &settings.streams
+            && (streams.is_stream)(head)
+        {
+            self.flags.set(Flags::STREAM);
         }
         self.head();
     }

@@ -6,7 +6,7 @@
 
 use super::block::Blocks;
 use super::families::{Families, Settings};
-use super::rows::{Row, Series, Shelf};
+use super::rows::{Row, Series, Shelf, Texts};
 use super::series::{BeginSeries, DurationSeries, EndSeries, HeadSeries};
 use super::sets::{Begin, BeginSet, Chain, End, EndSet, Head, HeadSet, Set};
 use super::thread::Writer;
@@ -212,7 +212,7 @@ impl Sets {
             }
             None => {
                 counts.made[level] += 1;
-                let values: Box<[Box<str>]> = values.iter().map(|value| (*value).into()).collect();
+                let values: Texts = values.iter().map(|value| (*value).into()).collect();
                 let then = then(&values);
                 let set = Set::leak(hash, values, then);
                 chain.append(set);
@@ -232,13 +232,9 @@ impl Sets {
 impl Aside {
     fn new(
         families: &'static Families,
-        (begin_row, begin): (&'static Row<BeginSeries>, Box<[Box<str>]>),
-        (head_row, head): (&'static Row<HeadSeries>, Box<[Box<str>]>),
-        (row, duration, end): (
-            &'static Row<EndSeries>,
-            &'static Row<DurationSeries>,
-            Box<[Box<str>]>,
-        ),
+        (begin_row, begin): (&'static Row<BeginSeries>, Texts),
+        (head_row, head): (&'static Row<HeadSeries>, Texts),
+        (row, duration, end): (&'static Row<EndSeries>, &'static Row<DurationSeries>, Texts),
         overflow: bool,
     ) -> Self {
         let end = Set::leak_for_any(
@@ -429,7 +425,7 @@ impl Families {
         let made = self
             .sets
             .grow(room, &begin.heads, (hash, values), then, |set| {
-                set.row.show()
+                set.row.show();
             });
         let Some(head) = made else {
             return self.overflow().head;

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+/// Values of labels.
+pub(super) type Texts = Box<[Box<str>]>;
+
 /// Numbers that belong to one label set.
 pub(crate) trait Series: Sized + 'static {
     /// All at zero.
@@ -21,7 +24,7 @@ pub(crate) trait Series: Sized + 'static {
 /// former user, and is shown again once a call of the present one has its labels.
 #[derive(Debug)]
 pub(crate) struct Row<S> {
-    values: Box<[Box<str>]>,
+    values: Texts,
     shown: AtomicBool,
     declared: AtomicBool,
     text: RwLock<Option<Arc<LabelText>>>,
@@ -33,14 +36,16 @@ pub(crate) struct Row<S> {
 pub(crate) struct Shelf<S: 'static> {
     /// By values, which is the order on the page. Taken where a label set appears and where a page is begun,
     /// never by a call whose labels have been met before.
-    rows: Mutex<BTreeMap<Box<[Box<str>]>, &'static Row<S>>>,
+    rows: Mutex<Sorted<S>>,
 }
+
+type Sorted<S> = BTreeMap<Texts, &'static Row<S>>;
 
 // === impl Row ===
 
 impl<S: Series> Row<S> {
     /// The process keeps it.
-    pub(super) fn leak(values: Box<[Box<str>]>, settings: &Settings) -> &'static Self {
+    pub(super) fn leak(values: Texts, settings: &Settings) -> &'static Self {
         Box::leak(Box::new(Self {
             values,
             shown: AtomicBool::new(true),
@@ -141,7 +146,7 @@ impl<S: Series> Shelf<S> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Box<[Box<str>]>, &'static Row<S>>> {
+    fn lock(&self) -> MutexGuard<'_, Sorted<S>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

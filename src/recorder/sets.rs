@@ -5,7 +5,7 @@
 //! added, at the end of a chain, and by one thread at a time. How many there may be is [`growth`](super::growth)'s business.
 
 use super::families::Families;
-use super::rows::Row;
+use super::rows::{Row, Texts};
 use super::series::{BeginSeries, DurationSeries, EndSeries, HeadSeries};
 use std::fmt;
 use std::ops::Deref;
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The values of the labels of one moment, and what goes with them.
 pub(crate) struct Set<T: 'static> {
     hash: u64,
-    values: Box<[Box<str>]>,
+    values: Texts,
     /// Stands for all values there are: nothing is told apart any more.
     any: bool,
     /// Whether the table's present user has met it.
@@ -60,16 +60,16 @@ pub(crate) struct End {
 
 impl<T> Set<T> {
     /// The process keeps it.
-    pub(super) fn leak(hash: u64, values: Box<[Box<str>]>, then: T) -> &'static Self {
+    pub(super) fn leak(hash: u64, values: Texts, then: T) -> &'static Self {
         Self::leak_with(hash, values, false, then)
     }
 
     /// One for all values there are.
-    pub(super) fn leak_for_any(values: Box<[Box<str>]>, then: T) -> &'static Self {
+    pub(super) fn leak_for_any(values: Texts, then: T) -> &'static Self {
         Self::leak_with(0, values, true, then)
     }
 
-    fn leak_with(hash: u64, values: Box<[Box<str>]>, any: bool, then: T) -> &'static Self {
+    fn leak_with(hash: u64, values: Texts, any: bool, then: T) -> &'static Self {
         Box::leak(Box::new(Self {
             hash,
             values,

@@ -8,9 +8,9 @@ use tower_openmetrics::protocol::Http;
 use tower_openmetrics::{ErrorType, MetricsLayer};
 
 /// The numbers of one call that was answered so, and read to the end.
-async fn numbers<C: Classify>(layer: &MetricsLayer<Http<C>>, status: u16) -> Numbers
+async fn numbers<C>(layer: &MetricsLayer<Http<C>>, status: u16) -> Numbers
 where
-    C: Send + 'static,
+    C: Classify + Send + 'static,
 {
     let mut response = Response::new(Scripted::new([data("hello")]));
     *response.status_mut() = status.try_into().unwrap();
