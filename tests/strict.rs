@@ -100,6 +100,33 @@ fn what_can_not_be_read_is_refused_with_the_reason() {
     }
 }
 
+/// An empty label is as good as none, and who shows the same need not have the same labels.
+#[test]
+fn series_that_are_the_same_are_refused_whoever_shows_them() {
+    type Registering = fn(&MetricsRegistry) -> Result<(), Error>;
+    let rows: [(&str, Registering); 2] = [
+        ("", |registry| {
+            let counter = Counter::<u64>::default();
+            registry.register("jobs", "Jobs", counter).map(drop)
+        }),
+        ("a", |registry| {
+            let family = Family::<Labels, Counter>::default();
+            family.get_or_create(&labels([("endpoint", "a")])).inc();
+            registry.register("jobs", "Jobs", family).map(drop)
+        }),
+    ];
+    for (endpoint, register) in rows {
+        let registry = registry();
+        let layer = MetricsLayer::builder().registry(&registry);
+        let layer = layer.build([("endpoint", endpoint)]).unwrap();
+        let counter = Counter::<u64>::default();
+        layer.register("jobs", "Jobs", counter).unwrap();
+        let error = register(&registry).unwrap_err().to_string();
+        assert!(error.contains("`jobs_total` is there twice"), "{error}");
+        assert!(!about(&registry, OPEN_METRICS, "jobs").is_empty());
+    }
+}
+
 #[test]
 fn an_exemplar_that_breaks_readers_is_left_out() {
     let long = "x".repeat(128);

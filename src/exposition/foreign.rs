@@ -91,6 +91,11 @@ impl<'a> ForeignFamily<'a> {
     pub(super) fn arrange(&mut self, name: &str) -> Result<(), Error> {
         // A stable sort: what belongs to one series stays in its order.
         self.samples.sort_by(|a, b| a.series().cmp(b.series()));
+        if self.kind == Kind::StateSet {
+            // The states of one set belong together.
+            self.samples
+                .sort_by(|a, b| a.labels_but(name).cmp(b.labels_but(name)));
+        }
         rules::check(name, self.kind, self.unit.as_deref(), &self.samples)
     }
 
@@ -239,6 +244,12 @@ impl<'a> Sample<'a> {
     pub(super) fn series(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let labels = self.labels.iter().copied();
         labels.filter(|(name, _)| !matches!(*name, "le" | "quantile"))
+    }
+
+    /// Its labels without this one.
+    pub(super) fn labels_but(&self, label: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let labels = self.labels.iter().copied();
+        labels.filter(move |(name, _)| *name != label)
     }
 
     /// Whether the two are of one series.
@@ -408,6 +419,19 @@ mod tests {
             page(Format::Prometheus, states),
             states.replace("stateset", "gauge")
         );
+        let (on, off) = ("a{a=\"on\",b=\"1\"} 1", "a{a=\"off\",b=\"2\"} 1");
+        let sets = format!(
+            "{on}\n{off}\n{}\n{}\n",
+            on.replace("on", "off"),
+            off.replace("off", "on")
+        );
+        let sets = page(
+            Format::OpenMetrics,
+            &format!("# HELP a .\n# TYPE a stateset\n{sets}"),
+        );
+        let order = ["off\",b=\"1", "on\",b=\"1", "off\",b=\"2", "on\",b=\"2"];
+        let order = order.map(|state| sets.find(state).unwrap());
+        assert!(order.is_sorted(), "{sets}");
     }
 
     #[test]

@@ -39,10 +39,19 @@ pub(super) fn check(
     for sample in samples {
         check_sample(name, kind, sample)?;
     }
-    for series in samples.chunk_by(Sample::is_beside) {
+    for series in samples.chunk_by(|a, b| are_together(name, kind, a, b)) {
         check_series(name, kind, series)?;
     }
     Ok(())
+}
+
+/// Whether two samples belong to one thing: a histogram, a set of states, all of the infos.
+fn are_together(family: &str, kind: Kind, a: &Sample<'_>, b: &Sample<'_>) -> bool {
+    match kind {
+        Kind::Info => true,
+        Kind::StateSet => a.labels_but(family).eq(b.labels_but(family)),
+        _ => a.is_beside(b),
+    }
 }
 
 /// Whether every reader of OpenMetrics takes this exemplar of a sample called `name`; else the sample
@@ -337,6 +346,12 @@ mod tests {
             ("info", "a_info 2", "value 2"),
             ("stateset", "a{a=\"on\"} 2", "value 2"),
             ("stateset", "a{b=\"on\"} 1", "lacks the label `a`"),
+            ("stateset", "a{a=\"on\"} 1\na{a=\"off\"} 0 1", "timestamps"),
+            (
+                "info",
+                "a_info{x=\"1\"} 1\na_info{x=\"2\"} 1 1",
+                "timestamps",
+            ),
             ("summary", "a 1", "quantile"),
             ("summary", "a{quantile=\"2\"} 1", "quantile"),
             ("summary", "a{quantile=\"0.5\"} -1", "value -1"),

@@ -178,8 +178,12 @@ impl MetricsRegistry {
         let name = family::name(name, unit, kind)?;
         let labels = self.labels_of(endpoint)?;
         let joining = CustomFamily::new(kind, unit, help, &name, &labels, metric);
-        // Its encoder is called outside the lock too, for it may want to register something.
-        exposition::check(&name, &joining)?;
+        // Encoders are called outside the lock, for they may want to register something.
+        let with_it = match self.table().custom.get(&name) {
+            Some(family) => family.joined(&name, joining.clone())?,
+            None => joining.clone(),
+        };
+        exposition::check(&name, &with_it)?;
         self.check_sources([(&*name, kind)])?;
         let mut table = self.write();
         table.labels_of(endpoint)?;
