@@ -50,7 +50,7 @@ fn long_lived_answers_have_a_histogram_of_their_own() {
         take_to_end(pin!(stream.into_body()));
     }
     drop(answer(&layer, |response| {
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     }));
 
     let page = Page::read(layer.exporter());
@@ -78,7 +78,7 @@ fn they_are_told_apart_by_ones_own_function_and_buckets() {
         .build([("a", "1")])
         .unwrap();
     drop(answer(&layer, |response| {
-        *response.status_mut() = StatusCode::ACCEPTED
+        *response.status_mut() = StatusCode::ACCEPTED;
     }));
     drop(answer(&layer, |_| ()));
     let page = Page::read(layer.exporter());
