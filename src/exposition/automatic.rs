@@ -2,173 +2,137 @@
 
 use super::Format;
 use super::number::canonical;
+use super::shown::{End, Shown};
 use super::text::{TextWriter, Value};
 use crate::classify::ErrorType;
-use crate::labels::{Carrier, LabelText, push_escaped};
-use crate::recorder::{Detail, Distribution, EndSeries, Families, Row, Series, Settings, Shelf};
-use crate::registry::{AUTOMATIC, Automatic, Endpoint, Metric, Table};
+use crate::labels::{Added, LabelText, push_escaped};
+use crate::recorder::{Detail, Distribution, Place, Settings};
+use crate::registry::{AUTOMATIC, Automatic, Metric, Table};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::rc::Rc;
 
 /// A family, and the endpoints that have samples in it.
-pub(super) type Family<'a> = (&'static Automatic, Vec<&'a Endpoint>);
+pub(super) type Family<'a> = (&'static Automatic, Vec<Rc<Shown<'a>>>);
 
 /// What the samples of one label set say.
-pub(super) enum Reading {
+pub(super) enum Reading<'r> {
     Counter(u64),
     Gauge(u64),
     /// Of durations.
-    Histogram(Distribution),
+    Histogram(&'r Distribution),
     /// Of sizes.
-    Sizes(Distribution),
+    Sizes(&'r Distribution),
     /// A counter for each error type, in the order of their names.
     Errors(Vec<(ErrorType, u64)>),
 }
 
 /// The labels of samples: as text, and as pairs for those who write their own.
 pub(super) struct SampleLabels<'a> {
-    pub(super) text: Arc<LabelText>,
+    pub(super) text: &'a LabelText,
     pub(super) pairs: &'a dyn Fn() -> Vec<(&'a str, &'a str)>,
 }
 
-/// The families of all endpoints, by name.
-pub(super) fn families(table: &Table) -> BTreeMap<String, Family<'_>> {
+/// The families of all endpoints, by name, with what they have recorded by now.
+pub(super) fn families(table: &Table, detail: Detail) -> BTreeMap<String, Family<'_>> {
+    let endpoints = table.endpoints.iter();
+    let endpoints: Vec<_> = endpoints
+        .map(|((prefix, _), endpoint)| (prefix, Rc::new(Shown::read(endpoint, detail))))
+        .collect();
     let mut families: BTreeMap<String, Family<'_>> = BTreeMap::new();
-    for ((prefix, _), endpoint) in &table.endpoints {
-        let settings = &endpoint.families.settings;
-        for metric in AUTOMATIC.iter().filter(|metric| metric.is_on(settings)) {
-            families
-                .entry(metric.full_name(prefix))
-                .or_insert_with(|| (metric, Vec::new()))
-                .1
-                .push(endpoint);
+    for of_prefix in endpoints.chunk_by(|(a, _), (b, _)| a == b) {
+        for metric in &AUTOMATIC {
+            let shown = of_prefix.iter().map(|(_, shown)| shown);
+            let has = |shown: &&Rc<Shown<'_>>| shown.metrics[metric.metric as usize];
+            let mut shown = shown.filter(has).cloned().peekable();
+            if shown.peek().is_some() {
+                let name = metric.full_name(of_prefix[0].0);
+                let (_, endpoints) = families.entry(name).or_insert((metric, Vec::new()));
+                endpoints.extend(shown);
+            }
         }
     }
     families
 }
 
-/// Reads what the endpoint has recorded by now, label set by label set in their order.
-pub(super) fn read(
+/// What the endpoint shows of a metric, label set by label set in their order.
+pub(super) fn each<'r>(
     metric: Metric,
-    endpoint: &Endpoint,
-    detail: Detail,
-    show: &mut dyn FnMut(&SampleLabels<'_>, Reading),
+    shown: &'r Shown<'_>,
+    show: &mut dyn FnMut(&SampleLabels<'_>, Reading<'r>),
 ) {
-    let families = &endpoint.families;
-    let Families { settings, rows, .. } = &**families;
-    let begin = &mut Rows::new(endpoint, Carrier::Begin, &rows.begin);
-    let head = &mut Rows::new(endpoint, Carrier::Head, &rows.head);
-    let end = &mut Rows::new(endpoint, Carrier::End, &rows.end);
-    let duration = &mut Rows::new(endpoint, Carrier::Duration, &rows.duration);
-    use Reading::{Counter, Gauge, Histogram, Sizes};
+    use Reading::{Counter, Errors, Gauge, Histogram, Sizes};
+    let Shown {
+        endpoint,
+        begin,
+        head,
+        end,
+        duration,
+        error_types,
+        metrics: _,
+    } = shown;
     match metric {
-        Metric::Cancellations => end.each(show, |row| Counter(row.series.cancellations())),
         Metric::ActiveRequests | Metric::ConcurrentRequests => {
-            begin.each(show, |row| Gauge(row.series.in_flight()));
+            begin.each(show, |begin| Gauge(begin.in_flight));
         }
-        Metric::Errors => end.each(show, |row| Reading::Errors(errors(families, row))),
-        Metric::FirstByteSeconds => head.each(show, |row| {
-            Histogram(row.series.first_byte(settings, detail))
-        }),
+        Metric::RequestBytes => begin.each(show, |begin| Counter(begin.bytes)),
+        Metric::RequestMessages => begin.each(show, |begin| Counter(begin.messages)),
+
+        Metric::FirstByteSeconds => head.each(show, |head| head.first_byte.as_ref().map(Histogram)),
+        Metric::ResponseBytes => head.each(show, |head| Counter(head.bytes)),
+        Metric::ResponseHeadSeconds => head.each(show, |head| head.head.as_ref().map(Histogram)),
+        Metric::ResponseMessages => head.each(show, |head| Counter(head.messages)),
+
+        Metric::Cancellations => end.each(show, |end| Counter(end.cancellations)),
+        Metric::Errors => end.each(show, |end| Errors(errors(error_types, end))),
+        Metric::Requests => end.each(show, |end| Counter(end.requests)),
+
+        Metric::RequestBodySizeBytes => {
+            duration.each(show, |read| Some(Sizes(&read.sizes.as_ref()?[0])));
+        }
+        Metric::RequestDurationSeconds => duration.each(show, |read| Histogram(&read.calls)),
+        Metric::ResponseBodySizeBytes => {
+            duration.each(show, |read| Some(Sizes(&read.sizes.as_ref()?[1])));
+        }
+        Metric::StreamDurationSeconds => {
+            duration.each(show, |read| read.streams.as_ref().map(Histogram));
+        }
+
         Metric::LabelOverflow => show(
             &SampleLabels {
-                text: endpoint.label_text.clone(),
+                text: &endpoint.label_text,
                 pairs: &|| endpoint.labels.iter().collect(),
             },
-            Counter(families.sets.overflowed()),
+            Counter(endpoint.families.sets.overflowed()),
         ),
-        Metric::RequestBodySizeBytes => {
-            duration.each(show, |row| Sizes(row.series.request_sizes(settings)));
-        }
-        Metric::RequestBytes => begin.each(show, |row| Counter(row.series.request_bytes())),
-        Metric::RequestDurationSeconds => {
-            duration.each(show, |row| Histogram(row.series.duration(settings, detail)));
-        }
-        Metric::RequestMessages => begin.each(show, |row| Counter(row.series.request_messages())),
-        Metric::Requests => end.each(show, |row| Counter(row.series.requests())),
-        Metric::ResponseBodySizeBytes => {
-            duration.each(show, |row| Sizes(row.series.response_sizes(settings)));
-        }
-        Metric::ResponseBytes => head.each(show, |row| Counter(row.series.response_bytes())),
-        Metric::ResponseHeadSeconds => {
-            head.each(show, |row| {
-                Histogram(row.series.response_head(settings, detail))
-            });
-        }
-        Metric::ResponseMessages => head.each(show, |row| Counter(row.series.response_messages())),
-        Metric::StreamDurationSeconds => {
-            duration.each(show, |row| {
-                Histogram(row.series.stream_duration(settings, detail))
-            });
-        }
-    }
-}
-
-/// The rows of metrics that carry the same labels.
-struct Rows<'a, S: 'static> {
-    endpoint: &'a Endpoint,
-    carrier: Carrier,
-    shelf: &'a Shelf<S>,
-}
-
-impl<'a, S: Series> Rows<'a, S> {
-    fn new(endpoint: &'a Endpoint, carrier: Carrier, shelf: &'a Shelf<S>) -> Self {
-        Self {
-            endpoint,
-            carrier,
-            shelf,
-        }
-    }
-
-    fn each(
-        &self,
-        show: &mut dyn FnMut(&SampleLabels<'_>, Reading),
-        read: impl Fn(&'static Row<S>) -> Reading,
-    ) {
-        for row in self.shelf.shown() {
-            let pairs = || self.endpoint.pairs(self.carrier, row);
-            let labels = SampleLabels {
-                text: row.text(|| LabelText::new(pairs())),
-                pairs: &pairs,
-            };
-            show(&labels, read(row));
-        }
     }
 }
 
 /// Writes a family: all of its series, in the order given.
 pub(super) fn write(text: &mut TextWriter, name: &str, (metric, endpoints): &Family<'_>) {
     text.family(name, metric.kind, metric.unit, metric.help);
+    let mut spelt = Spelt::default();
     for endpoint in endpoints {
-        let settings = &endpoint.families.settings;
-        let bounds = bounds(metric.metric, settings);
-        read(
-            metric.metric,
-            endpoint,
-            Detail::Classic,
-            &mut |labels, reading| {
-                let labels = &labels.text;
-                match reading {
-                    Reading::Counter(count) => {
-                        text.sample("_total", labels.as_str(), |value| value.integer(count));
-                    }
-                    Reading::Gauge(count) => {
-                        text.sample("", labels.as_str(), |value| value.integer(count));
-                    }
-                    Reading::Histogram(distribution) => {
-                        write_histogram(text, labels, bounds, &distribution, |sum| {
-                            sum.seconds(distribution.sum.into());
-                        });
-                    }
-                    Reading::Sizes(sizes) => {
-                        write_histogram(text, labels, bounds, &sizes, |sum| {
-                            sum.integer(sizes.sum);
-                        });
-                    }
-                    Reading::Errors(counts) => write_errors(text, labels, &counts),
+        let bounds = spelt.of(bounds(metric.metric, endpoint.settings()));
+        each(metric.metric, endpoint, &mut |labels, reading| {
+            let labels = labels.text;
+            match reading {
+                Reading::Counter(count) => {
+                    text.sample("_total", labels.as_str(), |value| value.integer(count));
                 }
-            },
-        );
+                Reading::Gauge(count) => {
+                    text.sample("", labels.as_str(), |value| value.integer(count));
+                }
+                Reading::Histogram(durations) => {
+                    write_histogram(text, labels, bounds, durations, |sum| {
+                        sum.seconds(durations.sum.into());
+                    });
+                }
+                Reading::Sizes(sizes) => {
+                    write_histogram(text, labels, bounds, sizes, |sum| sum.integer(sizes.sum));
+                }
+                Reading::Errors(counts) => write_errors(text, labels, &counts),
+            }
+        });
     }
 }
 
@@ -189,49 +153,58 @@ pub(super) fn bounds(metric: Metric, settings: &Settings) -> &[f64] {
 }
 
 /// Declared types stand there from the start where the label set does, others once they were met.
-fn errors(families: &Families, row: &Row<EndSeries>) -> Vec<(ErrorType, u64)> {
-    let mut shown: Vec<_> = families
-        .error_types
-        .all()
-        .into_iter()
-        .map(|(index, name, declared)| (name, row.series.errors(index), declared))
-        .filter(|(_, count, declared)| *declared && row.is_declared() || *count > 0)
+fn errors(error_types: &[Place], end: &End) -> Vec<(ErrorType, u64)> {
+    let counts = end.errors.as_ref();
+    let count = |place: usize| counts.map_or(0, |counts| counts[place]);
+    let all = error_types.iter();
+    let all = all.map(|(name, place, declared)| (*name, count(*place), *declared));
+    all.filter(|(_, count, declared)| *declared && end.is_declared || *count > 0)
         .map(|(name, count, _)| (name, count))
-        .collect();
-    shown.sort_unstable();
-    shown
+        .collect()
+}
+
+/// The bounds of buckets as they are spelt, `+Inf` included. Most layers have those of the one before.
+#[derive(Default)]
+struct Spelt {
+    bounds: Option<Vec<f64>>,
+    texts: Vec<String>,
+}
+
+impl Spelt {
+    fn of(&mut self, bounds: &[f64]) -> &[String] {
+        if self.bounds.as_deref() != Some(bounds) {
+            let texts = bounds.iter().map(|bound| canonical(*bound));
+            self.texts = texts.chain(["+Inf".to_owned()]).collect();
+            self.bounds = Some(bounds.to_vec());
+        }
+        &self.texts
+    }
 }
 
 fn write_errors(text: &mut TextWriter, labels: &LabelText, counts: &[(ErrorType, u64)]) {
-    let around = labels.around("error_type");
+    let mut samples = text.samples_with("_total", labels, Added::ErrorType);
     let mut escaped = String::new();
     for (name, count) in counts {
         escaped.clear();
         push_escaped(&mut escaped, name.as_str());
-        text.sample_with("_total", around, ("error_type", &escaped), |value| {
-            value.integer(*count);
-        });
+        samples.sample(&escaped, |value| value.integer(*count));
     }
 }
 
 fn write_histogram(
     text: &mut TextWriter,
     labels: &LabelText,
-    bounds: &[f64],
+    bounds: &[String],
     distribution: &Distribution,
     sum: impl FnOnce(&mut Value<'_>),
 ) {
-    let around = labels.around("le");
-    let spelt = bounds
-        .iter()
-        .map(|bound| canonical(*bound))
-        .chain(["+Inf".to_owned()]);
     let shows_exemplars = text.format() == Format::OpenMetrics;
     let exemplars = distribution.exemplars.iter().filter(|_| shows_exemplars);
     let mut exemplars = exemplars.map(Option::as_ref);
-    for (bound, count) in spelt.zip(&distribution.cumulative) {
+    let mut samples = text.samples_with("_bucket", labels, Added::Le);
+    for (bound, count) in bounds.iter().zip(&distribution.cumulative) {
         let exemplar = exemplars.next().flatten();
-        text.sample_with("_bucket", around, ("le", &bound), |value| {
+        samples.sample(bound, |value| {
             value.integer(*count);
             if let Some(exemplar) = exemplar {
                 value.exemplar(exemplar);

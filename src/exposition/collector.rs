@@ -1,6 +1,6 @@
 //! Our families in a registry of prometheus-client's.
 
-use super::automatic::{Reading, bounds, families, read};
+use super::automatic::{Reading, bounds, each, families};
 use crate::recorder::{Detail, Distribution};
 use crate::registry::{Kind, MetricsRegistry, UPTIME, UPTIME_HELP, UPTIME_UNIT};
 use prometheus_client::collector::Collector;
@@ -29,24 +29,19 @@ use std::fmt;
 impl Collector for MetricsRegistry {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let table = self.table();
-        for (name, (metric, endpoints)) in families(&table) {
+        for (name, (metric, endpoints)) in families(&table, Detail::Classic) {
             let unit = metric.unit.map(unit);
             let stem = stem(&name, metric.unit);
             let kind = metric_type(metric.kind);
             let mut encoder = encoder.encode_descriptor(stem, metric.help, unit.as_ref(), kind)?;
             for endpoint in endpoints {
-                let bounds = bounds(metric.metric, &endpoint.families.settings);
+                let bounds = bounds(metric.metric, endpoint.settings());
                 let mut encoded = Ok(());
-                read(
-                    metric.metric,
-                    endpoint,
-                    Detail::Classic,
-                    &mut |labels, reading| {
-                        if encoded.is_ok() {
-                            encoded = encode(&mut encoder, reading, (labels.pairs)(), bounds);
-                        }
-                    },
-                );
+                each(metric.metric, &endpoint, &mut |labels, reading| {
+                    if encoded.is_ok() {
+                        encoded = encode(&mut encoder, reading, (labels.pairs)(), bounds);
+                    }
+                });
                 encoded?;
             }
         }
@@ -64,7 +59,7 @@ impl Collector for MetricsRegistry {
 
 fn encode(
     encoder: &mut MetricEncoder<'_>,
-    reading: Reading,
+    reading: Reading<'_>,
     labels: Vec<(&str, &str)>,
     bounds: &[f64],
 ) -> fmt::Result {
@@ -75,14 +70,14 @@ fn encode(
             let sum = distribution.sum as f64 / 1e9;
             encode_histogram(
                 &mut encoder.encode_family(&labels)?,
-                &distribution,
+                distribution,
                 bounds,
                 sum,
             )
         }
         Reading::Sizes(sizes) => {
             let sum = sizes.sum as f64;
-            encode_histogram(&mut encoder.encode_family(&labels)?, &sizes, bounds, sum)
+            encode_histogram(&mut encoder.encode_family(&labels)?, sizes, bounds, sum)
         }
         Reading::Errors(counts) => {
             for (name, count) in counts {

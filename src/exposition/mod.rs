@@ -15,6 +15,7 @@ mod protobuf;
 mod protobuf;
 mod rules;
 mod selection;
+mod shown;
 mod sources;
 mod text;
 
@@ -24,6 +25,7 @@ pub(crate) use self::selection::Selection;
 use self::foreign::ForeignFamily;
 use self::text::TextWriter;
 use crate::Error;
+use crate::recorder::Detail;
 use crate::registry::{
     self, CustomFamily, Kind, MetricsRegistry, Table, UPTIME, UPTIME_HELP, UPTIME_UNIT,
 };
@@ -111,7 +113,11 @@ fn render(
     on_error: &OnError<'_>,
 ) -> Result<Bytes, Error> {
     let texts = foreign_texts(table, selection, on_error)?;
-    let families = families(table, &texts, selection, on_error)?;
+    let detail = match encoding {
+        Encoding::Text(_) => Detail::Classic,
+        Encoding::Protobuf(_) => Detail::Native,
+    };
+    let families = families((table, detail), &texts, selection, on_error)?;
     Ok(match encoding {
         Encoding::Text(format) => text_page(&families, uptime, format).into(),
         Encoding::Protobuf(protobuf) => protobuf.page(&families, uptime),
@@ -135,12 +141,12 @@ fn text_page(families: &Families<'_>, uptime: Duration, format: Format) -> Strin
 
 /// All that can be shown together.
 fn families<'a>(
-    table: &'a Table,
+    (table, detail): (&'a Table, Detail),
     texts: &'a [(Described<'a>, String)],
     selection: &Selection,
     on_error: &OnError<'_>,
 ) -> Result<Families<'a>, Error> {
-    let mut families: Families<'_> = automatic::families(table)
+    let mut families: Families<'_> = automatic::families(table, detail)
         .into_iter()
         .filter(|(name, (metric, _))| selection.has(name, metric.kind))
         .map(|(name, family)| (name, Source::Automatic(family)))

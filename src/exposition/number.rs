@@ -1,21 +1,23 @@
 //! Numbers as text.
 
-use std::fmt::Write;
-
 /// Appends whole nanoseconds as decimal seconds, exactly: `0.00025`, `3.0`.
 pub(super) fn push_seconds(out: &mut String, nanos: u128) {
     const SECOND: u128 = 1_000_000_000;
-    push(out, format_args!("{}.", nanos / SECOND));
-    push(out, format_args!("{:09}", nanos % SECOND));
-    let digits = out.trim_end_matches('0').len();
-    out.truncate(digits);
-    if out.ends_with('.') {
+    let mut digits = itoa::Buffer::new();
+    out.push_str(digits.format(nanos / SECOND));
+    out.push('.');
+    let fraction = digits.format((nanos % SECOND) as u32);
+    let significant = fraction.trim_end_matches('0');
+    if significant.is_empty() {
         out.push('0');
+    } else {
+        out.push_str(&"000000000"[fraction.len()..]);
+        out.push_str(significant);
     }
 }
 
 pub(super) fn push_integer(out: &mut String, value: u64) {
-    push(out, format_args!("{value}"));
+    out.push_str(itoa::Buffer::new().format(value));
 }
 
 /// A float in its canonical form: the shortest digits that give it back, as
@@ -47,11 +49,6 @@ pub(super) fn millis(seconds: &str) -> String {
         "{}",
         (seconds.parse::<f64>().unwrap_or_default() * 1e3).round() as i64
     )
-}
-
-fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing to a string never fails.
-    let _ = out.write_fmt(text);
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use super::Format;
 use super::number::{push_integer, push_seconds};
+use crate::labels::{Added, LabelText};
 use crate::recorder::Exemplar;
 use crate::registry::Kind;
 
@@ -9,6 +10,17 @@ pub(super) struct TextWriter {
     format: Format,
     /// The family that samples belong to.
     family: String,
+    /// What lines have in common that follow each other.
+    line_start: String,
+}
+
+/// Samples that differ in one label.
+pub(super) struct Samples<'a> {
+    page: &'a mut String,
+    /// Up to the label's value.
+    start: &'a str,
+    /// What labels come after it.
+    after: &'a str,
 }
 
 /// The place of a sample's value.
@@ -22,6 +34,7 @@ impl TextWriter {
             page: String::new(),
             format,
             family: String::new(),
+            line_start: String::new(),
         }
     }
 
@@ -63,20 +76,23 @@ impl TextWriter {
         self.end_sample(value);
     }
 
-    /// A sample with one more label, at its place among the others: what stands
-    /// before it and what after.
-    pub(super) fn sample_with(
-        &mut self,
+    /// Samples that differ in one more label, which is at its place among the others.
+    pub(super) fn samples_with<'a>(
+        &'a mut self,
         suffix: &str,
-        (before, after): (&str, &str),
-        (name, escaped): (&str, &str),
-        value: impl FnOnce(&mut Value<'_>),
-    ) {
-        self.begin_sample(suffix);
-        for part in ["{", before, name, "=\"", escaped, "\"", after, "}"] {
-            self.page.push_str(part);
+        labels: &'a LabelText,
+        added: Added,
+    ) -> Samples<'a> {
+        let (before, after) = labels.around(added);
+        self.line_start.clear();
+        for part in [&self.family, suffix, "{", before, added.name(), "=\""] {
+            self.line_start.push_str(part);
         }
-        self.end_sample(value);
+        Samples {
+            page: &mut self.page,
+            start: &self.line_start,
+            after,
+        }
     }
 
     /// A line of samples that is ready as it is.
@@ -141,6 +157,20 @@ impl TextWriter {
                 (c, _) => self.page.push(c),
             }
         }
+    }
+}
+
+// === impl Samples ===
+
+impl Samples<'_> {
+    /// The sample with this value of the label.
+    pub(super) fn sample(&mut self, escaped: &str, value: impl FnOnce(&mut Value<'_>)) {
+        let Self { page, start, after } = self;
+        for part in [start, escaped, "\"", after, "} "] {
+            page.push_str(part);
+        }
+        value(&mut Value(page));
+        page.push('\n');
     }
 }
 

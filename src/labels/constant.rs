@@ -59,6 +59,9 @@ impl fmt::Display for Labels {
 /// Appends a label's value: backslash, quote and line feed are escaped, as
 /// both formats have it.
 pub(crate) fn push_escaped(out: &mut String, value: &str) {
+    if !value.contains(['\\', '"', '\n']) {
+        return out.push_str(value);
+    }
     for c in value.chars() {
         match c {
             '\\' => out.push_str("\\\\"),

@@ -6,25 +6,39 @@ use super::push_escaped;
 pub(crate) struct LabelText {
     /// `,a="1",b="2",`, and a lone comma if there are no labels.
     text: String,
-    /// Where in the text each label begins, in the order of names.
-    labels: Box<[(Box<str>, usize)]>,
+    /// Where in the text `error_type` and `le` have their places: looking for them each time a page is made would cost
+    /// more than to write the line.
+    places: [usize; 2],
 }
+
+/// A label that comes to those of a series: not all its samples have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Added {
+    ErrorType,
+    Le,
+}
+
+const NAMES: [&str; 2] = ["error_type", "le"];
 
 impl LabelText {
     /// Labels come in the order of their names.
     pub(crate) fn new<'a>(sorted: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut text = String::from(",");
-        let mut labels = Vec::new();
+        let mut places = [None; 2];
         for (name, value) in sorted {
-            labels.push((name.into(), text.len()));
+            for (place, added) in places.iter_mut().zip(NAMES) {
+                if name >= added {
+                    place.get_or_insert(text.len());
+                }
+            }
             text.push_str(name);
             text.push_str("=\"");
             push_escaped(&mut text, value);
             text.push_str("\",");
         }
         Self {
+            places: places.map(|place| place.unwrap_or(text.len())),
             text,
-            labels: labels.into(),
         }
     }
 
@@ -33,17 +47,23 @@ impl LabelText {
         self.text.get(1..self.text.len() - 1).unwrap_or("")
     }
 
-    /// What stands before and after a further label called `name`, commas
+    /// What stands before and after a further label, commas
     /// included: `a="1",` and `,z="2"`.
-    pub(crate) fn around(&self, name: &str) -> (&str, &str) {
-        let before = self.labels.partition_point(|(other, _)| &**other < name);
-        let begins = |(_, begins): &(_, usize)| *begins;
-        let place = self.labels.get(before).map_or(self.text.len(), begins);
+    pub(crate) fn around(&self, added: Added) -> (&str, &str) {
+        let place = self.places[added as usize];
         // The comma between the two stands on both sides.
         (
             &self.text[1..place],
             &self.text[place - 1..self.text.len() - 1],
         )
+    }
+}
+
+// === impl Added ===
+
+impl Added {
+    pub(crate) fn name(self) -> &'static str {
+        NAMES[self as usize]
     }
 }
 
@@ -57,15 +77,22 @@ mod tests {
         let labels = Labels::new([("component", "c"), ("namespace", "n")]).unwrap();
         let text = LabelText::new(labels.iter());
         assert_eq!(text.as_str(), r#"component="c",namespace="n""#);
-        for (name, expected) in [
-            ("a", r#"a="",component="c",namespace="n""#),
-            ("le", r#"component="c",le="",namespace="n""#),
-            ("z", r#"component="c",namespace="n",z="""#),
-        ] {
-            let (before, after) = text.around(name);
-            assert_eq!(format!("{before}{name}=\"\"{after}"), expected);
-        }
+        let with = |text: &LabelText, added: Added| {
+            let (before, after) = text.around(added);
+            format!("{before}{}=\"\"{after}", added.name())
+        };
+        assert_eq!(
+            with(&text, Added::ErrorType),
+            r#"component="c",error_type="",namespace="n""#
+        );
+        assert_eq!(
+            with(&text, Added::Le),
+            r#"component="c",le="",namespace="n""#
+        );
+        let (first, last) = (LabelText::new([("m", "1")]), LabelText::new([("a", "1")]));
+        assert_eq!(with(&first, Added::Le), r#"le="",m="1""#);
+        assert_eq!(with(&last, Added::Le), r#"a="1",le="""#);
         let none = LabelText::new([]);
-        assert_eq!((none.as_str(), none.around("le")), ("", ("", "")));
+        assert_eq!((none.as_str(), none.around(Added::Le)), ("", ("", "")));
     }
 }

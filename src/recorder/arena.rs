@@ -98,11 +98,11 @@ mod tests {
         let third = OwnedFamilies::new(settings.clone());
         assert!(std::ptr::eq(&*third, families), "the call has ended");
         assert_eq!(begin.series().in_flight(), 0);
-        let forgotten = |(_, name, _): &_| *name != ErrorType::from_static("undeclared");
-        assert!(third.error_types.all().iter().all(forgotten));
+        let forgotten = |(name, _, _): &_| *name != ErrorType::from_static("undeclared");
+        assert!(third.error_types.by_name().iter().all(forgotten));
         assert_eq!(begin.series().request_bytes(), 0);
         assert_eq!(head.series().response_bytes(), 0);
-        assert_eq!((end.series().requests(), end.series().errors(2)), (0, 0));
+        assert_eq!((end.series().requests(), end.series().errors()), (0, None));
         assert_eq!(end.duration().duration(&settings, Detail::Classic).sum, 0);
     }
 

@@ -20,6 +20,9 @@ pub(crate) struct Blocks {
     lines: usize,
     own: Box<[OnceLock<Block>]>,
     shared: OnceLock<Block>,
+    /// None of `own` is there from this one on. Raised before a block is, so that who has learnt of what
+    /// was recorded in one finds it below.
+    end: AtomicU64,
 }
 
 /// The running thread's counters, to add to.
@@ -51,6 +54,7 @@ impl Blocks {
             lines: cells.div_ceil(LINE),
             own: (0..indices).map(|_| OnceLock::new()).collect(),
             shared: OnceLock::new(),
+            end: AtomicU64::new(0),
         }
     }
 
@@ -62,7 +66,7 @@ impl Blocks {
             None => (&self.shared, false),
         };
         Cells {
-            block: slot.get_or_init(|| self.block()),
+            block: slot.get_or_init(|| self.block_at(writer.index())),
             sole_writer,
             bound_to_thread: PhantomData,
         }
@@ -84,8 +88,9 @@ impl Blocks {
     pub(crate) fn sums(&self, cells: Range<usize>) -> Vec<u64> {
         let mut sums = vec![0_u64; cells.len()];
         for block in self.written() {
-            for (sum, cell) in sums.iter_mut().zip(cells.clone()) {
-                *sum = sum.wrapping_add(counter(block, cell).load(Ordering::Relaxed));
+            let counters = block.iter().flat_map(|line| &line.0).skip(cells.start);
+            for (sum, counter) in sums.iter_mut().zip(counters) {
+                *sum = sum.wrapping_add(counter.load(Ordering::Relaxed));
             }
         }
         sums
@@ -117,13 +122,23 @@ impl Blocks {
     }
 
     fn written(&self) -> impl Iterator<Item = &Block> {
+        let end = self.end.load(Ordering::Acquire) as usize;
         self.own
             .iter()
+            .take(end)
             .chain([&self.shared])
             .filter_map(OnceLock::get)
     }
 
+    /// The block of this index, or the shared one.
     #[cold]
+    fn block_at(&self, index: usize) -> Block {
+        if index < self.own.len() {
+            self.end.fetch_max(index as u64 + 1, Ordering::Release);
+        }
+        self.block()
+    }
+
     fn block(&self) -> Block {
         (0..self.lines)
             .map(|_| Line(array::from_fn(|_| AtomicU64::new(0))))
@@ -218,6 +233,7 @@ mod loom_tests {
             for slot in blocks.own.iter().chain([&blocks.shared]) {
                 slot.get_or_init(|| blocks.block());
             }
+            blocks.end.store(indices as u64, Ordering::Release);
             blocks
         }
     }

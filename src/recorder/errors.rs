@@ -1,6 +1,7 @@
 //! The error types of a layer, and a number for each.
 
 use crate::classify::ErrorType;
+use std::borrow::Cow;
 use std::sync::{PoisonError, RwLock};
 
 /// The most error types that a layer tells apart, those that it was not told
@@ -14,18 +15,32 @@ pub(crate) const MOST_ERROR_TYPES: usize = 64;
 #[derive(Debug)]
 pub(crate) struct ErrorTypes {
     declared: Box<[ErrorType]>,
+    /// Those that are always in use, by name.
+    by_name: Box<[Place]>,
     met: RwLock<Vec<ErrorType>>,
 }
 
+/// A type, its place, and whether it was declared.
+pub(crate) type Place = (ErrorType, usize, bool);
+
 /// The place of all that there is no other place for.
 const LAST: usize = MOST_ERROR_TYPES - 1;
+const OTHER: Place = (ErrorType::OTHER, LAST, false);
 
 impl ErrorTypes {
     /// Types past the last place are left out; who declares them has checked
     /// that there are none.
     pub(crate) fn new(declared: &[ErrorType]) -> Self {
+        let declared: Box<[ErrorType]> = declared.iter().take(LAST).copied().collect();
+        let places = declared
+            .iter()
+            .zip(0..)
+            .map(|(name, place)| (*name, place, true));
+        let mut by_name: Box<[Place]> = places.chain([OTHER]).collect();
+        by_name.sort_unstable();
         Self {
-            declared: declared.iter().take(LAST).copied().collect(),
+            declared,
+            by_name,
             met: RwLock::default(),
         }
     }
@@ -76,15 +91,17 @@ impl ErrorTypes {
             .clear();
     }
 
-    /// All types in use, each with its place and whether it was declared.
-    pub(crate) fn all(&self) -> Vec<(usize, ErrorType, bool)> {
+    /// All types in use, by name.
+    pub(crate) fn by_name(&self) -> Cow<'_, [Place]> {
         let met = self.met.read().unwrap_or_else(PoisonError::into_inner);
-        let declared = self.declared.iter().map(|name| (*name, true));
-        let others = declared
-            .chain(met.iter().map(|name| (*name, false)))
-            .enumerate()
-            .map(|(index, (name, declared))| (index, name, declared));
-        others.chain([(LAST, ErrorType::OTHER, false)]).collect()
+        if met.is_empty() {
+            return Cow::Borrowed(&self.by_name);
+        }
+        let met = met.iter().zip(self.declared.len()..);
+        let met = met.map(|(name, place)| (*name, place, false));
+        let mut by_name: Vec<Place> = self.by_name.iter().copied().chain(met).collect();
+        by_name.sort_unstable();
+        Cow::Owned(by_name)
     }
 }
 
@@ -121,12 +138,14 @@ mod tests {
             9,
             "it keeps its place"
         );
-        let (index, last, declared) = types.all().pop().unwrap();
-        assert_eq!((index, last.as_str(), declared), (63, "_OTHER", false));
+        let all = types.by_name();
+        assert_eq!(all.len(), MOST_ERROR_TYPES);
+        assert!(all.is_sorted());
+        assert!(all.contains(&(ErrorType::OTHER, 63, false)));
         assert_eq!(usize::from(types.index(ErrorType::OTHER)), LAST);
 
         types.reset();
-        assert_eq!(types.all().len(), 9 + 1);
+        assert_eq!(types.by_name().len(), 9 + 1);
         assert_eq!(types.index(ErrorType::from_static("another")), 9);
     }
 }

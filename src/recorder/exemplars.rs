@@ -8,6 +8,7 @@ use super::block::Blocks;
 use super::thread::Writer;
 use crate::sync::{AtomicU64, Ordering, fence};
 use crate::trace::TraceContext;
+use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 /// A traced call, as one bucket has kept it.
@@ -58,6 +59,14 @@ impl Exemplars {
         records
             .filter_map(|record| read(&record))
             .max_by_key(|exemplar| exemplar.at)
+    }
+
+    /// The latest of each of these buckets; none, if calls aren't traced.
+    pub(super) fn all(&self, buckets: Range<usize>) -> Vec<Option<Exemplar>> {
+        match self.records {
+            Some(_) => buckets.map(|bucket| self.latest(bucket)).collect(),
+            None => Vec::new(),
+        }
     }
 
     pub(super) fn reset(&self) {

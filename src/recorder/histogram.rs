@@ -46,10 +46,6 @@ pub(crate) enum Detail {
     /// What text can show.
     Classic,
     /// The native histogram too, where there is one.
-    #[cfg_attr(
-        not(feature = "protobuf"),
-        allow(dead_code, reason = "only protobuf shows it")
-    )]
     Native,
 }
 
@@ -227,21 +223,21 @@ impl Histogram {
             Native::of(&blocks.sums(first..first + native::CELLS))
         });
         let counters = self.first..self.first + 1 + bounds.buckets();
-        let mut sums = blocks.sums(counters).into_iter();
-        let sum = sums.next().unwrap_or(0);
-        let running = |total: &mut u64, count| {
-            *total += count;
-            Some(*total)
-        };
-        let mut cumulative: Vec<u64> = sums.scan(0, running).collect();
+        let mut cumulative = blocks.sums(counters);
+        let sum = cumulative.remove(0);
+        let mut total = 0;
+        for count in &mut cumulative {
+            total += *count;
+            *count = total;
+        }
         if let Some(native) = &native {
             agree(&mut cumulative, native.count());
         }
-        let exemplars = (self.kept..self.kept + bounds.buckets()).map(|i| exemplars.latest(i));
+        let kept = self.kept..self.kept + bounds.buckets();
         Distribution {
             cumulative,
             sum,
-            exemplars: exemplars.collect(),
+            exemplars: exemplars.all(kept),
             native,
         }
     }
@@ -285,7 +281,7 @@ mod tests {
             Distribution {
                 cumulative: vec![2, 4, 5],
                 sum: 202_000_002,
-                exemplars: vec![None; 3],
+                exemplars: Vec::new(),
                 native: None,
             }
         );

@@ -26,7 +26,7 @@ mod sets;
 mod sizes;
 mod thread;
 
-pub(crate) use self::errors::MOST_ERROR_TYPES;
+pub(crate) use self::errors::{MOST_ERROR_TYPES, Place};
 pub(crate) use self::exemplars::Exemplar;
 pub(crate) use self::families::{
     Families, Filter, LABEL_SETS, Lease, Leased, OwnedFamilies, Settings, Streams, Traces,
@@ -37,6 +37,6 @@ pub(crate) use self::native::{SCHEMA, ZERO_THRESHOLD};
 pub(crate) use self::outcome::Outcome;
 pub(crate) use self::report::{Report, Reporter};
 pub(crate) use self::rows::{Row, Series, Shelf};
-pub(crate) use self::series::{EndSeries, HeadSeries, Timed};
+pub(crate) use self::series::{BeginSeries, DurationSeries, EndSeries, HeadSeries, Timed};
 pub(crate) use self::sets::{BeginSet, EndSet, HeadSet};
 pub(crate) use self::thread::{Writer, with_writer};

@@ -295,8 +295,10 @@ impl EndSeries {
         self.blocks.sum(CANCELLATIONS)
     }
 
-    pub(crate) fn errors(&self, error_type: usize) -> u64 {
-        self.errors.sum(error_type)
+    /// By the places of their types; nothing, if there were none.
+    pub(crate) fn errors(&self) -> Option<Vec<u64>> {
+        let errors = self.errors.sums(0..MOST_ERROR_TYPES);
+        errors.iter().any(|count| *count > 0).then_some(errors)
     }
 }
 

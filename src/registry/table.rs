@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-/// All that is registered, in the order in which it is shown.
+/// All that is registered, in the order in which it is shown. Cheap to clone, for each page is made
+/// of a clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     /// By prefix and labels.
-    pub(crate) endpoints: BTreeMap<(String, Labels), Arc<Endpoint>>,
+    pub(crate) endpoints: Arc<BTreeMap<(String, Labels), Arc<Endpoint>>>,
     /// By name.
     pub(crate) custom: BTreeMap<String, Arc<CustomFamily>>,
     /// By the labels that they carry.
@@ -70,7 +71,7 @@ impl Table {
         for automatic in AUTOMATIC.iter().filter(|metric| metric.is_on(&settings)) {
             self.check_automatic(&automatic.full_name(&prefix), automatic)?;
         }
-        match self.endpoints.entry((prefix, labels.clone())) {
+        match Arc::make_mut(&mut self.endpoints).entry((prefix, labels.clone())) {
             Entry::Occupied(there) if there.get().families.settings != settings => {
                 Err(Error::new(format!(
                     "two layers with the labels {labels} have different settings: give them the same buckets, opt-ins, error types, labels of requests and clock (where these are made of closures, by clones), or other labels"
@@ -110,8 +111,7 @@ impl Table {
     /// no other layer has the same.
     pub(super) fn remove_endpoint(&mut self, endpoint: &Arc<Endpoint>) -> bool {
         let before = self.endpoints.len();
-        self.endpoints
-            .retain(|_, there| !Arc::ptr_eq(there, endpoint));
+        Arc::make_mut(&mut self.endpoints).retain(|_, there| !Arc::ptr_eq(there, endpoint));
         let removed = self.endpoints.len() < before;
         let labels = &endpoint.labels;
         let shared = self.endpoints.keys().any(|(_, other)| other == labels);
@@ -124,7 +124,7 @@ impl Table {
     /// Forgets all that has exactly these labels; whether there was anything.
     pub(super) fn remove(&mut self, labels: &Labels) -> bool {
         let before = self.endpoints.len();
-        self.endpoints.retain(|(_, other), _| other != labels);
+        Arc::make_mut(&mut self.endpoints).retain(|(_, other), _| other != labels);
         let mut removed = self.endpoints.len() < before;
         removed |= self.sources.remove(labels).is_some();
         self.custom.retain(|_, family| {
@@ -192,7 +192,7 @@ impl Table {
     /// however many layers share it.
     fn of_layers(&self) -> impl Iterator<Item = (String, &'static Automatic)> {
         let mut shown: BTreeMap<&str, [bool; AUTOMATIC.len()]> = BTreeMap::new();
-        for ((prefix, _), endpoint) in &self.endpoints {
+        for ((prefix, _), endpoint) in &*self.endpoints {
             let metrics = shown.entry(prefix).or_default();
             for (shown, metric) in metrics.iter_mut().zip(&AUTOMATIC) {
                 *shown |= metric.is_on(&endpoint.families.settings);

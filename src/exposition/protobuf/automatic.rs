@@ -1,26 +1,22 @@
 //! The families that layers fill.
 
-use super::super::automatic::{self, Reading, bounds, read};
+use super::super::automatic::{self, Reading, bounds, each};
 use super::super::number::push_seconds;
 use super::Count;
 use super::messages::{Exemplar, Family, Metric, Page, Timestamp};
 use super::native::NativeBuckets;
 use crate::classify::ErrorType;
-use crate::recorder::{self, Detail, Distribution, SCHEMA, ZERO_THRESHOLD};
+use crate::recorder::{self, Distribution, SCHEMA, ZERO_THRESHOLD};
+use std::iter;
 
 /// Adds a family: all of its series, in the order given.
 pub(super) fn write(page: &mut Page, name: &str, (metric, endpoints): &automatic::Family<'_>) {
     page.family(name, metric.kind, metric.unit, metric.help, |family| {
         for endpoint in endpoints {
-            let bounds = bounds(metric.metric, &endpoint.families.settings);
-            read(
-                metric.metric,
-                endpoint,
-                Detail::Native,
-                &mut |labels, reading| {
-                    write_reading(family, (labels.pairs)(), bounds, &reading);
-                },
-            );
+            let bounds = bounds(metric.metric, endpoint.settings());
+            each(metric.metric, endpoint, &mut |labels, reading| {
+                write_reading(family, (labels.pairs)(), bounds, &reading);
+            });
         }
     });
 }
@@ -37,7 +33,7 @@ fn write_reading<'a>(
     family: &mut Family<'_>,
     labels: Vec<(&'a str, &'a str)>,
     bounds: &[f64],
-    reading: &Reading,
+    reading: &Reading<'_>,
 ) {
     match reading {
         Reading::Counter(count) => family.metric(labels, |metric| {
@@ -76,6 +72,7 @@ fn write_histogram(metric: &mut Metric<'_>, bounds: &[f64], distribution: &Distr
     metric.histogram(count, Some(sum), |histogram| {
         let exemplars = distribution.exemplars.iter();
         let exemplars = exemplars.map(|exemplar| exemplar.as_ref().map(traced));
+        let exemplars = exemplars.chain(iter::repeat_with(|| None));
         let bounds = bounds.iter().copied().chain([f64::INFINITY]);
         let buckets = bounds.zip(&distribution.cumulative).zip(exemplars);
         for ((bound, cumulative), exemplar) in buckets {
