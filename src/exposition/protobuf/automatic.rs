@@ -72,9 +72,11 @@ fn write_histogram(metric: &mut Metric<'_>, bounds: &[f64], distribution: &Distr
     let sum = seconds(distribution.sum_nanos.into());
     metric.histogram(count, Some(sum), |histogram| {
         let exemplars = distribution.exemplars.iter();
-        let exemplars = exemplars.map(|exemplar| exemplar.as_ref().map(traced));
+        let exemplars: Vec<_> = exemplars
+            .map(|exemplar| exemplar.as_ref().map(traced))
+            .collect();
         let bounds = bounds.iter().copied().chain([f64::INFINITY]);
-        let buckets = bounds.zip(&distribution.cumulative).zip(exemplars);
+        let buckets = bounds.zip(&distribution.cumulative).zip(&exemplars);
         for ((bound, cumulative), exemplar) in buckets {
             // That of `+Inf` is the count, and only there for its exemplar.
             if bound.is_finite() || exemplar.is_some() {
@@ -88,6 +90,10 @@ fn write_histogram(metric: &mut Metric<'_>, bounds: &[f64], distribution: &Distr
                 zero_count: native.zero,
                 buckets: &native.buckets,
             });
+            // Where native histograms have them. Who doesn't know of that place takes those of the buckets.
+            for exemplar in exemplars.iter().flatten() {
+                histogram.exemplar(exemplar);
+            }
         }
     });
 }

@@ -1,6 +1,7 @@
 //! Random registries: the protobuf page, read by a foreign decoder, says what the text does.
 
 mod model;
+mod native;
 
 use self::model::{Exemplar, Metric, MetricFamily, Type};
 use super::cases;
