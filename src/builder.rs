@@ -235,6 +235,9 @@ impl<P> MetricsLayerBuilder<P> {
     /// says by the head of the request: [`TraceContext::from_traceparent`], or a function that asks the tracing
     /// that is in use. OpenMetrics and protobuf show them, the Prometheus text format can't. Defaults to none.
     ///
+    /// Without classic buckets there is one for all calls: the latest. Of more threads than twice the cores, and 16, that record at
+    /// once, those that came last keep none.
+    ///
     /// Layers with the same labels on one registry must have the same function: a clone of one builder.
     pub fn exemplars<F>(mut self, trace_of: F) -> Self
     where

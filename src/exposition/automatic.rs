@@ -35,8 +35,12 @@ pub(super) struct SampleLabels<'a> {
 /// The families of all endpoints, by name, with what they have recorded by now.
 pub(super) fn families(table: &Table, detail: Detail) -> BTreeMap<String, Family<'_>> {
     let endpoints = table.endpoints.iter();
+    let mut spelt = Spelt::default();
     let endpoints: Vec<_> = endpoints
-        .map(|((prefix, _), endpoint)| (prefix, Rc::new(Shown::read(endpoint, detail))))
+        .map(|((prefix, _), endpoint)| {
+            let bounds = spelt.of(endpoint.families.settings.buckets.shown());
+            (prefix, Rc::new(Shown::read(endpoint, detail, bounds)))
+        })
         .collect();
     let mut families: BTreeMap<String, Family<'_>> = BTreeMap::new();
     for of_prefix in endpoints.chunk_by(|(a, _), (b, _)| a == b) {
@@ -69,6 +73,7 @@ pub(super) fn each<'r>(
         duration,
         error_types,
         metrics: _,
+        bounds: _,
     } = shown;
     match metric {
         Metric::ActiveRequests | Metric::ConcurrentRequests => {
@@ -112,7 +117,12 @@ pub(super) fn write(text: &mut TextWriter, name: &str, (metric, endpoints): &Fam
     text.family(name, metric.kind, metric.unit, metric.help);
     let mut spelt = Spelt::default();
     for endpoint in endpoints {
-        let bounds = spelt.of(bounds(metric.metric, endpoint.settings()));
+        let bounds = match metric.metric {
+            Metric::StreamDurationSeconds
+            | Metric::RequestBodySizeBytes
+            | Metric::ResponseBodySizeBytes => spelt.of(bounds(metric.metric, endpoint.settings())),
+            _ => endpoint.bounds.clone(),
+        };
         each(metric.metric, endpoint, &mut |labels, reading| {
             let labels = labels.text;
             match reading {
@@ -123,12 +133,12 @@ pub(super) fn write(text: &mut TextWriter, name: &str, (metric, endpoints): &Fam
                     text.sample("", labels.as_str(), |value| value.integer(count));
                 }
                 Reading::Histogram(durations) => {
-                    write_histogram(text, labels, bounds, durations, |sum| {
+                    write_histogram(text, labels, &bounds, durations, |sum| {
                         sum.seconds(durations.sum.into());
                     });
                 }
                 Reading::Sizes(sizes) => {
-                    write_histogram(text, labels, bounds, sizes, |sum| sum.integer(sizes.sum));
+                    write_histogram(text, labels, &bounds, sizes, |sum| sum.integer(sizes.sum));
                 }
                 Reading::Errors(counts) => write_errors(text, labels, &counts),
             }
@@ -167,17 +177,17 @@ fn errors(error_types: &[Place], end: &End) -> Vec<(ErrorType, u64)> {
 #[derive(Default)]
 struct Spelt {
     bounds: Option<Vec<f64>>,
-    texts: Vec<String>,
+    texts: Rc<[String]>,
 }
 
 impl Spelt {
-    fn of(&mut self, bounds: &[f64]) -> &[String] {
+    fn of(&mut self, bounds: &[f64]) -> Rc<[String]> {
         if self.bounds.as_deref() != Some(bounds) {
             let texts = bounds.iter().map(|bound| canonical(*bound));
             self.texts = texts.chain(["+Inf".to_owned()]).collect();
             self.bounds = Some(bounds.to_vec());
         }
-        &self.texts
+        self.texts.clone()
     }
 }
 

@@ -11,6 +11,7 @@ use crate::recorder::{
 };
 use crate::registry::{AUTOMATIC, Endpoint};
 use std::borrow::Cow;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// An endpoint, and its rows as the page shows them.
@@ -23,6 +24,8 @@ pub(super) struct Shown<'a> {
     pub(super) error_types: Cow<'a, [Place]>,
     /// Which it has, by their numbers.
     pub(super) metrics: [bool; AUTOMATIC.len()],
+    /// The bounds of most histograms as they are spelt, `+Inf` included.
+    pub(super) bounds: Rc<[String]>,
 }
 
 /// The rows of metrics that carry the same labels, each with the text of all its labels and with what was read.
@@ -68,7 +71,7 @@ pub(super) struct Durations {
 // === impl Shown ===
 
 impl<'a> Shown<'a> {
-    pub(super) fn read(endpoint: &'a Endpoint, detail: Detail) -> Self {
+    pub(super) fn read(endpoint: &'a Endpoint, detail: Detail, bounds: Rc<[String]>) -> Self {
         let families = &endpoint.families;
         let (settings, rows) = (&families.settings, &families.rows);
         let mut metrics = [false; AUTOMATIC.len()];
@@ -77,6 +80,7 @@ impl<'a> Shown<'a> {
         }
         Self {
             metrics,
+            bounds,
             endpoint,
             begin: Rows::read(endpoint, Carrier::Begin, &rows.begin, |row| Begin {
                 in_flight: row.series.in_flight(),

@@ -121,6 +121,11 @@ impl Blocks {
         })
     }
 
+    /// Whether there is anything to be summed.
+    pub(crate) fn is_written(&self) -> bool {
+        self.written().next().is_some()
+    }
+
     fn written(&self) -> impl Iterator<Item = &Block> {
         let end = self.end.load(Ordering::Acquire) as usize;
         self.own

@@ -297,8 +297,8 @@ impl EndSeries {
 
     /// By the places of their types; nothing, if there were none.
     pub(crate) fn errors(&self) -> Option<Vec<u64>> {
-        let errors = self.errors.sums(0..MOST_ERROR_TYPES);
-        errors.iter().any(|count| *count > 0).then_some(errors)
+        let has_failed = self.errors.is_written();
+        has_failed.then(|| self.errors.sums(0..MOST_ERROR_TYPES))
     }
 }
 

@@ -7,7 +7,6 @@ use super::messages::{Exemplar, Family, Metric, Page, Timestamp};
 use super::native::NativeBuckets;
 use crate::classify::ErrorType;
 use crate::recorder::{self, Distribution, SCHEMA, ZERO_THRESHOLD};
-use std::iter;
 
 /// Adds a family: all of its series, in the order given.
 pub(super) fn write(page: &mut Page, name: &str, (metric, endpoints): &automatic::Family<'_>) {
@@ -71,14 +70,16 @@ fn write_histogram(metric: &mut Metric<'_>, bounds: &[f64], distribution: &Distr
     let count = Count::Integer(distribution.count());
     metric.histogram(count, Some(sum), |histogram| {
         let exemplars = distribution.exemplars.iter();
-        let exemplars = exemplars.map(|exemplar| exemplar.as_ref().map(traced));
-        let exemplars = exemplars.chain(iter::repeat_with(|| None));
+        let exemplars: Vec<_> = exemplars
+            .map(|exemplar| exemplar.as_ref().map(traced))
+            .collect();
         let bounds = bounds.iter().copied().chain([f64::INFINITY]);
-        let buckets = bounds.zip(&distribution.cumulative).zip(exemplars);
-        for ((bound, cumulative), exemplar) in buckets {
+        for (place, (bound, cumulative)) in bounds.zip(&distribution.cumulative).enumerate() {
+            // There are none at all where calls aren't traced.
+            let exemplar = exemplars.get(place).and_then(Option::as_ref);
             // That of `+Inf` is the count, and only there for its exemplar.
             if bound.is_finite() || exemplar.is_some() {
-                histogram.bucket(Count::Integer(*cumulative), bound, exemplar.as_ref());
+                histogram.bucket(Count::Integer(*cumulative), bound, exemplar);
             }
         }
         if let Some(native) = &distribution.native {
@@ -88,6 +89,10 @@ fn write_histogram(metric: &mut Metric<'_>, bounds: &[f64], distribution: &Distr
                 zero_count: native.zero,
                 buckets: &native.buckets,
             });
+            // Where native histograms have them. Who doesn't know of that place takes those of the buckets.
+            for exemplar in exemplars.iter().flatten() {
+                histogram.exemplar(exemplar);
+            }
         }
     });
 }

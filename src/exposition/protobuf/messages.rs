@@ -229,6 +229,11 @@ impl Histogram<'_> {
         native.write(self.0);
     }
 
+    /// Adds an exemplar of a native histogram, whose buckets have no place for one. It is to have a timestamp.
+    pub(super) fn exemplar(&mut self, exemplar: &Exemplar<'_>) {
+        self.0.message(16, |message| exemplar.write(message));
+    }
+
     pub(super) fn created(&mut self, created: Timestamp) {
         self.0.message(15, |message| created.write(message));
     }
@@ -366,11 +371,12 @@ mod tests {
                 histogram.bucket(Count::Integer(5), 0.5, Some(&exemplar));
                 histogram.bucket(Count::Float(0.5), 2.0, None);
                 histogram.created(Timestamp::new(-0.5));
+                histogram.exemplar(&exemplar);
             });
         });
         let half = b"\0\0\0\0\0\0\xe0\x3f";
         let expected: &[&[u8]] = &[
-            &[0x3a, 3 + 9 + 41 + 20 + 19],
+            &[0x3a, 3 + 9 + 41 + 20 + 19 + 31],
             b"\x08\xac\x02",           // 1: count
             b"\x11\0\0\0\0\0\0\0\x80", // 2: sum
             &[0x1a, 2 + 9 + 28],       // 3: a bucket
@@ -388,6 +394,10 @@ mod tests {
             &[0x7a, 11 + 6], // 15: half a second before 1970
             b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
             b"\x10\x80\xca\xb5\xee\x01",
+            &[0x82, 0x01, 8 + 11 + 9], // 16: an exemplar of none of them
+            b"\x0a\x06\x0a\x01t\x12\x017\x11",
+            half,
+            b"\x1a\x07\x08\x02\x10\x80\xe5\x9a\x77",
         ];
         assert_eq!(bytes, expected.concat());
     }
