@@ -5,6 +5,8 @@
 
 #[path = "../../examples/process/mod.rs"]
 mod process;
+#[path = "../../examples/status/mod.rs"]
+mod status;
 
 use axum::extract::Path;
 use axum::routing::{Router, get};
@@ -39,7 +41,7 @@ async fn run() -> Result<(), BoxError> {
     let listener = process::listen("DYN_WORKER_PORT", 8090).await?;
     let here = process::reachable(listener.local_addr()?);
     println!("work handler:  http://{here}/");
-    let status = process::status_server(registry.exporter(), "both").await?;
+    let status = status::serve(registry.exporter(), "both").await?;
     axum::serve(listener, app)
         .with_graceful_shutdown(async move { stop.cancelled().await })
         .await?;
