@@ -236,7 +236,10 @@ const TABLE: &[(&str, &str)] = &[
     ("application/openmetrics-text;a=\"é\",text/plain;q=0.1", V1),
 ];
 
-/// Headers that name protobuf, as the table above; without the feature `protobuf` the next
+const DELIMITED: &str = "application/vnd.google.protobuf; \
+     proto=io.prometheus.client.MetricFamily; encoding=delimited";
+
+/// Headers that prefer protobuf, as the table above; without the feature `protobuf` the next
 /// preference is followed.
 const PROTOBUF: &[(&str, &str)] = &[
     // Prometheus 3.5 with native histograms
@@ -306,6 +309,12 @@ fn assert_is_page(answer: &Answer, content_type: &str) {
 /// That the page is what its type says.
 #[track_caller]
 fn assert_written_as(answer: &Answer, content_type: &str) {
+    if content_type == DELIMITED {
+        // The length, then the name: field 1, of so many bytes.
+        let first = b"\x0a\x13cancellations_total";
+        assert_eq!(answer.body[1..].get(..first.len()), Some(&first[..]));
+        return;
+    }
     let page = answer.text();
     let open_metrics = content_type.starts_with("application/openmetrics-text");
     assert_eq!(page.ends_with("\n# EOF\n"), open_metrics, "{page}");
@@ -345,7 +354,12 @@ async fn check(client: &mut Client, accept: &[&[u8]], content_type: &str) {
 
 async fn check_all(connect: impl AsyncFn(tower_openmetrics::MetricsExporter) -> Client) {
     let mut client = client(connect).await;
-    for (accept, content_type) in TABLE.iter().chain(PROTOBUF) {
+    let offered = cfg!(feature = "protobuf");
+    let protobuf = PROTOBUF.iter().map(|(accept, otherwise)| {
+        let content_type = if offered { DELIMITED } else { otherwise };
+        (*accept, content_type)
+    });
+    for (accept, content_type) in TABLE.iter().copied().chain(protobuf) {
         println!("Accept: {accept}");
         let values: Vec<&[u8]> = accept.lines().map(str::as_bytes).collect();
         check(&mut client, &values, content_type).await;

@@ -360,6 +360,20 @@ mod tests {
     }
 
     #[test]
+    fn a_summary_byte_for_byte() {
+        let bytes = metric(|metric| metric.summary(Some(2), Some(3.0), [(0.5, 1.0)], None));
+        let expected: &[&[u8]] = &[
+            &[0x22, 2 + 9 + 20],         // 4: a summary
+            b"\x08\x02",                 // 1: count
+            b"\x11\0\0\0\0\0\0\x08\x40", // 2: sum, 1.5 times two to the 1
+            &[0x1a, 9 + 9],              // 3: a quantile
+            b"\x09\0\0\0\0\0\0\xe0\x3f", // 1: 0.5
+            b"\x11\0\0\0\0\0\0\xf0\x3f", // 2: 1.0
+        ];
+        assert_eq!(bytes, expected.concat());
+    }
+
+    #[test]
     fn a_classic_histogram_byte_for_byte() {
         let exemplar = Exemplar {
             labels: vec![("t", "7".into())],
@@ -376,7 +390,7 @@ mod tests {
         });
         let half = b"\0\0\0\0\0\0\xe0\x3f";
         let expected: &[&[u8]] = &[
-            &[0x3a, 3 + 9 + 41 + 20 + 19 + 31],
+            &[0x3a, 3 + 9 + 41 + 20 + 19 + 29],
             b"\x08\xac\x02",           // 1: count
             b"\x11\0\0\0\0\0\0\0\x80", // 2: sum
             &[0x1a, 2 + 9 + 28],       // 3: a bucket
@@ -394,7 +408,7 @@ mod tests {
             &[0x7a, 11 + 6], // 15: half a second before 1970
             b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
             b"\x10\x80\xca\xb5\xee\x01",
-            &[0x82, 0x01, 8 + 11 + 9], // 16: an exemplar of none of them
+            &[0x82, 0x01, 8 + 9 + 9], // 16: an exemplar of none of them
             b"\x0a\x06\x0a\x01t\x12\x017\x11",
             half,
             b"\x1a\x07\x08\x02\x10\x80\xe5\x9a\x77",
