@@ -67,7 +67,7 @@ pub(crate) async fn serve(
     metrics_port: u16,
     stop: impl Future<Output = ()>,
 ) -> Result<(), BoxError> {
-    let status = StatusServer::new().port(metrics_port);
+    let status = StatusServer::new().host("127.0.0.1").port(metrics_port);
     let status = status.bind(metrics.exporter()).await?.spawn();
     println!("metrics: http://{}/metrics", status.local_addr());
 

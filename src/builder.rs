@@ -132,8 +132,8 @@ impl<P> MetricsLayerBuilder<P> {
         self
     }
 
-    /// How many label sets there may be: no metric of the layer has more, whatever is sent. What would
-    /// be one more is recorded under `_OTHER`, and counted by `label_overflow_total`. Defaults to 2,000.
+    /// How many label sets there may be: no metric of the layer has more, whatever is sent, but for one that takes the
+    /// rest: what finds no room is recorded under `_OTHER`, and counted by `label_overflow_total`. Defaults to 2,000.
     ///
     /// A label set takes some 2 KiB, and as much again for every eight threads or so that record under it.
     pub fn label_sets(mut self, most: usize) -> Self {

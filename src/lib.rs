@@ -100,10 +100,12 @@
 //! | `response_head_seconds` | histogram | [on request](MetricsLayerBuilder::response_head_seconds): at the head of the response |
 //! | `first_byte_seconds` | histogram | [on request](MetricsLayerBuilder::first_byte_seconds): at the first byte, or item, of the response |
 //! | `request_messages_total`, `response_messages_total` | counter | [on request](MetricsLayerBuilder::messages_total), and always for gRPC: as `…_bytes_total`, for traffic in messages |
+//! | `stream_duration_seconds` | histogram | [on request](MetricsLayerBuilder::stream_duration_seconds): when a call ends that stays open by intent, *instead of* `request_duration_seconds` |
+//! | `label_overflow_total` | counter | with [labels of requests](labels): when a call ends for whose labels there was no room |
 //!
 //! A call lasts from `Service::call` to the end of its response, and ends in one of three ways: completed,
-//! failed or cancelled. When none is running, `requests_total` and the count of the histogram are the sum of the
-//! three, and `concurrent_requests` is 0. In every scrape counters only grow, a histogram's count is its `+Inf` bucket, and the
+//! failed or cancelled. When none is running, `requests_total` and the count of the histogram (of both, where streams have one of their
+//! own) are the sum of the three, and `concurrent_requests` is 0. In every scrape counters only grow, a histogram's count is its `+Inf` bucket, and the
 //! gauge is not negative.
 //!
 //! # Where to find what
@@ -117,6 +119,8 @@
 //! | measure a value for a value | [`MetricsLayer::unary`] |
 //! | measure anything else | the traits in [`protocol`] |
 //! | say what is a failure | [`classify`] |
+//! | have labels by method, route, status, or what requests bring | [`labels`] |
+//! | see the trace of a slow call | [`MetricsLayerBuilder::exemplars`] |
 //! | put several layers, and metrics of your own, on one page | [`MetricsRegistry`] |
 //! | show the process's cpu, memory and files, its tokio runtime, and what was built | [`collectors`] |
 //! | come from another layer | [`migration`] |

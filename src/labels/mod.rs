@@ -42,8 +42,7 @@
 //!
 //! What comes from outside can have any value, so a layer has a budget, of
 //! [2,000 label sets](crate::MetricsLayerBuilder::label_sets) unless told otherwise: no metric has more, whatever is
-//! sent. What would be one more is recorded under `_OTHER` in every label of a request, together with all else that
-//! found no room: nothing is lost, and the sums over all series stay exact. `label_overflow_total` counts
+//! sent, but for one that takes the rest. What finds no room is recorded there, under `_OTHER` in every label of a request: nothing is lost, and the sums over all series stay exact. `label_overflow_total` counts
 //! the calls for which that happened; it should be 0, and a budget or a label is to be reconsidered where it is not.
 //!
 //! A value of more than 128 bytes is `_OTHER` too, and so is a method that is not one of HTTP's.
