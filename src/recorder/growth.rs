@@ -64,7 +64,7 @@ const HEAD: usize = 1;
 const END: usize = 2;
 const LEVELS: usize = 3;
 
-const NOBODY: &[Box<str>] = &[];
+const NO_VALUES: &[Box<str>] = &[];
 
 // === impl Rows ===
 
@@ -390,7 +390,11 @@ impl Families {
         let chain = self.sets.chain(hash);
         let then = |values: &[Box<str>]| Begin {
             families: self,
-            row: self.row(&self.rows.begin, Carrier::Begin, [values, NOBODY, NOBODY]),
+            row: self.row(
+                &self.rows.begin,
+                Carrier::Begin,
+                [values, NO_VALUES, NO_VALUES],
+            ),
             heads: Chain::new(),
         };
         let room = (BEGIN, self.settings.label_sets);
@@ -417,7 +421,7 @@ impl Families {
             row: self.row(
                 &self.rows.head,
                 Carrier::Head,
-                [begin.values(), values, NOBODY],
+                [begin.values(), values, NO_VALUES],
             ),
             ends: Chain::new(),
         };
