@@ -144,7 +144,6 @@ mod tests {
 #[cfg(all(test, openmetrics_loom))]
 mod loom_tests {
     use super::*;
-    use loom::sync::Arc;
     use loom::thread;
     use std::array;
 
@@ -160,13 +159,10 @@ mod loom_tests {
     #[test]
     fn loom_an_exemplar_is_whole() {
         loom::model(|| {
-            let record: Arc<[AtomicU64; RECORD]> = Arc::new(array::from_fn(|_| AtomicU64::new(0)));
-            let cells = |record: &Arc<[AtomicU64; RECORD]>| -> [&'static AtomicU64; RECORD] {
-                // Loom's own threads are joined below; the words outlive them by being leaked.
-                let leaked: &'static Arc<_> = Box::leak(Box::new(record.clone()));
-                array::from_fn(|i| &leaked[i])
-            };
-            let (writers, readers) = (cells(&record), cells(&record));
+            let record: &'static [AtomicU64; RECORD] =
+                Box::leak(Box::new(array::from_fn(|_| AtomicU64::new(0))));
+            let cells = || array::from_fn(|i| &record[i]);
+            let (writers, readers) = (cells(), cells());
             let writer = thread::spawn(move || {
                 write(&writers, &exemplar(1));
                 write(&writers, &exemplar(2));
