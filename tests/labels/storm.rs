@@ -121,3 +121,40 @@ fn threads_agree_on_label_sets() {
         assert_eq!(all(&layer, "label_overflow_total")[0].1, *overflow);
     }
 }
+
+/// A declared label set keeps its room while others fight for what is left.
+#[test]
+fn declared_sets_keep_their_room_under_threads() {
+    const THREADS: u64 = 8;
+    const ROUNDS: u64 = 500;
+    let layer = MetricsLayer::builder()
+        .label(Label::from_request("path", |head| Some(head.uri.path())))
+        .declare([("path", "/kept")])
+        .label_sets(10)
+        .build([("a", "1")])
+        .unwrap();
+    thread::scope(|scope| {
+        for seed in 1..=THREADS {
+            let layer = &layer;
+            scope.spawn(move || {
+                let mut state = seed;
+                for _ in 0..ROUNDS {
+                    call(layer, get(&format!("/{:x}", noise(&mut state))));
+                    call(layer, get("/kept"));
+                }
+            });
+        }
+    });
+    let requests = all(&layer, "requests_total");
+    assert_eq!(requests.len(), 10 + 1);
+    let of = |path: &str| {
+        let label = format!("path=\"{path}\"");
+        let mut found = requests
+            .iter()
+            .filter(|(labels, _)| labels.contains(&label));
+        found.next().unwrap().1
+    };
+    assert_eq!(of("/kept"), THREADS * ROUNDS);
+    // Nine others found room, each for its one call, for no two paths are the same.
+    assert_eq!(of("_OTHER"), THREADS * ROUNDS - 9);
+}
