@@ -209,8 +209,9 @@ impl Call {
     pub fn head(&mut self) {
         let settings = &self.begin.families.settings;
         if settings.response_head {
-            let timed = self.timed();
+            let nanos = self.nanos();
             let series = self.head_series();
+            let timed = self.timed(nanos);
             with_writer(|writer| series.observe_head(writer, settings, timed));
         }
     }
@@ -310,8 +311,9 @@ impl Call {
             report.add_response_bytes(bytes);
         }
         if settings.first_byte && !self.flags.set(Flags::FIRST_BYTE) {
-            let timed = self.timed();
+            let nanos = self.nanos();
             let series = self.head_series();
+            let timed = self.timed(nanos);
             with_writer(|writer| series.observe_first_byte(writer, settings, timed));
         }
     }
@@ -332,14 +334,16 @@ impl Call {
 
     /// How long the call has lasted.
     #[inline]
-    fn timed(&self) -> Timed {
-        let report = self
-            .report
-            .as_ref()
-            .filter(|_| self.flags.has(Flags::TRACED));
+    fn nanos(&self) -> u64 {
+        self.begin.families.settings.clock.nanos_since(self.began)
+    }
+
+    #[inline]
+    fn timed(&self, nanos: u64) -> Timed<'_> {
+        let is_traced = self.flags.has(Flags::TRACED);
         Timed {
-            nanos: self.begin.families.settings.clock.nanos_since(self.began),
-            trace: report.map(Report::trace),
+            nanos,
+            traced: self.report.as_ref().filter(|_| is_traced),
         }
     }
 
@@ -379,7 +383,7 @@ impl Call {
 
     /// What is timed elsewhere than most, or measured besides.
     #[cold]
-    fn record_apart(&self, writer: &Writer, end: &EndSet, timed: Timed) {
+    fn record_apart(&self, writer: &Writer, end: &EndSet, timed: Timed<'_>) {
         let settings = &self.begin.families.settings;
         if self.flags.has(Flags::STREAM) {
             end.duration().observe_stream(writer, settings, timed);
@@ -408,8 +412,9 @@ impl Drop for Call {
     fn drop(&mut self) {
         let outcome = self.outcome();
         let Families { settings, sets, .. } = self.begin.families;
-        let timed = self.timed();
+        let nanos = self.nanos();
         let end = self.end_set(outcome);
+        let timed = self.timed(nanos);
         with_writer(|writer| {
             end.series().record(writer, outcome);
             if self.flags.has(Flags::STREAM | Flags::MEASURED) {

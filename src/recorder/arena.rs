@@ -78,7 +78,7 @@ mod tests {
         let (begin, head, end) = root(families);
         let timed = Timed {
             nanos: 7,
-            trace: None,
+            traced: None,
         };
         with_writer(|writer| {
             begin.series().begin(writer);

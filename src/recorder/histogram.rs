@@ -3,9 +3,7 @@
 use super::block::{Blocks, Cells};
 use super::exemplars::{Exemplar, Exemplars};
 use super::native::{self, Native};
-use super::thread::Writer;
 use crate::Error;
-use crate::trace::TraceContext;
 
 /// The upper bounds of a histogram's buckets, ascending; `+Inf` is understood.
 ///
@@ -188,14 +186,9 @@ impl Histogram {
         Self { first, kept }
     }
 
+    /// Gives back the bucket's place among the series' exemplars.
     #[inline]
-    pub(crate) fn observe(
-        self,
-        cells: &Cells<'_>,
-        bounds: &Bounds,
-        nanos: u64,
-        trace: Option<(TraceContext, &Exemplars, &Writer)>,
-    ) {
+    pub(crate) fn observe(self, cells: &Cells<'_>, bounds: &Bounds, nanos: u64) -> usize {
         let bucket = bounds.bucket(nanos);
         // The sum of one thread wraps after 584 years of calls, which scrapers
         // take for a restart.
@@ -204,9 +197,7 @@ impl Histogram {
         if bounds.native {
             cells.add(self.native(bounds) + native::cell(nanos), 1);
         }
-        if let Some((trace, exemplars, writer)) = trace {
-            exemplars.keep(writer, self.kept + bucket, trace, nanos);
-        }
+        self.kept + bucket
     }
 
     /// The count is the sum of the buckets, so that the two always agree.
@@ -273,7 +264,7 @@ mod tests {
         let writer = Writer::new();
         let histogram = Histogram::at(0, 0);
         for nanos in [0, 1_000_000, 1_000_001, 100_000_000, 100_000_001] {
-            histogram.observe(&blocks.cells(&writer), &bounds, nanos, None);
+            histogram.observe(&blocks.cells(&writer), &bounds, nanos);
         }
         let exemplars = Exemplars::new(false, 0);
         assert_eq!(
@@ -294,7 +285,7 @@ mod tests {
         let writer = Writer::new();
         let histogram = Histogram::at(0, 0);
         for nanos in [0, 1_000_000_000, 3_000_000_000] {
-            histogram.observe(&blocks.cells(&writer), &bounds, nanos, None);
+            histogram.observe(&blocks.cells(&writer), &bounds, nanos);
         }
         let exemplars = Exemplars::new(false, 0);
         let read = |detail| histogram.read(&blocks, &bounds, &exemplars, detail);

@@ -10,9 +10,9 @@ use super::exemplars::Exemplars;
 use super::families::Settings;
 use super::histogram::{Bounds, Detail, Distribution, Histogram};
 use super::outcome::Outcome;
+use super::report::Report;
 use super::rows::Series;
 use super::thread::Writer;
-use crate::trace::TraceContext;
 
 /// What is known from the request on: `concurrent_requests`, `request_bytes_total`,
 /// `request_messages_total`.
@@ -48,11 +48,12 @@ pub(crate) struct DurationSeries {
     exemplars: Exemplars,
 }
 
-/// How long something took, and the trace it belongs to.
+/// How long something took, and what keeps the trace that it belongs to, if it does to one: few calls
+/// do, so the trace itself is not carried along.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Timed {
+pub(crate) struct Timed<'a> {
     pub(crate) nanos: u64,
-    pub(crate) trace: Option<TraceContext>,
+    pub(crate) traced: Option<&'a Report>,
 }
 
 // The cells of a begin series.
@@ -218,19 +219,36 @@ impl HeadSeries {
     }
 
     /// Only where [`Settings::response_head`] is on.
-    pub(crate) fn observe_head(&self, writer: &Writer, settings: &Settings, timed: Timed) {
-        let trace = timed.trace.map(|trace| (trace, &self.exemplars, writer));
-        let cells = self.blocks.cells(writer);
-        self.head
-            .observe(&cells, &settings.buckets, timed.nanos, trace);
+    pub(crate) fn observe_head(&self, writer: &Writer, settings: &Settings, timed: Timed<'_>) {
+        let Self {
+            blocks, exemplars, ..
+        } = self;
+        observe(
+            self.head,
+            (blocks, exemplars),
+            writer,
+            &settings.buckets,
+            timed,
+        );
     }
 
     /// Only where [`Settings::first_byte`] is on.
-    pub(crate) fn observe_first_byte(&self, writer: &Writer, settings: &Settings, timed: Timed) {
-        let trace = timed.trace.map(|trace| (trace, &self.exemplars, writer));
-        let cells = self.blocks.cells(writer);
-        self.first_byte
-            .observe(&cells, &settings.buckets, timed.nanos, trace);
+    pub(crate) fn observe_first_byte(
+        &self,
+        writer: &Writer,
+        settings: &Settings,
+        timed: Timed<'_>,
+    ) {
+        let Self {
+            blocks, exemplars, ..
+        } = self;
+        observe(
+            self.first_byte,
+            (blocks, exemplars),
+            writer,
+            &settings.buckets,
+            timed,
+        );
     }
 
     pub(crate) fn response_bytes(&self) -> u64 {
@@ -325,18 +343,29 @@ impl Series for DurationSeries {
 
 impl DurationSeries {
     #[inline]
-    pub(crate) fn observe(&self, writer: &Writer, settings: &Settings, timed: Timed) {
-        let trace = timed.trace.map(|trace| (trace, &self.exemplars, writer));
-        let cells = self.blocks.cells(writer);
-        DURATION.observe(&cells, &settings.buckets, timed.nanos, trace);
+    pub(crate) fn observe(&self, writer: &Writer, settings: &Settings, timed: Timed<'_>) {
+        let Self { blocks, exemplars } = self;
+        observe(
+            DURATION,
+            (blocks, exemplars),
+            writer,
+            &settings.buckets,
+            timed,
+        );
     }
 
     /// Only where [`Settings::streams`] are told apart.
-    pub(crate) fn observe_stream(&self, writer: &Writer, settings: &Settings, timed: Timed) {
+    pub(crate) fn observe_stream(&self, writer: &Writer, settings: &Settings, timed: Timed<'_>) {
         if let Some(streams) = &settings.streams {
-            let trace = timed.trace.map(|trace| (trace, &self.exemplars, writer));
-            let cells = self.blocks.cells(writer);
-            stream_duration(settings).observe(&cells, &streams.buckets, timed.nanos, trace);
+            let Self { blocks, exemplars } = self;
+            let histogram = stream_duration(settings);
+            observe(
+                histogram,
+                (blocks, exemplars),
+                writer,
+                &streams.buckets,
+                timed,
+            );
         }
     }
 
@@ -362,8 +391,8 @@ impl DurationSeries {
         if let Some(bounds) = &settings.sizes {
             let cells = self.blocks.cells(writer);
             let [of_requests, of_responses] = sizes(settings, bounds);
-            of_requests.observe(&cells, bounds, request, None);
-            of_responses.observe(&cells, bounds, response, None);
+            of_requests.observe(&cells, bounds, request);
+            of_responses.observe(&cells, bounds, response);
         }
     }
 
@@ -377,6 +406,21 @@ impl DurationSeries {
     pub(crate) fn response_sizes(&self, settings: &Settings) -> Distribution {
         let bounds = settings.sizes.as_ref().unwrap_or(&settings.buckets);
         sizes(settings, bounds)[1].read(&self.blocks, bounds, &self.exemplars, Detail::Classic)
+    }
+}
+
+#[inline]
+fn observe(
+    histogram: Histogram,
+    (blocks, exemplars): (&Blocks, &Exemplars),
+    writer: &Writer,
+    bounds: &Bounds,
+    timed: Timed<'_>,
+) {
+    let Timed { nanos, traced } = timed;
+    let bucket = histogram.observe(&blocks.cells(writer), bounds, nanos);
+    if let Some(report) = traced {
+        exemplars.keep(writer, bucket, report.trace(), nanos);
     }
 }
 
