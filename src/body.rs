@@ -1,8 +1,9 @@
 //! Bodies that count what passes through them.
 
-use crate::call::{Call, CallHandle, Watch};
+use crate::call::{Call, CallHandle};
 use crate::classify::{Classify, ErrorType, Fault, HttpStatus, Phase, source};
 use crate::protocol::Due;
+use crate::watch::Watch;
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;

@@ -1,5 +1,6 @@
-use crate::call::{Call, Watch};
+use crate::call::Call;
 use crate::protocol::Answer;
+use crate::watch::Watch;
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;

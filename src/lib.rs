@@ -172,6 +172,7 @@ mod service;
 pub mod stream;
 mod sync;
 mod trace;
+mod watch;
 
 pub use self::body::{RequestBody, ResponseBody};
 pub use self::builder::MetricsLayerBuilder;

@@ -42,10 +42,10 @@
 //! # }
 //! ```
 
-use crate::call::{Unwound, Watch};
 use crate::classify::{Classify, Phase};
 use crate::message::Measure;
 use crate::stream::Outgoing;
+use crate::watch::{Unwound, Watch};
 use futures_core::Stream;
 use futures_sink::Sink;
 use pin_project_lite::pin_project;

@@ -1,7 +1,8 @@
-use crate::call::{Call, Watch};
+use crate::call::Call;
 use crate::future::ResponseFuture;
 use crate::protocol::{Answer, Http, Protocol};
 use crate::recorder::Lease;
+use crate::watch::Watch;
 use std::task::{Context, Poll};
 use tower_service::Service;
 

@@ -75,10 +75,11 @@
 //! # }
 //! ```
 
-use crate::call::{Call, CallHandle, Watch};
+use crate::call::{Call, CallHandle};
 use crate::classify::{Classify, HttpStatus, Phase, source};
 use crate::message::{Measure, Own};
 use crate::publish::Publish;
+use crate::watch::{Unwound, Watch};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 use std::any::Any;
@@ -335,7 +336,7 @@ impl<M, C> Outgoing<M, C> {
     }
 }
 
-impl<M, C> crate::call::Unwound for Outgoing<M, C> {
+impl<M, C> Unwound for Outgoing<M, C> {
     fn unwound(&mut self) {
         self.call.unwound();
     }

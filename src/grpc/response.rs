@@ -1,7 +1,8 @@
 use super::messages::Messages;
 use crate::body;
-use crate::call::{Call, Watch};
+use crate::call::Call;
 use crate::classify::{Classify, ErrorType, GrpcCode, HttpStatus, Phase};
+use crate::watch::Watch;
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;

@@ -1,9 +1,10 @@
 use super::{Answer, Http, Protocol};
-use crate::call::{Call, Watch};
+use crate::call::Call;
 use crate::classify::{Classify, ErrorType, GrpcCode, Head, HttpStatus};
 use crate::grpc::{Messages, Progress, RequestBody, ResponseBody};
 use crate::labels::RequestHead;
 use crate::labels::grpc::is_call;
+use crate::watch::Watch;
 use http::{Request, Response};
 use http_body::Body;
 

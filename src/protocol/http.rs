@@ -1,8 +1,9 @@
 use super::{Answer, Protocol};
 use crate::body::{RequestBody, ResponseBody};
-use crate::call::{Call, Watch};
+use crate::call::Call;
 use crate::classify::{Classify, ErrorType, Head, HttpStatus, Phase};
 use crate::labels::RequestHead;
+use crate::watch::Watch;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;

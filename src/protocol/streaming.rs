@@ -1,9 +1,10 @@
 use super::incoming::{Incoming, One};
 use super::{Answer, Protocol};
-use crate::call::{Call, Watch};
+use crate::call::Call;
 use crate::classify::{Classify, HttpStatus, Phase};
 use crate::message::{Measure, Own};
 use crate::stream::ResponseStream;
+use crate::watch::Watch;
 use futures_core::Stream;
 
 /// A stream of items that answers a request.

@@ -1,8 +1,9 @@
 use super::incoming::{Incoming, One};
 use super::{Answer, Protocol};
-use crate::call::{Call, Watch};
+use crate::call::Call;
 use crate::classify::{Classify, HttpStatus, Phase};
 use crate::message::{Measure, Own};
+use crate::watch::Watch;
 
 /// A value that answers a request.
 ///
