@@ -6,7 +6,9 @@ use crate::labels::{Declared, Label, Labels, RequestHead, Schema};
 use crate::layer::MetricsLayer;
 use crate::open_telemetry::{self, BODY_SIZE_BUCKETS, DURATION_BUCKETS, Naming};
 use crate::protocol::{Grpc, Http, Many, One, PassHandle, Streaming, Unary};
-use crate::recorder::{Bounds, Filter, LABEL_SETS, MOST_ERROR_TYPES, Settings, Streams, Traces};
+use crate::recorder::{
+    Bounds, DeclaredTypes, Filter, LABEL_SETS, MOST_ERROR_TYPES, Settings, Streams, Traces,
+};
 use crate::registry::MetricsRegistry;
 use crate::trace::TraceContext;
 use std::sync::Arc;
@@ -544,7 +546,7 @@ fn size_bounds(naming: Naming, bounds: Option<Vec<u64>>) -> Result<Option<Bounds
 fn all_error_types(
     classifier: &[ErrorType],
     declared: &[ErrorType],
-) -> Result<Vec<ErrorType>, Error> {
+) -> Result<DeclaredTypes, Error> {
     let mut all = ErrorType::BUILT_IN.to_vec();
     for error_type in classifier.iter().chain(declared) {
         if !all.contains(error_type) && *error_type != ErrorType::OTHER {
@@ -554,7 +556,7 @@ fn all_error_types(
     // One place is for what there is no other place for.
     let room = MOST_ERROR_TYPES - 1;
     match all.get(room) {
-        None => Ok(all),
+        None => Ok(DeclaredTypes::new(&all)),
         Some(first) => Err(Error::new(format!(
             "error type `{first}` is one too many: declare at most {} of your own",
             room.saturating_sub(ErrorType::BUILT_IN.len() + classifier.len())

@@ -2,148 +2,88 @@
 
 use super::Format;
 use super::number::canonical;
-use super::shown::{End, Shown};
+use super::snapshot::{Errors, Histogram, Reading, Snapshot};
 use super::text::{TextWriter, Value};
-use crate::classify::ErrorType;
-use crate::labels::{Added, LabelText, push_escaped};
-use crate::recorder::{Detail, Distribution, Place, Settings};
+use crate::labels::{Added, LabelStr, push_escaped};
+use crate::recorder::{Detail, Settings};
 use crate::registry::{AUTOMATIC, Automatic, Metric, Table};
 use std::collections::BTreeMap;
+use std::ptr;
 use std::rc::Rc;
 
-/// A family, and the endpoints that have samples in it.
-pub(super) type Family<'a> = (&'static Automatic, Vec<Rc<Shown<'a>>>);
+/// A family, and what the layers have recorded that share its name.
+pub(super) type Family<'a> = (&'static Automatic, Rc<Snapshot<'a>>);
 
-/// What the samples of one label set say.
-pub(super) enum Reading<'r> {
-    Counter(u64),
-    Gauge(u64),
-    /// Of durations.
-    Histogram(&'r Distribution),
-    /// Of sizes.
-    Sizes(&'r Distribution),
-    /// A counter for each error type, in the order of their names.
-    Errors(Vec<(ErrorType, u64)>),
-}
-
-/// The labels of samples: as text, and as pairs for those who write their own.
-pub(super) struct SampleLabels<'a> {
-    pub(super) text: &'a LabelText,
-    pub(super) pairs: &'a dyn Fn() -> Vec<(&'a str, &'a str)>,
-}
-
-/// The families of all endpoints, by name, with what they have recorded by now.
+/// The families of all layers, by name, with what they have recorded by now.
 pub(super) fn families(table: &Table, detail: Detail) -> BTreeMap<String, Family<'_>> {
-    let endpoints = table.endpoints.iter();
-    let mut spelt = Spelt::default();
-    let endpoints: Vec<_> = endpoints
-        .map(|((prefix, _), endpoint)| {
-            let bounds = spelt.of(endpoint.families.settings.buckets.shown());
-            (prefix, Rc::new(Shown::read(endpoint, detail, bounds)))
-        })
-        .collect();
-    let mut families: BTreeMap<String, Family<'_>> = BTreeMap::new();
-    for of_prefix in endpoints.chunk_by(|(a, _), (b, _)| a == b) {
-        for metric in &AUTOMATIC {
-            let shown = of_prefix.iter().map(|(_, shown)| shown);
-            let has = |shown: &&Rc<Shown<'_>>| shown.metrics[metric.metric as usize];
-            let mut shown = shown.filter(has).cloned().peekable();
-            if shown.peek().is_some() {
-                let name = metric.full_name(of_prefix[0].0);
-                let (_, endpoints) = families.entry(name).or_insert((metric, Vec::new()));
-                endpoints.extend(shown);
-            }
+    let layers: Vec<_> = table.endpoints.iter().collect();
+    let mut families = BTreeMap::new();
+    for of_prefix in layers.chunk_by(|((a, _), _), ((b, _), _)| a == b) {
+        let ((prefix, _), _) = of_prefix[0];
+        let endpoints = of_prefix.iter().map(|(_, endpoint)| &***endpoint);
+        let snapshot = Rc::new(Snapshot::take(endpoints, detail));
+        for automatic in AUTOMATIC.iter().filter(|of| snapshot.has(of.metric)) {
+            families.insert(automatic.full_name(prefix), (automatic, snapshot.clone()));
         }
     }
     families
 }
 
-/// What the endpoint shows of a metric, label set by label set in their order.
-pub(super) fn each<'r>(
-    metric: Metric,
-    shown: &'r Shown<'_>,
-    show: &mut dyn FnMut(&SampleLabels<'_>, Reading<'r>),
-) {
-    use Reading::{Counter, Errors, Gauge, Histogram, Sizes};
-    let Shown {
-        endpoint,
-        begin,
-        head,
-        end,
-        duration,
-        error_types,
-        metrics: _,
-        bounds: _,
-    } = shown;
-    match metric {
-        Metric::ActiveRequests | Metric::ConcurrentRequests => {
-            begin.each(show, |begin| Gauge(begin.in_flight));
+/// Writes a family: all of its series, in their order.
+pub(super) fn write(text: &mut TextWriter, name: &str, (automatic, snapshot): &Family<'_>) {
+    let Automatic {
+        metric,
+        kind,
+        unit,
+        help,
+        ..
+    } = automatic;
+    text.family(name, *kind, *unit, help);
+    let mut spelt = Spelt::default();
+    snapshot.each(*metric, &mut |shown| {
+        let labels = shown.labels;
+        match &shown.reading {
+            Reading::Counter(count) => {
+                text.sample("_total", labels.as_str(), |value| value.integer(*count));
+            }
+            Reading::Gauge(count) => {
+                text.sample("", labels.as_str(), |value| value.integer(*count));
+            }
+            Reading::Histogram(durations) => {
+                let bounds = spelt.of(bounds(*metric, shown.settings()));
+                write_histogram(text, labels, bounds, durations, |sum| {
+                    sum.seconds(durations.of.sum.into());
+                });
+            }
+            Reading::Sizes(sizes) => {
+                let bounds = spelt.of(bounds(*metric, shown.settings()));
+                write_histogram(text, labels, bounds, sizes, |sum| sum.integer(sizes.of.sum));
+            }
+            Reading::Errors(errors) => write_errors(text, labels, errors),
         }
-        Metric::RequestBytes => begin.each(show, |begin| Counter(begin.bytes)),
-        Metric::RequestMessages => begin.each(show, |begin| Counter(begin.messages)),
-
-        Metric::FirstByteSeconds => head.each(show, |head| head.first_byte.as_ref().map(Histogram)),
-        Metric::ResponseBytes => head.each(show, |head| Counter(head.bytes)),
-        Metric::ResponseHeadSeconds => head.each(show, |head| head.head.as_ref().map(Histogram)),
-        Metric::ResponseMessages => head.each(show, |head| Counter(head.messages)),
-
-        Metric::Cancellations => end.each(show, |end| Counter(end.cancellations)),
-        Metric::Errors => end.each(show, |end| Errors(errors(error_types, end))),
-        Metric::Requests => end.each(show, |end| Counter(end.requests)),
-
-        Metric::RequestBodySizeBytes => {
-            duration.each(show, |read| Some(Sizes(&read.sizes.as_ref()?[0])));
-        }
-        Metric::RequestDurationSeconds => duration.each(show, |read| Histogram(&read.calls)),
-        Metric::ResponseBodySizeBytes => {
-            duration.each(show, |read| Some(Sizes(&read.sizes.as_ref()?[1])));
-        }
-        Metric::StreamDurationSeconds => {
-            duration.each(show, |read| read.streams.as_ref().map(Histogram));
-        }
-
-        Metric::LabelOverflow => show(
-            &SampleLabels {
-                text: &endpoint.label_text,
-                pairs: &|| endpoint.labels.iter().collect(),
-            },
-            Counter(endpoint.families.sets.overflowed()),
-        ),
-    }
+    });
 }
 
-/// Writes a family: all of its series, in the order given.
-pub(super) fn write(text: &mut TextWriter, name: &str, (metric, endpoints): &Family<'_>) {
-    text.family(name, metric.kind, metric.unit, metric.help);
-    let mut spelt = Spelt::default();
-    for endpoint in endpoints {
-        let bounds = match metric.metric {
-            Metric::StreamDurationSeconds
-            | Metric::RequestBodySizeBytes
-            | Metric::ResponseBodySizeBytes => spelt.of(bounds(metric.metric, endpoint.settings())),
-            _ => endpoint.bounds.clone(),
-        };
-        each(metric.metric, endpoint, &mut |labels, reading| {
-            let labels = labels.text;
-            match reading {
-                Reading::Counter(count) => {
-                    text.sample("_total", labels.as_str(), |value| value.integer(count));
+/// About how many bytes a family takes as text.
+pub(super) fn size(name: &str, (automatic, snapshot): &Family<'_>) -> usize {
+    /// A number, another label, and what stands between.
+    const REST: usize = 48;
+    let (mut label_sets, mut of_one) = (0, 0);
+    snapshot.each(automatic.metric, &mut |shown| {
+        label_sets += 1;
+        // They are much like each other.
+        if label_sets == 1 {
+            let samples = match &shown.reading {
+                Reading::Counter(_) | Reading::Gauge(_) => 1,
+                Reading::Histogram(histogram) | Reading::Sizes(histogram) => {
+                    histogram.cumulative.len() + 2
                 }
-                Reading::Gauge(count) => {
-                    text.sample("", labels.as_str(), |value| value.integer(count));
-                }
-                Reading::Histogram(durations) => {
-                    write_histogram(text, labels, &bounds, durations, |sum| {
-                        sum.seconds(durations.sum.into());
-                    });
-                }
-                Reading::Sizes(sizes) => {
-                    write_histogram(text, labels, &bounds, sizes, |sum| sum.integer(sizes.sum));
-                }
-                Reading::Errors(counts) => write_errors(text, labels, &counts),
-            }
-        });
-    }
+                Reading::Errors(errors) => errors.iter().count(),
+            };
+            of_one = samples * (name.len() + shown.labels.as_str().len() + REST);
+        }
+    });
+    label_sets * of_one
 }
 
 /// The bounds of a histogram's buckets, in seconds or bytes.
@@ -162,57 +102,48 @@ pub(super) fn bounds(metric: Metric, settings: &Settings) -> &[f64] {
     of_its_own.unwrap_or(buckets).shown()
 }
 
-/// Declared types stand there from the start where the label set does, others once they were met.
-fn errors(error_types: &[Place], end: &End) -> Vec<(ErrorType, u64)> {
-    let counts = end.errors.as_ref();
-    let count = |place: usize| counts.map_or(0, |counts| counts[place]);
-    let all = error_types.iter();
-    let all = all.map(|(name, place, declared)| (*name, count(*place), *declared));
-    all.filter(|(_, count, declared)| *declared && end.is_declared || *count > 0)
-        .map(|(name, count, _)| (name, count))
-        .collect()
-}
-
 /// The bounds of buckets as they are spelt, `+Inf` included. Most layers have those of the one before.
 #[derive(Default)]
-struct Spelt {
-    bounds: Option<Vec<f64>>,
-    texts: Rc<[String]>,
+struct Spelt<'a> {
+    bounds: Option<&'a [f64]>,
+    texts: Vec<String>,
 }
 
-impl Spelt {
-    fn of(&mut self, bounds: &[f64]) -> Rc<[String]> {
-        if self.bounds.as_deref() != Some(bounds) {
+impl<'a> Spelt<'a> {
+    fn of(&mut self, bounds: &'a [f64]) -> &[String] {
+        let same = |before: &[f64]| ptr::eq(before, bounds) || before == bounds;
+        if !self.bounds.is_some_and(same) {
             let texts = bounds.iter().map(|bound| canonical(*bound));
             self.texts = texts.chain(["+Inf".to_owned()]).collect();
-            self.bounds = Some(bounds.to_vec());
+            self.bounds = Some(bounds);
         }
-        self.texts.clone()
+        &self.texts
     }
 }
 
-fn write_errors(text: &mut TextWriter, labels: &LabelText, counts: &[(ErrorType, u64)]) {
+fn write_errors(text: &mut TextWriter, labels: LabelStr<'_>, errors: &Errors<'_>) {
     let mut samples = text.samples_with("_total", labels, Added::ErrorType);
     let mut escaped = String::new();
-    for (name, count) in counts {
+    for (name, count) in errors.iter() {
         escaped.clear();
         push_escaped(&mut escaped, name.as_str());
-        samples.sample(&escaped, |value| value.integer(*count));
+        samples.sample(&escaped, |value| value.integer(count));
     }
 }
 
 fn write_histogram(
     text: &mut TextWriter,
-    labels: &LabelText,
+    labels: LabelStr<'_>,
     bounds: &[String],
-    distribution: &Distribution,
+    histogram: &Histogram<'_>,
     sum: impl FnOnce(&mut Value<'_>),
 ) {
+    let Histogram { cumulative, of } = histogram;
     let shows_exemplars = text.format() == Format::OpenMetrics;
-    let exemplars = distribution.exemplars.iter().filter(|_| shows_exemplars);
+    let exemplars = of.exemplars.iter().filter(|_| shows_exemplars);
     let mut exemplars = exemplars.map(Option::as_ref);
     let mut samples = text.samples_with("_bucket", labels, Added::Le);
-    for (bound, count) in bounds.iter().zip(&distribution.cumulative) {
+    for (bound, count) in bounds.iter().zip(*cumulative) {
         let exemplar = exemplars.next().flatten();
         samples.sample(bound, |value| {
             value.integer(*count);
@@ -222,7 +153,5 @@ fn write_histogram(
         });
     }
     text.sample("_sum", labels.as_str(), sum);
-    text.sample("_count", labels.as_str(), |value| {
-        value.integer(distribution.count());
-    });
+    text.sample("_count", labels.as_str(), |value| value.integer(of.count));
 }

@@ -1,7 +1,8 @@
 //! Our families in a registry of prometheus-client's.
 
-use super::automatic::{Reading, bounds, each, families};
-use crate::recorder::{Detail, Distribution};
+use super::automatic::{bounds, families};
+use super::snapshot::{Histogram, Reading, Shown};
+use crate::recorder::Detail;
 use crate::registry::{Kind, MetricsRegistry, UPTIME, UPTIME_HELP, UPTIME_UNIT};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
@@ -29,21 +30,19 @@ use std::fmt;
 impl Collector for MetricsRegistry {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let table = self.table();
-        for (name, (metric, endpoints)) in families(&table, Detail::Classic) {
+        for (name, (metric, snapshot)) in families(&table, Detail::Classic) {
             let unit = metric.unit.map(unit);
             let stem = stem(&name, metric.unit);
             let kind = metric_type(metric.kind);
             let mut encoder = encoder.encode_descriptor(stem, metric.help, unit.as_ref(), kind)?;
-            for endpoint in endpoints {
-                let bounds = bounds(metric.metric, endpoint.settings());
-                let mut encoded = Ok(());
-                each(metric.metric, &endpoint, &mut |labels, reading| {
-                    if encoded.is_ok() {
-                        encoded = encode(&mut encoder, reading, (labels.pairs)(), bounds);
-                    }
-                });
-                encoded?;
-            }
+            let mut encoded = Ok(());
+            snapshot.each(metric.metric, &mut |shown| {
+                if encoded.is_ok() {
+                    let bounds = bounds(metric.metric, shown.settings());
+                    encoded = encode(&mut encoder, shown, bounds);
+                }
+            });
+            encoded?;
         }
         let uptime = self.uptime().as_secs_f64();
         encoder
@@ -57,30 +56,21 @@ impl Collector for MetricsRegistry {
     }
 }
 
-fn encode(
-    encoder: &mut MetricEncoder<'_>,
-    reading: Reading<'_>,
-    labels: Vec<(&str, &str)>,
-    bounds: &[f64],
-) -> fmt::Result {
-    match reading {
-        Reading::Counter(count) => encode_counter(encoder, &labels, count),
-        Reading::Gauge(count) => encoder.encode_family(&labels)?.encode_gauge(&count),
-        Reading::Histogram(distribution) => {
-            let sum = distribution.sum as f64 / 1e9;
-            encode_histogram(
-                &mut encoder.encode_family(&labels)?,
-                distribution,
-                bounds,
-                sum,
-            )
+fn encode(encoder: &mut MetricEncoder<'_>, shown: &Shown<'_>, bounds: &[f64]) -> fmt::Result {
+    let labels = shown.pairs();
+    match &shown.reading {
+        Reading::Counter(count) => encode_counter(encoder, &labels, *count),
+        Reading::Gauge(count) => encoder.encode_family(&labels)?.encode_gauge(count),
+        Reading::Histogram(durations) => {
+            let sum = durations.of.sum as f64 / 1e9;
+            encode_histogram(&mut encoder.encode_family(&labels)?, durations, bounds, sum)
         }
         Reading::Sizes(sizes) => {
-            let sum = sizes.sum as f64;
+            let sum = sizes.of.sum as f64;
             encode_histogram(&mut encoder.encode_family(&labels)?, sizes, bounds, sum)
         }
-        Reading::Errors(counts) => {
-            for (name, count) in counts {
+        Reading::Errors(errors) => {
+            for (name, count) in errors.iter() {
                 let mut labels = labels.clone();
                 labels.push(("error_type", name.as_str()));
                 encode_counter(encoder, &labels, count)?;
@@ -103,7 +93,7 @@ fn encode_counter(
 
 fn encode_histogram(
     encoder: &mut MetricEncoder<'_>,
-    distribution: &Distribution,
+    histogram: &Histogram<'_>,
     bounds: &[f64],
     sum: f64,
 ) -> fmt::Result {
@@ -111,7 +101,7 @@ fn encode_histogram(
     let buckets: Vec<(f64, u64)> = bounds
         .iter()
         .chain(&[f64::INFINITY])
-        .zip(&distribution.cumulative)
+        .zip(histogram.cumulative)
         .map(|(bound, cumulative)| {
             (
                 *bound,
@@ -119,7 +109,7 @@ fn encode_histogram(
             )
         })
         .collect();
-    encoder.encode_histogram::<NoLabelSet>(sum, distribution.count(), &buckets, None)
+    encoder.encode_histogram::<NoLabelSet>(sum, histogram.of.count, &buckets, None)
 }
 
 /// Their encoder appends the unit by itself.

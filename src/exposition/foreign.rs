@@ -359,7 +359,7 @@ mod tests {
     use super::*;
 
     fn rewritten(format: Format, line: &str) -> String {
-        let mut text = TextWriter::new(format);
+        let mut text = TextWriter::with_capacity(0, format);
         Sample::parse(line).unwrap().write(&mut text, Kind::Counter);
         text.finish().replace("# EOF\n", "")
     }
@@ -394,7 +394,7 @@ mod tests {
 
     /// What is written of a text.
     fn page(format: Format, text: &str) -> String {
-        let mut writer = TextWriter::new(format);
+        let mut writer = TextWriter::with_capacity(0, format);
         for (name, mut family) in parse(text).unwrap() {
             family.arrange(name).unwrap();
             family.write(&mut writer, name);

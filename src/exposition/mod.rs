@@ -15,7 +15,7 @@ mod protobuf;
 mod protobuf;
 mod rules;
 mod selection;
-mod shown;
+mod snapshot;
 mod sources;
 mod text;
 
@@ -125,7 +125,11 @@ fn render(
 }
 
 fn text_page(families: &Families<'_>, uptime: Duration, format: Format) -> String {
-    let mut text = TextWriter::new(format);
+    let sizes = families.iter().map(|(name, source)| match source {
+        Source::Automatic(family) => automatic::size(name, family),
+        Source::Foreign(_) | Source::Uptime => 0,
+    });
+    let mut text = TextWriter::with_capacity(sizes.sum(), format);
     for (name, source) in families {
         match source {
             Source::Automatic(family) => automatic::write(&mut text, name, family),

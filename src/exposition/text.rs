@@ -1,6 +1,6 @@
 use super::Format;
 use super::number::{push_integer, push_seconds};
-use crate::labels::{Added, LabelText};
+use crate::labels::{Added, LabelStr};
 use crate::recorder::Exemplar;
 use crate::registry::Kind;
 
@@ -10,8 +10,10 @@ pub(super) struct TextWriter {
     format: Format,
     /// The family that samples belong to.
     family: String,
-    /// What lines have in common that follow each other.
+    /// What lines have in common that follow each other: their beginnings, and what follows the label in which they
+    /// differ.
     line_start: String,
+    line_middle: String,
 }
 
 /// Samples that differ in one label.
@@ -19,8 +21,8 @@ pub(super) struct Samples<'a> {
     page: &'a mut String,
     /// Up to the label's value.
     start: &'a str,
-    /// What labels come after it.
-    after: &'a str,
+    /// From there to the sample's.
+    middle: &'a str,
 }
 
 /// The place of a sample's value.
@@ -29,12 +31,14 @@ pub(super) struct Value<'a>(&'a mut String);
 // === impl TextWriter ===
 
 impl TextWriter {
-    pub(super) fn new(format: Format) -> Self {
+    /// With room for so many bytes: a large page would otherwise be moved about while it grows.
+    pub(super) fn with_capacity(bytes: usize, format: Format) -> Self {
         Self {
-            page: String::new(),
+            page: String::with_capacity(bytes),
             format,
             family: String::new(),
             line_start: String::new(),
+            line_middle: String::new(),
         }
     }
 
@@ -67,20 +71,23 @@ impl TextWriter {
         labels: &str,
         value: impl FnOnce(&mut Value<'_>),
     ) {
-        self.begin_sample(suffix);
+        self.page.push_str(&self.family);
+        self.page.push_str(suffix);
         if !labels.is_empty() {
             self.page.push('{');
             self.page.push_str(labels);
             self.page.push('}');
         }
-        self.end_sample(value);
+        self.page.push(' ');
+        value(&mut Value(&mut self.page));
+        self.page.push('\n');
     }
 
     /// Samples that differ in one more label, which is at its place among the others.
     pub(super) fn samples_with<'a>(
         &'a mut self,
         suffix: &str,
-        labels: &'a LabelText,
+        labels: LabelStr<'a>,
         added: Added,
     ) -> Samples<'a> {
         let (before, after) = labels.around(added);
@@ -88,10 +95,14 @@ impl TextWriter {
         for part in [&self.family, suffix, "{", before, added.name(), "=\""] {
             self.line_start.push_str(part);
         }
+        self.line_middle.clear();
+        for part in ["\"", after, "} "] {
+            self.line_middle.push_str(part);
+        }
         Samples {
             page: &mut self.page,
             start: &self.line_start,
-            after,
+            middle: &self.line_middle,
         }
     }
 
@@ -108,17 +119,6 @@ impl TextWriter {
             self.page.push_str("# EOF\n");
         }
         self.page
-    }
-
-    fn begin_sample(&mut self, suffix: &str) {
-        self.page.push_str(&self.family);
-        self.page.push_str(suffix);
-    }
-
-    fn end_sample(&mut self, value: impl FnOnce(&mut Value<'_>)) {
-        self.page.push(' ');
-        value(&mut Value(&mut self.page));
-        self.page.push('\n');
     }
 
     /// Begins a line of the family's metadata, and ends the one before.
@@ -165,10 +165,14 @@ impl TextWriter {
 impl Samples<'_> {
     /// The sample with this value of the label.
     pub(super) fn sample(&mut self, escaped: &str, value: impl FnOnce(&mut Value<'_>)) {
-        let Self { page, start, after } = self;
-        for part in [start, escaped, "\"", after, "} "] {
-            page.push_str(part);
-        }
+        let Self {
+            page,
+            start,
+            middle,
+        } = self;
+        page.push_str(start);
+        page.push_str(escaped);
+        page.push_str(middle);
         value(&mut Value(page));
         page.push('\n');
     }
@@ -203,7 +207,7 @@ mod tests {
     use super::*;
 
     fn family(format: Format, kind: Kind, unit: Option<&str>) -> String {
-        let mut text = TextWriter::new(format);
+        let mut text = TextWriter::with_capacity(0, format);
         text.family("x", kind, unit, "say \"a\\b\"\n");
         text.finish()
     }

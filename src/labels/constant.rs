@@ -59,7 +59,10 @@ impl fmt::Display for Labels {
 /// Appends a label's value: backslash, quote and line feed are escaped, as
 /// both formats have it.
 pub(crate) fn push_escaped(out: &mut String, value: &str) {
-    if !value.contains(['\\', '"', '\n']) {
+    if !value
+        .bytes()
+        .any(|byte| matches!(byte, b'\\' | b'"' | b'\n'))
+    {
         return out.push_str(value);
     }
     for c in value.chars() {

@@ -147,7 +147,7 @@ pub use self::label::Label;
 
 pub(crate) use self::constant::{Labels, is_plain_name, push_escaped};
 pub(crate) use self::schema::{Carrier, Declared, Known, Schema};
-pub(crate) use self::text::{Added, LabelText};
+pub(crate) use self::text::{Added, LabelStr, LabelText, LabelTexts, Span};
 pub(crate) use self::values::Values;
 
 /// Stands in for a value that there is no room for.

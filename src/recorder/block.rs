@@ -84,16 +84,18 @@ impl Blocks {
         self.sum_with(cell, Ordering::Acquire)
     }
 
-    /// As [`sum`](Self::sum), of several counters in a row, block by block.
-    pub(crate) fn sums(&self, cells: Range<usize>) -> Vec<u64> {
-        let mut sums = vec![0_u64; cells.len()];
+    /// As [`sum`](Self::sum), of several counters in a row, block by block. The sums come to the end of `numbers`.
+    pub(crate) fn push_sums(&self, cells: Range<usize>, numbers: &mut Vec<u64>) {
+        let before = numbers.len();
+        numbers.resize(before + cells.len(), 0);
         for block in self.written() {
-            let counters = block.iter().flat_map(|line| &line.0).skip(cells.start);
-            for (sum, counter) in sums.iter_mut().zip(counters) {
+            let lines = &block[cells.start / LINE..];
+            let counters = lines.iter().flat_map(|line| &line.0);
+            let counters = counters.skip(cells.start % LINE);
+            for (sum, counter) in numbers[before..].iter_mut().zip(counters) {
                 *sum = sum.wrapping_add(counter.load(Ordering::Relaxed));
             }
         }
-        sums
     }
 
     /// The cells of each thread that has written, `count` of them from `first` on, for what

@@ -2,6 +2,7 @@
 
 use crate::classify::ErrorType;
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 /// The most error types that a layer tells apart, those that it was not told
@@ -14,10 +15,18 @@ pub(crate) const MOST_ERROR_TYPES: usize = 64;
 /// to fail often.
 #[derive(Debug)]
 pub(crate) struct ErrorTypes {
-    declared: Box<[ErrorType]>,
+    declared: &'static DeclaredTypes,
+    met: RwLock<Vec<ErrorType>>,
+    /// Whether there are any, for who would not take the lock for nothing.
+    has_met: AtomicBool,
+}
+
+/// The types that a layer is told of.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct DeclaredTypes {
+    types: Box<[ErrorType]>,
     /// Those that are always in use, by name.
     by_name: Box<[Place]>,
-    met: RwLock<Vec<ErrorType>>,
 }
 
 /// A type, its place, and whether it was declared.
@@ -27,21 +36,29 @@ pub(crate) type Place = (ErrorType, usize, bool);
 const LAST: usize = MOST_ERROR_TYPES - 1;
 const OTHER: Place = (ErrorType::OTHER, LAST, false);
 
-impl ErrorTypes {
+// === impl DeclaredTypes ===
+
+impl DeclaredTypes {
     /// Types past the last place are left out; who declares them has checked
     /// that there are none.
-    pub(crate) fn new(declared: &[ErrorType]) -> Self {
-        let declared: Box<[ErrorType]> = declared.iter().take(LAST).copied().collect();
-        let places = declared
-            .iter()
-            .zip(0..)
-            .map(|(name, place)| (*name, place, true));
+    pub(crate) fn new(types: &[ErrorType]) -> Self {
+        let types: Box<[ErrorType]> = types.iter().take(LAST).copied().collect();
+        let places = types.iter().zip(0..);
+        let places = places.map(|(name, place)| (*name, place, true));
         let mut by_name: Box<[Place]> = places.chain([OTHER]).collect();
         by_name.sort_unstable();
+        Self { types, by_name }
+    }
+}
+
+// === impl ErrorTypes ===
+
+impl ErrorTypes {
+    pub(super) fn new(declared: &'static DeclaredTypes) -> Self {
         Self {
             declared,
-            by_name,
             met: RwLock::default(),
+            has_met: AtomicBool::new(false),
         }
     }
 
@@ -51,17 +68,18 @@ impl ErrorTypes {
         if wanted == ErrorType::OTHER {
             return LAST as u8;
         }
-        let declared = self.declared.iter().position(|name| *name == wanted);
-        let place = declared.unwrap_or_else(|| self.declared.len() + self.met_index(wanted));
+        let declared = &self.declared.types;
+        let place = declared.iter().position(|name| *name == wanted);
+        let place = place.unwrap_or_else(|| declared.len() + self.met_index(wanted));
         place.min(LAST) as u8
     }
 
     /// The type that has this place.
     pub(crate) fn name(&self, index: usize) -> ErrorType {
-        let declared = self.declared.get(index).copied();
-        declared.unwrap_or_else(|| {
+        let declared = &self.declared.types;
+        declared.get(index).copied().unwrap_or_else(|| {
             let met = self.met.read().unwrap_or_else(PoisonError::into_inner);
-            let met = met.get(index - self.declared.len()).copied();
+            let met = met.get(index - declared.len()).copied();
             met.unwrap_or(ErrorType::OTHER)
         })
     }
@@ -73,8 +91,9 @@ impl ErrorTypes {
             let mut met = self.met.write().unwrap_or_else(PoisonError::into_inner);
             // Another thread may have met it meanwhile.
             find(&met).unwrap_or_else(|| {
-                if self.declared.len() + met.len() < LAST {
+                if self.declared.types.len() + met.len() < LAST {
                     met.push(wanted);
+                    self.has_met.store(true, Ordering::Relaxed);
                     met.len() - 1
                 } else {
                     LAST
@@ -85,21 +104,21 @@ impl ErrorTypes {
 
     /// Forgets the types that were not declared.
     pub(crate) fn reset(&self) {
-        self.met
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        let mut met = self.met.write().unwrap_or_else(PoisonError::into_inner);
+        met.clear();
+        self.has_met.store(false, Ordering::Relaxed);
     }
 
     /// All types in use, by name.
     pub(crate) fn by_name(&self) -> Cow<'_, [Place]> {
-        let met = self.met.read().unwrap_or_else(PoisonError::into_inner);
-        if met.is_empty() {
-            return Cow::Borrowed(&self.by_name);
+        if !self.has_met.load(Ordering::Relaxed) {
+            return Cow::Borrowed(&self.declared.by_name);
         }
-        let met = met.iter().zip(self.declared.len()..);
+        let met = self.met.read().unwrap_or_else(PoisonError::into_inner);
+        let DeclaredTypes { types, by_name } = self.declared;
+        let met = met.iter().zip(types.len()..);
         let met = met.map(|(name, place)| (*name, place, false));
-        let mut by_name: Vec<Place> = self.by_name.iter().copied().chain(met).collect();
+        let mut by_name: Vec<Place> = by_name.iter().copied().chain(met).collect();
         by_name.sort_unstable();
         Cow::Owned(by_name)
     }
@@ -123,7 +142,8 @@ mod tests {
 
     #[test]
     fn new_types_take_places_until_there_are_none() {
-        let types = ErrorTypes::new(&ErrorType::BUILT_IN);
+        let declared = DeclaredTypes::new(&ErrorType::BUILT_IN);
+        let types = ErrorTypes::new(Box::leak(Box::new(declared)));
         assert_eq!(types.index(ErrorType::DESERIALIZATION), 0);
         assert_eq!(types.index(ErrorType::PANIC), 8);
         for (i, name) in NAMES.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use super::arena;
 use super::block::Blocks;
-use super::errors::ErrorTypes;
+use super::errors::{DeclaredTypes, ErrorTypes};
 use super::growth::{Rows, Sets};
 use super::histogram::Bounds;
 use super::outcome::Outcome;
@@ -28,7 +28,7 @@ pub(crate) struct Settings {
     pub(crate) first_byte: bool,
     pub(crate) messages: bool,
     /// Those that stand at 0 from the start.
-    pub(crate) error_types: Vec<ErrorType>,
+    pub(crate) error_types: DeclaredTypes,
     pub(crate) schema: Schema,
     /// How many label sets there may be.
     pub(crate) label_sets: usize,
@@ -71,7 +71,8 @@ type IsStream = dyn Fn(&Head<'_>) -> bool + Send + Sync;
 /// nobody can write to it any more: whoever can holds a [`Lease`] or has a call open.
 #[derive(Debug)]
 pub(crate) struct Families {
-    pub(crate) settings: Settings,
+    /// Often those of other tables too.
+    pub(crate) settings: &'static Settings,
     pub(crate) error_types: ErrorTypes,
     pub(crate) sets: Sets,
     pub(crate) rows: Rows,
@@ -107,7 +108,7 @@ impl Default for Settings {
             response_head: false,
             first_byte: false,
             messages: false,
-            error_types: ErrorType::BUILT_IN.to_vec(),
+            error_types: DeclaredTypes::new(&ErrorType::BUILT_IN),
             schema: Schema::default(),
             label_sets: LABEL_SETS,
             declared: Vec::new(),
@@ -174,10 +175,10 @@ impl fmt::Debug for Streams {
 
 impl Families {
     /// The process keeps it.
-    pub(super) fn leak(settings: Settings) -> &'static Self {
+    pub(super) fn leak(settings: &'static Settings) -> &'static Self {
         let families = Box::leak(Box::new(Self {
             error_types: ErrorTypes::new(&settings.error_types),
-            sets: Sets::new(&settings),
+            sets: Sets::new(settings),
             rows: Rows::new(),
             leases: Blocks::new(LEASE_CELLS),
             settings,
@@ -231,7 +232,7 @@ impl Families {
     /// Whether another layer with the same settings can have it: nobody writes
     /// here, and there is room for its label sets.
     pub(super) fn is_reusable(&self) -> bool {
-        self.sets.is_reusable(&self.settings) && self.is_quiet()
+        self.sets.is_reusable(self.settings) && self.is_quiet()
     }
 
     /// Back to zero, for another layer with the same settings.

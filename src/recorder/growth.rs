@@ -345,7 +345,7 @@ impl Families {
 
     /// Where a call begins that is left out.
     pub(crate) fn left_out(&'static self) -> &'static BeginSet {
-        let settings = &self.settings;
+        let settings = self.settings;
         let unseen = || {
             Aside::new(
                 self,
@@ -497,11 +497,11 @@ impl Families {
 
     fn row<S: Series>(
         &'static self,
-        shelf: &Shelf<S>,
+        shelf: &'static Shelf<S>,
         carrier: Carrier,
         [begin, head, end]: [&[Box<str>]; LEVELS],
     ) -> &'static Row<S> {
         let known = Known { begin, head, end };
-        shelf.row(self.settings.schema.project(carrier, known), &self.settings)
+        shelf.row(self.settings.schema.project(carrier, known), self.settings)
     }
 }

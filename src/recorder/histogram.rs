@@ -4,6 +4,7 @@ use super::block::{Blocks, Cells};
 use super::exemplars::{Exemplar, Exemplars};
 use super::native::{self, Native};
 use crate::Error;
+use std::ops::Range;
 
 /// The upper bounds of a histogram's buckets, ascending; `+Inf` is understood.
 ///
@@ -28,8 +29,11 @@ pub(crate) struct Histogram {
 /// What a histogram held when it was read.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Distribution {
-    /// Observations at or below each bound, and in the last place all of them.
-    pub(crate) cumulative: Vec<u64>,
+    /// Where the numbers lie that were read with it: observations at or below each bound, and in the last place
+    /// all of them.
+    pub(crate) cumulative: Range<usize>,
+    /// How many observations there were.
+    pub(crate) count: u64,
     /// In nanoseconds, or of sizes in bytes.
     pub(crate) sum: u64,
     /// The latest traced call of each bucket; none, where calls aren't traced.
@@ -53,15 +57,6 @@ const NANOS_PER_SECOND: f64 = 1e9;
 pub(crate) const DEFAULT_BUCKETS: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
-
-// === impl Distribution ===
-
-impl Distribution {
-    /// How many observations there were.
-    pub(crate) fn count(&self) -> u64 {
-        self.cumulative.last().copied().unwrap_or(0)
-    }
-}
 
 // === impl Bounds ===
 
@@ -200,34 +195,41 @@ impl Histogram {
         self.kept + bucket
     }
 
-    /// The count is the sum of the buckets, so that the two always agree.
+    /// What stands in a row comes to the end of `numbers`. The count is the sum of the buckets, so that the two always
+    /// agree.
     pub(crate) fn read(
         self,
         blocks: &Blocks,
         bounds: &Bounds,
         exemplars: &Exemplars,
         detail: Detail,
+        numbers: &mut Vec<u64>,
     ) -> Distribution {
         let native = bounds.native && detail == Detail::Native;
         let native = native.then(|| {
             let first = self.native(bounds);
-            Native::of(&blocks.sums(first..first + native::CELLS))
+            let mut cells = Vec::new();
+            blocks.push_sums(first..first + native::CELLS, &mut cells);
+            Native::of(&cells)
         });
-        let counters = self.first..self.first + 1 + bounds.buckets();
-        let mut cumulative = blocks.sums(counters);
-        let sum = cumulative.remove(0);
-        let mut total = 0;
-        for count in &mut cumulative {
-            total += *count;
-            *count = total;
+        let first = numbers.len();
+        let buckets = self.first + 1;
+        blocks.push_sums(buckets..buckets + bounds.buckets(), numbers);
+        let cumulative = &mut numbers[first..];
+        let mut count = 0;
+        for below in &mut *cumulative {
+            count += *below;
+            *below = count;
         }
         if let Some(native) = &native {
-            agree(&mut cumulative, native.count());
+            count = native.count();
+            agree(cumulative, count);
         }
         let kept = self.kept..self.kept + bounds.buckets();
         Distribution {
-            cumulative,
-            sum,
+            cumulative: first..numbers.len(),
+            count,
+            sum: blocks.sum(self.first),
             exemplars: exemplars.all(kept),
             native,
         }
@@ -267,10 +269,15 @@ mod tests {
             histogram.observe(&blocks.cells(&writer), &bounds, nanos);
         }
         let exemplars = Exemplars::new(false, 0);
+        // What was read before.
+        let mut numbers = vec![7];
+        let read = histogram.read(&blocks, &bounds, &exemplars, Detail::Native, &mut numbers);
+        assert_eq!(numbers, [7, 2, 4, 5]);
         assert_eq!(
-            histogram.read(&blocks, &bounds, &exemplars, Detail::Native),
+            read,
             Distribution {
-                cumulative: vec![2, 4, 5],
+                cumulative: 1..4,
+                count: 5,
                 sum: 202_000_002,
                 exemplars: Vec::new(),
                 native: None,
@@ -288,10 +295,11 @@ mod tests {
             histogram.observe(&blocks.cells(&writer), &bounds, nanos);
         }
         let exemplars = Exemplars::new(false, 0);
-        let read = |detail| histogram.read(&blocks, &bounds, &exemplars, detail);
+        let mut numbers = Vec::new();
+        let mut read = |detail| histogram.read(&blocks, &bounds, &exemplars, detail, &mut numbers);
         assert_eq!(read(Detail::Classic).native, None);
         let both = read(Detail::Native);
-        assert_eq!(both.cumulative, [2, 3]);
+        assert_eq!((&numbers[both.cumulative], both.count), (&[2, 3][..], 3));
         let native = both.native.unwrap();
         // 1 s is the upper bound of bucket 0, 3 s lies below that of bucket 13: 2^(13/8) = 3.08.
         assert_eq!((native.zero, native.buckets), (1, vec![(0, 1), (13, 1)]));

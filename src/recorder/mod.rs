@@ -26,7 +26,7 @@ mod sets;
 mod sizes;
 mod thread;
 
-pub(crate) use self::errors::{MOST_ERROR_TYPES, Place};
+pub(crate) use self::errors::{DeclaredTypes, MOST_ERROR_TYPES, Place};
 pub(crate) use self::exemplars::Exemplar;
 pub(crate) use self::families::{
     Families, Filter, LABEL_SETS, Lease, Leased, OwnedFamilies, Settings, Streams, Traces,

@@ -4,7 +4,7 @@ use super::families::Settings;
 use crate::labels::LabelText;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 /// Values of labels.
 pub(super) type Texts = Box<[Box<str>]>;
@@ -27,13 +27,15 @@ pub(crate) struct Row<S> {
     values: Texts,
     shown: AtomicBool,
     declared: AtomicBool,
-    text: RwLock<Option<Arc<LabelText>>>,
+    text: RwLock<Option<LabelText>>,
     pub(crate) series: S,
 }
 
 /// The rows of metrics that carry the same labels.
 #[derive(Debug)]
 pub(crate) struct Shelf<S: 'static> {
+    /// The only one there is, where they carry no labels of a request.
+    only: OnceLock<Row<S>>,
     /// By values, which is the order on the page. Taken where a label set appears and where a page is begun,
     /// never by a call whose labels have been met before.
     rows: Mutex<Sorted<S>>,
@@ -44,15 +46,19 @@ type Sorted<S> = BTreeMap<Texts, &'static Row<S>>;
 // === impl Row ===
 
 impl<S: Series> Row<S> {
-    /// The process keeps it.
-    pub(super) fn leak(values: Texts, settings: &Settings) -> &'static Self {
-        Box::leak(Box::new(Self {
+    fn new(values: Texts, settings: &Settings) -> Self {
+        Self {
             values,
             shown: AtomicBool::new(true),
             declared: AtomicBool::new(false),
             text: RwLock::default(),
             series: S::new(settings),
-        }))
+        }
+    }
+
+    /// The process keeps it.
+    pub(super) fn leak(values: Texts, settings: &Settings) -> &'static Self {
+        Box::leak(Box::new(Self::new(values, settings)))
     }
 
     pub(super) fn show(&self) {
@@ -81,8 +87,8 @@ impl<S: Series> Row<S> {
 
 impl<S> Row<S> {
     /// The values of the labels of a request, in the order of their names.
-    pub(crate) fn values(&self) -> impl Iterator<Item = &str> {
-        self.values.iter().map(|value| &**value)
+    pub(crate) fn values(&self) -> &[Box<str>] {
+        &self.values
     }
 
     /// Whether it stands on the page from the start, with all its error types.
@@ -90,16 +96,19 @@ impl<S> Row<S> {
         self.declared.load(Ordering::Relaxed)
     }
 
-    /// The text of all its labels, written by `write` the first time.
-    pub(crate) fn text(&self, write: impl FnOnce() -> LabelText) -> Arc<LabelText> {
+    /// Gives `read` the text of all its labels, written by `write` the first time.
+    pub(crate) fn with_text<R>(
+        &self,
+        write: impl FnOnce() -> LabelText,
+        read: impl FnOnce(&LabelText) -> R,
+    ) -> R {
         let written = self.text.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(text) = &*written {
-            return text.clone();
+            return read(text);
         }
         drop(written);
-        let text = Arc::new(write());
-        *self.text.write().unwrap_or_else(PoisonError::into_inner) = Some(text.clone());
-        text
+        let mut place = self.text.write().unwrap_or_else(PoisonError::into_inner);
+        read(place.insert(write()))
     }
 }
 
@@ -108,36 +117,48 @@ impl<S> Row<S> {
 impl<S: Series> Shelf<S> {
     pub(super) fn new() -> Self {
         Self {
+            only: OnceLock::new(),
             rows: Mutex::default(),
         }
     }
 
-    /// The row of these values, shown from now on.
-    pub(super) fn row(&self, values: Vec<Box<str>>, settings: &Settings) -> &'static Row<S> {
+    /// The row of these values, shown from now on. A shelf's rows all have as many.
+    pub(super) fn row(
+        &'static self,
+        values: Vec<Box<str>>,
+        settings: &Settings,
+    ) -> &'static Row<S> {
         let values = values.into_boxed_slice();
-        let mut rows = self.lock();
-        let row = match rows.get(&values) {
-            Some(row) => *row,
-            None => {
+        let row = if values.is_empty() {
+            self.only.get_or_init(|| Row::new(values, settings))
+        } else {
+            let mut rows = self.lock();
+            let there = rows.get(&values).copied();
+            there.unwrap_or_else(|| {
                 let row = Row::leak(values.clone(), settings);
                 rows.insert(values, row);
                 row
-            }
+            })
         };
         row.show();
         row
     }
 
-    /// Those that are on the page, in its order.
-    pub(crate) fn shown(&self) -> Vec<&'static Row<S>> {
-        let mut rows = self.all();
-        rows.retain(|row| row.shown.load(Ordering::Relaxed));
-        rows
+    /// Gives `rows` those that are on the page, in its order.
+    pub(crate) fn push_shown<'a>(&'a self, rows: &mut Vec<&'a Row<S>>) {
+        let is_shown = |row: &&'a Row<S>| row.shown.load(Ordering::Relaxed);
+        match self.only.get() {
+            Some(only) => rows.extend(Some(only).filter(is_shown)),
+            None => rows.extend(self.lock().values().copied().filter(is_shown)),
+        }
     }
 
     /// Those too that are not on the page.
-    pub(super) fn all(&self) -> Vec<&'static Row<S>> {
-        self.lock().values().copied().collect()
+    pub(super) fn all(&self) -> Vec<&Row<S>> {
+        let only = self.only.get();
+        only.into_iter()
+            .chain(self.lock().values().copied())
+            .collect()
     }
 
     pub(super) fn reset(&self) {

@@ -13,6 +13,7 @@ use super::outcome::Outcome;
 use super::report::Report;
 use super::rows::Series;
 use super::thread::Writer;
+use std::ops::Range;
 
 /// What is known from the request on: `concurrent_requests`, `request_bytes_total`,
 /// `request_messages_total`.
@@ -259,19 +260,30 @@ impl HeadSeries {
         self.blocks.sum(RESPONSE_MESSAGES)
     }
 
-    pub(crate) fn response_head(&self, settings: &Settings, detail: Detail) -> Distribution {
+    pub(crate) fn response_head(
+        &self,
+        settings: &Settings,
+        detail: Detail,
+        numbers: &mut Vec<u64>,
+    ) -> Distribution {
         let Self {
             blocks, exemplars, ..
         } = self;
-        self.head.read(blocks, &settings.buckets, exemplars, detail)
+        self.head
+            .read(blocks, &settings.buckets, exemplars, detail, numbers)
     }
 
-    pub(crate) fn first_byte(&self, settings: &Settings, detail: Detail) -> Distribution {
+    pub(crate) fn first_byte(
+        &self,
+        settings: &Settings,
+        detail: Detail,
+        numbers: &mut Vec<u64>,
+    ) -> Distribution {
         let Self {
             blocks, exemplars, ..
         } = self;
         self.first_byte
-            .read(blocks, &settings.buckets, exemplars, detail)
+            .read(blocks, &settings.buckets, exemplars, detail, numbers)
     }
 }
 
@@ -314,9 +326,12 @@ impl EndSeries {
     }
 
     /// By the places of their types; nothing, if there were none.
-    pub(crate) fn errors(&self) -> Option<Vec<u64>> {
-        let has_failed = self.errors.is_written();
-        has_failed.then(|| self.errors.sums(0..MOST_ERROR_TYPES))
+    pub(crate) fn errors(&self, numbers: &mut Vec<u64>) -> Option<Range<usize>> {
+        self.errors.is_written().then(|| {
+            let first = numbers.len();
+            self.errors.push_sums(0..MOST_ERROR_TYPES, numbers);
+            first..numbers.len()
+        })
     }
 }
 
@@ -369,15 +384,31 @@ impl DurationSeries {
         }
     }
 
-    pub(crate) fn duration(&self, settings: &Settings, detail: Detail) -> Distribution {
-        DURATION.read(&self.blocks, &settings.buckets, &self.exemplars, detail)
+    pub(crate) fn duration(
+        &self,
+        settings: &Settings,
+        detail: Detail,
+        numbers: &mut Vec<u64>,
+    ) -> Distribution {
+        DURATION.read(
+            &self.blocks,
+            &settings.buckets,
+            &self.exemplars,
+            detail,
+            numbers,
+        )
     }
 
     /// Only where [`Settings::streams`] are told apart.
-    pub(crate) fn stream_duration(&self, settings: &Settings, detail: Detail) -> Distribution {
+    pub(crate) fn stream_duration(
+        &self,
+        settings: &Settings,
+        detail: Detail,
+        numbers: &mut Vec<u64>,
+    ) -> Distribution {
         let streams = settings.streams.as_ref();
         let buckets = streams.map_or(&settings.buckets, |streams| &streams.buckets);
-        stream_duration(settings).read(&self.blocks, buckets, &self.exemplars, detail)
+        stream_duration(settings).read(&self.blocks, buckets, &self.exemplars, detail, numbers)
     }
 
     /// Only where [`Settings::sizes`] are kept count of.
@@ -397,15 +428,35 @@ impl DurationSeries {
     }
 
     /// Only where [`Settings::sizes`] are kept count of.
-    pub(crate) fn request_sizes(&self, settings: &Settings) -> Distribution {
+    pub(crate) fn request_sizes(
+        &self,
+        settings: &Settings,
+        numbers: &mut Vec<u64>,
+    ) -> Distribution {
         let bounds = settings.sizes.as_ref().unwrap_or(&settings.buckets);
-        sizes(settings, bounds)[0].read(&self.blocks, bounds, &self.exemplars, Detail::Classic)
+        sizes(settings, bounds)[0].read(
+            &self.blocks,
+            bounds,
+            &self.exemplars,
+            Detail::Classic,
+            numbers,
+        )
     }
 
     /// Only where [`Settings::sizes`] are kept count of.
-    pub(crate) fn response_sizes(&self, settings: &Settings) -> Distribution {
+    pub(crate) fn response_sizes(
+        &self,
+        settings: &Settings,
+        numbers: &mut Vec<u64>,
+    ) -> Distribution {
         let bounds = settings.sizes.as_ref().unwrap_or(&settings.buckets);
-        sizes(settings, bounds)[1].read(&self.blocks, bounds, &self.exemplars, Detail::Classic)
+        sizes(settings, bounds)[1].read(
+            &self.blocks,
+            bounds,
+            &self.exemplars,
+            Detail::Classic,
+            numbers,
+        )
     }
 }
 

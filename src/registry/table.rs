@@ -3,7 +3,7 @@ use super::custom::{CustomFamily, Source};
 use super::family::{self, Kind};
 use crate::Error;
 use crate::labels::{Carrier, LabelText, Labels};
-use crate::recorder::{OwnedFamilies, Row, Settings};
+use crate::recorder::{OwnedFamilies, Settings};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -12,39 +12,46 @@ use std::sync::Arc;
 /// of a clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
-    /// By prefix and labels.
-    pub(crate) endpoints: Arc<BTreeMap<(String, Labels), Arc<Endpoint>>>,
+    pub(crate) endpoints: Arc<Endpoints>,
+    /// How many of them show each automatic family, by prefix: too many are built to look at all of them for each.
+    shown: Shown,
     /// By name.
     pub(crate) custom: BTreeMap<String, Arc<CustomFamily>>,
     /// By the labels that they carry.
     sources: BTreeMap<Labels, Vec<Source>>,
 }
 
+/// By prefix and labels.
+pub(crate) type Endpoints = BTreeMap<(String, Labels), Arc<Endpoint>>;
+
+type Shown = BTreeMap<String, [usize; AUTOMATIC.len()]>;
+
 /// What a layer has entered: its numbers, and the text of its labels.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) families: OwnedFamilies,
     pub(crate) labels: Labels,
-    pub(crate) label_text: Arc<LabelText>,
+    pub(crate) label_text: LabelText,
 }
 
 impl Endpoint {
     fn new(labels: Labels, settings: Settings) -> Self {
         Self {
             families: OwnedFamilies::new(settings),
-            label_text: Arc::new(LabelText::new(labels.iter())),
+            label_text: LabelText::new(labels.iter()),
             labels,
         }
     }
 
-    /// All labels of a row, by name.
-    pub(crate) fn pairs<'a, S>(
+    /// All labels of a row, by name; of a request, the values.
+    pub(crate) fn pairs<'a>(
         &'a self,
         carrier: Carrier,
-        row: &'a Row<S>,
+        values: &'a [Box<str>],
     ) -> Vec<(&'a str, &'a str)> {
         let schema = &self.families.settings.schema;
-        let of_request = schema.names(carrier).zip(row.values());
+        let of_request = schema.names(carrier).zip(values);
+        let of_request = of_request.map(|(name, value)| (name, &**value));
         let mut pairs: Vec<_> = self.labels.iter().chain(of_request).collect();
         pairs.sort_unstable();
         pairs
@@ -72,15 +79,17 @@ impl Table {
             self.check_automatic(&automatic.full_name(&prefix), automatic)?;
         }
         match Arc::make_mut(&mut self.endpoints).entry((prefix, labels.clone())) {
-            Entry::Occupied(there) if there.get().families.settings != settings => {
+            Entry::Occupied(there) if *there.get().families.settings != settings => {
                 Err(Error::new(format!(
                     "two layers with the labels {labels} have different settings: give them the same buckets, opt-ins, error types, labels of requests and clock (where these are made of closures, by clones), or other labels"
                 )))
             }
             Entry::Occupied(there) => Ok(there.get().clone()),
-            Entry::Vacant(place) => Ok(place
-                .insert(Arc::new(Endpoint::new(labels, settings)))
-                .clone()),
+            Entry::Vacant(place) => {
+                count(&mut self.shown, &place.key().0, &settings);
+                let endpoint = Arc::new(Endpoint::new(labels, settings));
+                Ok(place.insert(endpoint).clone())
+            }
         }
     }
 
@@ -110,9 +119,7 @@ impl Table {
     /// Forgets the layer's entry; and what was registered with its labels, if there are any and
     /// no other layer has the same.
     pub(super) fn remove_endpoint(&mut self, endpoint: &Arc<Endpoint>) -> bool {
-        let before = self.endpoints.len();
-        Arc::make_mut(&mut self.endpoints).retain(|_, there| !Arc::ptr_eq(there, endpoint));
-        let removed = self.endpoints.len() < before;
+        let removed = self.retain_endpoints(|_, there| !Arc::ptr_eq(there, endpoint));
         let labels = &endpoint.labels;
         let shared = self.endpoints.keys().any(|(_, other)| other == labels);
         if removed && !shared && *labels != Labels::default() {
@@ -123,9 +130,7 @@ impl Table {
 
     /// Forgets all that has exactly these labels; whether there was anything.
     pub(super) fn remove(&mut self, labels: &Labels) -> bool {
-        let before = self.endpoints.len();
-        Arc::make_mut(&mut self.endpoints).retain(|(_, other), _| other != labels);
-        let mut removed = self.endpoints.len() < before;
+        let mut removed = self.retain_endpoints(|other, _| other != labels);
         removed |= self.sources.remove(labels).is_some();
         self.custom.retain(|_, family| {
             if !family.has(labels) {
@@ -137,6 +142,20 @@ impl Table {
                 .map(|rest| *family = Arc::new(rest))
                 .is_some()
         });
+        removed
+    }
+
+    /// Whether any was not kept.
+    fn retain_endpoints(&mut self, keep: impl Fn(&Labels, &Arc<Endpoint>) -> bool) -> bool {
+        let before = self.endpoints.len();
+        Arc::make_mut(&mut self.endpoints).retain(|(_, labels), endpoint| keep(labels, endpoint));
+        let removed = self.endpoints.len() < before;
+        if removed {
+            self.shown.clear();
+            for ((prefix, _), endpoint) in &*self.endpoints {
+                count(&mut self.shown, prefix, endpoint.families.settings);
+            }
+        }
         removed
     }
 
@@ -191,16 +210,18 @@ impl Table {
     /// The automatic families that layers have put on the page, each once,
     /// however many layers share it.
     fn of_layers(&self) -> impl Iterator<Item = (String, &'static Automatic)> {
-        let mut shown: BTreeMap<&str, [bool; AUTOMATIC.len()]> = BTreeMap::new();
-        for ((prefix, _), endpoint) in &*self.endpoints {
-            let metrics = shown.entry(prefix).or_default();
-            for (shown, metric) in metrics.iter_mut().zip(&AUTOMATIC) {
-                *shown |= metric.is_on(&endpoint.families.settings);
-            }
-        }
-        shown.into_iter().flat_map(|(prefix, metrics)| {
-            let shown = AUTOMATIC.iter().zip(metrics).filter(|(_, shown)| *shown);
+        self.shown.iter().flat_map(|(prefix, layers)| {
+            let shown = AUTOMATIC.iter().zip(layers);
+            let shown = shown.filter(|(_, layers)| **layers > 0);
             shown.map(move |(metric, _)| (metric.full_name(prefix), metric))
         })
+    }
+}
+
+/// Counts one more layer with this prefix and these settings.
+fn count(shown: &mut Shown, prefix: &str, settings: &Settings) {
+    let layers = shown.entry(prefix.to_owned()).or_default();
+    for (layers, automatic) in layers.iter_mut().zip(&AUTOMATIC) {
+        *layers += usize::from(automatic.is_on(settings));
     }
 }

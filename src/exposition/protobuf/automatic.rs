@@ -1,22 +1,19 @@
 //! The families that layers fill.
 
-use super::super::automatic::{self, Reading, bounds, each};
+use super::super::automatic::{self, bounds};
 use super::super::number::push_seconds;
+use super::super::snapshot::{self, Errors, Reading, Shown};
 use super::Count;
 use super::messages::{Exemplar, Family, Metric, Page, Timestamp};
 use super::native::NativeBuckets;
-use crate::classify::ErrorType;
-use crate::recorder::{self, Distribution, SCHEMA, ZERO_THRESHOLD};
+use crate::recorder::{self, SCHEMA, ZERO_THRESHOLD};
 
 /// Adds a family: all of its series, in the order given.
-pub(super) fn write(page: &mut Page, name: &str, (metric, endpoints): &automatic::Family<'_>) {
+pub(super) fn write(page: &mut Page, name: &str, (metric, snapshot): &automatic::Family<'_>) {
     page.family(name, metric.kind, metric.unit, metric.help, |family| {
-        for endpoint in endpoints {
-            let bounds = bounds(metric.metric, endpoint.settings());
-            each(metric.metric, endpoint, &mut |labels, reading| {
-                write_reading(family, (labels.pairs)(), bounds, &reading);
-            });
-        }
+        snapshot.each(metric.metric, &mut |shown| {
+            write_reading(family, shown, bounds(metric.metric, shown.settings()));
+        });
     });
 }
 
@@ -27,54 +24,56 @@ pub(super) fn seconds(nanos: u128) -> f64 {
     text.parse().unwrap_or(f64::NAN)
 }
 
-/// Adds what was read under these labels, which are in the order of their names.
-fn write_reading<'a>(
-    family: &mut Family<'_>,
-    labels: Vec<(&'a str, &'a str)>,
-    bounds: &[f64],
-    reading: &Reading<'_>,
-) {
-    match reading {
+/// Adds what was read under a label set.
+fn write_reading(family: &mut Family<'_>, shown: &Shown<'_>, bounds: &[f64]) {
+    let labels = shown.pairs();
+    match &shown.reading {
         Reading::Counter(count) => family.metric(labels, |metric| {
             metric.counter(*count as f64, None, None);
         }),
         Reading::Gauge(count) => family.metric(labels, |metric| metric.gauge(*count as f64)),
-        Reading::Histogram(distribution) => family.metric(labels, |metric| {
-            let sum = seconds(distribution.sum.into());
-            write_histogram(metric, bounds, distribution, sum);
+        Reading::Histogram(durations) => family.metric(labels, |metric| {
+            let sum = seconds(durations.of.sum.into());
+            write_histogram(metric, bounds, durations, sum);
         }),
         Reading::Sizes(sizes) => family.metric(labels, |metric| {
-            write_histogram(metric, bounds, sizes, sizes.sum as f64);
+            write_histogram(metric, bounds, sizes, sizes.of.sum as f64);
         }),
-        Reading::Errors(counts) => write_errors(family, labels, counts),
+        Reading::Errors(errors) => write_errors(family, labels, errors),
     }
 }
 
 fn write_errors<'a>(
     family: &mut Family<'_>,
     mut labels: Vec<(&'a str, &'a str)>,
-    counts: &'a [(ErrorType, u64)],
+    errors: &Errors<'_>,
 ) {
     const ERROR_TYPE: &str = "error_type";
     let place = labels.partition_point(|(name, _)| *name < ERROR_TYPE);
     labels.insert(place, (ERROR_TYPE, ""));
-    for (error_type, count) in counts {
+    for (error_type, count) in errors.iter() {
         labels[place].1 = error_type.as_str();
         family.metric(labels.iter().copied(), |metric| {
-            metric.counter(*count as f64, None, None);
+            metric.counter(count as f64, None, None);
         });
     }
 }
 
-fn write_histogram(metric: &mut Metric<'_>, bounds: &[f64], distribution: &Distribution, sum: f64) {
-    let count = Count::Integer(distribution.count());
+fn write_histogram(
+    metric: &mut Metric<'_>,
+    bounds: &[f64],
+    histogram: &snapshot::Histogram<'_>,
+    sum: f64,
+) {
+    let snapshot::Histogram { cumulative, of } = *histogram;
+    let count = Count::Integer(of.count);
     metric.histogram(count, Some(sum), |histogram| {
-        let exemplars = distribution.exemplars.iter();
+        let exemplars = of.exemplars.iter();
         let exemplars: Vec<_> = exemplars
             .map(|exemplar| exemplar.as_ref().map(traced))
             .collect();
         let bounds = bounds.iter().copied().chain([f64::INFINITY]);
-        for (place, (bound, cumulative)) in bounds.zip(&distribution.cumulative).enumerate() {
+        for (place, (bound, cumulative)) in bounds.zip(cumulative).enumerate() {
             // There are none at all where calls aren't traced.
             let exemplar = exemplars.get(place).and_then(Option::as_ref);
             // That of `+Inf` is the count, and only there for its exemplar.
@@ -82,7 +81,7 @@ fn write_histogram(metric: &mut Metric<'_>, bounds: &[f64], distribution: &Distr
                 histogram.bucket(Count::Integer(*cumulative), bound, exemplar);
             }
         }
-        if let Some(native) = &distribution.native {
+        if let Some(native) = &of.native {
             histogram.native(&NativeBuckets {
                 schema: SCHEMA,
                 zero_threshold: ZERO_THRESHOLD,

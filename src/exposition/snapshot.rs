@@ -1,0 +1,468 @@
+//! What a page shows of layers: the label sets that there are when it is begun, and their numbers.
+//!
+//! All numbers of a label set are read at once, not family by family, for in the recorder they lie beside each
+//! other. Here they lie in rows of the same kind of all layers, for families are written one after the other, and
+//! a large page takes as long as its way through memory.
+
+use crate::classify::ErrorType;
+use crate::labels::{Carrier, LabelStr, LabelText, LabelTexts, Span};
+use crate::recorder::{
+    BeginSeries, Detail, Distribution, DurationSeries, EndSeries, Families, HeadSeries, Place, Row,
+    Series, Settings, Shelf,
+};
+use crate::registry::{AUTOMATIC, Endpoint, Metric};
+use std::borrow::Cow;
+use std::ops::Range;
+use std::ptr;
+
+/// What the layers of one prefix have recorded by now.
+pub(super) struct Snapshot<'a> {
+    layers: Vec<Layer<'a>>,
+    begin: Taken<'a, BeginSeries, Begin>,
+    head: Taken<'a, HeadSeries, Head>,
+    end: Taken<'a, EndSeries, End>,
+    duration: Taken<'a, DurationSeries, Durations>,
+    /// The labels of all rows.
+    texts: LabelTexts,
+    /// The buckets of all histograms, and how often calls failed with each error type.
+    numbers: Vec<u64>,
+}
+
+/// A label set that shows a metric, and what was read under it.
+pub(super) struct Shown<'r> {
+    /// All its labels, as text.
+    pub(super) labels: LabelStr<'r>,
+    pub(super) reading: Reading<'r>,
+    layer: &'r Layer<'r>,
+    /// Of the labels of a request.
+    values: (Carrier, &'r [Box<str>]),
+}
+
+/// What was read under a label set.
+pub(super) enum Reading<'r> {
+    Counter(u64),
+    Gauge(u64),
+    /// Of durations.
+    Histogram(Histogram<'r>),
+    /// Of sizes.
+    Sizes(Histogram<'r>),
+    /// A counter for each error type.
+    Errors(Errors<'r>),
+}
+
+pub(super) struct Histogram<'r> {
+    /// Observations at or below each bound, and in the last place all of them.
+    pub(super) cumulative: &'r [u64],
+    /// The rest of what was read.
+    pub(super) of: &'r Distribution,
+}
+
+pub(super) struct Errors<'r> {
+    types: &'r [Place],
+    /// By the places of their types; nothing, if there were none.
+    counts: Option<&'r [u64]>,
+    is_declared: bool,
+}
+
+struct Layer<'a> {
+    endpoint: &'a Endpoint,
+    settings: &'static Settings,
+    metrics: Metrics,
+    error_types: Cow<'a, [Place]>,
+    /// Where the text of its constant labels is.
+    text: Span,
+}
+
+/// Which metrics there are, by their numbers.
+type Metrics = [bool; AUTOMATIC.len()];
+
+/// The rows of metrics that carry the same labels, and what was read of each.
+struct Taken<'a, S: 'static, R> {
+    carrier: Carrier,
+    /// Those of the layer that is being added.
+    rows: Vec<&'a Row<S>>,
+    labels: Vec<Labelled<'a>>,
+    readings: Vec<R>,
+}
+
+/// The labels of a row.
+struct Labelled<'a> {
+    /// The layer's number.
+    layer: usize,
+    /// Where the text of all of them is.
+    text: Span,
+    /// Of those of a request.
+    values: &'a [Box<str>],
+}
+
+/// What was read of a [`BeginSeries`].
+struct Begin {
+    in_flight: u64,
+    bytes: u64,
+    messages: u64,
+}
+
+/// What was read of a [`HeadSeries`].
+struct Head {
+    bytes: u64,
+    messages: u64,
+    head: Rare<Distribution>,
+    first_byte: Rare<Distribution>,
+}
+
+/// What was read of an [`EndSeries`].
+struct End {
+    /// The layer's number.
+    layer: usize,
+    requests: u64,
+    cancellations: u64,
+    /// Where their numbers are; nothing, if there were none.
+    errors: Option<Range<usize>>,
+    /// Whether its error types stand there from the start.
+    is_declared: bool,
+}
+
+/// What was read of a [`DurationSeries`].
+struct Durations {
+    calls: Distribution,
+    streams: Rare<Distribution>,
+    /// Of requests, and of responses.
+    sizes: Rare<[Distribution; 2]>,
+}
+
+/// What few layers have. It is not to lie between what all have.
+type Rare<T> = Option<Box<T>>;
+
+// === impl Snapshot ===
+
+impl<'a> Snapshot<'a> {
+    pub(super) fn take(
+        endpoints: impl ExactSizeIterator<Item = &'a Endpoint>,
+        detail: Detail,
+    ) -> Self {
+        let count = endpoints.len();
+        let mut snapshot = Self {
+            layers: Vec::with_capacity(count),
+            begin: Taken::with_capacity(count, Carrier::Begin),
+            head: Taken::with_capacity(count, Carrier::Head),
+            end: Taken::with_capacity(count, Carrier::End),
+            duration: Taken::with_capacity(count, Carrier::Duration),
+            texts: LabelTexts::default(),
+            numbers: Vec::new(),
+        };
+        for endpoint in endpoints {
+            snapshot.add(endpoint, detail);
+        }
+        snapshot
+    }
+
+    /// Adds what one layer has recorded.
+    fn add(&mut self, endpoint: &'a Endpoint, detail: Detail) {
+        let Self {
+            layers,
+            begin,
+            head,
+            end,
+            duration,
+            texts,
+            numbers,
+        } = self;
+        let Families {
+            settings,
+            error_types,
+            rows,
+            ..
+        } = &*endpoint.families;
+        let number = layers.len();
+        let mut layer = Layer::new(endpoint, layers.last(), texts);
+        begin.add((number, &layer), texts, &rows.begin, |row| {
+            Begin::read(&row.series)
+        });
+        head.add((number, &layer), texts, &rows.head, |row| {
+            Head::read(&row.series, settings, detail, numbers)
+        });
+        end.add((number, &layer), texts, &rows.end, |row| {
+            End::read(number, row, numbers)
+        });
+        duration.add((number, &layer), texts, &rows.duration, |row| {
+            Durations::read(&row.series, settings, detail, numbers)
+        });
+        // After the calls that failed with them.
+        layer.error_types = error_types.by_name();
+        layers.push(layer);
+    }
+
+    /// Whether any of the layers has it.
+    pub(super) fn has(&self, metric: Metric) -> bool {
+        self.layers.iter().any(|layer| layer.has(metric))
+    }
+
+    /// Shows all label sets of a metric, in their order.
+    pub(super) fn each(&self, metric: Metric, show: &mut dyn FnMut(&Shown<'_>)) {
+        use Reading::{Counter, Errors, Gauge, Sizes};
+        let Self {
+            layers,
+            begin,
+            head,
+            end,
+            duration,
+            texts,
+            numbers: _,
+        } = self;
+        let of = |distribution| Reading::Histogram(self.histogram(distribution));
+        let sizes = |distribution| Sizes(self.histogram(distribution));
+        let own = (metric, &**layers, texts);
+        match metric {
+            Metric::ActiveRequests | Metric::ConcurrentRequests => {
+                begin.each(own, show, |begin| Gauge(begin.in_flight));
+            }
+            Metric::RequestBytes => begin.each(own, show, |begin| Counter(begin.bytes)),
+            Metric::RequestMessages => begin.each(own, show, |begin| Counter(begin.messages)),
+
+            Metric::FirstByteSeconds => {
+                head.each(own, show, |head| head.first_byte.as_deref().map(of))
+            }
+            Metric::ResponseBytes => head.each(own, show, |head| Counter(head.bytes)),
+            Metric::ResponseHeadSeconds => {
+                head.each(own, show, |head| head.head.as_deref().map(of))
+            }
+            Metric::ResponseMessages => head.each(own, show, |head| Counter(head.messages)),
+
+            Metric::Cancellations => end.each(own, show, |end| Counter(end.cancellations)),
+            Metric::Errors => end.each(own, show, |end| Errors(self.errors(end))),
+            Metric::Requests => end.each(own, show, |end| Counter(end.requests)),
+
+            Metric::RequestBodySizeBytes => duration.each(own, show, |read| {
+                read.sizes.as_ref().map(|of| sizes(&of[0]))
+            }),
+            Metric::RequestDurationSeconds => duration.each(own, show, |read| of(&read.calls)),
+            Metric::ResponseBodySizeBytes => duration.each(own, show, |read| {
+                read.sizes.as_ref().map(|of| sizes(&of[1]))
+            }),
+            Metric::StreamDurationSeconds => {
+                duration.each(own, show, |read| read.streams.as_deref().map(of));
+            }
+
+            Metric::LabelOverflow => self.overflow(show),
+        }
+    }
+    fn overflow(&self, show: &mut dyn FnMut(&Shown<'_>)) {
+        let layers = self.layers.iter();
+        for layer in layers.filter(|layer| layer.has(Metric::LabelOverflow)) {
+            let overflowed = layer.endpoint.families.sets.overflowed();
+            show(&Shown {
+                labels: self.texts.get(&layer.text),
+                reading: Reading::Counter(overflowed),
+                layer,
+                values: (Carrier::Begin, &[]),
+            });
+        }
+    }
+
+    fn histogram<'r>(&'r self, distribution: &'r Distribution) -> Histogram<'r> {
+        Histogram {
+            cumulative: &self.numbers[distribution.cumulative.clone()],
+            of: distribution,
+        }
+    }
+
+    fn errors<'r>(&'r self, end: &'r End) -> Errors<'r> {
+        Errors {
+            types: &self.layers[end.layer].error_types,
+            counts: end.errors.clone().map(|counts| &self.numbers[counts]),
+            is_declared: end.is_declared,
+        }
+    }
+}
+
+// === impl Shown ===
+
+impl<'r> Shown<'r> {
+    /// All its labels, by name.
+    pub(super) fn pairs(&self) -> Vec<(&'r str, &'r str)> {
+        let (carrier, values) = self.values;
+        self.layer.endpoint.pairs(carrier, values)
+    }
+
+    pub(super) fn settings(&self) -> &'static Settings {
+        self.layer.settings
+    }
+}
+
+// === impl Errors ===
+
+impl Errors<'_> {
+    /// By the names of the types. Declared ones stand there from the start where the label set does, others once they were met.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ErrorType, u64)> {
+        let Self {
+            types,
+            counts,
+            is_declared,
+        } = *self;
+        types.iter().filter_map(move |(name, place, declared)| {
+            let count = counts.map_or(0, |counts| counts[*place]);
+            (*declared && is_declared || count > 0).then_some((*name, count))
+        })
+    }
+}
+
+// === impl Layer ===
+
+impl<'a> Layer<'a> {
+    /// Most have the settings of the one before.
+    fn new(endpoint: &'a Endpoint, before: Option<&Self>, texts: &mut LabelTexts) -> Self {
+        let settings = endpoint.families.settings;
+        let same = before.filter(|before| ptr::eq(before.settings, settings));
+        Self {
+            endpoint,
+            settings,
+            metrics: same.map_or_else(|| metrics(settings), |same| same.metrics),
+            error_types: Cow::default(),
+            text: texts.push(&endpoint.label_text),
+        }
+    }
+
+    /// Where the text of all labels of a row is.
+    fn text<S: Series>(&self, carrier: Carrier, row: &Row<S>, texts: &mut LabelTexts) -> Span {
+        match row.values() {
+            [] => self.text.clone(),
+            values => row.with_text(
+                || LabelText::new(self.endpoint.pairs(carrier, values)),
+                |text| texts.push(text),
+            ),
+        }
+    }
+
+    fn has(&self, metric: Metric) -> bool {
+        self.metrics[metric as usize]
+    }
+}
+
+/// Those that a layer with these settings has.
+fn metrics(settings: &Settings) -> Metrics {
+    let mut metrics = Metrics::default();
+    for automatic in &AUTOMATIC {
+        metrics[automatic.metric as usize] = automatic.is_on(settings);
+    }
+    metrics
+}
+
+// === impl Taken ===
+
+impl<'a, S: Series, R> Taken<'a, S, R> {
+    /// With room for one row of so many layers.
+    fn with_capacity(layers: usize, carrier: Carrier) -> Self {
+        Self {
+            carrier,
+            rows: Vec::new(),
+            labels: Vec::with_capacity(layers),
+            readings: Vec::with_capacity(layers),
+        }
+    }
+
+    fn add(
+        &mut self,
+        (number, layer): (usize, &Layer<'_>),
+        texts: &mut LabelTexts,
+        shelf: &'a Shelf<S>,
+        mut read: impl FnMut(&'a Row<S>) -> R,
+    ) {
+        shelf.push_shown(&mut self.rows);
+        for row in self.rows.drain(..) {
+            self.readings.push(read(row));
+            self.labels.push(Labelled {
+                layer: number,
+                text: layer.text(self.carrier, row, texts),
+                values: row.values(),
+            });
+        }
+    }
+
+    /// Shows what `of` takes of each row of the layers that have the metric, if it takes something.
+    fn each<'r, I: Into<Option<Reading<'r>>>>(
+        &'r self,
+        (metric, layers, texts): (Metric, &'r [Layer<'_>], &'r LabelTexts),
+        show: &mut dyn FnMut(&Shown<'_>),
+        of: impl Fn(&'r R) -> I,
+    ) {
+        for (labels, read) in self.labels.iter().zip(&self.readings) {
+            let layer = &layers[labels.layer];
+            let reading = layer.has(metric).then(|| of(read).into()).flatten();
+            if let Some(reading) = reading {
+                show(&Shown {
+                    labels: texts.get(&labels.text),
+                    reading,
+                    layer,
+                    values: (self.carrier, labels.values),
+                });
+            }
+        }
+    }
+}
+
+// === impl Begin, Head, End, Durations ===
+
+impl Begin {
+    fn read(series: &BeginSeries) -> Self {
+        Self {
+            in_flight: series.in_flight(),
+            bytes: series.request_bytes(),
+            messages: series.request_messages(),
+        }
+    }
+}
+
+impl Head {
+    fn read(
+        series: &HeadSeries,
+        settings: &Settings,
+        detail: Detail,
+        numbers: &mut Vec<u64>,
+    ) -> Self {
+        let has_head = settings.response_head;
+        let has_first_byte = settings.first_byte;
+        Self {
+            bytes: series.response_bytes(),
+            messages: series.response_messages(),
+            head: has_head.then(|| Box::new(series.response_head(settings, detail, numbers))),
+            first_byte: has_first_byte
+                .then(|| Box::new(series.first_byte(settings, detail, numbers))),
+        }
+    }
+}
+
+impl End {
+    fn read(layer: usize, row: &Row<EndSeries>, numbers: &mut Vec<u64>) -> Self {
+        Self {
+            layer,
+            requests: row.series.requests(),
+            cancellations: row.series.cancellations(),
+            errors: row.series.errors(numbers),
+            is_declared: row.is_declared(),
+        }
+    }
+}
+
+impl Durations {
+    fn read(
+        series: &DurationSeries,
+        settings: &Settings,
+        detail: Detail,
+        numbers: &mut Vec<u64>,
+    ) -> Self {
+        let calls = series.duration(settings, detail, numbers);
+        let streams = settings.streams.as_ref();
+        let streams = streams.map(|_| Box::new(series.stream_duration(settings, detail, numbers)));
+        let sizes = settings.sizes.as_ref().map(|_| {
+            Box::new([
+                series.request_sizes(settings, numbers),
+                series.response_sizes(settings, numbers),
+            ])
+        });
+        Self {
+            calls,
+            streams,
+            sizes,
+        }
+    }
+}
