@@ -4,13 +4,15 @@ use super::slices::Slices;
 use crate::Error;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use tokio::task::yield_now;
 
 /// The body of an answer of [`MetricsExporter`](super::MetricsExporter).
 ///
-/// A page goes out in pieces of up to 64 KiB, and between two of them other tasks get their turn.
-/// It fails if it is not read by the scrape's [deadline](super::MetricsExporter::deadline).
+/// A page goes out in pieces of up to 64 KiB, and between two of them other tasks, and the
+/// runtime's timers and sockets, get their turn. It fails if it is not read by the scrape's
+/// [deadline](super::MetricsExporter::deadline).
 #[derive(Debug)]
 pub struct Body {
     content: Content,
@@ -75,13 +77,13 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let content = &mut self.content;
         if content.slices().next_turn() {
-            cx.waker().wake_by_ref();
+            give_way(cx);
             return Poll::Pending;
         }
         let polled = Pin::new(&mut *content).poll_frame(cx);
         // A compressor may take a whole slice and have nothing to show for it.
         if polled.is_pending() && content.slices().next_turn() {
-            cx.waker().wake_by_ref();
+            give_way(cx);
         }
         if let Poll::Ready(polled) = &polled {
             self.measure(polled);
@@ -100,4 +102,14 @@ impl http_body::Body for Body {
             self.content.size_hint()
         }
     }
+}
+
+/// Has the task woken once all others have had their turn.
+///
+/// If it woke itself it would be polled up to 61 times before tokio's timers and sockets, and on a
+/// current-thread runtime the future of `block_on`, have theirs: a whole page, slice by slice. Woken
+/// this way it comes after them. Outside of tokio it is woken at once.
+fn give_way(cx: &mut Context<'_>) {
+    // Pending, always: it was made for this poll.
+    let _ = pin!(yield_now()).poll(cx);
 }
