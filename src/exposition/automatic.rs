@@ -6,7 +6,7 @@ use super::snapshot::{Errors, Histogram, Reading, Snapshot};
 use super::text::{TextWriter, Value};
 use crate::labels::{Added, LabelStr, push_escaped};
 use crate::recorder::{Detail, Settings};
-use crate::registry::{AUTOMATIC, Automatic, Metric, Table};
+use crate::registry::{AUTOMATIC, Automatic, Endpoint, Metric, Table};
 use std::collections::BTreeMap;
 use std::ptr;
 use std::rc::Rc;
@@ -20,8 +20,9 @@ pub(super) fn families(table: &Table, detail: Detail) -> BTreeMap<String, Family
     let mut families = BTreeMap::new();
     for of_prefix in layers.chunk_by(|((a, _), _), ((b, _), _)| a == b) {
         let ((prefix, _), _) = of_prefix[0];
-        let endpoints = of_prefix.iter().map(|(_, endpoint)| &***endpoint);
-        let snapshot = Rc::new(Snapshot::take(endpoints, detail));
+        let endpoints: Vec<&Endpoint> =
+            of_prefix.iter().map(|(_, endpoint)| &***endpoint).collect();
+        let snapshot = Rc::new(Snapshot::take(&endpoints, detail));
         for automatic in AUTOMATIC.iter().filter(|of| snapshot.has(of.metric)) {
             families.insert(automatic.full_name(prefix), (automatic, snapshot.clone()));
         }

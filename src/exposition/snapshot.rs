@@ -133,13 +133,14 @@ struct Durations {
 /// What few layers have. It is not to lie between what all have.
 type Rare<T> = Option<Box<T>>;
 
+/// How many label sets the processor is told of in advance: so many that it has always something to fetch, and
+/// few enough to be still there when they are read.
+const AT_A_TIME: usize = 16;
+
 // === impl Snapshot ===
 
 impl<'a> Snapshot<'a> {
-    pub(super) fn take(
-        endpoints: impl ExactSizeIterator<Item = &'a Endpoint>,
-        detail: Detail,
-    ) -> Self {
+    pub(super) fn take(endpoints: &[&'a Endpoint], detail: Detail) -> Self {
         let count = endpoints.len();
         let mut snapshot = Self {
             layers: Vec::with_capacity(count),
@@ -150,8 +151,13 @@ impl<'a> Snapshot<'a> {
             texts: LabelTexts::default(),
             numbers: Vec::new(),
         };
-        for endpoint in endpoints {
-            snapshot.add(endpoint, detail);
+        for some in endpoints.chunks(AT_A_TIME) {
+            some.iter().for_each(|endpoint| endpoint.prefetch());
+            let families = some.iter().map(|endpoint| &endpoint.families);
+            families.for_each(|families| families.prefetch_numbers());
+            for endpoint in some {
+                snapshot.add(endpoint, detail);
+            }
         }
         snapshot
     }
@@ -368,14 +374,18 @@ impl<'a, S: Series, R> Taken<'a, S, R> {
         mut read: impl FnMut(&'a Row<S>) -> R,
     ) {
         shelf.push_shown(&mut self.rows);
-        for row in self.rows.drain(..) {
-            self.readings.push(read(row));
-            self.labels.push(Labelled {
-                layer: number,
-                text: layer.text(self.carrier, row, texts),
-                values: row.values(),
-            });
+        for some in self.rows.chunks(AT_A_TIME) {
+            some.iter().skip(1).for_each(|row| row.series.prefetch());
+            for row in some {
+                self.readings.push(read(row));
+                self.labels.push(Labelled {
+                    layer: number,
+                    text: layer.text(self.carrier, row, texts),
+                    values: row.values(),
+                });
+            }
         }
+        self.rows.clear();
     }
 
     /// Shows what `of` takes of each row of the layers that have the metric, if it takes something.

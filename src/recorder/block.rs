@@ -9,6 +9,7 @@ use super::thread::{Writer, index_count};
 use crate::sync::{AtomicU64, Ordering};
 use std::array;
 use std::fmt;
+use std::hint::black_box;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -94,6 +95,18 @@ impl Blocks {
             let counters = counters.skip(cells.start % LINE);
             for (sum, counter) in numbers[before..].iter_mut().zip(counters) {
                 *sum = sum.wrapping_add(counter.load(Ordering::Relaxed));
+            }
+        }
+    }
+
+    /// Has the processor fetch what sums are made of. It fetches for several at a time where they are called on one
+    /// after the other, and for one at a time where they are summed.
+    pub(crate) fn prefetch(&self) {
+        for block in self.written() {
+            for Line(counters) in block {
+                for half in counters.chunks(LINE / 2) {
+                    black_box(half[0].load(Ordering::Relaxed));
+                }
             }
         }
     }

@@ -14,6 +14,7 @@ use crate::labels::{Declared, RequestHead, Schema};
 use crate::open_telemetry::Naming;
 use crate::trace::TraceContext;
 use std::fmt;
+use std::hint::black_box;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -211,6 +212,35 @@ impl Families {
             Some(index) => Some(self.error_types.name(index).as_str()),
             None => (outcome == Outcome::CANCELLED).then_some("cancelled"),
         }
+    }
+
+    /// Has the processor fetch the table, for who will read many.
+    pub(crate) fn prefetch(&self) {
+        black_box(self.settings);
+        let Rows {
+            begin,
+            head,
+            end,
+            duration,
+        } = &self.rows;
+        begin.prefetch();
+        head.prefetch();
+        end.prefetch();
+        duration.prefetch();
+    }
+
+    /// The same for its numbers. It does not wait for the table if several others lie between the two.
+    pub(crate) fn prefetch_numbers(&self) {
+        let Rows {
+            begin,
+            head,
+            end,
+            duration,
+        } = &self.rows;
+        begin.prefetch_numbers();
+        head.prefetch_numbers();
+        end.prefetch_numbers();
+        duration.prefetch_numbers();
     }
 
     /// Whether nobody can write here any more, if no owner is left either.

@@ -3,6 +3,7 @@
 use super::families::Settings;
 use crate::labels::LabelText;
 use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
@@ -13,6 +14,9 @@ pub(super) type Texts = Box<[Box<str>]>;
 pub(crate) trait Series: Sized + 'static {
     /// All at zero.
     fn new(settings: &Settings) -> Self;
+
+    /// Has the processor fetch the numbers, for who will read many series.
+    fn prefetch(&self);
 
     /// Back to zero. Nothing may be recorded meanwhile.
     fn reset(&self);
@@ -142,6 +146,18 @@ impl<S: Series> Shelf<S> {
         };
         row.show();
         row
+    }
+
+    /// Has the processor fetch the only row, if there is one. Others are not known before they are asked for.
+    pub(super) fn prefetch(&self) {
+        black_box(self.only.get().is_some());
+    }
+
+    /// The same for that row's numbers.
+    pub(super) fn prefetch_numbers(&self) {
+        if let Some(only) = self.only.get() {
+            only.series.prefetch();
+        }
     }
 
     /// Gives `rows` those that are on the page, in its order.

@@ -87,6 +87,10 @@ impl Series for BeginSeries {
         }
     }
 
+    fn prefetch(&self) {
+        self.blocks.prefetch();
+    }
+
     fn reset(&self) {
         let Self { blocks } = self;
         blocks.reset();
@@ -187,6 +191,10 @@ impl Series for HeadSeries {
                 head * buckets.buckets(),
             ),
         }
+    }
+
+    fn prefetch(&self) {
+        self.blocks.prefetch();
     }
 
     fn reset(&self) {
@@ -297,6 +305,10 @@ impl Series for EndSeries {
         }
     }
 
+    fn prefetch(&self) {
+        self.blocks.prefetch();
+    }
+
     fn reset(&self) {
         let Self { blocks, errors } = self;
         blocks.reset();
@@ -347,6 +359,10 @@ impl Series for DurationSeries {
             blocks: Blocks::new(sum(Bounds::cells)),
             exemplars: Exemplars::new(settings.exemplars.is_some(), sum(Bounds::buckets)),
         }
+    }
+
+    fn prefetch(&self) {
+        self.blocks.prefetch();
     }
 
     fn reset(&self) {

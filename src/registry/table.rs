@@ -43,6 +43,12 @@ impl Endpoint {
         }
     }
 
+    /// Has the processor fetch what a page shows of it but for the numbers, for who will read many.
+    pub(crate) fn prefetch(&self) {
+        self.label_text.prefetch();
+        self.families.prefetch();
+    }
+
     /// All labels of a row, by name; of a request, the values.
     pub(crate) fn pairs<'a>(
         &'a self,
