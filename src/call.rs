@@ -7,6 +7,7 @@ use crate::recorder::{
     BeginSet, EndSet, Families, HeadSeries, HeadSet, Lease, Leased, Outcome, Report, Reporter,
     Settings, Timed, Writer, with_writer,
 };
+use crate::state::State;
 use crate::trace::TraceContext;
 use crate::watch::Unwound;
 use std::fmt;
@@ -24,23 +25,18 @@ use std::ptr;
 ///    nothing more was [owed](Self::owes_nothing),
 /// 3. else the caller went away before the end: it is cancelled.
 #[must_use = "a call that is dropped has ended"]
+// Copied with every future and body on its way: the fewer bytes, the better. What tells an `Option` of one that there is none
+// comes last, so that the rest is copied in the same pieces with it and without it: processors wait where a
+// piece was just written as two.
+#[repr(C)]
 pub struct Call {
-    // Copied with every future and body on its way: the fewer bytes, the better.
-    begin: &'static BeginSet,
     /// Known from the response's head on.
     head: Option<&'static HeadSet>,
     began: Moment,
     report: Option<Report>,
-    note: u32,
-    fault: Option<Outcome>,
-    /// One past the code; 0 for none.
-    code: u8,
-    flags: Flags,
+    state: State,
+    begin: &'static BeginSet,
 }
-
-/// What is so of a call or is not, in one byte.
-#[derive(Clone, Copy)]
-struct Flags(u8);
 
 /// A way to reach a call from elsewhere.
 ///
@@ -85,7 +81,7 @@ impl Call {
 
     #[cold]
     fn belong_to(&mut self, trace: TraceContext) {
-        self.flags.set(Flags::TRACED);
+        self.state.set(State::TRACED);
         let report = self.report.get_or_insert_with(Report::open);
         report.set_trace(trace);
     }
@@ -98,10 +94,7 @@ impl Call {
             head,
             began: begin.families.settings.clock.now(),
             report: None,
-            note: 0,
-            fault: None,
-            code: 0,
-            flags: Flags(0),
+            state: State::NEW,
         }
     }
 
@@ -118,7 +111,7 @@ impl Call {
     // Not cold where it is called at all. But where it is not, the fewer instructions the better.
     #[cold]
     fn measure(&mut self) {
-        self.flags.set(Flags::MEASURED);
+        self.state.set(State::MEASURED);
         self.report = Some(Report::measured());
     }
 
@@ -180,7 +173,7 @@ impl Call {
         if let Some(streams) = &settings.streams
             && (streams.is_stream)(head)
         {
-            self.flags.set(Flags::STREAM);
+            self.state.set(State::STREAM);
         }
         self.head();
     }
@@ -213,9 +206,9 @@ impl Call {
     /// Something went wrong. Only the first fault of a call counts.
     #[cold]
     pub fn fault(&mut self, fault: impl Into<Fault>) {
-        if self.fault.is_none() {
+        if self.state.fault().is_none() {
             let own = || self.begin.families.outcome(fault.into());
-            self.fault = Some(self.reported().unwrap_or_else(own));
+            self.state.set_fault(self.reported().unwrap_or_else(own));
         }
     }
 
@@ -223,7 +216,7 @@ impl Call {
     /// call is complete all the same.
     #[inline]
     pub fn owes_nothing(&mut self) {
-        self.flags.set(Flags::OWES_NOTHING);
+        self.state.set(State::OWES_NOTHING);
     }
 
     /// Ends the call well, if it had no fault.
@@ -241,13 +234,13 @@ impl Call {
     /// has seen in the request and needs to know then.
     #[inline]
     pub fn set_note(&mut self, note: u32) {
-        self.note = note;
+        self.state.set_note(note);
     }
 
     /// The number kept; 0 if there is none.
     #[inline]
     pub fn note(&self) -> u32 {
-        self.note
+        self.state.note()
     }
 
     #[inline]
@@ -261,7 +254,8 @@ impl Call {
         if let Some(report) = self.measured() {
             report.add_response_bytes(bytes);
         }
-        if settings.first_byte && !self.flags.set(Flags::FIRST_BYTE) {
+        if settings.first_byte && !self.state.has(State::FIRST_BYTE) {
+            self.state.set(State::FIRST_BYTE);
             let nanos = self.nanos();
             let series = self.head_series();
             let timed = self.timed(nanos);
@@ -273,13 +267,13 @@ impl Call {
     /// [`code`](crate::labels::Label::code). The last word stands.
     #[inline]
     pub fn set_code(&mut self, code: u8) {
-        self.code = code.saturating_add(1);
+        self.state.set_code(code);
     }
 
     /// The report, if it keeps count of what the call moves.
     #[inline]
     fn measured(&self) -> Option<&Report> {
-        let is_measured = self.flags.has(Flags::MEASURED);
+        let is_measured = self.state.has(State::MEASURED);
         self.report.as_ref().filter(|_| is_measured)
     }
 
@@ -291,7 +285,7 @@ impl Call {
 
     #[inline]
     fn timed(&self, nanos: u64) -> Timed<'_> {
-        let is_traced = self.flags.has(Flags::TRACED);
+        let is_traced = self.state.has(State::TRACED);
         Timed {
             nanos,
             traced: self.report.as_ref().filter(|_| is_traced),
@@ -323,12 +317,11 @@ impl Call {
             _ => {}
         }
         let schema = &families.settings.schema;
-        let error = schema
-            .asks_end()
-            .then(|| families.failure(outcome))
-            .flatten();
+        if !schema.asks_end() {
+            return families.end_set(self.begin, head, &Values::NONE);
+        }
         let mut values = Values::NONE;
-        schema.of_end(self.code.checked_sub(1), error, &mut values);
+        schema.of_end(self.state.code(), families.failure(outcome), &mut values);
         families.end_set(self.begin, head, &values)
     }
 
@@ -336,7 +329,7 @@ impl Call {
     #[cold]
     fn record_apart(&self, writer: &Writer, end: &EndSet, timed: Timed<'_>) {
         let settings = &self.begin.families.settings;
-        if self.flags.has(Flags::STREAM) {
+        if self.state.has(State::STREAM) {
             end.duration().observe_stream(writer, settings, timed);
         } else {
             end.duration().observe(writer, settings, timed);
@@ -349,12 +342,15 @@ impl Call {
 
     #[inline]
     fn outcome(&self) -> Outcome {
-        let unhindered = if self.flags.has(Flags::OWES_NOTHING) {
+        let unhindered = if self.state.has(State::OWES_NOTHING) {
             Outcome::COMPLETED
         } else {
             Outcome::CANCELLED
         };
-        self.fault.or_else(|| self.reported()).unwrap_or(unhindered)
+        self.state
+            .fault()
+            .or_else(|| self.reported())
+            .unwrap_or(unhindered)
     }
 }
 
@@ -368,7 +364,7 @@ impl Drop for Call {
         let timed = self.timed(nanos);
         with_writer(|writer| {
             end.series().record(writer, outcome);
-            if self.flags.has(Flags::STREAM | Flags::MEASURED) {
+            if self.state.has(State::STREAM | State::MEASURED) {
                 self.record_apart(writer, end, timed);
             } else {
                 end.duration().observe(writer, settings, timed);
@@ -398,39 +394,13 @@ impl Unwound for Call {
 }
 
 impl Unwound for Option<Call> {
-    #[cold]
+    // Not cold: a watch that is over because the call has moved on comes here too.
+    #[inline]
     fn unwound(&mut self) {
-        if let Some(call) = self.take() {
-            call.fail(ErrorType::PANIC);
+        if let Some(call) = self {
+            call.unwound();
+            *self = None;
         }
-    }
-}
-
-// === impl Flags ===
-
-impl Flags {
-    const OWES_NOTHING: u8 = 1;
-    /// The first byte of the response has been timed.
-    const FIRST_BYTE: u8 = 2;
-    /// The response stays open by intent.
-    const STREAM: u8 = 4;
-    /// The report keeps a trace.
-    const TRACED: u8 = 8;
-    /// The report keeps count of what the call moves.
-    const MEASURED: u8 = 16;
-
-    /// Whether this is so, or one of these.
-    #[inline]
-    fn has(self, flag: u8) -> bool {
-        self.0 & flag != 0
-    }
-
-    /// Whether it was so before.
-    #[inline]
-    fn set(&mut self, flag: u8) -> bool {
-        let before = self.has(flag);
-        self.0 |= flag;
-        before
     }
 }
 

@@ -169,6 +169,7 @@ mod registry;
 #[cfg(feature = "server")]
 pub mod server;
 mod service;
+mod state;
 pub mod stream;
 mod sync;
 mod trace;
