@@ -1,7 +1,8 @@
 //! Bodies that count what passes through them.
 
-use crate::call::{Call, CallHandle};
+use crate::call::Call;
 use crate::classify::{Classify, ErrorType, Fault, HttpStatus, Phase, source};
+use crate::handle::CallHandle;
 use crate::protocol::Due;
 use crate::watch::Watch;
 use bytes::Buf;

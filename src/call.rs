@@ -1,17 +1,18 @@
 //! One call, from its beginning to its one end.
 
+use crate::beginning::Beginning;
 use crate::classify::{ErrorType, Fault, Head};
 use crate::clock::Moment;
+use crate::handle::CallHandle;
 use crate::labels::{RequestHead, Values};
 use crate::recorder::{
-    BeginSet, EndSet, Families, HeadSeries, HeadSet, Lease, Leased, Outcome, Report, Reporter,
-    Settings, Timed, Writer, with_writer,
+    BeginSet, EndSet, Families, HeadSeries, HeadSet, Lease, Outcome, Report, Timed, Writer,
+    with_writer,
 };
 use crate::state::State;
 use crate::trace::TraceContext;
 use crate::watch::Unwound;
 use std::fmt;
-use std::mem;
 use std::ptr;
 
 /// The one place that knows how a call goes.
@@ -38,22 +39,6 @@ pub struct Call {
     begin: &'static BeginSet,
 }
 
-/// A way to reach a call from elsewhere.
-///
-/// The body or stream of a request has one, to count what the service reads and to tell the call
-/// if it breaks off; a handler can be [given one](crate::protocol::PassHandle), to name its failure
-/// late. A handle may outlive the call, and may be dropped at any time: from the end of the call on it counts what is
-/// read of the request, and what it reports is not heard.
-#[derive(Clone)]
-pub struct CallHandle {
-    begin: Leased,
-    reporter: Reporter,
-}
-
-/// Stands on the stack while a user's functions look at a request whose call has not begun. If they
-/// panic it is a call that has panicked, with no labels to it.
-struct Beginning(&'static Families);
-
 // === impl Call ===
 
 impl Call {
@@ -69,7 +54,7 @@ impl Call {
                 Self::at(sets.begin, Some(sets.head))
             }
             _ => {
-                let (begin, trace) = Beginning(families).look_at(request());
+                let (begin, trace) = Beginning::of(families).look_at(request());
                 let mut call = Self::labelled(begin);
                 if let Some(trace) = trace {
                     call.belong_to(trace);
@@ -100,7 +85,7 @@ impl Call {
 
     /// One whose request brings labels: no other is measured.
     #[inline]
-    fn labelled(begin: &'static BeginSet) -> Self {
+    pub(crate) fn labelled(begin: &'static BeginSet) -> Self {
         let mut call = Self::at(begin, None);
         if begin.families.settings.sizes.is_some() {
             call.measure();
@@ -142,10 +127,7 @@ impl Call {
     /// A way to reach this call from elsewhere.
     pub fn handle(&mut self) -> CallHandle {
         let report = self.report.get_or_insert_with(Report::open);
-        CallHandle {
-            reporter: report.reporter(),
-            begin: Leased::new(self.begin),
-        }
+        CallHandle::new(self.begin, report.reporter())
     }
 
     /// The head of the response is there.
@@ -400,107 +382,6 @@ impl Unwound for Option<Call> {
         if let Some(call) = self {
             call.unwound();
             *self = None;
-        }
-    }
-}
-
-// === impl Beginning ===
-
-impl Beginning {
-    /// Where the call begins, and which trace it belongs to.
-    #[inline]
-    fn look_at(
-        self,
-        request: Option<RequestHead<'_>>,
-    ) -> (&'static BeginSet, Option<TraceContext>) {
-        let families = self.0;
-        let Settings {
-            schema,
-            filter,
-            exemplars,
-            ..
-        } = &families.settings;
-        let is_out = |head| filter.as_ref().is_some_and(|filter| !(filter.0)(head));
-        let mut values = Values::NONE;
-        let found = match &request {
-            Some(head) if is_out(head) => (families.left_out(), None),
-            Some(head) => {
-                let trace = exemplars.as_ref().and_then(|traces| (traces.0)(head));
-                schema.of_request(head, &mut values);
-                (families.begin_set(&values), trace)
-            }
-            None => {
-                schema.of_no_request(&mut values);
-                (families.begin_set(&values), None)
-            }
-        };
-        mem::forget(self);
-        found
-    }
-}
-
-impl Drop for Beginning {
-    fn drop(&mut self) {
-        let Self(families) = *self;
-        let mut values = Values::NONE;
-        families.settings.schema.of_no_request(&mut values);
-        let set = families.begin_set(&values);
-        Call::labelled(set).fail(ErrorType::PANIC);
-    }
-}
-
-// === impl CallHandle ===
-
-impl CallHandle {
-    /// Counts bytes of the request that the service has read.
-    #[inline]
-    pub fn request_bytes(&self, bytes: u64) {
-        let series = self.begin.series();
-        with_writer(|writer| series.add_request_bytes(writer, bytes));
-        self.measure_request(bytes);
-    }
-
-    /// Counts a message of the request, and its bytes, that the service has read.
-    #[inline]
-    pub fn request_message(&self, bytes: u64) {
-        self.request_messages(1, bytes);
-    }
-
-    /// As [`request_message`](Self::request_message), for several at once.
-    #[inline]
-    pub(crate) fn request_messages(&self, messages: u64, bytes: u64) {
-        let (series, settings) = (self.begin.series(), &self.begin.families.settings);
-        with_writer(|writer| series.add_request_messages(writer, settings, messages, bytes));
-        self.measure_request(bytes);
-    }
-
-    #[inline]
-    fn measure_request(&self, bytes: u64) {
-        if self.begin.families.settings.sizes.is_some() {
-            self.reporter.add_request_bytes(bytes);
-        }
-    }
-
-    /// Says how the call is to end, whatever the service makes of it, unless
-    /// it had a fault before or has ended.
-    #[cold]
-    pub fn fault(&self, fault: impl Into<Fault>) {
-        let outcome = self.begin.families.outcome(fault.into());
-        self.reporter.report(outcome);
-    }
-}
-
-impl fmt::Debug for CallHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallHandle").finish_non_exhaustive()
-    }
-}
-
-impl Unwound for Option<CallHandle> {
-    #[cold]
-    fn unwound(&mut self) {
-        if let Some(handle) = self.take() {
-            handle.fault(ErrorType::PANIC);
         }
     }
 }
