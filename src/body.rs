@@ -1,7 +1,8 @@
 //! Bodies that count what passes through them.
 
-use crate::call::{Call, CallHandle};
+use crate::call::Call;
 use crate::classify::{Classify, ErrorType, Fault, HttpStatus, Phase, source};
+use crate::handle::CallHandle;
 use crate::protocol::Due;
 use crate::watch::Watch;
 use bytes::Buf;
@@ -73,19 +74,26 @@ pub(crate) type Polled<B> = Poll<Option<Result<Frame<<B as Body>::Data>, <B as B
 
 // === impl RequestBody ===
 
-impl<B: Body> RequestBody<B> {
-    /// A body that is over before it begins has nothing to tell its call.
+impl<B> RequestBody<B> {
     #[inline]
-    pub(crate) fn new(inner: B, call: &mut Call, content_length: Option<u64>) -> Self {
+    pub(crate) fn new(inner: B, call: CallHandle, owed: u64) -> Self {
         Self {
-            call: (!inner.is_end_stream()).then(|| call.handle()),
-            owed: content_length.unwrap_or(0),
             inner,
+            call: Some(call),
+            owed,
         }
     }
-}
 
-impl<B> RequestBody<B> {
+    /// One that is over before it begins has nothing to tell its call.
+    #[inline]
+    pub(crate) fn over(inner: B) -> Self {
+        Self {
+            inner,
+            call: None,
+            owed: 0,
+        }
+    }
+
     /// The body that is wrapped.
     pub fn get_ref(&self) -> &B {
         &self.inner
@@ -174,36 +182,10 @@ where
 
 // === impl ResponseBody ===
 
-impl<B: Body, C> ResponseBody<B, C> {
-    /// `content_length` is what the header says; it wins over the body's own hint.
+impl<B, C> ResponseBody<B, C> {
+    // Only puts together what is known: if it could panic while the response is apart, that would be copied once more.
     #[inline]
-    pub(crate) fn new(
-        inner: B,
-        mut call: Call,
-        due: Due,
-        content_length: Option<u64>,
-        classifier: C,
-    ) -> Self {
-        let watch = Watch::over(&mut call);
-        let (promised, over) = match due {
-            Due::Body => (
-                content_length.or_else(|| inner.size_hint().exact()),
-                inner.is_end_stream(),
-            ),
-            Due::Nothing => (None, inner.is_end_stream()),
-            Due::Upgrade => (None, true),
-        };
-        watch.done();
-        if due != Due::Body {
-            call.owes_nothing();
-        }
-        weigh(&mut call, 0, promised);
-        let call = if over {
-            end(call, 0, promised);
-            None
-        } else {
-            Some(call)
-        };
+    pub(crate) fn new(inner: B, call: Option<Call>, promised: Option<u64>, classifier: C) -> Self {
         Self {
             inner,
             call,
@@ -212,9 +194,7 @@ impl<B: Body, C> ResponseBody<B, C> {
             classifier,
         }
     }
-}
 
-impl<B, C> ResponseBody<B, C> {
     /// The body that is wrapped.
     pub fn get_ref(&self) -> &B {
         &self.inner
@@ -265,8 +245,10 @@ where
                 }
                 None => true,
             };
-            if over && let Some(call) = watch.take() {
-                end(call, *this.taken, *this.promised);
+            if over {
+                finish(call, *this.taken, *this.promised);
+                // Where it is: taken out it would be copied.
+                *watch = None;
             }
         }
         watch.done();
@@ -292,6 +274,34 @@ impl<B: fmt::Debug, C> fmt::Debug for ResponseBody<B, C> {
     }
 }
 
+/// A call meets the body of its response: what that promises, and whether it is over already.
+///
+/// `content_length` is what the header says; it wins over the body's own hint.
+#[inline]
+pub(crate) fn meet<B: Body>(
+    call: &mut Call,
+    body: &B,
+    due: Due,
+    content_length: Option<u64>,
+) -> (Option<u64>, bool) {
+    let (promised, over) = match due {
+        Due::Body => (
+            content_length.or_else(|| body.size_hint().exact()),
+            body.is_end_stream(),
+        ),
+        Due::Nothing => (None, body.is_end_stream()),
+        Due::Upgrade => (None, true),
+    };
+    if due != Due::Body {
+        call.owes_nothing();
+    }
+    weigh(call, 0, promised);
+    if over {
+        finish(call, 0, promised);
+    }
+    (promised, over)
+}
+
 /// A promise that is met does not end the call, for an error may follow, but
 /// the caller may stop here: hyper does over HTTP/1. One that is outrun can't be met any more.
 #[inline]
@@ -305,11 +315,11 @@ fn weigh(call: &mut Call, taken: u64, promised: Option<u64>) {
 
 /// The body is over.
 #[inline]
-fn end(mut call: Call, taken: u64, promised: Option<u64>) {
+fn finish(call: &mut Call, taken: u64, promised: Option<u64>) {
     if promised.is_some_and(|promised| taken != promised) {
         call.fault(ErrorType::PUBLISH_FINAL);
     }
-    call.complete();
+    call.owes_nothing();
 }
 
 /// Where an error finds the response.

@@ -1,7 +1,7 @@
 use crate::Error;
-use crate::call::CallHandle;
 use crate::classify::{Classify, ErrorType, Head, HttpClient, ServerErrorsOnly};
 use crate::clock::Clock;
+use crate::handle::CallHandle;
 use crate::labels::{Declared, Label, Labels, RequestHead, Schema};
 use crate::layer::MetricsLayer;
 use crate::open_telemetry::{self, BODY_SIZE_BUCKETS, DURATION_BUCKETS, Naming};

@@ -1,16 +1,18 @@
 //! One call, from its beginning to its one end.
 
+use crate::beginning::Beginning;
 use crate::classify::{ErrorType, Fault, Head};
 use crate::clock::Moment;
+use crate::handle::CallHandle;
 use crate::labels::{RequestHead, Values};
 use crate::recorder::{
-    BeginSet, EndSet, Families, HeadSeries, HeadSet, Lease, Leased, Outcome, Report, Reporter,
-    Settings, Timed, Writer, with_writer,
+    BeginSet, EndSet, Families, HeadSeries, HeadSet, Lease, Outcome, Report, Timed, Writer,
+    with_writer,
 };
+use crate::state::State;
 use crate::trace::TraceContext;
 use crate::watch::Unwound;
 use std::fmt;
-use std::mem;
 use std::ptr;
 
 /// The one place that knows how a call goes.
@@ -24,39 +26,18 @@ use std::ptr;
 ///    nothing more was [owed](Self::owes_nothing),
 /// 3. else the caller went away before the end: it is cancelled.
 #[must_use = "a call that is dropped has ended"]
+// Copied with every future and body on its way: the fewer bytes, the better. What tells an `Option` of one that there is none
+// comes last, so that the rest is copied in the same pieces with it and without it: processors wait where a
+// piece was just written as two.
+#[repr(C)]
 pub struct Call {
-    // Copied with every future and body on its way: the fewer bytes, the better.
-    begin: &'static BeginSet,
     /// Known from the response's head on.
     head: Option<&'static HeadSet>,
     began: Moment,
     report: Option<Report>,
-    note: u32,
-    fault: Option<Outcome>,
-    /// One past the code; 0 for none.
-    code: u8,
-    flags: Flags,
+    state: State,
+    begin: &'static BeginSet,
 }
-
-/// What is so of a call or is not, in one byte.
-#[derive(Clone, Copy)]
-struct Flags(u8);
-
-/// A way to reach a call from elsewhere.
-///
-/// The body or stream of a request has one, to count what the service reads and to tell the call
-/// if it breaks off; a handler can be [given one](crate::protocol::PassHandle), to name its failure
-/// late. A handle may outlive the call, and may be dropped at any time: from the end of the call on it counts what is
-/// read of the request, and what it reports is not heard.
-#[derive(Clone)]
-pub struct CallHandle {
-    begin: Leased,
-    reporter: Reporter,
-}
-
-/// Stands on the stack while a user's functions look at a request whose call has not begun. If they
-/// panic it is a call that has panicked, with no labels to it.
-struct Beginning(&'static Families);
 
 // === impl Call ===
 
@@ -73,7 +54,7 @@ impl Call {
                 Self::at(sets.begin, Some(sets.head))
             }
             _ => {
-                let (begin, trace) = Beginning(families).look_at(request());
+                let (begin, trace) = Beginning::of(families).look_at(request());
                 let mut call = Self::labelled(begin);
                 if let Some(trace) = trace {
                     call.belong_to(trace);
@@ -85,7 +66,7 @@ impl Call {
 
     #[cold]
     fn belong_to(&mut self, trace: TraceContext) {
-        self.flags.set(Flags::TRACED);
+        self.state.set(State::TRACED);
         let report = self.report.get_or_insert_with(Report::open);
         report.set_trace(trace);
     }
@@ -98,16 +79,13 @@ impl Call {
             head,
             began: begin.families.settings.clock.now(),
             report: None,
-            note: 0,
-            fault: None,
-            code: 0,
-            flags: Flags(0),
+            state: State::NEW,
         }
     }
 
     /// One whose request brings labels: no other is measured.
     #[inline]
-    fn labelled(begin: &'static BeginSet) -> Self {
+    pub(crate) fn labelled(begin: &'static BeginSet) -> Self {
         let mut call = Self::at(begin, None);
         if begin.families.settings.sizes.is_some() {
             call.measure();
@@ -118,7 +96,7 @@ impl Call {
     // Not cold where it is called at all. But where it is not, the fewer instructions the better.
     #[cold]
     fn measure(&mut self) {
-        self.flags.set(Flags::MEASURED);
+        self.state.set(State::MEASURED);
         self.report = Some(Report::measured());
     }
 
@@ -149,10 +127,7 @@ impl Call {
     /// A way to reach this call from elsewhere.
     pub fn handle(&mut self) -> CallHandle {
         let report = self.report.get_or_insert_with(Report::open);
-        CallHandle {
-            reporter: report.reporter(),
-            begin: Leased::new(self.begin),
-        }
+        CallHandle::new(self.begin, report.reporter())
     }
 
     /// The head of the response is there.
@@ -180,7 +155,7 @@ impl Call {
         if let Some(streams) = &settings.streams
             && (streams.is_stream)(head)
         {
-            self.flags.set(Flags::STREAM);
+            self.state.set(State::STREAM);
         }
         self.head();
     }
@@ -213,9 +188,9 @@ impl Call {
     /// Something went wrong. Only the first fault of a call counts.
     #[cold]
     pub fn fault(&mut self, fault: impl Into<Fault>) {
-        if self.fault.is_none() {
+        if self.state.fault().is_none() {
             let own = || self.begin.families.outcome(fault.into());
-            self.fault = Some(self.reported().unwrap_or_else(own));
+            self.state.set_fault(self.reported().unwrap_or_else(own));
         }
     }
 
@@ -223,7 +198,7 @@ impl Call {
     /// call is complete all the same.
     #[inline]
     pub fn owes_nothing(&mut self) {
-        self.flags.set(Flags::OWES_NOTHING);
+        self.state.set(State::OWES_NOTHING);
     }
 
     /// Ends the call well, if it had no fault.
@@ -241,13 +216,13 @@ impl Call {
     /// has seen in the request and needs to know then.
     #[inline]
     pub fn set_note(&mut self, note: u32) {
-        self.note = note;
+        self.state.set_note(note);
     }
 
     /// The number kept; 0 if there is none.
     #[inline]
     pub fn note(&self) -> u32 {
-        self.note
+        self.state.note()
     }
 
     #[inline]
@@ -261,7 +236,8 @@ impl Call {
         if let Some(report) = self.measured() {
             report.add_response_bytes(bytes);
         }
-        if settings.first_byte && !self.flags.set(Flags::FIRST_BYTE) {
+        if settings.first_byte && !self.state.has(State::FIRST_BYTE) {
+            self.state.set(State::FIRST_BYTE);
             let nanos = self.nanos();
             let series = self.head_series();
             let timed = self.timed(nanos);
@@ -273,13 +249,13 @@ impl Call {
     /// [`code`](crate::labels::Label::code). The last word stands.
     #[inline]
     pub fn set_code(&mut self, code: u8) {
-        self.code = code.saturating_add(1);
+        self.state.set_code(code);
     }
 
     /// The report, if it keeps count of what the call moves.
     #[inline]
     fn measured(&self) -> Option<&Report> {
-        let is_measured = self.flags.has(Flags::MEASURED);
+        let is_measured = self.state.has(State::MEASURED);
         self.report.as_ref().filter(|_| is_measured)
     }
 
@@ -291,7 +267,7 @@ impl Call {
 
     #[inline]
     fn timed(&self, nanos: u64) -> Timed<'_> {
-        let is_traced = self.flags.has(Flags::TRACED);
+        let is_traced = self.state.has(State::TRACED);
         Timed {
             nanos,
             traced: self.report.as_ref().filter(|_| is_traced),
@@ -323,12 +299,11 @@ impl Call {
             _ => {}
         }
         let schema = &families.settings.schema;
-        let error = schema
-            .asks_end()
-            .then(|| families.failure(outcome))
-            .flatten();
+        if !schema.asks_end() {
+            return families.end_set(self.begin, head, &Values::NONE);
+        }
         let mut values = Values::NONE;
-        schema.of_end(self.code.checked_sub(1), error, &mut values);
+        schema.of_end(self.state.code(), families.failure(outcome), &mut values);
         families.end_set(self.begin, head, &values)
     }
 
@@ -336,7 +311,7 @@ impl Call {
     #[cold]
     fn record_apart(&self, writer: &Writer, end: &EndSet, timed: Timed<'_>) {
         let settings = &self.begin.families.settings;
-        if self.flags.has(Flags::STREAM) {
+        if self.state.has(State::STREAM) {
             end.duration().observe_stream(writer, settings, timed);
         } else {
             end.duration().observe(writer, settings, timed);
@@ -349,12 +324,15 @@ impl Call {
 
     #[inline]
     fn outcome(&self) -> Outcome {
-        let unhindered = if self.flags.has(Flags::OWES_NOTHING) {
+        let unhindered = if self.state.has(State::OWES_NOTHING) {
             Outcome::COMPLETED
         } else {
             Outcome::CANCELLED
         };
-        self.fault.or_else(|| self.reported()).unwrap_or(unhindered)
+        self.state
+            .fault()
+            .or_else(|| self.reported())
+            .unwrap_or(unhindered)
     }
 }
 
@@ -368,7 +346,7 @@ impl Drop for Call {
         let timed = self.timed(nanos);
         with_writer(|writer| {
             end.series().record(writer, outcome);
-            if self.flags.has(Flags::STREAM | Flags::MEASURED) {
+            if self.state.has(State::STREAM | State::MEASURED) {
                 self.record_apart(writer, end, timed);
             } else {
                 end.duration().observe(writer, settings, timed);
@@ -398,139 +376,12 @@ impl Unwound for Call {
 }
 
 impl Unwound for Option<Call> {
-    #[cold]
+    // Not cold: a watch that is over because the call has moved on comes here too.
+    #[inline]
     fn unwound(&mut self) {
-        if let Some(call) = self.take() {
-            call.fail(ErrorType::PANIC);
-        }
-    }
-}
-
-// === impl Flags ===
-
-impl Flags {
-    const OWES_NOTHING: u8 = 1;
-    /// The first byte of the response has been timed.
-    const FIRST_BYTE: u8 = 2;
-    /// The response stays open by intent.
-    const STREAM: u8 = 4;
-    /// The report keeps a trace.
-    const TRACED: u8 = 8;
-    /// The report keeps count of what the call moves.
-    const MEASURED: u8 = 16;
-
-    /// Whether this is so, or one of these.
-    #[inline]
-    fn has(self, flag: u8) -> bool {
-        self.0 & flag != 0
-    }
-
-    /// Whether it was so before.
-    #[inline]
-    fn set(&mut self, flag: u8) -> bool {
-        let before = self.has(flag);
-        self.0 |= flag;
-        before
-    }
-}
-
-// === impl Beginning ===
-
-impl Beginning {
-    /// Where the call begins, and which trace it belongs to.
-    #[inline]
-    fn look_at(
-        self,
-        request: Option<RequestHead<'_>>,
-    ) -> (&'static BeginSet, Option<TraceContext>) {
-        let families = self.0;
-        let Settings {
-            schema,
-            filter,
-            exemplars,
-            ..
-        } = &families.settings;
-        let is_out = |head| filter.as_ref().is_some_and(|filter| !(filter.0)(head));
-        let mut values = Values::NONE;
-        let found = match &request {
-            Some(head) if is_out(head) => (families.left_out(), None),
-            Some(head) => {
-                let trace = exemplars.as_ref().and_then(|traces| (traces.0)(head));
-                schema.of_request(head, &mut values);
-                (families.begin_set(&values), trace)
-            }
-            None => {
-                schema.of_no_request(&mut values);
-                (families.begin_set(&values), None)
-            }
-        };
-        mem::forget(self);
-        found
-    }
-}
-
-impl Drop for Beginning {
-    fn drop(&mut self) {
-        let Self(families) = *self;
-        let mut values = Values::NONE;
-        families.settings.schema.of_no_request(&mut values);
-        let set = families.begin_set(&values);
-        Call::labelled(set).fail(ErrorType::PANIC);
-    }
-}
-
-// === impl CallHandle ===
-
-impl CallHandle {
-    /// Counts bytes of the request that the service has read.
-    #[inline]
-    pub fn request_bytes(&self, bytes: u64) {
-        let series = self.begin.series();
-        with_writer(|writer| series.add_request_bytes(writer, bytes));
-        self.measure_request(bytes);
-    }
-
-    /// Counts a message of the request, and its bytes, that the service has read.
-    #[inline]
-    pub fn request_message(&self, bytes: u64) {
-        self.request_messages(1, bytes);
-    }
-
-    /// As [`request_message`](Self::request_message), for several at once.
-    #[inline]
-    pub(crate) fn request_messages(&self, messages: u64, bytes: u64) {
-        let (series, settings) = (self.begin.series(), &self.begin.families.settings);
-        with_writer(|writer| series.add_request_messages(writer, settings, messages, bytes));
-        self.measure_request(bytes);
-    }
-
-    #[inline]
-    fn measure_request(&self, bytes: u64) {
-        if self.begin.families.settings.sizes.is_some() {
-            self.reporter.add_request_bytes(bytes);
-        }
-    }
-
-    /// Says how the call is to end, whatever the service makes of it, unless
-    /// it had a fault before or has ended.
-    #[cold]
-    pub fn fault(&self, fault: impl Into<Fault>) {
-        let outcome = self.begin.families.outcome(fault.into());
-        self.reporter.report(outcome);
-    }
-}
-
-impl fmt::Debug for CallHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallHandle").finish_non_exhaustive()
-    }
-}
-
-impl Unwound for Option<CallHandle> {
-    #[cold]
-    fn unwound(&mut self) {
-        if let Some(handle) = self.take() {
-            handle.fault(ErrorType::PANIC);
+        if let Some(call) = self {
+            call.unwound();
+            *self = None;
         }
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use tower_service::Service;
 
 pin_project! {
     /// The response future of [`Metrics`](crate::Metrics).
@@ -20,10 +21,21 @@ pin_project! {
 }
 
 impl<F, P> ResponseFuture<F, P> {
-    pub(crate) fn new(inner: F, call: Call, protocol: P) -> Self {
+    /// The future of `service` with `request`, which takes the call out of `call`.
+    // Nothing is to be dropped here if the service panics, so that its future can be made in its place and is not copied.
+    #[inline]
+    pub(crate) fn of<S, Req>(
+        service: &mut S,
+        request: Req,
+        call: &mut Option<Call>,
+        protocol: P,
+    ) -> Self
+    where
+        S: Service<Req, Future = F>,
+    {
         Self {
-            inner,
-            call: Some(call),
+            inner: service.call(request),
+            call: call.take(),
             protocol,
         }
     }
@@ -66,6 +78,7 @@ impl<F, P> fmt::Debug for ResponseFuture<F, P> {
     }
 }
 
+#[inline]
 fn taken(call: &mut Option<Call>) -> Call {
     call.take()
         .expect("`ResponseFuture` polled after it was ready")

@@ -145,6 +145,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 
+mod beginning;
 pub mod body;
 mod builder;
 mod call;
@@ -156,6 +157,7 @@ pub mod exporter;
 mod exposition;
 mod future;
 pub mod grpc;
+mod handle;
 pub mod labels;
 mod layer;
 pub mod message;
@@ -169,6 +171,7 @@ mod registry;
 #[cfg(feature = "server")]
 pub mod server;
 mod service;
+mod state;
 pub mod stream;
 mod sync;
 mod trace;
@@ -176,12 +179,13 @@ mod watch;
 
 pub use self::body::{RequestBody, ResponseBody};
 pub use self::builder::MetricsLayerBuilder;
-pub use self::call::{Call, CallHandle};
+pub use self::call::Call;
 pub use self::classify::ErrorType;
 pub use self::clock::Clock;
 pub use self::error::Error;
 pub use self::exporter::MetricsExporter;
 pub use self::future::ResponseFuture;
+pub use self::handle::CallHandle;
 pub use self::layer::MetricsLayer;
 pub use self::message::Message;
 pub use self::registry::MetricsRegistry;

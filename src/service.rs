@@ -58,11 +58,12 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        let mut call = Call::begin(&self.lease, || self.protocol.head(&request));
+        let mut call = None;
         let mut watch = Watch::over(&mut call);
-        let request = self.protocol.open(&mut watch, request);
-        let future = self.inner.call(request);
-        watch.done();
-        ResponseFuture::new(future, call, self.protocol.clone())
+        let begun = watch.insert(Call::begin(&self.lease, || self.protocol.head(&request)));
+        let protocol = self.protocol.clone();
+        let request = self.protocol.open(begun, request);
+        // Takes the call out of the watch, which then has nothing to tell any more.
+        ResponseFuture::of(&mut self.inner, request, &mut watch, protocol)
     }
 }

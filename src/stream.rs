@@ -75,8 +75,9 @@
 //! # }
 //! ```
 
-use crate::call::{Call, CallHandle};
+use crate::call::Call;
 use crate::classify::{Classify, HttpStatus, Phase, source};
+use crate::handle::CallHandle;
 use crate::message::{Measure, Own};
 use crate::publish::Publish;
 use crate::watch::{Unwound, Watch};

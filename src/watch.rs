@@ -49,6 +49,7 @@ impl<T: Unwound> DerefMut for Watch<'_, T> {
 }
 
 impl<T: Unwound> Drop for Watch<'_, T> {
+    #[inline]
     fn drop(&mut self) {
         self.0.unwound();
     }

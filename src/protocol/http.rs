@@ -1,5 +1,5 @@
 use super::{Answer, Protocol};
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::{self, RequestBody, ResponseBody};
 use crate::call::Call;
 use crate::classify::{Classify, ErrorType, Head, HttpStatus, Phase};
 use crate::labels::RequestHead;
@@ -64,11 +64,10 @@ where
             Method::CONNECT => CONNECT,
             _ => OTHER,
         });
-        let content_length = match request.body().is_end_stream() {
-            true => None,
-            false => content_length(request.headers()),
-        };
-        request.map(|body| RequestBody::new(body, call, content_length))
+        match request.body().is_end_stream() {
+            true => request.map(RequestBody::over),
+            false => listened_to(call, request),
+        }
     }
 }
 
@@ -94,10 +93,12 @@ where
         if let Some(fault) = fault {
             watch.fault(fault);
         }
-        watch.done();
         let content_length = content_length(head.headers);
+        let (promised, over) = body::meet(&mut watch, response.body(), due, content_length);
+        watch.done();
+        let call = (!over).then_some(call);
         let classifier = self.classifier.clone();
-        response.map(|body| ResponseBody::new(body, call, due, content_length, classifier))
+        response.map(|body| ResponseBody::new(body, call, promised, classifier))
     }
 
     #[cold]
@@ -108,7 +109,16 @@ where
     }
 }
 
+/// A request whose body tells its call what comes of it.
+// On its own, so that requests without a body, at whose headers nobody looks, are not copied for the sake of others.
+fn listened_to<B>(call: &mut Call, request: Request<B>) -> Request<RequestBody<B>> {
+    let owed = content_length(request.headers()).unwrap_or(0);
+    let handle = call.handle();
+    request.map(|body| RequestBody::new(body, handle, owed))
+}
+
 /// RFC 9110, sections 6.4.1 and 15.4.5: what has no content by its method or status.
+#[inline]
 fn due(request: u32, status: StatusCode) -> Due {
     match (request, status) {
         (_, StatusCode::SWITCHING_PROTOCOLS) => Due::Upgrade,
@@ -119,6 +129,7 @@ fn due(request: u32, status: StatusCode) -> Due {
 }
 
 /// The length that the headers promise, if they do so legibly.
+#[inline]
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -1,5 +1,6 @@
 use super::{Answer, Protocol};
-use crate::call::{Call, CallHandle};
+use crate::call::Call;
+use crate::handle::CallHandle;
 use crate::labels::RequestHead;
 
 /// A protocol that also gives the service a handle to its call.

@@ -28,6 +28,7 @@ impl Outcome {
     }
 
     /// Never 0.
+    #[inline]
     pub(crate) fn code(self) -> u8 {
         self.0.get()
     }

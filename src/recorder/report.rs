@@ -117,6 +117,12 @@ impl Report {
         Outcome::from_code((self.word.state.load(Ordering::Relaxed) & 0xff) as u8)
     }
 
+    #[inline(never)]
+    fn give_back(&self) {
+        self.close();
+        pool::put(self.word);
+    }
+
     /// Stops listening: the word is for the next call.
     #[inline]
     fn close(&self) {
@@ -128,10 +134,10 @@ impl Report {
 }
 
 impl Drop for Report {
+    // Few calls have one, and those that have none are to pass by quickly.
     #[inline]
     fn drop(&mut self) {
-        self.close();
-        pool::put(self.word);
+        self.give_back();
     }
 }
 
