@@ -2,7 +2,8 @@
 
 use super::Format;
 use super::number::canonical;
-use super::snapshot::{Errors, Histogram, Reading, Snapshot};
+use super::shown::{Errors, Histogram, Reading};
+use super::snapshot::Snapshot;
 use super::text::{TextWriter, Value};
 use crate::labels::{Added, LabelStr, push_escaped};
 use crate::recorder::{Detail, Settings};
@@ -51,13 +52,13 @@ pub(super) fn write(text: &mut TextWriter, name: &str, (automatic, snapshot): &F
                 text.sample("", labels.as_str(), |value| value.integer(*count));
             }
             Reading::Histogram(durations) => {
-                let bounds = spelt.of(bounds(*metric, shown.settings()));
+                let bounds = spelt.of(bounds(*metric, shown.settings));
                 write_histogram(text, labels, bounds, durations, |sum| {
                     sum.seconds(durations.of.sum.into());
                 });
             }
             Reading::Sizes(sizes) => {
-                let bounds = spelt.of(bounds(*metric, shown.settings()));
+                let bounds = spelt.of(bounds(*metric, shown.settings));
                 write_histogram(text, labels, bounds, sizes, |sum| sum.integer(sizes.of.sum));
             }
             Reading::Errors(errors) => write_errors(text, labels, errors),

@@ -1,7 +1,7 @@
 //! Our families in a registry of prometheus-client's.
 
 use super::automatic::{bounds, families};
-use super::snapshot::{Histogram, Reading, Shown};
+use super::shown::{Histogram, Reading, Shown};
 use crate::recorder::Detail;
 use crate::registry::{Kind, MetricsRegistry, UPTIME, UPTIME_HELP, UPTIME_UNIT};
 use prometheus_client::collector::Collector;
@@ -38,7 +38,7 @@ impl Collector for MetricsRegistry {
             let mut encoded = Ok(());
             snapshot.each(metric.metric, &mut |shown| {
                 if encoded.is_ok() {
-                    let bounds = bounds(metric.metric, shown.settings());
+                    let bounds = bounds(metric.metric, shown.settings);
                     encoded = encode(&mut encoder, shown, bounds);
                 }
             });

@@ -4,15 +4,15 @@
 //! other. Here they lie in rows of the same kind of all layers, for families are written one after the other, and
 //! a large page takes as long as its way through memory.
 
-use crate::classify::ErrorType;
-use crate::labels::{Carrier, LabelStr, LabelText, LabelTexts, Span};
+use super::readings::{Begin, Durations, End, Head};
+use super::shown::{Errors, Histogram, Reading, Shown};
+use crate::labels::{Carrier, LabelText, LabelTexts, Span};
 use crate::recorder::{
     BeginSeries, Detail, Distribution, DurationSeries, EndSeries, Families, HeadSeries, Place, Row,
     Series, Settings, Shelf,
 };
 use crate::registry::{AUTOMATIC, Endpoint, Metric};
 use std::borrow::Cow;
-use std::ops::Range;
 use std::ptr;
 
 /// What the layers of one prefix have recorded by now.
@@ -26,42 +26,6 @@ pub(super) struct Snapshot<'a> {
     texts: LabelTexts,
     /// The buckets of all histograms, and how often calls failed with each error type.
     numbers: Vec<u64>,
-}
-
-/// A label set that shows a metric, and what was read under it.
-pub(super) struct Shown<'r> {
-    /// All its labels, as text.
-    pub(super) labels: LabelStr<'r>,
-    pub(super) reading: Reading<'r>,
-    layer: &'r Layer<'r>,
-    /// Of the labels of a request.
-    values: (Carrier, &'r [Box<str>]),
-}
-
-/// What was read under a label set.
-pub(super) enum Reading<'r> {
-    Counter(u64),
-    Gauge(u64),
-    /// Of durations.
-    Histogram(Histogram<'r>),
-    /// Of sizes.
-    Sizes(Histogram<'r>),
-    /// A counter for each error type.
-    Errors(Errors<'r>),
-}
-
-pub(super) struct Histogram<'r> {
-    /// Observations at or below each bound, and in the last place all of them.
-    pub(super) cumulative: &'r [u64],
-    /// The rest of what was read.
-    pub(super) of: &'r Distribution,
-}
-
-pub(super) struct Errors<'r> {
-    types: &'r [Place],
-    /// By the places of their types; nothing, if there were none.
-    counts: Option<&'r [u64]>,
-    is_declared: bool,
 }
 
 struct Layer<'a> {
@@ -94,44 +58,6 @@ struct Labelled<'a> {
     /// Of those of a request.
     values: &'a [Box<str>],
 }
-
-/// What was read of a [`BeginSeries`].
-struct Begin {
-    in_flight: u64,
-    bytes: u64,
-    messages: u64,
-}
-
-/// What was read of a [`HeadSeries`].
-struct Head {
-    bytes: u64,
-    messages: u64,
-    head: Rare<Distribution>,
-    first_byte: Rare<Distribution>,
-}
-
-/// What was read of an [`EndSeries`].
-struct End {
-    /// The layer's number.
-    layer: usize,
-    requests: u64,
-    cancellations: u64,
-    /// Where their numbers are; nothing, if there were none.
-    errors: Option<Range<usize>>,
-    /// Whether its error types stand there from the start.
-    is_declared: bool,
-}
-
-/// What was read of a [`DurationSeries`].
-struct Durations {
-    calls: Distribution,
-    streams: Rare<Distribution>,
-    /// Of requests, and of responses.
-    sizes: Rare<[Distribution; 2]>,
-}
-
-/// What few layers have. It is not to lie between what all have.
-type Rare<T> = Option<Box<T>>;
 
 /// How many label sets the processor is told of in advance: so many that it has always something to fetch, and
 /// few enough to be still there when they are read.
@@ -205,7 +131,7 @@ impl<'a> Snapshot<'a> {
 
     /// Shows all label sets of a metric, in their order.
     pub(super) fn each(&self, metric: Metric, show: &mut dyn FnMut(&Shown<'_>)) {
-        use Reading::{Counter, Errors, Gauge, Sizes};
+        use Reading::{Counter, Gauge, Sizes};
         let Self {
             layers,
             begin,
@@ -235,7 +161,7 @@ impl<'a> Snapshot<'a> {
             Metric::ResponseMessages => head.each(own, show, |head| Counter(head.messages)),
 
             Metric::Cancellations => end.each(own, show, |end| Counter(end.cancellations)),
-            Metric::Errors => end.each(own, show, |end| Errors(self.errors(end))),
+            Metric::Errors => end.each(own, show, |end| Reading::Errors(self.errors(end))),
             Metric::Requests => end.each(own, show, |end| Counter(end.requests)),
 
             Metric::RequestBodySizeBytes => duration.each(own, show, |read| {
@@ -252,6 +178,7 @@ impl<'a> Snapshot<'a> {
             Metric::LabelOverflow => self.overflow(show),
         }
     }
+
     fn overflow(&self, show: &mut dyn FnMut(&Shown<'_>)) {
         let layers = self.layers.iter();
         for layer in layers.filter(|layer| layer.has(Metric::LabelOverflow)) {
@@ -259,7 +186,8 @@ impl<'a> Snapshot<'a> {
             show(&Shown {
                 labels: self.texts.get(&layer.text),
                 reading: Reading::Counter(overflowed),
-                layer,
+                settings: layer.settings,
+                endpoint: layer.endpoint,
                 values: (Carrier::Begin, &[]),
             });
         }
@@ -278,37 +206,6 @@ impl<'a> Snapshot<'a> {
             counts: end.errors.clone().map(|counts| &self.numbers[counts]),
             is_declared: end.is_declared,
         }
-    }
-}
-
-// === impl Shown ===
-
-impl<'r> Shown<'r> {
-    /// All its labels, by name.
-    pub(super) fn pairs(&self) -> Vec<(&'r str, &'r str)> {
-        let (carrier, values) = self.values;
-        self.layer.endpoint.pairs(carrier, values)
-    }
-
-    pub(super) fn settings(&self) -> &'static Settings {
-        self.layer.settings
-    }
-}
-
-// === impl Errors ===
-
-impl Errors<'_> {
-    /// By the names of the types. Declared ones stand there from the start where the label set does, others once they were met.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (ErrorType, u64)> {
-        let Self {
-            types,
-            counts,
-            is_declared,
-        } = *self;
-        types.iter().filter_map(move |(name, place, declared)| {
-            let count = counts.map_or(0, |counts| counts[*place]);
-            (*declared && is_declared || count > 0).then_some((*name, count))
-        })
     }
 }
 
@@ -402,77 +299,11 @@ impl<'a, S: Series, R> Taken<'a, S, R> {
                 show(&Shown {
                     labels: texts.get(&labels.text),
                     reading,
-                    layer,
+                    settings: layer.settings,
+                    endpoint: layer.endpoint,
                     values: (self.carrier, labels.values),
                 });
             }
-        }
-    }
-}
-
-// === impl Begin, Head, End, Durations ===
-
-impl Begin {
-    fn read(series: &BeginSeries) -> Self {
-        Self {
-            in_flight: series.in_flight(),
-            bytes: series.request_bytes(),
-            messages: series.request_messages(),
-        }
-    }
-}
-
-impl Head {
-    fn read(
-        series: &HeadSeries,
-        settings: &Settings,
-        detail: Detail,
-        numbers: &mut Vec<u64>,
-    ) -> Self {
-        let has_head = settings.response_head;
-        let has_first_byte = settings.first_byte;
-        Self {
-            bytes: series.response_bytes(),
-            messages: series.response_messages(),
-            head: has_head.then(|| Box::new(series.response_head(settings, detail, numbers))),
-            first_byte: has_first_byte
-                .then(|| Box::new(series.first_byte(settings, detail, numbers))),
-        }
-    }
-}
-
-impl End {
-    fn read(layer: usize, row: &Row<EndSeries>, numbers: &mut Vec<u64>) -> Self {
-        Self {
-            layer,
-            requests: row.series.requests(),
-            cancellations: row.series.cancellations(),
-            errors: row.series.errors(numbers),
-            is_declared: row.is_declared(),
-        }
-    }
-}
-
-impl Durations {
-    fn read(
-        series: &DurationSeries,
-        settings: &Settings,
-        detail: Detail,
-        numbers: &mut Vec<u64>,
-    ) -> Self {
-        let calls = series.duration(settings, detail, numbers);
-        let streams = settings.streams.as_ref();
-        let streams = streams.map(|_| Box::new(series.stream_duration(settings, detail, numbers)));
-        let sizes = settings.sizes.as_ref().map(|_| {
-            Box::new([
-                series.request_sizes(settings, numbers),
-                series.response_sizes(settings, numbers),
-            ])
-        });
-        Self {
-            calls,
-            streams,
-            sizes,
         }
     }
 }

@@ -5,17 +5,20 @@
 
 mod automatic;
 mod custom;
+mod encoding;
 mod family;
+mod foreign;
 mod table;
 
 pub(crate) use self::automatic::{AUTOMATIC, Automatic, Metric, UPTIME, UPTIME_HELP, UPTIME_UNIT};
 pub(crate) use self::custom::{CustomFamily, Source};
+pub(crate) use self::encoding::{described_family, encode, encode_source};
 pub(crate) use self::family::{Kind, is_metric_name};
+pub(crate) use self::foreign::{ForeignFamily, Sample, allow_exemplar, parse, parse_labels};
 pub(crate) use self::table::{Endpoint, Table};
 
 use crate::Error;
 use crate::clock::{Clock, Origin};
-use crate::exposition;
 use crate::labels::{Labels, is_plain_name};
 use crate::recorder::Settings;
 use prometheus_client::metrics::info::Info;
@@ -183,7 +186,7 @@ impl MetricsRegistry {
             Some(family) => family.joined(&name, joining.clone())?,
             None => joining.clone(),
         };
-        exposition::check(&name, &with_it)?;
+        encoding::check(&name, &with_it)?;
         self.check_sources([(&*name, kind)])?;
         let mut table = self.write();
         table.labels_of(endpoint)?;
@@ -261,8 +264,7 @@ impl MetricsRegistry {
         families: impl IntoIterator<Item = (&'a str, Kind)>,
     ) -> Result<(), Error> {
         let table = self.table();
-        let shown: Vec<(String, Kind)> =
-            table.sources().flat_map(exposition::families_of).collect();
+        let shown: Vec<(String, Kind)> = table.sources().flat_map(encoding::families_of).collect();
         for (name, kind) in families {
             for (other, of) in &shown {
                 if let Some(clash) = family::clash((name, kind), (other, *of)) {

@@ -2,7 +2,7 @@
 
 use super::super::automatic::{self, bounds};
 use super::super::number::push_seconds;
-use super::super::snapshot::{self, Errors, Reading, Shown};
+use super::super::shown::{self, Errors, Reading, Shown};
 use super::Count;
 use super::messages::{Exemplar, Family, Metric, Page, Timestamp};
 use super::native::NativeBuckets;
@@ -12,7 +12,7 @@ use crate::recorder::{self, SCHEMA, ZERO_THRESHOLD};
 pub(super) fn write(page: &mut Page, name: &str, (metric, snapshot): &automatic::Family<'_>) {
     page.family(name, metric.kind, metric.unit, metric.help, |family| {
         snapshot.each(metric.metric, &mut |shown| {
-            write_reading(family, shown, bounds(metric.metric, shown.settings()));
+            write_reading(family, shown, bounds(metric.metric, shown.settings));
         });
     });
 }
@@ -62,10 +62,10 @@ fn write_errors<'a>(
 fn write_histogram(
     metric: &mut Metric<'_>,
     bounds: &[f64],
-    histogram: &snapshot::Histogram<'_>,
+    histogram: &shown::Histogram<'_>,
     sum: f64,
 ) {
-    let snapshot::Histogram { cumulative, of } = *histogram;
+    let shown::Histogram { cumulative, of } = *histogram;
     let count = Count::Integer(of.count);
     metric.histogram(count, Some(sum), |histogram| {
         let exemplars = of.exemplars.iter();

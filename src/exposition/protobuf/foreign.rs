@@ -1,9 +1,7 @@
 //! The families that users registered, from the samples of their text.
 
-use super::super::foreign::{ForeignFamily, Sample, parse_labels};
-use super::super::rules;
 use super::messages::{Count, Exemplar, Family, Metric, Page, Timestamp};
-use crate::registry::Kind;
+use crate::registry::{ForeignFamily, Kind, Sample, allow_exemplar, parse_labels};
 use std::borrow::Cow;
 
 /// What a sample says in a family of its type.
@@ -189,7 +187,7 @@ fn write_timestamp(metric: &mut Metric<'_>, sample: &Sample<'_>) {
 /// Nothing if it is malformed: that of an exemplar is no reason to lose a sample.
 fn exemplar<'a>(kind: Kind, sample: &Sample<'a>) -> Option<Exemplar<'a>> {
     let text = sample.exemplar?;
-    if !rules::allow_exemplar(kind, sample.name, text) {
+    if !allow_exemplar(kind, sample.name, text) {
         return None;
     }
     let (labels, rest) = parse_labels(text)?;
@@ -242,8 +240,8 @@ fn unescape(value: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::foreign::parse;
     use super::*;
+    use crate::registry::parse;
 
     /// The page of a text.
     fn page_of(text: &str) -> Vec<u8> {

@@ -3,7 +3,7 @@
 //! The rules are those of OpenMetrics 1.0 as its strictest readers apply them. They are checked when a
 //! metric is registered, and again at each scrape, for what it shows may change.
 
-use super::foreign::{Sample, parse_labels};
+use super::sample::{Sample, parse_labels};
 use crate::Error;
 use crate::labels::is_plain_name;
 use crate::registry::{Kind, is_metric_name};
@@ -56,7 +56,7 @@ fn are_together(family: &str, kind: Kind, a: &Sample<'_>, b: &Sample<'_>) -> boo
 
 /// Whether every reader of OpenMetrics takes this exemplar of a sample called `name`; else the sample
 /// is better off without it.
-pub(super) fn allow_exemplar(kind: Kind, name: &str, exemplar: &str) -> bool {
+pub(crate) fn allow_exemplar(kind: Kind, name: &str, exemplar: &str) -> bool {
     let parts = exemplar
         .starts_with('{')
         .then(|| parse_labels(exemplar))
@@ -282,7 +282,7 @@ fn is_decimal(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::foreign::parse;
+    use super::super::parse;
     use super::*;
 
     /// What comes of a text: nothing, or an error.

@@ -1,0 +1,166 @@
+//! The families of a page, whoever has samples in them.
+
+use super::Selection;
+use super::automatic;
+use super::foreign::is_in;
+use crate::Error;
+use crate::recorder::Detail;
+use crate::registry::{
+    CustomFamily, ForeignFamily, Kind, Table, UPTIME, described_family, encode, encode_source,
+    parse,
+};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+/// What is to become of a page that lacks something: none, if an error comes back, or one without it.
+pub(super) type OnError<'a> = dyn Fn(Error) -> Result<(), Error> + 'a;
+
+/// The families of a page, by name.
+pub(super) type Families<'a> = BTreeMap<String, Source<'a>>;
+
+/// Whose samples a family has.
+pub(super) enum Source<'a> {
+    Automatic(automatic::Family<'a>),
+    Foreign(ForeignFamily<'a>),
+    Uptime,
+}
+
+/// All that can be shown together.
+pub(super) fn families<'a>(
+    (table, detail): (&'a Table, Detail),
+    texts: &'a [(Described<'a>, String)],
+    selection: &Selection,
+    on_error: &OnError<'_>,
+) -> Result<Families<'a>, Error> {
+    let mut families: Families<'_> = automatic::families(table, detail)
+        .into_iter()
+        .filter(|(name, (metric, _))| selection.has(name, metric.kind))
+        .map(|(name, family)| (name, Source::Automatic(family)))
+        .collect();
+    if selection.has(UPTIME, Kind::Gauge) {
+        families.insert(UPTIME.to_owned(), Source::Uptime);
+    }
+    for (described, text) in texts {
+        let foreign = match described {
+            Some((name, family)) => {
+                described_family(family, text).map(|family| vec![(*name, family)])
+            }
+            None => parse(text),
+        };
+        match foreign {
+            Ok(foreign) => {
+                let selected = foreign
+                    .into_iter()
+                    .filter(|(name, family)| is_in(selection, name, family));
+                for (name, family) in selected {
+                    enter(&mut families, name, family).or_else(on_error)?;
+                }
+            }
+            Err(error) => on_error(error)?,
+        }
+    }
+    leave_out_clashing(&mut families, on_error)?;
+    leave_out_broken(&mut families, on_error)?;
+    Ok(families)
+}
+
+/// Leaves out what shows a name that another family shows too: what comes from elsewhere
+/// is not known before it is encoded. Those of layers stay; they don't clash with each other.
+fn leave_out_clashing(families: &mut Families<'_>, on_error: &OnError<'_>) -> Result<(), Error> {
+    let mut shown: BTreeMap<String, String> = BTreeMap::new();
+    let mut clashing = Vec::new();
+    let (foreign, own): (Vec<_>, Vec<_>) = families
+        .iter()
+        .partition(|(_, source)| matches!(source, Source::Foreign(_)));
+    for (family, source) in own.into_iter().chain(foreign) {
+        let names: Vec<String> = source.kind().names(family).collect();
+        match names.iter().find_map(|name| Some((name, shown.get(name)?))) {
+            None => shown.extend(names.into_iter().map(|name| (name, family.clone()))),
+            Some((name, other)) => {
+                on_error(Error::new(format!(
+                    "metrics `{other}` and `{family}` both show `{name}`: rename one, or leave it out"
+                )))?;
+                clashing.push(family.clone());
+            }
+        }
+    }
+    for family in clashing {
+        families.remove(&family);
+    }
+    Ok(())
+}
+
+/// Leaves out what breaks the rules.
+fn leave_out_broken(families: &mut Families<'_>, on_error: &OnError<'_>) -> Result<(), Error> {
+    let mut result = Ok(());
+    families.retain(|name, source| {
+        let Source::Foreign(family) = source else {
+            return true;
+        };
+        match family.arrange(name) {
+            Ok(()) => true,
+            Err(error) => {
+                if result.is_ok() {
+                    result = on_error(error);
+                }
+                false
+            }
+        }
+    });
+    result
+}
+
+impl Source<'_> {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Automatic((metric, _)) => metric.kind,
+            Self::Foreign(family) => family.kind,
+            Self::Uptime => Kind::Gauge,
+        }
+    }
+}
+
+pub(super) type Described<'a> = Option<(&'a str, &'a CustomFamily)>;
+
+/// What prometheus-client writes of all that users registered; described, where
+/// the registry knows the family. It can leave out only those that are not selected.
+pub(super) fn foreign_texts<'a>(
+    table: &'a Table,
+    selection: &Selection,
+    on_error: &OnError<'_>,
+) -> Result<Vec<(Described<'a>, String)>, Error> {
+    let mut texts = Vec::new();
+    let custom = table.custom.iter();
+    for (name, family) in custom.filter(|(name, family)| selection.has(name, family.kind)) {
+        match encode(name, family) {
+            Ok(text) => texts.push((Some((&**name, &**family)), text)),
+            Err(error) => on_error(error)?,
+        }
+    }
+    for source in table.sources() {
+        match encode_source(source) {
+            Ok(text) => texts.push((None, text)),
+            Err(error) => on_error(error)?,
+        }
+    }
+    Ok(texts)
+}
+
+fn enter<'a>(
+    families: &mut BTreeMap<String, Source<'a>>,
+    name: &str,
+    family: ForeignFamily<'a>,
+) -> Result<(), Error> {
+    match families.entry(name.to_owned()) {
+        Entry::Vacant(place) => {
+            place.insert(Source::Foreign(family));
+            Ok(())
+        }
+        Entry::Occupied(mut there) => match there.get_mut() {
+            Source::Foreign(first) => first.join(name, family),
+            Source::Automatic(_) | Source::Uptime => Err(Error::new(format!(
+                "a family is called `{name}`, as an automatic metric is: rename it, or give the layer a prefix"
+            ))),
+        },
+    }
+}
