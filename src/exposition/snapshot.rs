@@ -152,11 +152,11 @@ impl<'a> Snapshot<'a> {
             Metric::RequestMessages => begin.each(own, show, |begin| Counter(begin.messages)),
 
             Metric::FirstByteSeconds => {
-                head.each(own, show, |head| head.first_byte.as_deref().map(of))
+                head.each(own, show, |head| head.first_byte.as_deref().map(of));
             }
             Metric::ResponseBytes => head.each(own, show, |head| Counter(head.bytes)),
             Metric::ResponseHeadSeconds => {
-                head.each(own, show, |head| head.head.as_deref().map(of))
+                head.each(own, show, |head| head.head.as_deref().map(of));
             }
             Metric::ResponseMessages => head.each(own, show, |head| Counter(head.messages)),
 
