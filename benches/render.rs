@@ -45,9 +45,9 @@ const ERROR_TYPES: [&str; 9] = [
     "timeout",
 ];
 
-/// Rows take turns, for machines drift.
+/// Rows take turns, for machines drift. A turn is long enough for a clock that ticks every few milliseconds.
 const TURNS: u32 = 5;
-const PAGES_A_TURN: u32 = 6;
+const PAGES_A_TURN: u32 = 20;
 
 /// What a scraper asks for, and how it may come.
 const ROWS: [(&str, &str, &str); 4] = [
