@@ -298,7 +298,9 @@ impl<P> MetricsLayerBuilder<P> {
     /// - a metric that is there already and shows a name that an automatic one would, be it
     ///   registered, included, or another layer's with another prefix;
     /// - another layer with the same labels and prefix in the registry that has other settings,
-    ///   the clock among them.
+    ///   the clock among them;
+    /// - another layer there that may show the same series all the same, for it has as labels of requests what this
+    ///   one has as constants, or only empty labels, which are as good as none, tell the two apart.
     pub fn build<L, K, V>(self, labels: L) -> Result<MetricsLayer<P>, Error>
     where
         L: IntoIterator<Item = (K, V)>,

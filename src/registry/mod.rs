@@ -8,6 +8,7 @@ mod custom;
 mod encoding;
 mod family;
 mod foreign;
+mod shape;
 mod table;
 
 pub(crate) use self::automatic::{AUTOMATIC, Automatic, Metric, UPTIME, UPTIME_HELP, UPTIME_UNIT};

@@ -1,11 +1,12 @@
 use super::automatic::{AUTOMATIC, Automatic, UPTIME};
 use super::custom::{CustomFamily, Source};
 use super::family::{self, Kind};
+use super::shape::{self, Shape};
 use crate::Error;
 use crate::labels::{Carrier, LabelText, Labels};
 use crate::recorder::{OwnedFamilies, Settings};
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// All that is registered, in the order in which it is shown. Cheap to clone, for each page is made
@@ -13,8 +14,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     pub(crate) endpoints: Arc<Endpoints>,
-    /// How many of them show each automatic family, by prefix: too many are built to look at all of them for each.
-    shown: Shown,
+    /// What they show, by prefix: too many are built to look at all of them for each.
+    shown: Arc<BTreeMap<String, Shown>>,
     /// By name.
     pub(crate) custom: BTreeMap<String, Arc<CustomFamily>>,
     /// By the labels that they carry.
@@ -24,7 +25,14 @@ pub(crate) struct Table {
 /// By prefix and labels.
 pub(crate) type Endpoints = BTreeMap<(String, Labels), Arc<Endpoint>>;
 
-type Shown = BTreeMap<String, [usize; AUTOMATIC.len()]>;
+/// What layers with the same prefix show.
+#[derive(Clone, Debug, Default)]
+struct Shown {
+    /// How many of them show each automatic family.
+    layers: [usize; AUTOMATIC.len()],
+    /// The names of their labels.
+    shapes: BTreeSet<Shape>,
+}
 
 /// What a layer has entered: its numbers, and the text of its labels.
 #[derive(Debug)]
@@ -84,6 +92,7 @@ impl Table {
         for automatic in AUTOMATIC.iter().filter(|metric| metric.is_on(&settings)) {
             self.check_automatic(&automatic.full_name(&prefix), automatic)?;
         }
+        self.check_series(&prefix, &labels, &settings)?;
         match Arc::make_mut(&mut self.endpoints).entry((prefix, labels.clone())) {
             Entry::Occupied(there) if *there.get().families.settings != settings => {
                 Err(Error::new(format!(
@@ -92,7 +101,9 @@ impl Table {
             }
             Entry::Occupied(there) => Ok(there.get().clone()),
             Entry::Vacant(place) => {
-                count(&mut self.shown, &place.key().0, &settings);
+                let shown = Arc::make_mut(&mut self.shown);
+                let shown = shown.entry(place.key().0.clone()).or_default();
+                shown.add(&labels, &settings);
                 let endpoint = Arc::new(Endpoint::new(labels, settings));
                 Ok(place.insert(endpoint).clone())
             }
@@ -157,9 +168,11 @@ impl Table {
         Arc::make_mut(&mut self.endpoints).retain(|(_, labels), endpoint| keep(labels, endpoint));
         let removed = self.endpoints.len() < before;
         if removed {
-            self.shown.clear();
+            let all = Arc::make_mut(&mut self.shown);
+            all.clear();
             for ((prefix, _), endpoint) in &*self.endpoints {
-                count(&mut self.shown, prefix, endpoint.families.settings);
+                let shown = all.entry(prefix.clone()).or_default();
+                shown.add(&endpoint.labels, endpoint.families.settings);
             }
         }
         removed
@@ -181,6 +194,33 @@ impl Table {
                 "automatic metric `{name}` clashes with that of a layer with another prefix: both would show `{clash}`, choose another prefix"
             ))),
             None => Ok(()),
+        }
+    }
+
+    /// That no layer with other labels would show series that this one would.
+    fn check_series(
+        &self,
+        prefix: &str,
+        labels: &Labels,
+        settings: &Settings,
+    ) -> Result<(), Error> {
+        let shape = Shape::of(labels, &settings.schema);
+        let shown = self.shown.get(prefix);
+        let mut shapes = shown.into_iter().flat_map(|shown| &shown.shapes);
+        if !shapes.any(|other| shape.may_meet(other)) {
+            return Ok(());
+        }
+        let others = self.endpoints.iter();
+        let mut others = others.filter(|((of, other), _)| of == prefix && other != labels);
+        let meets = others.find(|((_, other), endpoint)| {
+            let other_shape = Shape::of(other, &endpoint.families.settings.schema);
+            shape.may_meet(&other_shape) && shape::agree(labels, other)
+        });
+        match meets {
+            None => Ok(()),
+            Some(((_, other), _)) => Err(Error::new(format!(
+                "layers with the labels {labels} and {other} may show the same series: an empty label is as good as none, and one layer's constant labels may be what the other has from requests; give both the same names of labels, or one a prefix"
+            ))),
         }
     }
 
@@ -216,18 +256,22 @@ impl Table {
     /// The automatic families that layers have put on the page, each once,
     /// however many layers share it.
     fn of_layers(&self) -> impl Iterator<Item = (String, &'static Automatic)> {
-        self.shown.iter().flat_map(|(prefix, layers)| {
-            let shown = AUTOMATIC.iter().zip(layers);
+        self.shown.iter().flat_map(|(prefix, shown)| {
+            let shown = AUTOMATIC.iter().zip(&shown.layers);
             let shown = shown.filter(|(_, layers)| **layers > 0);
             shown.map(move |(metric, _)| (metric.full_name(prefix), metric))
         })
     }
 }
 
-/// Counts one more layer with this prefix and these settings.
-fn count(shown: &mut Shown, prefix: &str, settings: &Settings) {
-    let layers = shown.entry(prefix.to_owned()).or_default();
-    for (layers, automatic) in layers.iter_mut().zip(&AUTOMATIC) {
-        *layers += usize::from(automatic.is_on(settings));
+// === impl Shown ===
+
+impl Shown {
+    /// Counts one more layer.
+    fn add(&mut self, labels: &Labels, settings: &Settings) {
+        for (layers, automatic) in self.layers.iter_mut().zip(&AUTOMATIC) {
+            *layers += usize::from(automatic.is_on(settings));
+        }
+        self.shapes.insert(Shape::of(labels, &settings.schema));
     }
 }

@@ -1,7 +1,7 @@
 //! Settings that are an error when the layer is built.
 
 use tower_openmetrics::labels::{Label, is_long_lived};
-use tower_openmetrics::{MetricsLayer, MetricsLayerBuilder, MetricsRegistry};
+use tower_openmetrics::{Error, MetricsLayer, MetricsLayerBuilder, MetricsRegistry};
 
 #[track_caller]
 fn refused(builder: MetricsLayerBuilder) -> String {
@@ -92,5 +92,62 @@ fn layers_that_share_their_series_must_agree_on_labels() {
     for other in [of_header(), Label::method(), label.on_duration(false)] {
         let error = build(other).unwrap_err().to_string();
         assert!(error.contains("different settings"), "{error}");
+    }
+}
+
+/// What is a constant label of one layer is a label of requests of another, or is empty, which is as good as none.
+#[test]
+fn layers_that_would_show_the_same_series_are_refused() {
+    type Build = fn(&MetricsRegistry) -> Result<(), Error>;
+    let constant: Build = |registry| {
+        let builder = MetricsLayer::builder().registry(registry);
+        builder.build([("a", "1"), ("method", "GET")]).map(drop)
+    };
+    let of_requests: Build = |registry| {
+        let builder = MetricsLayer::builder().registry(registry);
+        builder.label(Label::method()).build([("a", "1")]).map(drop)
+    };
+    let empty: Build = |registry| {
+        let builder = MetricsLayer::builder().registry(registry);
+        builder.build([("a", "1"), ("b", "")]).map(drop)
+    };
+    let without: Build = |registry| {
+        let builder = MetricsLayer::builder().registry(registry);
+        builder.build([("a", "1")]).map(drop)
+    };
+    for (first, second) in [(constant, of_requests), (empty, without)] {
+        for (first, second) in [(first, second), (second, first)] {
+            let registry = MetricsRegistry::new();
+            first(&registry).unwrap();
+            let error = second(&registry).unwrap_err().to_string();
+            assert!(error.contains("may show the same series"), "{error}");
+            // The first of them is built again, and the second once it is gone.
+            first(&registry).unwrap();
+            for labels in [
+                &[("a", "1")][..],
+                &[("a", "1"), ("b", "")],
+                &[("a", "1"), ("method", "GET")],
+            ] {
+                registry.remove(labels.iter().copied()).unwrap();
+            }
+            second(&registry).unwrap();
+        }
+    }
+}
+
+/// With another value of a common label, or a prefix, they show series of their own.
+#[test]
+fn layers_whose_labels_tell_them_apart_are_not_refused() {
+    let registry = MetricsRegistry::new();
+    let builder = || MetricsLayer::builder().registry(&registry);
+    let method = || builder().label(Label::method());
+    let both = method().label(Label::status_class());
+    for built in [
+        builder().build([("a", "1"), ("method", "GET")]),
+        method().build([("a", "2")]),
+        method().prefix("other").build([("a", "1")]),
+        both.build([("b", "1")]),
+    ] {
+        drop(built.unwrap());
     }
 }
