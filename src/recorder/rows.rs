@@ -162,11 +162,12 @@ impl<S: Series> Shelf<S> {
 
     /// Gives `rows` those that are on the page, in its order.
     pub(crate) fn push_shown<'a>(&'a self, rows: &mut Vec<&'a Row<S>>) {
-        let is_shown = |row: &&'a Row<S>| row.shown.load(Ordering::Relaxed);
         match self.only.get() {
-            Some(only) => rows.extend(Some(only).filter(is_shown)),
-            None => rows.extend(self.lock().values().copied().filter(is_shown)),
+            Some(only) => rows.push(only),
+            None => rows.extend(self.lock().values()),
         }
+        // Each has to be fetched for that, and nobody is to wait meanwhile.
+        rows.retain(|row| row.shown.load(Ordering::Relaxed));
     }
 
     /// Those too that are not on the page.
