@@ -71,7 +71,7 @@ fn write_sample(text: &mut TextWriter, kind: Kind, sample: &Sample<'_>) {
         labels.push_str(name);
         labels.push_str("=\"");
         match *name {
-            "le" => labels.push_str(&canonical_bound(value)),
+            "le" if kind == Kind::Histogram => labels.push_str(&canonical_bound(value)),
             _ => labels.push_str(value),
         }
         labels.push('"');
@@ -121,7 +121,11 @@ mod tests {
     fn rewritten(format: Format, line: &str) -> String {
         let mut text = TextWriter::with_capacity(0, format);
         let sample = Sample::parse(line).unwrap();
-        write_sample(&mut text, Kind::Counter, &sample);
+        let kind = match sample.label("le") {
+            Some(_) => Kind::Histogram,
+            None => Kind::Counter,
+        };
+        write_sample(&mut text, kind, &sample);
         text.finish().replace("# EOF\n", "")
     }
 
@@ -215,6 +219,24 @@ mod tests {
             };
             assert_eq!(page(Format::OpenMetrics, &whole), expected);
         }
+    }
+
+    /// `le` and `quantile` are labels like others where they tell no bucket and no quantile.
+    #[test]
+    fn what_belongs_to_one_series_stands_together() {
+        let head = "# HELP a .\n# TYPE a counter\n";
+        let [first, second] = ["1", "2"].map(|le| {
+            [
+                format!("a_total{{le=\"{le}\"}} 1\n"),
+                format!("a_created{{le=\"{le}\"}} 1\n"),
+            ]
+        });
+        let apart = [&first[0], &second[0], &first[1], &second[1]].map(|line| &**line);
+        let together = [&first[0], &first[1], &second[0], &second[1]].map(|line| &**line);
+        assert_eq!(
+            page(Format::OpenMetrics, &format!("{head}{}", apart.concat())),
+            format!("{head}{}", together.concat())
+        );
     }
 
     #[test]

@@ -360,6 +360,11 @@ mod tests {
             ("summary", "a_sum 1 1\na_count 1 2", "timestamps"),
             ("histogram", "a_sum 1\na_count 1", "`+Inf`"),
             ("histogram", "a_bucket 1", "not in order"),
+            (
+                "histogram",
+                "a_count{le=\"x\"} 1\na_bucket{le=\"+Inf\"} 1",
+                "`+Inf`",
+            ),
             ("histogram", "a_bucket{le=\"+Inf\"} 0.5", "value 0.5"),
             (
                 "histogram",

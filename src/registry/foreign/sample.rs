@@ -41,10 +41,19 @@ impl<'a> Sample<'a> {
         })
     }
 
-    /// What all samples of a series have in common.
+    /// What all samples of a series have in common. Where it does not tell a bucket or a quantile, a label of that
+    /// name is one like others.
     pub(crate) fn series(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        const PARTS: [&str; 4] = ["_count", "_created", "_sum", "_total"];
+        let own = if self.name.ends_with("_bucket") {
+            Some("le")
+        } else if PARTS.iter().any(|part| self.name.ends_with(part)) {
+            None
+        } else {
+            Some("quantile")
+        };
         let labels = self.labels.iter().copied();
-        labels.filter(|(name, _)| !matches!(*name, "le" | "quantile"))
+        labels.filter(move |(name, _)| Some(*name) != own)
     }
 
     /// Its labels without this one.
