@@ -5,10 +5,11 @@
 //! without the lock, for those who send ever new labels must not make others wait either.
 
 use super::block::Blocks;
-use super::families::{Families, Settings};
+use super::families::Families;
 use super::rows::{Row, Series, Shelf, Texts};
 use super::series::{BeginSeries, DurationSeries, EndSeries, HeadSeries};
 use super::sets::{Begin, BeginSet, Chain, End, EndSet, Head, HeadSet, Set};
+use super::settings::Settings;
 use super::thread::Writer;
 use crate::labels::{Carrier, Declared, Known, Values};
 use foldhash::fast::RandomState;

@@ -1,6 +1,6 @@
 //! Counting without contention.
 //!
-//! [`Families`] is the table of a layer's numbers, in several kinds of [`series`]. Each is a
+//! [`Families`] is the table of a layer's numbers, in several kinds of [`series`], and [`settings`] say what it is to hold. Each is a
 //! row of counters in [`block`]s, one per thread that writes; [`thread`] says who
 //! may write which. A call finds the series of its labels through [`sets`]; [`rows`] are what the page
 //! shows of them, and [`growth`] keeps both within the layer's budget. [`report`] is the word by which a request body
@@ -23,14 +23,13 @@ mod report;
 mod rows;
 mod series;
 mod sets;
+mod settings;
 mod sizes;
 mod thread;
 
 pub(crate) use self::errors::{DeclaredTypes, MOST_ERROR_TYPES, Place};
 pub(crate) use self::exemplars::Exemplar;
-pub(crate) use self::families::{
-    Families, Filter, LABEL_SETS, Lease, Leased, OwnedFamilies, Settings, Streams, Traces,
-};
+pub(crate) use self::families::{Families, Lease, Leased, OwnedFamilies};
 pub(crate) use self::histogram::{Bounds, Detail, Distribution};
 #[cfg(feature = "protobuf")]
 pub(crate) use self::native::{SCHEMA, ZERO_THRESHOLD};
@@ -39,4 +38,5 @@ pub(crate) use self::report::{Report, Reporter};
 pub(crate) use self::rows::{Row, Series, Shelf};
 pub(crate) use self::series::{BeginSeries, DurationSeries, EndSeries, HeadSeries, Timed};
 pub(crate) use self::sets::{BeginSet, EndSet, HeadSet};
+pub(crate) use self::settings::{Filter, LABEL_SETS, Settings, Streams, Traces};
 pub(crate) use self::thread::{Writer, with_writer};

@@ -1,6 +1,6 @@
 //! The label sets that metrics show, and a series for each.
 
-use super::families::Settings;
+use super::settings::Settings;
 use crate::labels::LabelText;
 use std::collections::BTreeMap;
 use std::hint::black_box;

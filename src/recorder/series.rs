@@ -7,11 +7,11 @@
 use super::block::Blocks;
 use super::errors::MOST_ERROR_TYPES;
 use super::exemplars::Exemplars;
-use super::families::Settings;
 use super::histogram::{Bounds, Detail, Distribution, Histogram};
 use super::outcome::Outcome;
 use super::report::Report;
 use super::rows::Series;
+use super::settings::Settings;
 use super::thread::Writer;
 use std::ops::Range;
 
