@@ -1,15 +1,12 @@
 //! All the numbers of one layer.
 
 use super::arena;
-use super::block::Blocks;
 use super::errors::ErrorTypes;
 use super::growth::{Rows, Sets};
+use super::lease::{Lease, Leases};
 use super::outcome::Outcome;
-use super::sets::BeginSet;
 use super::settings::Settings;
-use super::thread::with_writer;
 use crate::classify::Fault;
-use std::fmt;
 use std::hint::black_box;
 use std::ops::Deref;
 
@@ -24,23 +21,12 @@ pub(crate) struct Families {
     pub(crate) error_types: ErrorTypes,
     pub(crate) sets: Sets,
     pub(crate) rows: Rows,
-    leases: Blocks,
+    pub(super) leases: Leases,
 }
 
 /// The registry's hold on a table: where it is dropped the table retires.
 #[derive(Debug)]
 pub(crate) struct OwnedFamilies(&'static Families);
-
-/// Keeps a table from being used for another layer. Counted as calls are, in
-/// the thread's own block, for services are cloned for every request.
-pub(crate) struct Lease(&'static Families);
-
-/// A [`Lease`] of the table that a set is in.
-pub(crate) struct Leased(&'static BeginSet);
-
-const TAKEN: usize = 0;
-const RETURNED: usize = 1;
-const LEASE_CELLS: usize = 2;
 
 // === impl Families ===
 
@@ -51,21 +37,11 @@ impl Families {
             error_types: ErrorTypes::new(&settings.error_types),
             sets: Sets::new(settings),
             rows: Rows::new(),
-            leases: Blocks::new(LEASE_CELLS),
+            leases: Leases::new(),
             settings,
         }));
         families.stand_ready();
         families
-    }
-
-    #[inline]
-    fn take_lease(&self) {
-        with_writer(|writer| self.leases.cells(writer).add(TAKEN, 1));
-    }
-
-    #[inline]
-    fn return_lease(&self) {
-        with_writer(|writer| self.leases.cells(writer).publish(RETURNED));
     }
 
     /// The outcome that a fault leads to.
@@ -119,11 +95,11 @@ impl Families {
     /// the table. So if every one that is seen to begin is seen to have ended,
     /// there is none that is not seen.
     pub(super) fn is_quiet(&self) -> bool {
-        let returned = self.leases.sum_published(RETURNED);
+        let returned = self.leases.returned();
         let rows = self.rows.begin.all();
         let series = rows.iter().copied().chain(self.sets.left_out_row());
         let ended: Vec<_> = series.map(|row| (row, row.series.ended())).collect();
-        self.leases.sum(TAKEN) == returned
+        self.leases.taken() == returned
             && ended
                 .iter()
                 .all(|(row, ended)| row.series.begun() == *ended)
@@ -175,75 +151,5 @@ impl Deref for OwnedFamilies {
 impl Drop for OwnedFamilies {
     fn drop(&mut self) {
         arena::retire(self.0);
-    }
-}
-
-// === impl Lease ===
-
-impl Lease {
-    /// For whoever owns the table, or has a lease or an open call.
-    #[inline]
-    pub(crate) fn take(families: &'static Families) -> Self {
-        families.take_lease();
-        Self(families)
-    }
-
-    #[inline]
-    pub(crate) fn families(&self) -> &'static Families {
-        self.0
-    }
-}
-
-impl Clone for Lease {
-    #[inline]
-    fn clone(&self) -> Self {
-        Self::take(self.0)
-    }
-}
-
-impl Drop for Lease {
-    #[inline]
-    fn drop(&mut self) {
-        self.0.return_lease();
-    }
-}
-
-// === impl Leased ===
-
-impl Leased {
-    /// For whoever has a lease or an open call.
-    #[inline]
-    pub(crate) fn new(set: &'static BeginSet) -> Self {
-        set.families.take_lease();
-        Self(set)
-    }
-}
-
-impl Deref for Leased {
-    type Target = BeginSet;
-
-    #[inline]
-    fn deref(&self) -> &BeginSet {
-        self.0
-    }
-}
-
-impl Clone for Leased {
-    #[inline]
-    fn clone(&self) -> Self {
-        Self::new(self.0)
-    }
-}
-
-impl Drop for Leased {
-    #[inline]
-    fn drop(&mut self) {
-        self.0.families.return_lease();
-    }
-}
-
-impl fmt::Debug for Lease {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").finish_non_exhaustive()
     }
 }

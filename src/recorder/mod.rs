@@ -1,6 +1,7 @@
 //! Counting without contention.
 //!
-//! [`Families`] is the table of a layer's numbers, in several kinds of [`series`], and [`settings`] say what it is to hold. Each is a
+//! [`Families`] is the table of a layer's numbers, in several kinds of [`series`], and [`settings`] say what it is to hold;
+//! a [`lease`] keeps it from being used for another layer. Each is a
 //! row of counters in [`block`]s, one per thread that writes; [`thread`] says who
 //! may write which. A call finds the series of its labels through [`sets`]; [`rows`] are what the page
 //! shows of them, and [`growth`] keeps both within the layer's budget. [`report`] is the word by which a request body
@@ -13,6 +14,7 @@ mod exemplars;
 mod families;
 mod growth;
 mod histogram;
+mod lease;
 #[cfg_attr(
     not(feature = "protobuf"),
     allow(dead_code, reason = "only protobuf shows them")
@@ -29,8 +31,9 @@ mod thread;
 
 pub(crate) use self::errors::{DeclaredTypes, MOST_ERROR_TYPES, Place};
 pub(crate) use self::exemplars::Exemplar;
-pub(crate) use self::families::{Families, Lease, Leased, OwnedFamilies};
+pub(crate) use self::families::{Families, OwnedFamilies};
 pub(crate) use self::histogram::{Bounds, Detail, Distribution};
+pub(crate) use self::lease::{Lease, Leased};
 #[cfg(feature = "protobuf")]
 pub(crate) use self::native::{SCHEMA, ZERO_THRESHOLD};
 pub(crate) use self::outcome::Outcome;
