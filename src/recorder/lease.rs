@@ -28,7 +28,7 @@ const LEASE_CELLS: usize = 2;
 impl Lease {
     /// For whoever owns the table, or has a lease or an open call.
     #[inline]
-    pub(crate) fn take(families: &'static Families) -> Self {
+    pub(super) fn take(families: &'static Families) -> Self {
         families.leases.take();
         Self(families)
     }

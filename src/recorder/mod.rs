@@ -5,7 +5,8 @@
 //! row of counters in [`block`]s, one per thread that writes; [`thread`] says who
 //! may write which. A call finds the series of its labels through [`sets`]; [`rows`] are what the page
 //! shows of them, and [`growth`] keeps both within the layer's budget. [`report`] is the word by which a request body
-//! reaches its call, [`sizes`] what stands beside it where bodies are measured. Nothing here knows of names, or what labels mean.
+//! reaches its call, [`pool`] where such words are kept between calls, and [`sizes`] what stands beside
+//! one where bodies are measured. Nothing here knows of names, or what labels mean.
 
 mod arena;
 mod block;
@@ -21,6 +22,7 @@ mod lease;
 )]
 mod native;
 mod outcome;
+mod pool;
 mod report;
 mod rows;
 mod series;
