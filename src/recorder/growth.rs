@@ -6,8 +6,8 @@
 
 use super::block::Blocks;
 use super::families::Families;
-use super::rows::{Row, Series, Shelf, Texts};
-use super::series::{BeginSeries, DurationSeries, EndSeries, HeadSeries};
+use super::rows::{Row, Shelf, Texts};
+use super::series::{BeginSeries, DurationSeries, EndSeries, HeadSeries, Series};
 use super::sets::{Begin, BeginSet, Chain, End, EndSet, Head, HeadSet, Set};
 use super::settings::Settings;
 use super::thread::Writer;

@@ -1,5 +1,6 @@
 //! The label sets that metrics show, and a series for each.
 
+use super::series::Series;
 use super::settings::Settings;
 use crate::labels::LabelText;
 use std::collections::BTreeMap;
@@ -9,18 +10,6 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 /// Values of labels.
 pub(super) type Texts = Box<[Box<str>]>;
-
-/// Numbers that belong to one label set.
-pub(crate) trait Series: Sized + 'static {
-    /// All at zero.
-    fn new(settings: &Settings) -> Self;
-
-    /// Has the processor fetch the numbers, for who will read many series.
-    fn prefetch(&self);
-
-    /// Back to zero. Nothing may be recorded meanwhile.
-    fn reset(&self);
-}
 
 /// A label set, and the numbers under it.
 ///
