@@ -2,9 +2,10 @@
 
 use super::arena;
 use super::errors::ErrorTypes;
-use super::growth::{Rows, Sets};
+use super::growth::Sets;
 use super::lease::{Lease, Leases};
 use super::outcome::Outcome;
+use super::rows::Rows;
 use super::settings::Settings;
 use crate::classify::Fault;
 use std::hint::black_box;
@@ -63,30 +64,12 @@ impl Families {
     /// Has the processor fetch the table, for who will read many.
     pub(crate) fn prefetch(&self) {
         black_box(self.settings);
-        let Rows {
-            begin,
-            head,
-            end,
-            duration,
-        } = &self.rows;
-        begin.prefetch();
-        head.prefetch();
-        end.prefetch();
-        duration.prefetch();
+        self.rows.prefetch();
     }
 
     /// The same for its numbers. It does not wait for the table if several others lie between the two.
     pub(crate) fn prefetch_numbers(&self) {
-        let Rows {
-            begin,
-            head,
-            end,
-            duration,
-        } = &self.rows;
-        begin.prefetch_numbers();
-        head.prefetch_numbers();
-        end.prefetch_numbers();
-        duration.prefetch_numbers();
+        self.rows.prefetch_numbers();
     }
 
     /// Whether nobody can write here any more, if no owner is left either.

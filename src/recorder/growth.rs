@@ -42,15 +42,6 @@ pub(crate) struct Aside {
     pub(crate) end: &'static EndSet,
 }
 
-/// The rows of all metrics of a layer.
-#[derive(Debug)]
-pub(crate) struct Rows {
-    pub(crate) begin: Shelf<BeginSeries>,
-    pub(crate) head: Shelf<HeadSeries>,
-    pub(crate) end: Shelf<EndSeries>,
-    pub(crate) duration: Shelf<DurationSeries>,
-}
-
 /// How many sets there are on each level.
 #[derive(Debug, Default)]
 struct Counts {
@@ -66,32 +57,6 @@ const END: usize = 2;
 const LEVELS: usize = 3;
 
 const NO_VALUES: &[Box<str>] = &[];
-
-// === impl Rows ===
-
-impl Rows {
-    pub(super) fn new() -> Self {
-        Self {
-            begin: Shelf::new(),
-            head: Shelf::new(),
-            end: Shelf::new(),
-            duration: Shelf::new(),
-        }
-    }
-
-    pub(super) fn reset(&self) {
-        let Self {
-            begin,
-            head,
-            end,
-            duration,
-        } = self;
-        begin.reset();
-        head.reset();
-        end.reset();
-        duration.reset();
-    }
-}
 
 // === impl Sets ===
 

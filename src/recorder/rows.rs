@@ -1,6 +1,6 @@
 //! The label sets that metrics show, and a series for each.
 
-use super::series::Series;
+use super::series::{BeginSeries, DurationSeries, EndSeries, HeadSeries, Series};
 use super::settings::Settings;
 use crate::labels::LabelText;
 use std::collections::BTreeMap;
@@ -35,6 +35,15 @@ pub(crate) struct Shelf<S: 'static> {
 }
 
 type Sorted<S> = BTreeMap<Texts, &'static Row<S>>;
+
+/// The rows of all metrics of a layer.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub(crate) begin: Shelf<BeginSeries>,
+    pub(crate) head: Shelf<HeadSeries>,
+    pub(crate) end: Shelf<EndSeries>,
+    pub(crate) duration: Shelf<DurationSeries>,
+}
 
 // === impl Row ===
 
@@ -174,5 +183,59 @@ impl<S: Series> Shelf<S> {
 
     fn lock(&self) -> MutexGuard<'_, Sorted<S>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Rows ===
+
+impl Rows {
+    pub(super) fn new() -> Self {
+        Self {
+            begin: Shelf::new(),
+            head: Shelf::new(),
+            end: Shelf::new(),
+            duration: Shelf::new(),
+        }
+    }
+
+    /// Has the processor fetch the only rows, for who will read many tables.
+    pub(super) fn prefetch(&self) {
+        let Self {
+            begin,
+            head,
+            end,
+            duration,
+        } = self;
+        begin.prefetch();
+        head.prefetch();
+        end.prefetch();
+        duration.prefetch();
+    }
+
+    /// The same for their numbers.
+    pub(super) fn prefetch_numbers(&self) {
+        let Self {
+            begin,
+            head,
+            end,
+            duration,
+        } = self;
+        begin.prefetch_numbers();
+        head.prefetch_numbers();
+        end.prefetch_numbers();
+        duration.prefetch_numbers();
+    }
+
+    pub(super) fn reset(&self) {
+        let Self {
+            begin,
+            head,
+            end,
+            duration,
+        } = self;
+        begin.reset();
+        head.reset();
+        end.reset();
+        duration.reset();
     }
 }
