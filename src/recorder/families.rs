@@ -2,8 +2,8 @@
 
 use super::arena;
 use super::errors::ErrorTypes;
-use super::growth::Sets;
 use super::lease::{Lease, Leases};
+use super::lookup::Sets;
 use super::outcome::Outcome;
 use super::rows::Rows;
 use super::settings::Settings;
@@ -80,7 +80,7 @@ impl Families {
     pub(super) fn is_quiet(&self) -> bool {
         let returned = self.leases.returned();
         let rows = self.rows.begin.all();
-        let series = rows.iter().copied().chain(self.sets.left_out_row());
+        let series = rows.iter().copied().chain(self.sets.asides.left_out_row());
         let ended: Vec<_> = series.map(|row| (row, row.series.ended())).collect();
         self.leases.taken() == returned
             && ended
@@ -91,7 +91,7 @@ impl Families {
     /// Whether another layer with the same settings can have it: nobody writes
     /// here, and there is room for its label sets.
     pub(super) fn is_reusable(&self) -> bool {
-        self.sets.is_reusable(self.settings) && self.is_quiet()
+        self.sets.budget.is_reusable(self.settings) && self.is_quiet()
     }
 
     /// Back to zero, for another layer with the same settings.

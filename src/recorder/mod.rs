@@ -3,12 +3,13 @@
 //! [`Families`] is the table of a layer's numbers, in several kinds of [`series`], and [`settings`] say what it is to hold;
 //! a [`lease`] keeps it from being used for another layer. Each is a
 //! row of counters in [`block`]s, one per thread that writes; [`thread`] says who
-//! may write which. A call finds the series of its labels through [`sets`]; [`rows`] are what the page
-//! shows of them, and [`growth`] keeps both within the layer's budget. [`report`] is the word by which a request body
+//! may write which. The series of a call's labels are found through [`sets`], by [`lookup`]; [`rows`] are what the page
+//! shows of them, and [`growth`] makes new ones within the layer's budget. Calls whose labels don't matter go [`aside`]. [`report`] is the word by which a request body
 //! reaches its call, [`pool`] where such words are kept between calls, and [`sizes`] what stands beside
 //! one where bodies are measured. Nothing here knows of names, or what labels mean.
 
 mod arena;
+mod aside;
 mod block;
 mod errors;
 mod exemplars;
@@ -16,6 +17,7 @@ mod families;
 mod growth;
 mod histogram;
 mod lease;
+mod lookup;
 #[cfg_attr(
     not(feature = "protobuf"),
     allow(dead_code, reason = "only protobuf shows them")
