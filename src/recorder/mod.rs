@@ -1,12 +1,34 @@
 //! Counting without contention.
 //!
-//! [`Families`] is the table of a layer's numbers, in several kinds of [`series`], and [`settings`] say what it is to hold;
-//! a [`lease`] keeps it from being used for another layer. Each is a
-//! row of counters in [`block`]s, one per thread that writes; [`thread`] says who
-//! may write which. The series of a call's labels are found through [`sets`], by [`lookup`]; [`rows`] are what the page
-//! shows of them, and [`growth`] makes new ones within the layer's budget. Calls whose labels don't matter go [`aside`]. [`report`] is the word by which a request body
-//! reaches its call, [`pool`] where such words are kept between calls, and [`sizes`] what stands beside
-//! one where bodies are measured. Nothing here knows of names, or what labels mean.
+//! [`Families`] is the table of a layer's numbers: label sets, and a series of numbers under each. A call finds the series
+//! of its labels, and writes into a block that only its own thread writes into. Nothing here knows of names, or
+//! what labels mean.
+//!
+//! | file | says |
+//! |---|---|
+//! | [`settings`] | what a layer is set to record |
+//! | [`families`] | what a table consists of, and when another layer can have it |
+//! | [`arena`] | where tables come from, and go back to |
+//! | [`lease`] | what keeps a table from going back |
+//! | **labels** | |
+//! | [`sets`] | how label sets hang together: a tree that calls only read |
+//! | [`lookup`] | how a call finds its sets there |
+//! | [`growth`] | how sets are made, within the layer's budget |
+//! | [`aside`] | where calls go whatever their labels are: there are none, there is no room, or the call is left out |
+//! | [`rows`] | which label sets the page shows |
+//! | **numbers** | |
+//! | [`series`] | which numbers there are under a label set |
+//! | [`block`] | how a number is kept: once for each thread that writes |
+//! | [`thread`] | which thread may write where |
+//! | [`histogram`] | how buckets lie in blocks |
+//! | [`native`] | the same for native histograms |
+//! | [`exemplars`] | the latest traced call of each bucket |
+//! | [`errors`] | which place an error type has |
+//! | **a call** | |
+//! | [`outcome`] | how it ended, as a number |
+//! | [`report`] | the word by which the body of its request reaches it |
+//! | [`sizes`] | what stands beside that word where bodies are measured |
+//! | [`pool`] | where words are between calls |
 
 mod arena;
 mod aside;
