@@ -325,15 +325,19 @@ impl<M, C> Outgoing<M, C> {
     }
 
     /// Ends the call as what it has come to.
+    #[inline]
     pub(crate) fn end(&mut self) {
         self.call = None;
     }
 
     /// All is out.
+    #[inline]
     pub(crate) fn complete(&mut self) {
-        if let Some(call) = self.call.take() {
-            call.complete();
+        if let Some(call) = &mut self.call {
+            call.owes_nothing();
         }
+        // Where it is: taken out it would be copied.
+        self.end();
     }
 }
 

@@ -50,18 +50,9 @@ pub(crate) struct Progress<C> {
 
 // === impl ResponseBody ===
 
-impl<B: Body, C: Classify> ResponseBody<B, C> {
+impl<B, C> ResponseBody<B, C> {
     #[inline]
-    pub(crate) fn grpc(inner: B, mut call: Call, mut progress: Progress<C>) -> Self {
-        let watch = Watch::over(&mut call);
-        let over = inner.is_end_stream();
-        watch.done();
-        let call = if over {
-            progress.end(call);
-            None
-        } else {
-            Some(call)
-        };
+    pub(crate) fn grpc(inner: B, call: Option<Call>, progress: Progress<C>) -> Self {
         Self {
             kind: Kind::Grpc {
                 inner,
@@ -70,9 +61,7 @@ impl<B: Body, C: Classify> ResponseBody<B, C> {
             },
         }
     }
-}
 
-impl<B, C> ResponseBody<B, C> {
     pub(crate) fn http(inner: body::ResponseBody<B, C>) -> Self {
         Self {
             kind: Kind::Http { inner },
@@ -173,6 +162,16 @@ impl<C: Classify> Progress<C> {
         }
     }
 
+    /// Whether the body is over before it begins; the call may end if it is.
+    #[inline]
+    pub(crate) fn meet<B: Body>(&mut self, call: &mut Call, body: &B) -> bool {
+        let over = body.is_end_stream();
+        if over {
+            self.finish(call);
+        }
+        over
+    }
+
     #[inline]
     fn frame<D: Buf>(&mut self, call: &mut Call, frame: &Frame<D>) {
         if let Some(data) = frame.data_ref() {
@@ -194,19 +193,19 @@ impl<C: Classify> Progress<C> {
 
     /// The body is over.
     #[inline]
-    fn end(&mut self, mut call: Call) {
+    fn finish(&mut self, call: &mut Call) {
         let messages = self.messages.finish();
         if messages > 0 {
             call.response_messages(messages, 0);
         }
-        self.status_within(&mut call);
+        self.status_within(call);
         if self.status.is_none() {
             call.fault(match self.something_came {
                 true => ErrorType::PUBLISH_FINAL,
                 false => ErrorType::GENERATE,
             });
         }
-        call.complete();
+        call.owes_nothing();
     }
 
     /// That of gRPC-Web, which is not in trailers.
@@ -255,8 +254,10 @@ where
             }
             None => true,
         };
-        if over && let Some(call) = watch.take() {
-            progress.end(call);
+        if over {
+            progress.finish(call);
+            // Where it is: taken out it would be copied.
+            *watch = None;
         }
     }
     watch.done();

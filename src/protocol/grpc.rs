@@ -125,7 +125,9 @@ where
         let mut progress = Progress::new(messages, self.http.classifier().clone());
         let code = code.or_else(|| GrpcCode::from_http(head.status));
         progress.status(&mut watch, code);
+        let over = progress.meet(&mut watch, response.body());
         watch.done();
+        let call = (!over).then_some(call);
         response.map(|body| ResponseBody::grpc(body, call, progress))
     }
 

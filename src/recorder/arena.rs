@@ -1,6 +1,7 @@
 //! Where tables of series come from, and go back to.
 
-use super::families::{Families, Settings};
+use super::families::Families;
+use super::settings::Settings;
 use std::sync::{Mutex, PoisonError};
 
 /// Tables without an owner. Some may still be written to by calls in flight.

@@ -4,18 +4,16 @@
 //! two share a word in memory: a generation, and the fault that the body has
 //! reported in it. A call that ends moves the word on to the next generation, so that
 //! a report that comes too late finds another one there and is dropped. Words are
-//! kept for the calls to come, in a pool per thread: no allocation, and no
+//! kept for the calls to come, in a [`pool`]: no allocation, and no
 //! reference count.
 
 use super::outcome::Outcome;
+use super::pool;
 use super::sizes::Sizes;
 use crate::sync::{AtomicU64, Ordering, overwrite};
 use crate::trace::TraceContext;
 use std::array;
-use std::cell::RefCell;
 use std::fmt;
-use std::mem;
-use std::sync::{Mutex, PoisonError};
 
 /// The call's end: it sees what was reported, and closes.
 ///
@@ -33,7 +31,7 @@ pub(crate) struct Reporter {
 
 /// Alone on its cache line, for words of one batch end up with different threads.
 #[repr(align(64))]
-struct Word {
+pub(super) struct Word {
     /// A generation, above [`OUTCOME_BITS`] of an [`Outcome`].
     state: AtomicU64,
     sizes: Sizes,
@@ -184,92 +182,11 @@ impl fmt::Debug for Reporter {
 // === impl Word ===
 
 impl Word {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             state: AtomicU64::new(0),
             trace: array::from_fn(|_| AtomicU64::new(0)),
             sizes: Sizes::new(),
-        }
-    }
-}
-
-/// Words that no call has: a few with each thread, the others in common.
-mod pool {
-    use super::*;
-
-    /// A thread whose calls end elsewhere takes this many at once, and one on
-    /// which others' calls end gives as many back.
-    const BATCH: usize = 32;
-    const MOST_KEPT: usize = 2 * BATCH;
-
-    static COMMON: Mutex<Vec<&'static Word>> = Mutex::new(Vec::new());
-
-    thread_local! {
-        static OWN: RefCell<Own> = const { RefCell::new(Own(Vec::new())) };
-    }
-
-    /// Goes back to the common ones when its thread ends.
-    struct Own(Vec<&'static Word>);
-
-    #[inline]
-    pub(super) fn take() -> &'static Word {
-        OWN.try_with(|own| {
-            let own = &mut own.borrow_mut().0;
-            if own.is_empty() {
-                refill(own, BATCH);
-            }
-            own.pop().unwrap_or_else(leak)
-        })
-        .unwrap_or_else(|_| {
-            let mut one = Vec::new();
-            refill(&mut one, 1);
-            one.pop().unwrap_or_else(leak)
-        })
-    }
-
-    #[inline]
-    pub(super) fn put(word: &'static Word) {
-        let kept = OWN.try_with(|own| {
-            let own = &mut own.borrow_mut().0;
-            own.push(word);
-            if own.len() > MOST_KEPT {
-                give_back(own.drain(BATCH..));
-            }
-        });
-        if kept.is_err() {
-            give_back([word]);
-        }
-    }
-
-    /// As many as are asked for, made if need be. The process keeps them: it
-    /// will need that many again.
-    #[cold]
-    fn refill(words: &mut Vec<&'static Word>, size: usize) {
-        let mut common = COMMON.lock().unwrap_or_else(PoisonError::into_inner);
-        if common.is_empty() {
-            let made: &'static [Word; BATCH] = Box::leak(Box::new(array::from_fn(|_| Word::new())));
-            common.extend(made);
-        }
-        let left = common.len().saturating_sub(size);
-        words.extend(common.drain(left..));
-    }
-
-    #[cold]
-    fn give_back(words: impl IntoIterator<Item = &'static Word>) {
-        COMMON
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(words);
-    }
-
-    #[cold]
-    fn leak() -> &'static Word {
-        Box::leak(Box::new(Word::new()))
-    }
-
-    impl Drop for Own {
-        fn drop(&mut self) {
-            give_back(mem::take(&mut self.0));
         }
     }
 }
@@ -337,6 +254,7 @@ mod tests {
 mod loom_tests {
     use super::*;
     use loom::thread;
+    use std::mem;
 
     fn word() -> &'static Word {
         Box::leak(Box::new(Word::new()))

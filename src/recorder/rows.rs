@@ -1,6 +1,7 @@
 //! The label sets that metrics show, and a series for each.
 
-use super::families::Settings;
+use super::series::{BeginSeries, DurationSeries, EndSeries, HeadSeries, Series};
+use super::settings::Settings;
 use crate::labels::LabelText;
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -9,18 +10,6 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 /// Values of labels.
 pub(super) type Texts = Box<[Box<str>]>;
-
-/// Numbers that belong to one label set.
-pub(crate) trait Series: Sized + 'static {
-    /// All at zero.
-    fn new(settings: &Settings) -> Self;
-
-    /// Has the processor fetch the numbers, for who will read many series.
-    fn prefetch(&self);
-
-    /// Back to zero. Nothing may be recorded meanwhile.
-    fn reset(&self);
-}
 
 /// A label set, and the numbers under it.
 ///
@@ -46,6 +35,15 @@ pub(crate) struct Shelf<S: 'static> {
 }
 
 type Sorted<S> = BTreeMap<Texts, &'static Row<S>>;
+
+/// The rows of all metrics of a layer.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub(crate) begin: Shelf<BeginSeries>,
+    pub(crate) head: Shelf<HeadSeries>,
+    pub(crate) end: Shelf<EndSeries>,
+    pub(crate) duration: Shelf<DurationSeries>,
+}
 
 // === impl Row ===
 
@@ -186,5 +184,59 @@ impl<S: Series> Shelf<S> {
 
     fn lock(&self) -> MutexGuard<'_, Sorted<S>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Rows ===
+
+impl Rows {
+    pub(super) fn new() -> Self {
+        Self {
+            begin: Shelf::new(),
+            head: Shelf::new(),
+            end: Shelf::new(),
+            duration: Shelf::new(),
+        }
+    }
+
+    /// Has the processor fetch the only rows, for who will read many tables.
+    pub(super) fn prefetch(&self) {
+        let Self {
+            begin,
+            head,
+            end,
+            duration,
+        } = self;
+        begin.prefetch();
+        head.prefetch();
+        end.prefetch();
+        duration.prefetch();
+    }
+
+    /// The same for their numbers.
+    pub(super) fn prefetch_numbers(&self) {
+        let Self {
+            begin,
+            head,
+            end,
+            duration,
+        } = self;
+        begin.prefetch_numbers();
+        head.prefetch_numbers();
+        end.prefetch_numbers();
+        duration.prefetch_numbers();
+    }
+
+    pub(super) fn reset(&self) {
+        let Self {
+            begin,
+            head,
+            end,
+            duration,
+        } = self;
+        begin.reset();
+        head.reset();
+        end.reset();
+        duration.reset();
     }
 }

@@ -1,8 +1,9 @@
-//! From the labels of a call to its rows.
+//! The label sets of a layer: from the labels of a call to its rows.
 //!
 //! A call finds its label set when it begins, from there the one with the labels of its response, and from there the
 //! one it ends under: a tree of three levels. All that calls do is read it, without a lock: sets are only ever
-//! added, at the end of a chain, and by one thread at a time. How many there may be is [`growth`](super::growth)'s business.
+//! added, at the end of a chain, and by one thread at a time. How a call goes down the tree is
+//! [`lookup`](super::lookup)'s business, and how the tree grows [`growth`](super::growth)'s.
 
 use super::families::Families;
 use super::rows::{Row, Texts};

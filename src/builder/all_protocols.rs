@@ -1,0 +1,221 @@
+//! What layers of all protocols can be told.
+
+use super::MetricsLayerBuilder;
+use crate::classify::{ErrorType, Head};
+use crate::clock::Clock;
+use crate::handle::CallHandle;
+use crate::labels::{Label, RequestHead};
+use crate::protocol::PassHandle;
+use crate::recorder::{Bounds, Filter, Streams, Traces};
+use crate::registry::MetricsRegistry;
+use crate::trace::TraceContext;
+use std::sync::Arc;
+
+impl<P> MetricsLayerBuilder<P> {
+    /// The registry to be in. Defaults to a new one.
+    pub fn registry(mut self, registry: &MetricsRegistry) -> Self {
+        self.registry = Some(registry.clone());
+        self
+    }
+
+    /// What the names of the automatic metrics begin with: `shop` makes
+    /// `shop_requests_total`. Defaults to nothing.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// The upper bounds, in seconds and ascending, of the buckets of all the layer's
+    /// histograms; `+Inf` is always added. Defaults to 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+    /// 0.5, 1, 2.5, 5 and 10.
+    ///
+    /// Every bucket is a series. Answers that stream for minutes want bounds
+    /// of minutes, or all of them end up in `+Inf`.
+    pub fn buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
+        self.buckets = Some(bounds.into_iter().collect());
+        self
+    }
+
+    /// Whether to have `response_head_seconds`: the time to the head of the
+    /// response. Defaults to false.
+    pub fn response_head_seconds(mut self, on: bool) -> Self {
+        self.response_head_seconds = on;
+        self
+    }
+
+    /// Whether to have `first_byte_seconds`: the time to the first byte of the
+    /// response's body, or to its first item; of a model server, to its first token. Defaults to false.
+    pub fn first_byte_seconds(mut self, on: bool) -> Self {
+        self.first_byte_seconds = on;
+        self
+    }
+
+    /// Whether to have `request_messages_total` and `response_messages_total`:
+    /// how many messages went in and out. HTTP has none. Defaults to false, but to true for gRPC.
+    pub fn messages_total(mut self, on: bool) -> Self {
+        self.messages = on;
+        self
+    }
+
+    /// Error types of your own that are to stand on the page, at 0, from the
+    /// start. Defaults to none; the built-in ones always do, and those that the classifier
+    /// [names](crate::classify::Classify::error_types).
+    pub fn error_types(mut self, error_types: impl IntoIterator<Item = ErrorType>) -> Self {
+        self.error_types = error_types.into_iter().collect();
+        self
+    }
+
+    /// A label whose value requests bring. See [`labels`](crate::labels) for which metric carries which.
+    /// Defaults to none.
+    pub fn label(mut self, label: Label) -> Self {
+        self.labels.push(label);
+        self
+    }
+
+    /// How many label sets there may be: no metric of the layer has more, whatever is sent, but for one that takes the
+    /// rest: what finds no room is recorded under `_OTHER`, and counted by `label_overflow_total`. Defaults to 2,000.
+    ///
+    /// A label set takes some 2 KiB, and as much again for every eight threads or so that record under it.
+    pub fn label_sets(mut self, most: usize) -> Self {
+        self.label_sets = most;
+        self
+    }
+
+    /// A label set that is to stand on the page, at 0 and with all declared error types, before the first call with it: so that
+    /// a counter's first step shows as an increase. Defaults to none.
+    ///
+    /// Labels of the request are to be named all. Of those of the response that are not, a status is 200, or
+    /// `2xx`, and any other is [absent](Label::absent).
+    ///
+    /// ```
+    /// use tower_openmetrics::MetricsLayer;
+    /// use tower_openmetrics::labels::Label;
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let layer = MetricsLayer::builder()
+    ///     .label(Label::method())
+    ///     .label(Label::status())
+    ///     .declare([("method", "GET")])
+    ///     .declare([("method", "GET"), ("status", "500")])
+    ///     .build([("endpoint", "a")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn declare<L, K, V>(mut self, label_set: L) -> Self
+    where
+        L: IntoIterator<Item = (K, V)>,
+        K: Into<String>,
+        V: Into<String>,
+    {
+        let pairs = label_set.into_iter();
+        let pairs = pairs.map(|(name, value)| (name.into(), value.into()));
+        self.declared.push(pairs.collect());
+        self
+    }
+
+    /// Which calls are measured: those for which `is_measured` says so by the head of the request.
+    /// Others leave no trace, not even in `concurrent_requests`. Defaults to all.
+    ///
+    /// ```
+    /// use tower_openmetrics::MetricsLayer;
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let layer = MetricsLayer::builder()
+    ///     .filter(|head| head.uri.path() != "/health")
+    ///     .build([("endpoint", "a")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Layers with the same labels on one registry must have the same filter: a clone of one builder.
+    pub fn filter<F>(mut self, is_measured: F) -> Self
+    where
+        F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
+    {
+        self.filter = Some(Filter(Arc::new(is_measured)));
+        self
+    }
+
+    /// Which calls last long by intent, by the head of the response: they are timed by `stream_duration_seconds` *instead of*
+    /// `request_duration_seconds`, which they would spoil. [`is_long_lived`](crate::labels::is_long_lived) knows event
+    /// streams and upgrades. Defaults to none, without that metric.
+    ///
+    /// ```
+    /// use tower_openmetrics::MetricsLayer;
+    /// use tower_openmetrics::labels::is_long_lived;
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let layer = MetricsLayer::builder()
+    ///     .stream_duration_seconds(is_long_lived)
+    ///     .build([("endpoint", "a")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Layers with the same labels on one registry must have the same function: a clone of one builder.
+    pub fn stream_duration_seconds<F>(mut self, is_stream: F) -> Self
+    where
+        F: Fn(&Head<'_>) -> bool + Send + Sync + 'static,
+    {
+        self.streams = Some(Streams {
+            is_stream: Arc::new(is_stream),
+            buckets: Bounds::default(),
+        });
+        self
+    }
+
+    /// The upper bounds, in seconds and ascending, of the buckets of `stream_duration_seconds`.
+    /// Defaults to 1, 5, 15, 60, 300, 900, 1800, 3600, 7200 and 14400.
+    pub fn stream_buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
+        self.stream_buckets = Some(bounds.into_iter().collect());
+        self
+    }
+
+    /// Exemplars: each bucket of the layer's histograms shows the latest call in it that belongs to a trace, which `trace_of`
+    /// says by the head of the request: [`TraceContext::from_traceparent`], or a function that asks the tracing
+    /// that is in use. OpenMetrics and protobuf show them, the Prometheus text format can't. Defaults to none.
+    ///
+    /// Without classic buckets there is one for all calls: the latest. Of more threads than twice the cores, and 16, that record at
+    /// once, those that came last keep none.
+    ///
+    /// Layers with the same labels on one registry must have the same function: a clone of one builder.
+    pub fn exemplars<F>(mut self, trace_of: F) -> Self
+    where
+        F: Fn(&RequestHead<'_>) -> Option<TraceContext> + Send + Sync + 'static,
+    {
+        self.exemplars = Some(Traces(Arc::new(trace_of)));
+        self
+    }
+
+    /// Whether histograms are also [native](https://prometheus.io/docs/specs/native_histograms/) ones, with buckets 9 % apart from
+    /// a microsecond to twelve days and no bounds to choose. Defaults to false.
+    ///
+    /// Only protobuf shows them (feature `protobuf`), and only to a Prometheus that is told to scrape them. Each label set takes 2.6 KiB
+    /// for every thread that records under it.
+    pub fn native_histograms(mut self, on: bool) -> Self {
+        self.native_histograms = on;
+        self
+    }
+
+    /// Whether histograms have classic buckets. Without them the text formats show their count, sum, and
+    /// `+Inf`. Defaults to true.
+    pub fn classic_histograms(mut self, on: bool) -> Self {
+        self.classic_histograms = on;
+        self
+    }
+
+    /// The clock that times calls. Defaults to the real one.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Gives the service a handle to each call: `pass` puts it where the
+    /// service finds it. See [`PassHandle`]. Defaults to none.
+    pub fn pass_handle<Req, F>(self, pass: F) -> MetricsLayerBuilder<PassHandle<P, F>>
+    where
+        F: Fn(&mut Req, CallHandle) + Clone,
+    {
+        self.map_protocol(|protocol| PassHandle::new(protocol, pass))
+    }
+}

@@ -1,0 +1,137 @@
+//! From what a builder was told to a layer.
+
+use super::MetricsLayerBuilder;
+use crate::Error;
+use crate::classify::ErrorType;
+use crate::labels::{Declared, Labels, Schema};
+use crate::layer::MetricsLayer;
+use crate::open_telemetry::{self, BODY_SIZE_BUCKETS, DURATION_BUCKETS, Naming};
+use crate::recorder::{Bounds, DeclaredTypes, MOST_ERROR_TYPES, Settings, Streams};
+use crate::registry::MetricsRegistry;
+
+/// From a second to four hours: for answers that stay open.
+const STREAM_BUCKETS: [f64; 10] = [
+    1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0,
+];
+
+impl<P> MetricsLayerBuilder<P> {
+    /// The layer, with these labels on all its metrics.
+    ///
+    /// # Errors
+    ///
+    /// Names the value that is wrong:
+    ///
+    /// - a label whose name is invalid, reserved or given twice;
+    /// - a prefix that is not the beginning of a name;
+    /// - buckets that are empty, not ascending, negative or not finite;
+    /// - more error types than a layer has room for (54 of your own, less those that the classifier names);
+    /// - a label of a request whose name is invalid, reserved, given twice or that of a constant one, or that is one too many
+    ///   (eight of the request, eight of the response);
+    /// - a declared label set that names none of those labels, or not all that a request has; or more of them than there may be;
+    /// - room for no label set at all;
+    /// - a metric that is there already and shows a name that an automatic one would, be it
+    ///   registered, included, or another layer's with another prefix;
+    /// - another layer with the same labels and prefix in the registry that has other settings,
+    ///   the clock among them;
+    /// - another layer there that may show the same series all the same, for it has as labels of requests what this
+    ///   one has as constants, or only empty labels, which are as good as none, tell the two apart.
+    pub fn build<L, K, V>(self, labels: L) -> Result<MetricsLayer<P>, Error>
+    where
+        L: IntoIterator<Item = (K, V)>,
+        K: Into<String>,
+        V: Into<String>,
+    {
+        let labels = Labels::new(labels)?;
+        let of_request = open_telemetry::labels(self.naming, self.labels);
+        let schema = Schema::new(of_request, &labels)?;
+        let declared = self.declared.iter().map(|given| schema.declared(given));
+        let kind = |bounds: Bounds| {
+            let classic = if self.classic_histograms {
+                bounds
+            } else {
+                Bounds::none()
+            };
+            classic.native(self.native_histograms)
+        };
+        let buckets = match (self.buckets, self.naming.is_own()) {
+            (Some(bounds), _) => Bounds::new(bounds)?,
+            (None, true) => Bounds::default(),
+            (None, false) => Bounds::new(DURATION_BUCKETS)?,
+        };
+        let settings = Settings {
+            naming: self.naming,
+            clock: self.clock,
+            buckets: kind(buckets),
+            response_head: self.response_head_seconds,
+            first_byte: self.first_byte_seconds,
+            messages: self.messages,
+            error_types: all_error_types(self.classifier_error_types, &self.error_types)?,
+            label_sets: self.label_sets,
+            declared: within(self.label_sets, declared.collect::<Result<_, _>>()?)?,
+            schema,
+            filter: self.filter,
+            streams: with_buckets(self.streams, self.stream_buckets, kind)?,
+            exemplars: self.exemplars,
+            sizes: size_bounds(self.naming, self.body_size_buckets)?,
+        };
+        let registry = self
+            .registry
+            .unwrap_or_else(|| MetricsRegistry::with_clock(self.clock));
+        let endpoint = registry.endpoint(&self.prefix, labels, settings)?;
+        Ok(MetricsLayer::of(registry, endpoint, self.protocol))
+    }
+}
+
+/// The declared label sets, if there is room for all.
+fn within(most: usize, declared: Vec<Declared>) -> Result<Vec<Declared>, Error> {
+    if most == 0 {
+        return Err(Error::new(
+            "room for 0 label sets: give `label_sets` at least 1",
+        ));
+    }
+    if declared.len() > most {
+        return Err(Error::new(format!(
+            "{} label sets are declared and there is room for {most}: declare fewer, or give `label_sets` more",
+            declared.len()
+        )));
+    }
+    Ok(declared)
+}
+
+fn with_buckets(
+    streams: Option<Streams>,
+    bounds: Option<Vec<f64>>,
+    kind: impl Fn(Bounds) -> Bounds,
+) -> Result<Option<Streams>, Error> {
+    let bounds = bounds.unwrap_or_else(|| STREAM_BUCKETS.to_vec());
+    let buckets = kind(Bounds::new(bounds)?);
+    Ok(streams.map(|streams| Streams { buckets, ..streams }))
+}
+
+/// The buckets of the sizes of bodies, which only OpenTelemetry's conventions have.
+fn size_bounds(naming: Naming, bounds: Option<Vec<u64>>) -> Result<Option<Bounds>, Error> {
+    let bounds = Bounds::of_bytes(bounds.unwrap_or_else(|| BODY_SIZE_BUCKETS.to_vec()))?;
+    Ok((!naming.is_own()).then_some(bounds))
+}
+
+/// The built-in types, those of the classifier and `declared` ones, each once.
+fn all_error_types(
+    classifier: &[ErrorType],
+    declared: &[ErrorType],
+) -> Result<DeclaredTypes, Error> {
+    let mut all = ErrorType::BUILT_IN.to_vec();
+    for error_type in classifier.iter().chain(declared) {
+        if !all.contains(error_type) && *error_type != ErrorType::OTHER {
+            all.push(*error_type);
+        }
+    }
+    // One place is for what there is no other place for.
+    let room = MOST_ERROR_TYPES - 1;
+    match all.get(room) {
+        None => Ok(DeclaredTypes::new(&all)),
+        Some(first) => Err(Error::new(format!(
+            "error type `{first}` is one too many: declare at most {} of your own",
+            room.saturating_sub(ErrorType::BUILT_IN.len() + classifier.len())
+        ))),
+    }
+}

@@ -1,0 +1,129 @@
+//! Settings for a layer.
+//!
+//! [`all_protocols`] has those that every layer has, [`one_protocol`] those of some, and [`build`] what comes of
+//! them: checked, and with what nobody has said filled in.
+
+mod all_protocols;
+mod build;
+mod one_protocol;
+
+use crate::classify::{Classify, ErrorType};
+use crate::clock::Clock;
+use crate::labels::Label;
+use crate::open_telemetry::Naming;
+use crate::protocol::Http;
+use crate::recorder::{Filter, LABEL_SETS, Streams, Traces};
+use crate::registry::MetricsRegistry;
+
+/// Settings for a [`MetricsLayer`](crate::MetricsLayer). Made by
+/// [`MetricsLayer::builder`](crate::MetricsLayer::builder) and its like.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is built before `build`"]
+pub struct MetricsLayerBuilder<P = Http> {
+    registry: Option<MetricsRegistry>,
+    naming: Naming,
+    body_size_buckets: Option<Vec<u64>>,
+    prefix: String,
+    buckets: Option<Vec<f64>>,
+    response_head_seconds: bool,
+    first_byte_seconds: bool,
+    messages: bool,
+    error_types: Vec<ErrorType>,
+    classifier_error_types: &'static [ErrorType],
+    labels: Vec<Label>,
+    label_sets: usize,
+    declared: Vec<Vec<(String, String)>>,
+    filter: Option<Filter>,
+    streams: Option<Streams>,
+    stream_buckets: Option<Vec<f64>>,
+    exemplars: Option<Traces>,
+    native_histograms: bool,
+    classic_histograms: bool,
+    clock: Clock,
+    protocol: P,
+}
+
+// === impl MetricsLayerBuilder ===
+
+impl<P> MetricsLayerBuilder<P> {
+    pub(crate) fn new(protocol: P) -> Self {
+        Self {
+            registry: None,
+            naming: Naming::Own,
+            body_size_buckets: None,
+            prefix: String::new(),
+            buckets: None,
+            response_head_seconds: false,
+            first_byte_seconds: false,
+            messages: false,
+            error_types: Vec::new(),
+            classifier_error_types: &[],
+            labels: Vec::new(),
+            label_sets: LABEL_SETS,
+            declared: Vec::new(),
+            filter: None,
+            streams: None,
+            stream_buckets: None,
+            exemplars: None,
+            native_histograms: false,
+            classic_histograms: true,
+            clock: Clock::real(),
+            protocol,
+        }
+    }
+
+    /// What the classifier of the protocol names stands on the page from the start.
+    fn classified_by(mut self, classifier: &impl Classify) -> Self {
+        self.classifier_error_types = classifier.error_types();
+        self
+    }
+
+    fn map_protocol<Q>(self, map: impl FnOnce(P) -> Q) -> MetricsLayerBuilder<Q> {
+        let Self {
+            registry,
+            naming,
+            body_size_buckets,
+            prefix,
+            buckets,
+            response_head_seconds,
+            first_byte_seconds,
+            messages,
+            error_types,
+            classifier_error_types,
+            labels,
+            label_sets,
+            declared,
+            filter,
+            streams,
+            stream_buckets,
+            exemplars,
+            native_histograms,
+            classic_histograms,
+            clock,
+            protocol,
+        } = self;
+        MetricsLayerBuilder {
+            registry,
+            naming,
+            body_size_buckets,
+            prefix,
+            buckets,
+            response_head_seconds,
+            first_byte_seconds,
+            messages,
+            error_types,
+            classifier_error_types,
+            labels,
+            label_sets,
+            declared,
+            filter,
+            streams,
+            stream_buckets,
+            exemplars,
+            native_histograms,
+            classic_histograms,
+            clock,
+            protocol: map(protocol),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What layers of one protocol can be told, and others not.
+
+use super::MetricsLayerBuilder;
+use crate::classify::{Classify, HttpClient, ServerErrorsOnly};
+use crate::open_telemetry::Naming;
+use crate::protocol::{Grpc, Http, Many, One, Streaming, Unary};
+
+impl<C> MetricsLayerBuilder<Http<C>> {
+    /// What decides which calls failed, and how. Defaults to
+    /// [`HttpStatus`](crate::classify::HttpStatus).
+    pub fn classifier<D: Classify>(self, classifier: D) -> MetricsLayerBuilder<Http<D>> {
+        self.classified_by(&classifier)
+            .map_protocol(|_| Http::new(classifier))
+    }
+
+    /// Names, labels and buckets of OpenTelemetry's conventions for HTTP *servers*, instead of the crate's
+    /// own: see [`open_telemetry`](crate::open_telemetry) for what they are.
+    ///
+    /// By these conventions 4xx is no failure of the server, so this also sets the classifier, to [`ServerErrorsOnly`], and
+    /// the layer is a `MetricsLayer<Http<ServerErrorsOnly>>`. Give another one [after](Self::classifier) it.
+    pub fn open_telemetry(mut self) -> MetricsLayerBuilder<Http<ServerErrorsOnly>> {
+        self.naming = Naming::OpenTelemetryServer;
+        self.classifier(ServerErrorsOnly)
+    }
+
+    /// As [`open_telemetry`](Self::open_telemetry), with the conventions for HTTP *clients*.
+    ///
+    /// By these 4xx is a failure, so this also sets the classifier, to [`HttpClient`].
+    pub fn open_telemetry_client(mut self) -> MetricsLayerBuilder<Http<HttpClient>> {
+        self.naming = Naming::OpenTelemetryClient;
+        self.classifier(HttpClient)
+    }
+
+    /// The upper bounds, in bytes and ascending, of the buckets of the sizes of bodies, which the conventions of
+    /// [`open_telemetry`](crate::open_telemetry) have. Defaults to
+    /// [`BODY_SIZE_BUCKETS`](crate::open_telemetry::BODY_SIZE_BUCKETS).
+    pub fn body_size_buckets(mut self, bounds: impl IntoIterator<Item = u64>) -> Self {
+        self.body_size_buckets = Some(bounds.into_iter().collect());
+        self
+    }
+}
+
+impl<C> MetricsLayerBuilder<Grpc<C>> {
+    /// What decides which calls failed, and how. Defaults to the table at
+    /// [`GrpcCode`](crate::classify::GrpcCode).
+    pub fn classifier<D: Classify>(self, classifier: D) -> MetricsLayerBuilder<Grpc<D>> {
+        self.map_protocol(|_| Grpc::classified_by(classifier))
+    }
+}
+
+/// The setters that [`Unary`] and [`Streaming`] share, but for one name.
+macro_rules! message_setters {
+    ($protocol:ident, $measure_response:ident, $what:literal) => {
+        impl<I, A, C> MetricsLayerBuilder<$protocol<I, A, C>> {
+            /// What decides how calls failed. Defaults to what the source chains
+            /// of errors say, else to the phase.
+            pub fn classifier<D: Classify>(
+                self,
+                classifier: D,
+            ) -> MetricsLayerBuilder<$protocol<I, A, D>> {
+                self.classified_by(&classifier).map_protocol(|protocol| $protocol {
+                    incoming: protocol.incoming,
+                    measure: protocol.measure,
+                    classifier,
+                })
+            }
+
+            #[doc = concat!("How ", $what, " are measured: a closure, or another [`Measure`](crate::message::Measure).")]
+            /// Defaults to asking the [`Message`](crate::Message) itself.
+            pub fn $measure_response<M: Clone>(
+                self,
+                measure: M,
+            ) -> MetricsLayerBuilder<$protocol<I, M, C>> {
+                self.map_protocol(|protocol| $protocol {
+                    incoming: protocol.incoming,
+                    measure,
+                    classifier: protocol.classifier,
+                })
+            }
+
+            /// Requests are one message each, measured by `measure`: a closure, or another
+            /// [`Measure`](crate::message::Measure). The default, which asks the [`Message`](crate::Message) itself.
+            pub fn measure_requests<M: Clone>(
+                self,
+                measure: M,
+            ) -> MetricsLayerBuilder<$protocol<One<M>, A, C>> {
+                self.map_protocol(|protocol| $protocol {
+                    incoming: One(measure),
+                    measure: protocol.measure,
+                    classifier: protocol.classifier,
+                })
+            }
+
+            /// Requests are streams of messages, each measured by `measure` as
+            /// the service reads it; [`Own`](crate::message::Own) asks the [`Message`](crate::Message) itself.
+            ///
+            /// A message that is an error breaks the request off: that is a cancellation if the
+            /// client went away and `invalid_message` otherwise, whatever the classifier says of errors.
+            pub fn request_streams<M: Clone>(
+                self,
+                measure: M,
+            ) -> MetricsLayerBuilder<$protocol<Many<M>, A, C>> {
+                self.map_protocol(|protocol| $protocol {
+                    incoming: Many(measure),
+                    measure: protocol.measure,
+                    classifier: protocol.classifier,
+                })
+            }
+        }
+    };
+}
+
+message_setters!(Unary, measure_responses, "responses");
+message_setters!(Streaming, measure_items, "the items of responses");
