@@ -28,7 +28,7 @@ use std::ptr;
 #[must_use = "a call that is dropped has ended"]
 // Copied with every future and body on its way: the fewer bytes, the better. What tells an `Option` of one that there is none
 // comes last, so that the rest is copied in the same pieces with it and without it: processors wait where a
-// piece was just written as two.
+// piece was just written as two, for a store is not forwarded to a load that is wider than it.
 #[repr(C)]
 pub struct Call {
     /// Known from the response's head on.
@@ -383,5 +383,17 @@ impl Unwound for Option<Call> {
             call.unwound();
             *self = None;
         }
+    }
+}
+
+#[cfg(all(test, not(openmetrics_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_tells_whether_there_is_a_call() {
+        assert_eq!(size_of::<Option<Call>>(), size_of::<Call>());
+        let last = size_of::<Call>() - size_of::<usize>();
+        assert_eq!(std::mem::offset_of!(Call, begin), last);
     }
 }

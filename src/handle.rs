@@ -1,3 +1,5 @@
+//! Calls, reached from elsewhere.
+
 use crate::classify::{ErrorType, Fault};
 use crate::recorder::{BeginSet, Leased, Reporter, with_writer};
 use crate::watch::Unwound;

@@ -5,7 +5,8 @@ use crate::recorder::Outcome;
 /// The small things that are known of a call.
 ///
 /// They are one number, and not fields of their own, for the sake of copying: a call moves from the service to the
-/// future and on to the response, and processors wait where what was written byte by byte is read as a whole soon after.
+/// future and on to the response, and processors wait where what was written byte by byte is read as a whole soon after: a store is not
+/// forwarded to a load that is wider than it.
 #[derive(Clone, Copy)]
 pub(crate) struct State(u64);
 

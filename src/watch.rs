@@ -11,6 +11,9 @@ pub(crate) trait Unwound {
 /// Stands on the stack while the code of others runs on behalf of a call, which hears of it if
 /// that panics: a service, a body (what it says of itself too), a classifier.
 ///
+/// It is told that all went well by [`done`](Watch::done), or has nobody left to tell: of an `Option` that
+/// has been emptied nobody hears.
+///
 /// Asking `std::thread::panicking` in a destructor instead would be wrong both
 /// ways: a layer outside that catches the panic hides it, and another call's panic fakes it.
 #[must_use = "the code that is watched runs before `done`"]

@@ -108,7 +108,9 @@ impl http_body::Body for Body {
 ///
 /// If it woke itself it would be polled up to 61 times before tokio's timers and sockets, and on a
 /// current-thread runtime the future of `block_on`, have theirs: a whole page, slice by slice. Woken
-/// this way it comes after them. Outside of tokio it is woken at once.
+/// this way it comes after them. Where no runtime runs it is woken at once.
+///
+/// As all that yields in tokio, it is not woken while its thread is blocked: by another executor within a task, say.
 fn give_way(cx: &mut Context<'_>) {
     // Pending, always: it was made for this poll.
     let _ = pin!(yield_now()).poll(cx);

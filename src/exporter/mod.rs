@@ -121,7 +121,8 @@
 //! - Pages are written one at a time. Scrapes that come meanwhile wait, and those that want the same
 //!   share the next one. Nobody joins one that has begun, which would miss what has ended since.
 //! - A page goes out, and through a compressor, in pieces of up to 64 KiB, between which other tasks
-//!   and the runtime's timers and sockets get their turn.
+//!   and the runtime's timers and sockets get their turn. So it needs that turn: a body that is read by another
+//!   executor, which blocks a thread of the runtime meanwhile, ends only under `tokio::task::block_in_place`.
 //! - A scrape keeps its place among those in flight, and its page in memory, until its body has been
 //!   read or dropped. One that is past its deadline loses both to the next who needs a place, even
 //!   if its reader has stalled and the server no longer polls its body.

@@ -66,26 +66,24 @@ pub(super) fn write(text: &mut TextWriter, name: &str, (automatic, snapshot): &F
     });
 }
 
-/// About how many bytes a family takes as text.
+/// About how many bytes a family takes as text, and hardly more.
 pub(super) fn size(name: &str, (automatic, snapshot): &Family<'_>) -> usize {
-    /// A number, another label, and what stands between.
+    /// Of its own lines, beside HELP, its name, and that three times.
+    const HEAD: usize = 64;
+    /// What a line has beside its name and labels: a number, another label, and what stands between.
     const REST: usize = 48;
-    let (mut label_sets, mut of_one) = (0, 0);
+    let mut size = HEAD + automatic.help.len() + 3 * name.len();
     snapshot.each(automatic.metric, &mut |shown| {
-        label_sets += 1;
-        // They are much like each other.
-        if label_sets == 1 {
-            let samples = match &shown.reading {
-                Reading::Counter(_) | Reading::Gauge(_) => 1,
-                Reading::Histogram(histogram) | Reading::Sizes(histogram) => {
-                    histogram.cumulative.len() + 2
-                }
-                Reading::Errors(errors) => errors.iter().count(),
-            };
-            of_one = samples * (name.len() + shown.labels.as_str().len() + REST);
-        }
+        let samples = match &shown.reading {
+            Reading::Counter(_) | Reading::Gauge(_) => 1,
+            Reading::Histogram(histogram) | Reading::Sizes(histogram) => {
+                histogram.cumulative.len() + 2
+            }
+            Reading::Errors(errors) => errors.iter().count(),
+        };
+        size += samples * (name.len() + shown.labels.as_str().len() + REST);
     });
-    label_sets * of_one
+    size
 }
 
 /// The bounds of a histogram's buckets, in seconds or bytes.
@@ -104,22 +102,31 @@ pub(super) fn bounds(metric: Metric, settings: &Settings) -> &[f64] {
     of_its_own.unwrap_or(buckets).shown()
 }
 
-/// The bounds of buckets as they are spelt, `+Inf` included. Most layers have those of the one before.
+/// The bounds of buckets as they are spelt, `+Inf` included. Layers mostly share a few.
 #[derive(Default)]
 struct Spelt<'a> {
-    bounds: Option<&'a [f64]>,
-    texts: Vec<String>,
+    met: Vec<(&'a [f64], Vec<String>)>,
 }
 
+// === impl Spelt ===
+
 impl<'a> Spelt<'a> {
+    /// How many are kept: looking for one among very many would take longer than to spell it.
+    const MOST: usize = 16;
+
     fn of(&mut self, bounds: &'a [f64]) -> &[String] {
-        let same = |before: &[f64]| ptr::eq(before, bounds) || before == bounds;
-        if !self.bounds.is_some_and(same) {
+        let mut met = self.met.iter();
+        let place = met.position(|(of, _)| ptr::eq(*of, bounds) || *of == bounds);
+        let place = place.unwrap_or_else(|| {
+            if self.met.len() == Self::MOST {
+                self.met.clear();
+            }
             let texts = bounds.iter().map(|bound| canonical(*bound));
-            self.texts = texts.chain(["+Inf".to_owned()]).collect();
-            self.bounds = Some(bounds);
-        }
-        &self.texts
+            let texts = texts.chain(["+Inf".to_owned()]);
+            self.met.push((bounds, texts.collect()));
+            self.met.len() - 1
+        });
+        &self.met[place].1
     }
 }
 

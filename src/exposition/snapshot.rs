@@ -33,6 +33,8 @@ struct Layer<'a> {
     settings: &'static Settings,
     metrics: Metrics,
     error_types: Cow<'a, [Place]>,
+    /// Calls for whose labels there was no room.
+    overflowed: Option<u64>,
     /// Where the text of its constant labels is.
     text: Span,
 }
@@ -181,8 +183,7 @@ impl<'a> Snapshot<'a> {
 
     fn overflow(&self, show: &mut dyn FnMut(&Shown<'_>)) {
         let layers = self.layers.iter();
-        for layer in layers.filter(|layer| layer.has(Metric::LabelOverflow)) {
-            let overflowed = layer.endpoint.families.sets.overflowed();
+        for (layer, overflowed) in layers.filter_map(|layer| Some((layer, layer.overflowed?))) {
             show(&Shown {
                 labels: self.texts.get(&layer.text),
                 reading: Reading::Counter(overflowed),
@@ -214,13 +215,17 @@ impl<'a> Snapshot<'a> {
 impl<'a> Layer<'a> {
     /// Most have the settings of the one before.
     fn new(endpoint: &'a Endpoint, before: Option<&Self>, texts: &mut LabelTexts) -> Self {
-        let settings = endpoint.families.settings;
+        let families = &endpoint.families;
+        let settings = families.settings;
         let same = before.filter(|before| ptr::eq(before.settings, settings));
+        let metrics = same.map_or_else(|| metrics(settings), |same| same.metrics);
+        let has_overflow = metrics[Metric::LabelOverflow as usize];
         Self {
             endpoint,
             settings,
-            metrics: same.map_or_else(|| metrics(settings), |same| same.metrics),
+            metrics,
             error_types: Cow::default(),
+            overflowed: has_overflow.then(|| families.sets.overflowed()),
             text: texts.push(&endpoint.label_text),
         }
     }

@@ -1,5 +1,4 @@
 use super::push_escaped;
-use std::hint::black_box;
 use std::ops::Range;
 
 /// The text of a sample's labels, rendered once and kept, in which there is
@@ -70,11 +69,6 @@ impl LabelText {
     /// `a="1",b="2"`
     pub(crate) fn as_str(&self) -> &str {
         self.borrow().as_str()
-    }
-
-    /// Has the processor fetch it, for who will read many.
-    pub(crate) fn prefetch(&self) {
-        black_box(self.text.as_bytes().first());
     }
 
     fn borrow(&self) -> LabelStr<'_> {

@@ -2,6 +2,7 @@
 
 use super::families::Families;
 use super::settings::Settings;
+use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 /// Tables without an owner. Some may still be written to by calls in flight.
@@ -21,18 +22,35 @@ pub(super) fn take(settings: Settings) -> &'static Families {
             families.reset();
             families
         }
-        None => Families::leak(shared(settings)),
+        None => {
+            let kept = KEPT.lock();
+            let settings = kept.unwrap_or_else(PoisonError::into_inner).share(settings);
+            Families::leak(settings)
+        }
     }
 }
 
-/// Settings that the process keeps. Layers that are built one after the other mostly have the same: a page of many
-/// layers then finds them at one place in memory.
-fn shared(settings: Settings) -> &'static Settings {
-    static LATEST: Mutex<Option<&Settings>> = Mutex::new(None);
-    let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
-    match *latest {
-        Some(same) if *same == settings => same,
-        _ => latest.insert(Box::leak(Box::new(settings))),
+/// Settings that the process keeps. Layers that are built one after the other mostly have the same, or by turns: a page
+/// of many layers then finds them at one place in memory.
+struct Kept(VecDeque<&'static Settings>);
+
+static KEPT: Mutex<Kept> = Mutex::new(Kept::NONE);
+
+impl Kept {
+    const NONE: Self = Self(VecDeque::new());
+
+    /// Of the latest, how many can be shared.
+    const MOST: usize = 8;
+
+    fn share(&mut self, settings: Settings) -> &'static Settings {
+        let Self(latest) = self;
+        if let Some(same) = latest.iter().find(|same| ***same == settings) {
+            return same;
+        }
+        let settings = Box::leak(Box::new(settings));
+        latest.push_front(settings);
+        latest.truncate(Self::MOST);
+        settings
     }
 }
 
@@ -120,6 +138,21 @@ mod tests {
         let duration = end.duration();
         let duration = duration.duration(&settings, Detail::Classic, &mut numbers);
         assert_eq!(duration.sum, 0);
+    }
+
+    #[test]
+    fn layers_that_are_built_by_turns_share_their_settings() {
+        let mut kept = Kept::NONE;
+        let all: Vec<Settings> = (0..=Kept::MOST).map(|_| settings()).collect();
+        let [first, second] = [0, 1].map(|turn: usize| kept.share(all[turn].clone()));
+        assert!(!std::ptr::eq(first, second));
+        for (turn, shared) in [(0, first), (1, second), (0, first)] {
+            assert!(std::ptr::eq(kept.share(all[turn].clone()), shared));
+        }
+        for other in &all[2..] {
+            kept.share(other.clone());
+        }
+        assert!(!std::ptr::eq(kept.share(all[0].clone()), first));
     }
 
     /// Where calls without labels are counted.

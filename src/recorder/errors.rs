@@ -17,7 +17,8 @@ pub(crate) const MOST_ERROR_TYPES: usize = 64;
 pub(crate) struct ErrorTypes {
     declared: &'static DeclaredTypes,
     met: RwLock<Vec<ErrorType>>,
-    /// Whether there are any, for who would not take the lock for nothing.
+    /// Whether there are any, for who would not take the lock for nothing. Calls say so before they end, and a page reads
+    /// which ones have ended before it asks: it may only miss types of calls that it takes to be in flight.
     has_met: AtomicBool,
 }
 

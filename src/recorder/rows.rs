@@ -110,7 +110,7 @@ impl<S> Row<S> {
         }
         drop(written);
         let mut place = self.text.write().unwrap_or_else(PoisonError::into_inner);
-        read(place.insert(write()))
+        read(place.get_or_insert_with(write))
     }
 }
 

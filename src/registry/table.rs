@@ -51,9 +51,8 @@ impl Endpoint {
         }
     }
 
-    /// Has the processor fetch what a page shows of it but for the numbers, for who will read many.
+    /// Has the processor fetch all but the numbers, for who will read many.
     pub(crate) fn prefetch(&self) {
-        self.label_text.prefetch();
         self.families.prefetch();
     }
 
