@@ -15,7 +15,9 @@ pub(crate) use self::automatic::{AUTOMATIC, Automatic, Metric, UPTIME, UPTIME_HE
 pub(crate) use self::custom::{CustomFamily, Source};
 pub(crate) use self::encoding::{described_family, encode, encode_source};
 pub(crate) use self::family::{Kind, is_metric_name};
-pub(crate) use self::foreign::{ForeignFamily, Sample, allow_exemplar, parse, parse_labels};
+#[cfg(feature = "protobuf")]
+pub(crate) use self::foreign::parse_labels;
+pub(crate) use self::foreign::{ForeignFamily, Sample, allow_exemplar, parse};
 pub(crate) use self::table::{Endpoint, Table};
 
 use crate::Error;

@@ -10,7 +10,9 @@ mod sample;
 
 pub(crate) use self::parse::parse;
 pub(crate) use self::rules::allow_exemplar;
-pub(crate) use self::sample::{Sample, parse_labels};
+pub(crate) use self::sample::Sample;
+#[cfg(feature = "protobuf")]
+pub(crate) use self::sample::parse_labels;
 
 use super::family::Kind;
 use crate::Error;
