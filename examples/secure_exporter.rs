@@ -34,7 +34,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{self, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
@@ -47,6 +47,10 @@ use tower_openmetrics::{MetricsExporter, MetricsRegistry};
 
 /// How long a client may take to shake hands.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long a client that was refused may take to read why, and how much it may have sent meanwhile.
+const GOODBYE: Duration = Duration::from_secs(1);
+const UNREAD: u64 = 64 * 1024;
 
 /// How long answers that are on their way may take after the signal to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -146,11 +150,24 @@ impl SecureExporter {
         let Some(tls) = tls else {
             return serve(app, socket, watcher).await;
         };
-        let handshake = timeout(HANDSHAKE, tls.accept(socket));
-        if let Some(Ok(Ok(socket))) = stop.run_until_cancelled(handshake).await {
-            serve(app, socket, watcher).await;
+        let handshake = timeout(HANDSHAKE, tls.accept(socket).into_fallible());
+        match stop.run_until_cancelled(handshake).await {
+            Some(Ok(Ok(socket))) => serve(app, socket, watcher).await,
+            Some(Ok(Err((_refused, socket)))) => say_goodbye(socket).await,
+            None | Some(Err(_)) => {}
         }
     }
+}
+
+/// Lets the client read why it was refused. A socket that is closed with something unread resets the connection, and the
+/// client, which may have sent its request by now, is told no more than that.
+async fn say_goodbye(mut socket: TcpStream) {
+    let goodbye = async {
+        socket.shutdown().await?;
+        io::copy(&mut socket.take(UNREAD), &mut io::sink()).await
+    };
+    // Whether it has been read does not matter any more.
+    let _ = timeout(GOODBYE, goodbye).await;
 }
 
 async fn serve<S>(app: Router, socket: S, watcher: Watcher)
