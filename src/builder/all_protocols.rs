@@ -14,14 +14,14 @@ use std::sync::Arc;
 impl<P> MetricsLayerBuilder<P> {
     /// The registry to be in. Defaults to a new one.
     pub fn registry(mut self, registry: &MetricsRegistry) -> Self {
-        self.registry = Some(registry.clone());
+        self.given.registry = Some(registry.clone());
         self
     }
 
     /// What the names of the automatic metrics begin with: `shop` makes
     /// `shop_requests_total`. Defaults to nothing.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
+        self.given.prefix = prefix.into();
         self
     }
 
@@ -32,28 +32,28 @@ impl<P> MetricsLayerBuilder<P> {
     /// Every bucket is a series. Answers that stream for minutes want bounds
     /// of minutes, or all of them end up in `+Inf`.
     pub fn buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        self.buckets = Some(bounds.into_iter().collect());
+        self.given.buckets = Some(bounds.into_iter().collect());
         self
     }
 
     /// Whether to have `response_head_seconds`: the time to the head of the
     /// response. Defaults to false.
     pub fn response_head_seconds(mut self, on: bool) -> Self {
-        self.response_head_seconds = on;
+        self.given.response_head_seconds = on;
         self
     }
 
     /// Whether to have `first_byte_seconds`: the time to the first byte of the
     /// response's body, or to its first item; of a model server, to its first token. Defaults to false.
     pub fn first_byte_seconds(mut self, on: bool) -> Self {
-        self.first_byte_seconds = on;
+        self.given.first_byte_seconds = on;
         self
     }
 
     /// Whether to have `request_messages_total` and `response_messages_total`:
     /// how many messages went in and out. HTTP has none. Defaults to false, but to true for gRPC.
     pub fn messages_total(mut self, on: bool) -> Self {
-        self.messages = on;
+        self.given.messages = on;
         self
     }
 
@@ -61,14 +61,14 @@ impl<P> MetricsLayerBuilder<P> {
     /// start. Defaults to none; the built-in ones always do, and those that the classifier
     /// [names](crate::classify::Classify::error_types).
     pub fn error_types(mut self, error_types: impl IntoIterator<Item = ErrorType>) -> Self {
-        self.error_types = error_types.into_iter().collect();
+        self.given.error_types = error_types.into_iter().collect();
         self
     }
 
     /// A label whose value requests bring. See [`labels`](crate::labels) for which metric carries which.
     /// Defaults to none.
     pub fn label(mut self, label: Label) -> Self {
-        self.labels.push(label);
+        self.given.labels.push(label);
         self
     }
 
@@ -77,7 +77,7 @@ impl<P> MetricsLayerBuilder<P> {
     ///
     /// A label set takes some 2 KiB, and as much again for every eight threads or so that record under it.
     pub fn label_sets(mut self, most: usize) -> Self {
-        self.label_sets = most;
+        self.given.label_sets = most;
         self
     }
 
@@ -109,7 +109,7 @@ impl<P> MetricsLayerBuilder<P> {
     {
         let pairs = label_set.into_iter();
         let pairs = pairs.map(|(name, value)| (name.into(), value.into()));
-        self.declared.push(pairs.collect());
+        self.given.declared.push(pairs.collect());
         self
     }
 
@@ -132,7 +132,7 @@ impl<P> MetricsLayerBuilder<P> {
     where
         F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
     {
-        self.filter = Some(Filter(Arc::new(is_measured)));
+        self.given.filter = Some(Filter(Arc::new(is_measured)));
         self
     }
 
@@ -157,7 +157,7 @@ impl<P> MetricsLayerBuilder<P> {
     where
         F: Fn(&Head<'_>) -> bool + Send + Sync + 'static,
     {
-        self.streams = Some(Streams {
+        self.given.streams = Some(Streams {
             is_stream: Arc::new(is_stream),
             buckets: Bounds::default(),
         });
@@ -167,7 +167,7 @@ impl<P> MetricsLayerBuilder<P> {
     /// The upper bounds, in seconds and ascending, of the buckets of `stream_duration_seconds`.
     /// Defaults to 1, 5, 15, 60, 300, 900, 1800, 3600, 7200 and 14400.
     pub fn stream_buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        self.stream_buckets = Some(bounds.into_iter().collect());
+        self.given.stream_buckets = Some(bounds.into_iter().collect());
         self
     }
 
@@ -183,7 +183,7 @@ impl<P> MetricsLayerBuilder<P> {
     where
         F: Fn(&RequestHead<'_>) -> Option<TraceContext> + Send + Sync + 'static,
     {
-        self.exemplars = Some(Traces(Arc::new(trace_of)));
+        self.given.exemplars = Some(Traces(Arc::new(trace_of)));
         self
     }
 
@@ -193,20 +193,20 @@ impl<P> MetricsLayerBuilder<P> {
     /// Only protobuf shows them (feature `protobuf`), and only to a Prometheus that is told to scrape them. Each label set takes 2.6 KiB
     /// for every thread that records under it.
     pub fn native_histograms(mut self, on: bool) -> Self {
-        self.native_histograms = on;
+        self.given.native_histograms = on;
         self
     }
 
     /// Whether histograms have classic buckets. Without them the text formats show their count, sum, and
     /// `+Inf`. Defaults to true.
     pub fn classic_histograms(mut self, on: bool) -> Self {
-        self.classic_histograms = on;
+        self.given.classic_histograms = on;
         self
     }
 
     /// The clock that times calls. Defaults to the real one.
     pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
+        self.given.clock = clock;
         self
     }
 

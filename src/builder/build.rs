@@ -41,44 +41,45 @@ impl<P> MetricsLayerBuilder<P> {
         K: Into<String>,
         V: Into<String>,
     {
+        let Self { given, protocol } = self;
         let labels = Labels::new(labels)?;
-        let of_request = open_telemetry::labels(self.naming, self.labels);
+        let of_request = open_telemetry::labels(given.naming, given.labels);
         let schema = Schema::new(of_request, &labels)?;
-        let declared = self.declared.iter().map(|given| schema.declared(given));
+        let declared = given.declared.iter().map(|pairs| schema.declared(pairs));
         let kind = |bounds: Bounds| {
-            let classic = if self.classic_histograms {
+            let classic = if given.classic_histograms {
                 bounds
             } else {
                 Bounds::none()
             };
-            classic.native(self.native_histograms)
+            classic.native(given.native_histograms)
         };
-        let buckets = match (self.buckets, self.naming.is_own()) {
+        let buckets = match (given.buckets, given.naming.is_own()) {
             (Some(bounds), _) => Bounds::new(bounds)?,
             (None, true) => Bounds::default(),
             (None, false) => Bounds::new(DURATION_BUCKETS)?,
         };
         let settings = Settings {
-            naming: self.naming,
-            clock: self.clock,
+            naming: given.naming,
+            clock: given.clock,
             buckets: kind(buckets),
-            response_head: self.response_head_seconds,
-            first_byte: self.first_byte_seconds,
-            messages: self.messages,
-            error_types: all_error_types(self.classifier_error_types, &self.error_types)?,
-            label_sets: self.label_sets,
-            declared: within(self.label_sets, declared.collect::<Result<_, _>>()?)?,
+            response_head: given.response_head_seconds,
+            first_byte: given.first_byte_seconds,
+            messages: given.messages,
+            error_types: all_error_types(given.classifier_error_types, &given.error_types)?,
+            label_sets: given.label_sets,
+            declared: within(given.label_sets, declared.collect::<Result<_, _>>()?)?,
             schema,
-            filter: self.filter,
-            streams: with_buckets(self.streams, self.stream_buckets, kind)?,
-            exemplars: self.exemplars,
-            sizes: size_bounds(self.naming, self.body_size_buckets)?,
+            filter: given.filter,
+            streams: with_buckets(given.streams, given.stream_buckets, kind)?,
+            exemplars: given.exemplars,
+            sizes: size_bounds(given.naming, given.body_size_buckets)?,
         };
-        let registry = self
+        let registry = given
             .registry
-            .unwrap_or_else(|| MetricsRegistry::with_clock(self.clock));
-        let endpoint = registry.endpoint(&self.prefix, labels, settings)?;
-        Ok(MetricsLayer::of(registry, endpoint, self.protocol))
+            .unwrap_or_else(|| MetricsRegistry::with_clock(given.clock));
+        let endpoint = registry.endpoint(&given.prefix, labels, settings)?;
+        Ok(MetricsLayer::of(registry, endpoint, protocol))
     }
 }
 

@@ -20,6 +20,13 @@ use crate::registry::MetricsRegistry;
 #[derive(Clone, Debug)]
 #[must_use = "nothing is built before `build`"]
 pub struct MetricsLayerBuilder<P = Http> {
+    given: Given,
+    protocol: P,
+}
+
+/// What was said so far, whatever the protocol.
+#[derive(Clone, Debug)]
+struct Given {
     registry: Option<MetricsRegistry>,
     naming: Naming,
     body_size_buckets: Option<Vec<u64>>,
@@ -40,13 +47,37 @@ pub struct MetricsLayerBuilder<P = Http> {
     native_histograms: bool,
     classic_histograms: bool,
     clock: Clock,
-    protocol: P,
 }
 
 // === impl MetricsLayerBuilder ===
 
 impl<P> MetricsLayerBuilder<P> {
     pub(crate) fn new(protocol: P) -> Self {
+        Self {
+            given: Given::default(),
+            protocol,
+        }
+    }
+
+    /// What the classifier of the protocol names stands on the page from the start.
+    fn classified_by(mut self, classifier: &impl Classify) -> Self {
+        self.given.classifier_error_types = classifier.error_types();
+        self
+    }
+
+    fn map_protocol<Q>(self, map: impl FnOnce(P) -> Q) -> MetricsLayerBuilder<Q> {
+        let Self { given, protocol } = self;
+        MetricsLayerBuilder {
+            given,
+            protocol: map(protocol),
+        }
+    }
+}
+
+// === impl Given ===
+
+impl Default for Given {
+    fn default() -> Self {
         Self {
             registry: None,
             naming: Naming::Own,
@@ -68,62 +99,6 @@ impl<P> MetricsLayerBuilder<P> {
             native_histograms: false,
             classic_histograms: true,
             clock: Clock::real(),
-            protocol,
-        }
-    }
-
-    /// What the classifier of the protocol names stands on the page from the start.
-    fn classified_by(mut self, classifier: &impl Classify) -> Self {
-        self.classifier_error_types = classifier.error_types();
-        self
-    }
-
-    fn map_protocol<Q>(self, map: impl FnOnce(P) -> Q) -> MetricsLayerBuilder<Q> {
-        let Self {
-            registry,
-            naming,
-            body_size_buckets,
-            prefix,
-            buckets,
-            response_head_seconds,
-            first_byte_seconds,
-            messages,
-            error_types,
-            classifier_error_types,
-            labels,
-            label_sets,
-            declared,
-            filter,
-            streams,
-            stream_buckets,
-            exemplars,
-            native_histograms,
-            classic_histograms,
-            clock,
-            protocol,
-        } = self;
-        MetricsLayerBuilder {
-            registry,
-            naming,
-            body_size_buckets,
-            prefix,
-            buckets,
-            response_head_seconds,
-            first_byte_seconds,
-            messages,
-            error_types,
-            classifier_error_types,
-            labels,
-            label_sets,
-            declared,
-            filter,
-            streams,
-            stream_buckets,
-            exemplars,
-            native_histograms,
-            classic_histograms,
-            clock,
-            protocol: map(protocol),
         }
     }
 }

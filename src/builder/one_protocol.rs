@@ -19,7 +19,7 @@ impl<C> MetricsLayerBuilder<Http<C>> {
     /// By these conventions 4xx is no failure of the server, so this also sets the classifier, to [`ServerErrorsOnly`], and
     /// the layer is a `MetricsLayer<Http<ServerErrorsOnly>>`. Give another one [after](Self::classifier) it.
     pub fn open_telemetry(mut self) -> MetricsLayerBuilder<Http<ServerErrorsOnly>> {
-        self.naming = Naming::OpenTelemetryServer;
+        self.given.naming = Naming::OpenTelemetryServer;
         self.classifier(ServerErrorsOnly)
     }
 
@@ -27,7 +27,7 @@ impl<C> MetricsLayerBuilder<Http<C>> {
     ///
     /// By these 4xx is a failure, so this also sets the classifier, to [`HttpClient`].
     pub fn open_telemetry_client(mut self) -> MetricsLayerBuilder<Http<HttpClient>> {
-        self.naming = Naming::OpenTelemetryClient;
+        self.given.naming = Naming::OpenTelemetryClient;
         self.classifier(HttpClient)
     }
 
@@ -35,7 +35,7 @@ impl<C> MetricsLayerBuilder<Http<C>> {
     /// [`open_telemetry`](crate::open_telemetry) have. Defaults to
     /// [`BODY_SIZE_BUCKETS`](crate::open_telemetry::BODY_SIZE_BUCKETS).
     pub fn body_size_buckets(mut self, bounds: impl IntoIterator<Item = u64>) -> Self {
-        self.body_size_buckets = Some(bounds.into_iter().collect());
+        self.given.body_size_buckets = Some(bounds.into_iter().collect());
         self
     }
 }

@@ -24,8 +24,6 @@ pub(super) struct Head {
 
 /// What was read of an [`EndSeries`].
 pub(super) struct End {
-    /// The layer's number.
-    pub(super) layer: usize,
     pub(super) requests: u64,
     pub(super) cancellations: u64,
     /// Where their numbers are; nothing, if there were none.
@@ -77,9 +75,8 @@ impl Head {
 }
 
 impl End {
-    pub(super) fn read(layer: usize, row: &Row<EndSeries>, numbers: &mut Vec<u64>) -> Self {
+    pub(super) fn read(row: &Row<EndSeries>, numbers: &mut Vec<u64>) -> Self {
         Self {
-            layer,
             requests: row.series.requests(),
             cancellations: row.series.cancellations(),
             errors: row.series.errors(numbers),

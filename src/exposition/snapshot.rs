@@ -116,7 +116,7 @@ impl<'a> Snapshot<'a> {
             Head::read(&row.series, settings, detail, numbers)
         });
         end.add((number, &layer), texts, &rows.end, |row| {
-            End::read(number, row, numbers)
+            End::read(row, numbers)
         });
         duration.add((number, &layer), texts, &rows.duration, |row| {
             Durations::read(&row.series, settings, detail, numbers)
@@ -148,33 +148,35 @@ impl<'a> Snapshot<'a> {
         let own = (metric, &**layers, texts);
         match metric {
             Metric::ActiveRequests | Metric::ConcurrentRequests => {
-                begin.each(own, show, |begin| Gauge(begin.in_flight));
+                begin.each(own, show, |_, begin| Gauge(begin.in_flight));
             }
-            Metric::RequestBytes => begin.each(own, show, |begin| Counter(begin.bytes)),
-            Metric::RequestMessages => begin.each(own, show, |begin| Counter(begin.messages)),
+            Metric::RequestBytes => begin.each(own, show, |_, begin| Counter(begin.bytes)),
+            Metric::RequestMessages => begin.each(own, show, |_, begin| Counter(begin.messages)),
 
             Metric::FirstByteSeconds => {
-                head.each(own, show, |head| head.first_byte.as_deref().map(of));
+                head.each(own, show, |_, head| head.first_byte.as_deref().map(of));
             }
-            Metric::ResponseBytes => head.each(own, show, |head| Counter(head.bytes)),
+            Metric::ResponseBytes => head.each(own, show, |_, head| Counter(head.bytes)),
             Metric::ResponseHeadSeconds => {
-                head.each(own, show, |head| head.head.as_deref().map(of));
+                head.each(own, show, |_, head| head.head.as_deref().map(of));
             }
-            Metric::ResponseMessages => head.each(own, show, |head| Counter(head.messages)),
+            Metric::ResponseMessages => head.each(own, show, |_, head| Counter(head.messages)),
 
-            Metric::Cancellations => end.each(own, show, |end| Counter(end.cancellations)),
-            Metric::Errors => end.each(own, show, |end| Reading::Errors(self.errors(end))),
-            Metric::Requests => end.each(own, show, |end| Counter(end.requests)),
+            Metric::Cancellations => end.each(own, show, |_, end| Counter(end.cancellations)),
+            Metric::Errors => end.each(own, show, |layer, end| {
+                Reading::Errors(self.errors(layer, end))
+            }),
+            Metric::Requests => end.each(own, show, |_, end| Counter(end.requests)),
 
-            Metric::RequestBodySizeBytes => duration.each(own, show, |read| {
+            Metric::RequestBodySizeBytes => duration.each(own, show, |_, read| {
                 read.sizes.as_ref().map(|of| sizes(&of[0]))
             }),
-            Metric::RequestDurationSeconds => duration.each(own, show, |read| of(&read.calls)),
-            Metric::ResponseBodySizeBytes => duration.each(own, show, |read| {
+            Metric::RequestDurationSeconds => duration.each(own, show, |_, read| of(&read.calls)),
+            Metric::ResponseBodySizeBytes => duration.each(own, show, |_, read| {
                 read.sizes.as_ref().map(|of| sizes(&of[1]))
             }),
             Metric::StreamDurationSeconds => {
-                duration.each(own, show, |read| read.streams.as_deref().map(of));
+                duration.each(own, show, |_, read| read.streams.as_deref().map(of));
             }
 
             Metric::LabelOverflow => self.overflow(show),
@@ -201,9 +203,9 @@ impl<'a> Snapshot<'a> {
         }
     }
 
-    fn errors<'r>(&'r self, end: &'r End) -> Errors<'r> {
+    fn errors<'r>(&'r self, layer: &'r Layer<'_>, end: &'r End) -> Errors<'r> {
         Errors {
-            types: &self.layers[end.layer].error_types,
+            types: &layer.error_types,
             counts: end.errors.clone().map(|counts| &self.numbers[counts]),
             is_declared: end.is_declared,
         }
@@ -295,11 +297,11 @@ impl<'a, S: Series, R> Taken<'a, S, R> {
         &'r self,
         (metric, layers, texts): (Metric, &'r [Layer<'_>], &'r LabelTexts),
         show: &mut dyn FnMut(&Shown<'_>),
-        of: impl Fn(&'r R) -> I,
+        of: impl Fn(&'r Layer<'_>, &'r R) -> I,
     ) {
         for (labels, read) in self.labels.iter().zip(&self.readings) {
             let layer = &layers[labels.layer];
-            let reading = layer.has(metric).then(|| of(read).into()).flatten();
+            let reading = layer.has(metric).then(|| of(layer, read).into()).flatten();
             if let Some(reading) = reading {
                 show(&Shown {
                     labels: texts.get(&labels.text),
