@@ -1,19 +1,17 @@
 //! One call, from its beginning to its one end.
 
-use crate::beginning::Beginning;
 use crate::classify::{ErrorType, Fault, Head};
-use crate::clock::Moment;
+use crate::clock::Moment as Time;
 use crate::handle::CallHandle;
-use crate::labels::{RequestHead, Values};
+use crate::labels::{Carrier, Moment, RequestHead, Values};
 use crate::recorder::{
-    BeginSet, EndSet, Families, HeadSeries, HeadSet, Lease, Outcome, Report, Timed, Writer,
-    with_writer,
+    Asks, Common, End, Key, Measured, Outcome, Own, REQUEST_BYTES, REQUEST_MESSAGES,
+    RESPONSE_BYTES, RESPONSE_MESSAGES, ROOT, Report, SetIndex, with,
 };
-use crate::state::State;
 use crate::trace::TraceContext;
 use crate::watch::Unwound;
 use std::fmt;
-use std::ptr;
+use std::mem;
 
 /// The one place that knows how a call goes.
 ///
@@ -26,99 +24,154 @@ use std::ptr;
 ///    nothing more was [owed](Self::owes_nothing),
 /// 3. else the caller went away before the end: it is cancelled.
 #[must_use = "a call that is dropped has ended"]
-// Copied with every future and body on its way: the fewer bytes, the better. What tells an `Option` of one that there is none
-// comes last, so that the rest is copied in the same pieces with it and without it: processors wait where a
-// piece was just written as two, for a store is not forwarded to a load that is wider than it.
-#[repr(C)]
 pub struct Call {
-    /// Known from the response's head on.
-    head: Option<&'static HeadSet>,
-    began: Moment,
+    key: Key,
+    began: Time,
     report: Option<Report>,
-    state: State,
-    begin: &'static BeginSet,
+    begin: SetIndex,
+    /// [`UNKNOWN`] until the head of the response is there.
+    head: SetIndex,
+    note: u32,
+    code: Option<u8>,
+    fault: Option<Outcome>,
+    asks: Asks,
+    owes_nothing: bool,
+    /// The response stays open by intent.
+    is_stream: bool,
+    /// The report keeps a trace.
+    is_traced: bool,
+    has_ended: bool,
 }
+
+const UNKNOWN: SetIndex = SetIndex::MAX;
 
 // === impl Call ===
 
 impl Call {
     /// A call begins; what `request` gives is only asked for if somebody wants to see it.
     #[inline]
-    pub(crate) fn begin<'a>(
-        lease: &Lease,
-        request: impl FnOnce() -> Option<RequestHead<'a>>,
-    ) -> Self {
-        let families = lease.families();
-        match families.constant() {
-            Some(sets) if !families.settings.asks_requests() => {
-                Self::at(sets.begin, Some(sets.head))
-            }
-            _ => {
-                let (begin, trace) = Beginning::of(families).look_at(request());
-                let mut call = Self::labelled(begin);
-                if let Some(trace) = trace {
-                    call.belong_to(trace);
-                }
-                call
-            }
+    pub(crate) fn begin<'a>(key: Key, request: impl FnOnce() -> Option<RequestHead<'a>>) -> Self {
+        let begun = with(key, |own| match own.asks().requests {
+            false => Some(Self::at(key, own, ROOT)),
+            true => None,
+        });
+        match begun {
+            Some(Some(call)) => call,
+            Some(None) => Self::begin_asking(key, request()),
+            None => Self::nowhere(),
         }
     }
 
-    #[cold]
-    fn belong_to(&mut self, trace: TraceContext) {
-        self.state.set(State::TRACED);
-        let report = self.report.get_or_insert_with(Report::open);
-        report.set_trace(trace);
-    }
-
     #[inline]
-    fn at(begin: &'static BeginSet, head: Option<&'static HeadSet>) -> Self {
-        with_writer(|writer| begin.series().begin(writer));
+    fn at(key: Key, own: &mut Own, begin: SetIndex) -> Self {
+        let asks = own.asks();
         Self {
-            begin,
-            head,
-            began: begin.families.settings.clock.now(),
+            key,
+            began: own.begin(begin),
             report: None,
-            state: State::NEW,
+            begin,
+            head: if asks.head_labels { UNKNOWN } else { begin },
+            note: 0,
+            code: None,
+            fault: None,
+            asks,
+            owes_nothing: false,
+            is_stream: false,
+            is_traced: false,
+            has_ended: false,
         }
     }
 
-    /// One whose request brings labels: no other is measured.
-    #[inline]
-    pub(crate) fn labelled(begin: &'static BeginSet) -> Self {
-        let mut call = Self::at(begin, None);
-        if begin.families.settings.sizes.is_some() {
-            call.measure();
+    /// One that is counted nowhere.
+    #[cold]
+    fn nowhere() -> Self {
+        Self {
+            key: Key::NONE,
+            began: Time::default(),
+            report: None,
+            begin: ROOT,
+            head: ROOT,
+            note: 0,
+            code: None,
+            fault: None,
+            asks: Asks::default(),
+            owes_nothing: false,
+            is_stream: false,
+            is_traced: false,
+            has_ended: true,
+        }
+    }
+
+    /// One at whose request users' functions have to look.
+    #[inline(never)]
+    fn begin_asking(key: Key, request: Option<RequestHead<'_>>) -> Self {
+        let Some(common) = with(key, |own| own.lend()) else {
+            return Self::nowhere();
+        };
+        let settings = &common.settings;
+        let unlooked = Unlooked {
+            key,
+            common: &common,
+        };
+        let mut values = Values::NONE;
+        let mut trace = None;
+        match &request {
+            Some(head) => {
+                if let Some(is_measured) = &settings.filter
+                    && !(**is_measured)(head)
+                {
+                    mem::forget(unlooked);
+                    return Self::nowhere();
+                }
+                trace = settings.exemplars.as_ref().and_then(|of| (**of)(head));
+                settings.schema.of_request(head, &mut values);
+            }
+            None => settings.schema.of_no_request(&mut values),
+        }
+        mem::forget(unlooked);
+        Self::labelled(key, &values, trace)
+    }
+
+    fn labelled(key: Key, values: &Values<'_>, trace: Option<TraceContext>) -> Self {
+        let begun = with(key, |own| {
+            let begin = own.find(Moment::Begin, ROOT, values);
+            Self::at(key, own, begin)
+        });
+        let Some(mut call) = begun else {
+            return Self::nowhere();
+        };
+        if call.asks.sizes {
+            call.report.get_or_insert_with(Report::open).measure();
+        }
+        if let Some(trace) = trace {
+            call.is_traced = true;
+            call.report
+                .get_or_insert_with(Report::open)
+                .set_trace(trace);
         }
         call
-    }
-
-    // Not cold where it is called at all. But where it is not, the fewer instructions the better.
-    #[cold]
-    fn measure(&mut self) {
-        self.state.set(State::MEASURED);
-        self.report = Some(Report::measured());
     }
 
     /// Counts bytes of the request that the service has been given.
     #[inline]
     pub fn request_bytes(&self, bytes: u64) {
-        let series = self.begin.series();
-        with_writer(|writer| series.add_request_bytes(writer, bytes));
-        self.measure_request(bytes);
+        self.request(0, bytes);
     }
 
     /// Counts a message of the request, and its bytes, that the service has
     /// been given.
     #[inline]
     pub fn request_message(&self, bytes: u64) {
-        let (series, settings) = (self.begin.series(), &self.begin.families.settings);
-        with_writer(|writer| series.add_request_messages(writer, settings, 1, bytes));
-        self.measure_request(bytes);
+        self.request(1, bytes);
     }
 
     #[inline]
-    fn measure_request(&self, bytes: u64) {
+    fn request(&self, messages: u64, bytes: u64) {
+        with(self.key, |own| {
+            let block = own.block(self.begin, Carrier::Begin);
+            block.add(REQUEST_BYTES, bytes);
+            block.add(REQUEST_MESSAGES, messages);
+        });
         if let Some(report) = self.measured() {
             report.reporter().add_request_bytes(bytes);
         }
@@ -127,18 +180,14 @@ impl Call {
     /// A way to reach this call from elsewhere.
     pub fn handle(&mut self) -> CallHandle {
         let report = self.report.get_or_insert_with(Report::open);
-        CallHandle::new(self.begin, report.reporter())
+        CallHandle::new(self.key, self.begin, report.reporter())
     }
 
     /// The head of the response is there.
     #[inline]
     pub fn head(&mut self) {
-        let settings = &self.begin.families.settings;
-        if settings.response_head {
-            let nanos = self.nanos();
-            let series = self.head_series();
-            let timed = self.timed(nanos);
-            with_writer(|writer| series.observe_head(writer, settings, timed));
+        if self.asks.responses {
+            self.ask_head(None);
         }
     }
 
@@ -146,29 +195,47 @@ impl Call {
     /// the response are read from it.
     #[inline]
     pub fn response_head(&mut self, head: &Head<'_>) {
-        let settings = &self.begin.families.settings;
-        if settings.schema.asks_response() {
-            let mut values = Values::NONE;
-            settings.schema.of_response(head, &mut values);
-            self.head = Some(self.begin.families.head_set(self.begin, &values));
+        if self.asks.responses {
+            self.ask_head(Some(head));
         }
-        if let Some(streams) = &settings.streams
-            && (streams.is_stream)(head)
-        {
-            self.state.set(State::STREAM);
+    }
+
+    #[inline(never)]
+    fn ask_head(&mut self, head: Option<&Head<'_>>) {
+        let Some(common) = with(self.key, |own| own.lend()) else {
+            return;
+        };
+        let settings = &common.settings;
+        let mut values = Values::NONE;
+        match head {
+            Some(head) => {
+                settings.schema.of_response(head, &mut values);
+                let is_stream = settings.streams.as_ref().map(|streams| &streams.is_stream);
+                self.is_stream |= is_stream.is_some_and(|is_stream| (**is_stream)(head));
+            }
+            None => settings.schema.of_no_response(&mut values),
         }
-        self.head();
+        let (began, begin, known, trace) = (self.began, self.begin, self.head, self.trace());
+        let found = with(self.key, |own| {
+            let head = match known {
+                UNKNOWN => own.find(Moment::Head, begin, &values),
+                known => known,
+            };
+            if settings.response_head {
+                let nanos = settings.clock.nanos_since(began);
+                own.observe(head, Measured::ResponseHead, nanos, trace);
+            }
+            head
+        });
+        self.head = found.unwrap_or(known);
     }
 
     /// Counts bytes of the response that the caller has taken.
     #[inline]
     pub fn response_bytes(&mut self, bytes: u64) {
-        if bytes == 0 {
-            return;
+        if bytes > 0 {
+            self.response_messages(0, bytes);
         }
-        let series = self.head_series();
-        with_writer(|writer| series.add_response_bytes(writer, bytes));
-        self.something_came(bytes);
     }
 
     /// Counts a message of the response, and its bytes, that the caller has taken.
@@ -180,17 +247,31 @@ impl Call {
     /// As [`response_message`](Self::response_message), for several at once.
     #[inline]
     pub(crate) fn response_messages(&mut self, messages: u64, bytes: u64) {
-        let (series, settings) = (self.head_series(), &self.begin.families.settings);
-        with_writer(|writer| series.add_response_messages(writer, settings, messages, bytes));
-        self.something_came(bytes);
+        with(self.key, |own| self.count_response(own, messages, bytes));
+    }
+
+    #[inline]
+    fn count_response(&mut self, own: &mut Own, messages: u64, bytes: u64) {
+        let head = self.known_head(own);
+        let block = own.block(head, Carrier::Head);
+        block.add(RESPONSE_BYTES, bytes);
+        block.add(RESPONSE_MESSAGES, messages);
+        if let Some(report) = self.measured() {
+            report.add_response_bytes(bytes);
+        }
+        if self.asks.first_byte {
+            self.asks.first_byte = false;
+            let nanos = own.common().settings.clock.nanos_since(self.began);
+            own.observe(head, Measured::FirstByte, nanos, self.trace());
+        }
     }
 
     /// Something went wrong. Only the first fault of a call counts.
     #[cold]
     pub fn fault(&mut self, fault: impl Into<Fault>) {
-        if self.state.fault().is_none() {
-            let own = || self.begin.families.outcome(fault.into());
-            self.state.set_fault(self.reported().unwrap_or_else(own));
+        if self.fault.is_none() {
+            let own = || with(self.key, |own| own.common().outcome(fault.into()));
+            self.fault = self.reported().or_else(own);
         }
     }
 
@@ -198,7 +279,7 @@ impl Call {
     /// call is complete all the same.
     #[inline]
     pub fn owes_nothing(&mut self) {
-        self.state.set(State::OWES_NOTHING);
+        self.owes_nothing = true;
     }
 
     /// Ends the call well, if it had no fault.
@@ -216,13 +297,20 @@ impl Call {
     /// has seen in the request and needs to know then.
     #[inline]
     pub fn set_note(&mut self, note: u32) {
-        self.state.set_note(note);
+        self.note = note;
     }
 
     /// The number kept; 0 if there is none.
     #[inline]
     pub fn note(&self) -> u32 {
-        self.state.note()
+        self.note
+    }
+
+    /// What the protocol itself calls the outcome: its place among the names that were given to the label
+    /// [`code`](crate::labels::Label::code). The last word stands.
+    #[inline]
+    pub fn set_code(&mut self, code: u8) {
+        self.code = Some(code);
     }
 
     #[inline]
@@ -230,131 +318,89 @@ impl Call {
         self.report.as_ref().and_then(Report::outcome)
     }
 
-    #[inline]
-    fn something_came(&mut self, bytes: u64) {
-        let settings = &self.begin.families.settings;
-        if let Some(report) = self.measured() {
-            report.add_response_bytes(bytes);
-        }
-        if settings.first_byte && !self.state.has(State::FIRST_BYTE) {
-            self.state.set(State::FIRST_BYTE);
-            let nanos = self.nanos();
-            let series = self.head_series();
-            let timed = self.timed(nanos);
-            with_writer(|writer| series.observe_first_byte(writer, settings, timed));
-        }
-    }
-
-    /// What the protocol itself calls the outcome: its place among the names that were given to the label
-    /// [`code`](crate::labels::Label::code). The last word stands.
-    #[inline]
-    pub fn set_code(&mut self, code: u8) {
-        self.state.set_code(code);
-    }
-
     /// The report, if it keeps count of what the call moves.
     #[inline]
     fn measured(&self) -> Option<&Report> {
-        let is_measured = self.state.has(State::MEASURED);
-        self.report.as_ref().filter(|_| is_measured)
-    }
-
-    /// How long the call has lasted.
-    #[inline]
-    fn nanos(&self) -> u64 {
-        self.begin.families.settings.clock.nanos_since(self.began)
+        self.report.as_ref().filter(|_| self.asks.sizes)
     }
 
     #[inline]
-    fn timed(&self, nanos: u64) -> Timed<'_> {
-        let is_traced = self.state.has(State::TRACED);
-        Timed {
-            nanos,
-            traced: self.report.as_ref().filter(|_| is_traced),
-        }
+    fn trace(&self) -> Option<TraceContext> {
+        let report = self.report.as_ref().filter(|_| self.is_traced);
+        report.map(Report::trace)
     }
 
+    /// If no head has come yet, that of a call without one.
     #[inline]
-    fn head_series(&mut self) -> &'static HeadSeries {
-        self.head_set().series()
-    }
-
-    /// Where no head has come yet, that of a call without one.
-    #[inline]
-    fn head_set(&mut self) -> &'static HeadSet {
-        let begin = self.begin;
-        self.head.get_or_insert_with(|| {
+    fn known_head(&mut self, own: &mut Own) -> SetIndex {
+        if self.head == UNKNOWN {
+            let common = own.lend();
             let mut values = Values::NONE;
-            let schema = &begin.families.settings.schema;
-            schema.of_no_response(&mut values);
-            begin.families.head_set(begin, &values)
-        })
-    }
-
-    #[inline]
-    fn end_set(&mut self, outcome: Outcome) -> &'static EndSet {
-        let (families, head) = (self.begin.families, self.head_set());
-        match families.constant() {
-            Some(sets) if ptr::eq(sets.head, head) => return sets.end,
-            _ => {}
+            common.settings.schema.of_no_response(&mut values);
+            self.head = own.find(Moment::Head, self.begin, &values);
         }
-        let schema = &families.settings.schema;
-        if !schema.asks_end() {
-            return families.end_set(self.begin, head, &Values::NONE);
-        }
-        let mut values = Values::NONE;
-        schema.of_end(self.state.code(), families.failure(outcome), &mut values);
-        families.end_set(self.begin, head, &values)
-    }
-
-    /// What is timed elsewhere than most, or measured besides.
-    #[cold]
-    fn record_apart(&self, writer: &Writer, end: &EndSet, timed: Timed<'_>) {
-        let settings = &self.begin.families.settings;
-        if self.state.has(State::STREAM) {
-            end.duration().observe_stream(writer, settings, timed);
-        } else {
-            end.duration().observe(writer, settings, timed);
-        }
-        if let Some(report) = self.measured() {
-            let sizes = report.sizes();
-            end.duration().observe_sizes(writer, settings, sizes);
-        }
+        self.head
     }
 
     #[inline]
     fn outcome(&self) -> Outcome {
-        let unhindered = if self.state.has(State::OWES_NOTHING) {
-            Outcome::COMPLETED
-        } else {
-            Outcome::CANCELLED
+        let unhindered = match self.owes_nothing {
+            true => Outcome::COMPLETED,
+            false => Outcome::CANCELLED,
         };
-        self.state
-            .fault()
-            .or_else(|| self.reported())
-            .unwrap_or(unhindered)
+        let outcome = self.fault.or_else(|| self.reported());
+        outcome.unwrap_or(unhindered)
+    }
+
+    /// The response is over, and these were the last messages and bytes of it.
+    #[inline]
+    pub(crate) fn end(&mut self, messages: u64, bytes: u64) {
+        if !mem::replace(&mut self.has_ended, true) {
+            with(self.key, |own| self.count_end(own, messages, bytes));
+        }
+    }
+
+    #[inline]
+    fn count_end(&mut self, own: &mut Own, messages: u64, bytes: u64) {
+        if bytes > 0 || messages > 0 {
+            self.count_response(own, messages, bytes);
+        }
+        let outcome = self.outcome();
+        let nanos = own.common().settings.clock.nanos_since(self.began);
+        let head = self.known_head(own);
+        let end = match self.asks.end_labels {
+            true => self.end_set(own, outcome),
+            false => head,
+        };
+        own.end(&End {
+            begin: self.begin,
+            head,
+            end,
+            outcome,
+            timed: match self.is_stream {
+                true => Measured::StreamDuration,
+                false => Measured::Duration,
+            },
+            nanos,
+            trace: self.trace(),
+            sizes: self.measured().map(Report::sizes),
+        });
+    }
+
+    #[inline(never)]
+    fn end_set(&mut self, own: &mut Own, outcome: Outcome) -> SetIndex {
+        let common = own.lend();
+        let mut values = Values::NONE;
+        let schema = &common.settings.schema;
+        schema.of_end(self.code, common.failure(outcome), &mut values);
+        own.find(Moment::End, self.head, &values)
     }
 }
 
 impl Drop for Call {
     #[inline]
     fn drop(&mut self) {
-        let outcome = self.outcome();
-        let Families { settings, sets, .. } = self.begin.families;
-        let nanos = self.nanos();
-        let end = self.end_set(outcome);
-        let timed = self.timed(nanos);
-        with_writer(|writer| {
-            end.series().record(writer, outcome);
-            if self.state.has(State::STREAM | State::MEASURED) {
-                self.record_apart(writer, end, timed);
-            } else {
-                end.duration().observe(writer, settings, timed);
-            }
-            sets.count_overflow(writer, end);
-            // Last, for the table may be used for another layer after it.
-            self.begin.series().end(writer);
-        });
+        self.end(0, 0);
     }
 }
 
@@ -386,14 +432,17 @@ impl Unwound for Option<Call> {
     }
 }
 
-#[cfg(all(test, not(openmetrics_loom)))]
-mod tests {
-    use super::*;
+/// Stands on the stack while users' functions look at a request whose call has not begun. If they
+/// panic it is a call that has panicked, with no labels to it.
+struct Unlooked<'a> {
+    key: Key,
+    common: &'a Common,
+}
 
-    #[test]
-    fn the_last_word_tells_whether_there_is_a_call() {
-        assert_eq!(size_of::<Option<Call>>(), size_of::<Call>());
-        let last = size_of::<Call>() - size_of::<usize>();
-        assert_eq!(std::mem::offset_of!(Call, begin), last);
+impl Drop for Unlooked<'_> {
+    fn drop(&mut self) {
+        let mut values = Values::NONE;
+        self.common.settings.schema.of_no_request(&mut values);
+        Call::labelled(self.key, &values, None).fail(ErrorType::PANIC);
     }
 }

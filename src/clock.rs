@@ -34,7 +34,7 @@ enum Source {
 }
 
 /// A moment, in the units of the clock that was read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Moment(u64);
 
 /// Where a long time is counted from. The rate of the time stamp counter is
@@ -51,10 +51,9 @@ pub(crate) enum Origin {
 impl Clock {
     /// The real clock. It never goes backwards.
     ///
-    /// The first one of a process takes up to 200 ms to measure the rate of
+    /// The first layer of a process that is built with it takes up to 200 ms to measure the rate of
     /// the time stamp counter, so that no call has to wait for it.
-    pub fn real() -> Self {
-        Real::get();
+    pub const fn real() -> Self {
         Self(Source::Real)
     }
 

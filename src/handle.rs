@@ -1,7 +1,8 @@
 //! Calls, reached from elsewhere.
 
 use crate::classify::{ErrorType, Fault};
-use crate::recorder::{BeginSet, Leased, Reporter, with_writer};
+use crate::labels::Carrier;
+use crate::recorder::{Key, REQUEST_BYTES, REQUEST_MESSAGES, Reporter, SetIndex, with};
 use crate::watch::Unwound;
 use std::fmt;
 
@@ -13,7 +14,8 @@ use std::fmt;
 /// read of the request, and what it reports is not heard.
 #[derive(Clone)]
 pub struct CallHandle {
-    begin: Leased,
+    key: Key,
+    begin: SetIndex,
     reporter: Reporter,
 }
 
@@ -22,9 +24,10 @@ pub struct CallHandle {
 impl CallHandle {
     /// For an open call.
     #[inline]
-    pub(crate) fn new(begin: &'static BeginSet, reporter: Reporter) -> Self {
+    pub(crate) fn new(key: Key, begin: SetIndex, reporter: Reporter) -> Self {
         Self {
-            begin: Leased::new(begin),
+            key,
+            begin,
             reporter,
         }
     }
@@ -32,9 +35,7 @@ impl CallHandle {
     /// Counts bytes of the request that the service has read.
     #[inline]
     pub fn request_bytes(&self, bytes: u64) {
-        let series = self.begin.series();
-        with_writer(|writer| series.add_request_bytes(writer, bytes));
-        self.measure_request(bytes);
+        self.request_messages(0, bytes);
     }
 
     /// Counts a message of the request, and its bytes, that the service has read.
@@ -46,24 +47,29 @@ impl CallHandle {
     /// As [`request_message`](Self::request_message), for several at once.
     #[inline]
     pub(crate) fn request_messages(&self, messages: u64, bytes: u64) {
-        let (series, settings) = (self.begin.series(), &self.begin.families.settings);
-        with_writer(|writer| series.add_request_messages(writer, settings, messages, bytes));
-        self.measure_request(bytes);
-    }
-
-    #[inline]
-    fn measure_request(&self, bytes: u64) {
-        if self.begin.families.settings.sizes.is_some() {
-            self.reporter.add_request_bytes(bytes);
-        }
+        with(self.key, |own| {
+            let asks = own.asks();
+            // Where idle label sets leave, another one may have the place after the call has ended.
+            if asks.idle && !self.reporter.is_open() {
+                return;
+            }
+            let block = own.block(self.begin, Carrier::Begin);
+            block.add(REQUEST_BYTES, bytes);
+            block.add(REQUEST_MESSAGES, messages);
+            if asks.sizes {
+                self.reporter.add_request_bytes(bytes);
+            }
+        });
     }
 
     /// Says how the call is to end, whatever the service makes of it, unless
     /// it had a fault before or has ended.
     #[cold]
     pub fn fault(&self, fault: impl Into<Fault>) {
-        let outcome = self.begin.families.outcome(fault.into());
-        self.reporter.report(outcome);
+        let outcome = with(self.key, |own| own.common().outcome(fault.into()));
+        if let Some(outcome) = outcome {
+            self.reporter.report(outcome);
+        }
     }
 }
 

@@ -374,8 +374,7 @@ impl<S, P: Clone> Layer<S> for MetricsLayer<P> {
     type Service = Metrics<S, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let lease = self.endpoint.families.lease();
-        Metrics::new(inner, lease, self.protocol.clone())
+        Metrics::new(inner, self.endpoint.recorder.key(), self.protocol.clone())
     }
 }
 

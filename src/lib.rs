@@ -145,7 +145,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 
-mod beginning;
 pub mod body;
 mod builder;
 mod call;
@@ -155,6 +154,7 @@ pub mod collectors;
 mod error;
 pub mod exporter;
 mod exposition;
+mod function;
 mod future;
 pub mod grpc;
 mod handle;
@@ -171,7 +171,6 @@ mod registry;
 #[cfg(feature = "server")]
 pub mod server;
 mod service;
-mod state;
 pub mod stream;
 mod sync;
 mod trace;

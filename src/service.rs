@@ -1,7 +1,7 @@
 use crate::call::Call;
 use crate::future::ResponseFuture;
 use crate::protocol::{Answer, Http, Protocol};
-use crate::recorder::Lease;
+use crate::recorder::Key;
 use crate::watch::Watch;
 use std::task::{Context, Poll};
 use tower_service::Service;
@@ -13,15 +13,15 @@ use tower_service::Service;
 #[derive(Clone, Debug)]
 pub struct Metrics<S, P = Http> {
     inner: S,
-    lease: Lease,
+    key: Key,
     protocol: P,
 }
 
 impl<S, P> Metrics<S, P> {
-    pub(crate) fn new(inner: S, lease: Lease, protocol: P) -> Self {
+    pub(crate) fn new(inner: S, key: Key, protocol: P) -> Self {
         Self {
             inner,
-            lease,
+            key,
             protocol,
         }
     }
@@ -60,7 +60,7 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         let mut call = None;
         let mut watch = Watch::over(&mut call);
-        let begun = watch.insert(Call::begin(&self.lease, || self.protocol.head(&request)));
+        let begun = watch.insert(Call::begin(self.key, || self.protocol.head(&request)));
         let protocol = self.protocol.clone();
         let request = self.protocol.open(begun, request);
         // Takes the call out of the watch, which then has nothing to tell any more.

@@ -3,8 +3,8 @@
 
 #[cfg(not(all(openmetrics_loom, test)))]
 mod imp {
-    pub(crate) use std::sync::Mutex;
     pub(crate) use std::sync::atomic::{AtomicU64, Ordering, fence};
+    pub(crate) use std::sync::{Mutex, MutexGuard};
 
     /// Stores, relaxed, to a word that others change by compare-and-exchange.
     #[inline]
@@ -15,8 +15,8 @@ mod imp {
 
 #[cfg(all(openmetrics_loom, test))]
 mod imp {
-    pub(crate) use loom::sync::Mutex;
     pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
 
     /// A swap, because loom 0.7 would let a plain store come between what a
     /// compare-and-exchange has read and what it writes, which no machine does.
@@ -25,4 +25,4 @@ mod imp {
     }
 }
 
-pub(crate) use self::imp::{AtomicU64, Mutex, Ordering, fence, overwrite};
+pub(crate) use self::imp::{AtomicU64, Mutex, MutexGuard, Ordering, fence, overwrite};

@@ -8,6 +8,7 @@ use crate::layer::MetricsLayer;
 use crate::open_telemetry::{self, BODY_SIZE_BUCKETS, DURATION_BUCKETS, Naming};
 use crate::recorder::{Bounds, DeclaredTypes, MOST_ERROR_TYPES, Settings, Streams};
 use crate::registry::MetricsRegistry;
+use std::time::Duration;
 
 /// From a second to four hours: for answers that stay open.
 const STREAM_BUCKETS: [f64; 10] = [
@@ -28,7 +29,7 @@ impl<P> MetricsLayerBuilder<P> {
     /// - a label of a request whose name is invalid, reserved, given twice or that of a constant one, or that is one too many
     ///   (eight of the request, eight of the response);
     /// - a declared label set that names none of those labels, or not all that a request has; or more of them than there may be;
-    /// - room for no label set at all;
+    /// - room for no label set at all, or no time before idle ones leave;
     /// - a metric that is there already and shows a name that an automatic one would, be it
     ///   registered, included, or another layer's with another prefix;
     /// - another layer with the same labels and prefix in the registry that has other settings,
@@ -44,8 +45,11 @@ impl<P> MetricsLayerBuilder<P> {
         let Self { given, protocol } = self;
         let labels = Labels::new(labels)?;
         let of_request = open_telemetry::labels(given.naming, given.labels);
-        let schema = Schema::new(of_request, &labels)?;
-        let declared = given.declared.iter().map(|pairs| schema.declared(pairs));
+        let mut schema = Schema::new(of_request, &labels)?;
+        let declared = given.declared.iter();
+        let declared: Vec<_> = declared
+            .map(|pairs| schema.declare(pairs))
+            .collect::<Result<_, _>>()?;
         let kind = |bounds: Bounds| {
             let classic = if given.classic_histograms {
                 bounds
@@ -68,7 +72,8 @@ impl<P> MetricsLayerBuilder<P> {
             messages: given.messages,
             error_types: all_error_types(given.classifier_error_types, &given.error_types)?,
             label_sets: given.label_sets,
-            declared: within(given.label_sets, declared.collect::<Result<_, _>>()?)?,
+            label_idle: checked_idle(given.label_idle)?,
+            declared: within(given.label_sets, declared)?,
             schema,
             filter: given.filter,
             streams: with_buckets(given.streams, given.stream_buckets, kind)?,
@@ -97,6 +102,15 @@ fn within(most: usize, declared: Vec<Declared>) -> Result<Vec<Declared>, Error> 
         )));
     }
     Ok(declared)
+}
+
+fn checked_idle(idle: Option<Duration>) -> Result<Option<Duration>, Error> {
+    if idle == Some(Duration::ZERO) {
+        return Err(Error::new(
+            "label sets would leave after 0 s: give `label_idle` the time of some scrapes",
+        ));
+    }
+    Ok(idle)
 }
 
 fn with_buckets(

@@ -14,6 +14,7 @@ use crate::open_telemetry::Naming;
 use crate::protocol::Http;
 use crate::recorder::{Filter, LABEL_SETS, Streams, Traces};
 use crate::registry::MetricsRegistry;
+use std::time::Duration;
 
 /// Settings for a [`MetricsLayer`](crate::MetricsLayer). Made by
 /// [`MetricsLayer::builder`](crate::MetricsLayer::builder) and its like.
@@ -39,6 +40,7 @@ struct Given {
     classifier_error_types: &'static [ErrorType],
     labels: Vec<Label>,
     label_sets: usize,
+    label_idle: Option<Duration>,
     declared: Vec<Vec<(String, String)>>,
     filter: Option<Filter>,
     streams: Option<Streams>,
@@ -91,6 +93,7 @@ impl Default for Given {
             classifier_error_types: &[],
             labels: Vec::new(),
             label_sets: LABEL_SETS,
+            label_idle: None,
             declared: Vec::new(),
             filter: None,
             streams: None,

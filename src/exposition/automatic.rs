@@ -6,24 +6,22 @@ use super::shown::{Errors, Histogram, Reading};
 use super::snapshot::Snapshot;
 use super::text::{TextWriter, Value};
 use crate::labels::{Added, LabelStr, push_escaped};
-use crate::recorder::{Detail, Settings};
-use crate::registry::{AUTOMATIC, Automatic, Endpoint, Metric, Table};
+use crate::registry::{AUTOMATIC, Automatic, Endpoint, Table};
 use std::collections::BTreeMap;
-use std::ptr;
 use std::rc::Rc;
 
 /// A family, and what the layers have recorded that share its name.
 pub(super) type Family<'a> = (&'static Automatic, Rc<Snapshot<'a>>);
 
 /// The families of all layers, by name, with what they have recorded by now.
-pub(super) fn families(table: &Table, detail: Detail) -> BTreeMap<String, Family<'_>> {
+pub(super) fn families(table: &Table) -> BTreeMap<String, Family<'_>> {
     let layers: Vec<_> = table.endpoints.iter().collect();
     let mut families = BTreeMap::new();
     for of_prefix in layers.chunk_by(|((a, _), _), ((b, _), _)| a == b) {
         let ((prefix, _), _) = of_prefix[0];
         let endpoints: Vec<&Endpoint> =
             of_prefix.iter().map(|(_, endpoint)| &***endpoint).collect();
-        let snapshot = Rc::new(Snapshot::take(&endpoints, detail));
+        let snapshot = Rc::new(Snapshot::take(&endpoints));
         for automatic in AUTOMATIC.iter().filter(|of| snapshot.has(of.metric)) {
             families.insert(automatic.full_name(prefix), (automatic, snapshot.clone()));
         }
@@ -52,14 +50,17 @@ pub(super) fn write(text: &mut TextWriter, name: &str, (automatic, snapshot): &F
                 text.sample("", labels.as_str(), |value| value.integer(*count));
             }
             Reading::Histogram(durations) => {
-                let bounds = spelt.of(bounds(*metric, shown.settings));
+                let bounds = spelt.of(durations.of.bounds.shown());
                 write_histogram(text, labels, bounds, durations, |sum| {
-                    sum.seconds(durations.of.sum.into());
+                    sum.seconds(durations.sum());
                 });
             }
             Reading::Sizes(sizes) => {
-                let bounds = spelt.of(bounds(*metric, shown.settings));
-                write_histogram(text, labels, bounds, sizes, |sum| sum.integer(sizes.of.sum));
+                let bounds = spelt.of(sizes.of.bounds.shown());
+                write_histogram(text, labels, bounds, sizes, |sum| {
+                    // Bytes of 64 bits: no process moves more.
+                    sum.integer(sizes.sum() as u64);
+                });
             }
             Reading::Errors(errors) => write_errors(text, labels, errors),
         }
@@ -77,7 +78,7 @@ pub(super) fn size(name: &str, (automatic, snapshot): &Family<'_>) -> usize {
         let samples = match &shown.reading {
             Reading::Counter(_) | Reading::Gauge(_) => 1,
             Reading::Histogram(histogram) | Reading::Sizes(histogram) => {
-                histogram.cumulative.len() + 2
+                histogram.cumulative().len() + 2
             }
             Reading::Errors(errors) => errors.iter().count(),
         };
@@ -86,44 +87,28 @@ pub(super) fn size(name: &str, (automatic, snapshot): &Family<'_>) -> usize {
     size
 }
 
-/// The bounds of a histogram's buckets, in seconds or bytes.
-pub(super) fn bounds(metric: Metric, settings: &Settings) -> &[f64] {
-    let Settings {
-        buckets,
-        streams,
-        sizes,
-        ..
-    } = settings;
-    let of_its_own = match metric {
-        Metric::StreamDurationSeconds => streams.as_ref().map(|streams| &streams.buckets),
-        Metric::RequestBodySizeBytes | Metric::ResponseBodySizeBytes => sizes.as_ref(),
-        _ => None,
-    };
-    of_its_own.unwrap_or(buckets).shown()
-}
-
 /// The bounds of buckets as they are spelt, `+Inf` included. Layers mostly share a few.
 #[derive(Default)]
-struct Spelt<'a> {
-    met: Vec<(&'a [f64], Vec<String>)>,
+struct Spelt {
+    met: Vec<(Vec<f64>, Vec<String>)>,
 }
 
 // === impl Spelt ===
 
-impl<'a> Spelt<'a> {
+impl Spelt {
     /// How many are kept: looking for one among very many would take longer than to spell it.
     const MOST: usize = 16;
 
-    fn of(&mut self, bounds: &'a [f64]) -> &[String] {
+    fn of(&mut self, bounds: &[f64]) -> &[String] {
         let mut met = self.met.iter();
-        let place = met.position(|(of, _)| ptr::eq(*of, bounds) || *of == bounds);
+        let place = met.position(|(of, _)| of == bounds);
         let place = place.unwrap_or_else(|| {
             if self.met.len() == Self::MOST {
                 self.met.clear();
             }
             let texts = bounds.iter().map(|bound| canonical(*bound));
             let texts = texts.chain(["+Inf".to_owned()]);
-            self.met.push((bounds, texts.collect()));
+            self.met.push((bounds.to_vec(), texts.collect()));
             self.met.len() - 1
         });
         &self.met[place].1
@@ -147,12 +132,11 @@ fn write_histogram(
     histogram: &Histogram<'_>,
     sum: impl FnOnce(&mut Value<'_>),
 ) {
-    let Histogram { cumulative, of } = histogram;
     let shows_exemplars = text.format() == Format::OpenMetrics;
-    let exemplars = of.exemplars.iter().filter(|_| shows_exemplars);
+    let exemplars = histogram.exemplars.iter().filter(|_| shows_exemplars);
     let mut exemplars = exemplars.map(Option::as_ref);
     let mut samples = text.samples_with("_bucket", labels, Added::Le);
-    for (bound, count) in bounds.iter().zip(*cumulative) {
+    for (bound, count) in bounds.iter().zip(histogram.cumulative()) {
         let exemplar = exemplars.next().flatten();
         samples.sample(bound, |value| {
             value.integer(*count);
@@ -162,5 +146,7 @@ fn write_histogram(
         });
     }
     text.sample("_sum", labels.as_str(), sum);
-    text.sample("_count", labels.as_str(), |value| value.integer(of.count));
+    text.sample("_count", labels.as_str(), |value| {
+        value.integer(histogram.count())
+    });
 }

@@ -1,8 +1,7 @@
 //! Our families in a registry of prometheus-client's.
 
-use super::automatic::{bounds, families};
+use super::automatic::families;
 use super::shown::{Histogram, Reading, Shown};
-use crate::recorder::Detail;
 use crate::registry::{Kind, MetricsRegistry, UPTIME, UPTIME_HELP, UPTIME_UNIT};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
@@ -30,7 +29,7 @@ use std::fmt;
 impl Collector for MetricsRegistry {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let table = self.table();
-        for (name, (metric, snapshot)) in families(&table, Detail::Classic) {
+        for (name, (metric, snapshot)) in families(&table) {
             let unit = metric.unit.map(unit);
             let stem = stem(&name, metric.unit);
             let kind = metric_type(metric.kind);
@@ -38,8 +37,7 @@ impl Collector for MetricsRegistry {
             let mut encoded = Ok(());
             snapshot.each(metric.metric, &mut |shown| {
                 if encoded.is_ok() {
-                    let bounds = bounds(metric.metric, shown.settings);
-                    encoded = encode(&mut encoder, shown, bounds);
+                    encoded = encode(&mut encoder, shown);
                 }
             });
             encoded?;
@@ -56,18 +54,18 @@ impl Collector for MetricsRegistry {
     }
 }
 
-fn encode(encoder: &mut MetricEncoder<'_>, shown: &Shown<'_>, bounds: &[f64]) -> fmt::Result {
+fn encode(encoder: &mut MetricEncoder<'_>, shown: &Shown<'_>) -> fmt::Result {
     let labels = shown.pairs();
     match &shown.reading {
         Reading::Counter(count) => encode_counter(encoder, &labels, *count),
         Reading::Gauge(count) => encoder.encode_family(&labels)?.encode_gauge(count),
         Reading::Histogram(durations) => {
-            let sum = durations.of.sum as f64 / 1e9;
-            encode_histogram(&mut encoder.encode_family(&labels)?, durations, bounds, sum)
+            let sum = durations.sum() as f64 / 1e9;
+            encode_histogram(&mut encoder.encode_family(&labels)?, durations, sum)
         }
         Reading::Sizes(sizes) => {
-            let sum = sizes.of.sum as f64;
-            encode_histogram(&mut encoder.encode_family(&labels)?, sizes, bounds, sum)
+            let sum = sizes.sum() as f64;
+            encode_histogram(&mut encoder.encode_family(&labels)?, sizes, sum)
         }
         Reading::Errors(errors) => {
             for (name, count) in errors.iter() {
@@ -94,14 +92,13 @@ fn encode_counter(
 fn encode_histogram(
     encoder: &mut MetricEncoder<'_>,
     histogram: &Histogram<'_>,
-    bounds: &[f64],
     sum: f64,
 ) -> fmt::Result {
     let mut below = 0;
+    let bounds = histogram.of.bounds.shown().iter();
     let buckets: Vec<(f64, u64)> = bounds
-        .iter()
         .chain(&[f64::INFINITY])
-        .zip(histogram.cumulative)
+        .zip(histogram.cumulative())
         .map(|(bound, cumulative)| {
             (
                 *bound,
@@ -109,7 +106,7 @@ fn encode_histogram(
             )
         })
         .collect();
-    encoder.encode_histogram::<NoLabelSet>(sum, histogram.of.count, &buckets, None)
+    encoder.encode_histogram::<NoLabelSet>(sum, histogram.count(), &buckets, None)
 }
 
 /// Their encoder appends the unit by itself.

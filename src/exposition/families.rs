@@ -4,7 +4,6 @@ use super::Selection;
 use super::automatic;
 use super::foreign::is_in;
 use crate::Error;
-use crate::recorder::Detail;
 use crate::registry::{
     CustomFamily, ForeignFamily, Kind, Table, UPTIME, described_family, encode, encode_source,
     parse,
@@ -27,12 +26,12 @@ pub(super) enum Source<'a> {
 
 /// All that can be shown together.
 pub(super) fn families<'a>(
-    (table, detail): (&'a Table, Detail),
+    table: &'a Table,
     texts: &'a [(Described<'a>, String)],
     selection: &Selection,
     on_error: &OnError<'_>,
 ) -> Result<Families<'a>, Error> {
-    let mut families: Families<'_> = automatic::families(table, detail)
+    let mut families: Families<'_> = automatic::families(table)
         .into_iter()
         .filter(|(name, (metric, _))| selection.has(name, metric.kind))
         .map(|(name, family)| (name, Source::Automatic(family)))

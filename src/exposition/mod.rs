@@ -15,7 +15,6 @@ mod protobuf;
 #[cfg(not(feature = "protobuf"))]
 #[path = "no_protobuf.rs"]
 mod protobuf;
-mod readings;
 mod selection;
 mod shown;
 mod snapshot;
@@ -28,7 +27,6 @@ pub(crate) use self::selection::Selection;
 use self::families::{Families, OnError, Source, families, foreign_texts};
 use self::text::TextWriter;
 use crate::Error;
-use crate::recorder::Detail;
 use crate::registry::{Kind, MetricsRegistry, Table, UPTIME_HELP, UPTIME_UNIT};
 use bytes::Bytes;
 use std::time::Duration;
@@ -78,11 +76,7 @@ fn render(
     on_error: &OnError<'_>,
 ) -> Result<Bytes, Error> {
     let texts = foreign_texts(table, selection, on_error)?;
-    let detail = match encoding {
-        Encoding::Text(_) => Detail::Classic,
-        Encoding::Protobuf(_) => Detail::Native,
-    };
-    let families = families((table, detail), &texts, selection, on_error)?;
+    let families = families(table, &texts, selection, on_error)?;
     Ok(match encoding {
         Encoding::Text(format) => text_page(&families, uptime, format).into(),
         Encoding::Protobuf(protobuf) => protobuf.page(&families, uptime),

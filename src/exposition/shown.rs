@@ -2,7 +2,7 @@
 
 use crate::classify::ErrorType;
 use crate::labels::{Carrier, LabelStr};
-use crate::recorder::{Distribution, Place, Settings};
+use crate::recorder::{self, Exemplar, Place};
 use crate::registry::Endpoint;
 
 /// A label set that shows a metric, and what was read under it.
@@ -10,7 +10,6 @@ pub(super) struct Shown<'r> {
     /// All its labels, as text.
     pub(super) labels: LabelStr<'r>,
     pub(super) reading: Reading<'r>,
-    pub(super) settings: &'static Settings,
     pub(super) endpoint: &'r Endpoint,
     /// Of the labels of a request.
     pub(super) values: (Carrier, &'r [Box<str>]),
@@ -29,18 +28,19 @@ pub(super) enum Reading<'r> {
 }
 
 pub(super) struct Histogram<'r> {
-    /// Observations at or below each bound, and in the last place all of them.
-    pub(super) cumulative: &'r [u64],
-    /// The rest of what was read.
-    pub(super) of: &'r Distribution,
+    pub(super) of: &'r recorder::Histogram,
+    /// All that were read of the series.
+    pub(super) numbers: &'r [u64],
+    /// The latest traced call of each bucket; none, where calls aren't traced.
+    pub(super) exemplars: &'r [Option<Exemplar>],
 }
 
 pub(super) struct Errors<'r> {
     pub(super) types: &'r [Place],
-    /// By the places of their types; nothing, if there were none.
-    pub(super) counts: Option<&'r [u64]>,
-    /// Whether the declared ones stand there from the start.
-    pub(super) is_declared: bool,
+    /// Of declared types, and behind them of all that there was no room for.
+    pub(super) counts: &'r [u64],
+    /// Of other types, by their places.
+    pub(super) undeclared: &'r [(usize, u64)],
 }
 
 // === impl Shown ===
@@ -53,19 +53,47 @@ impl<'r> Shown<'r> {
     }
 }
 
+// === impl Histogram ===
+
+impl<'r> Histogram<'r> {
+    /// Observations at or below each bound, and in the last place all of them.
+    pub(super) fn cumulative(&self) -> &'r [u64] {
+        self.of.cumulative(self.numbers)
+    }
+
+    /// How many observations there were.
+    pub(super) fn count(&self) -> u64 {
+        self.cumulative().last().copied().unwrap_or(0)
+    }
+
+    /// In nanoseconds, or of sizes in bytes.
+    pub(super) fn sum(&self) -> u128 {
+        self.of.sum(self.numbers)
+    }
+}
+
 // === impl Errors ===
 
 impl Errors<'_> {
-    /// By the names of the types. Declared ones stand there from the start where the label set does, others once they were met.
+    /// By the names of the types. Declared ones stand there from the start, others once they were met.
     pub(super) fn iter(&self) -> impl Iterator<Item = (ErrorType, u64)> {
         let Self {
             types,
             counts,
-            is_declared,
+            undeclared,
         } = *self;
-        types.iter().filter_map(move |(name, place, declared)| {
-            let count = counts.map_or(0, |counts| counts[*place]);
-            (*declared && is_declared || count > 0).then_some((*name, count))
+        let declared = types
+            .iter()
+            .filter(|(_, _, is_declared)| *is_declared)
+            .count();
+        types.iter().filter_map(move |(name, place, is_declared)| {
+            let of_place = || undeclared.iter().find(|(of, _)| of == place);
+            let count = match (*is_declared, *name == ErrorType::OTHER) {
+                (true, _) => counts[*place],
+                (_, true) => counts[declared],
+                _ => of_place().map_or(0, |(_, count)| *count),
+            };
+            (*is_declared || count > 0).then_some((*name, count))
         })
     }
 }

@@ -55,20 +55,25 @@ pub fn is_long_lived(head: &Head<'_>) -> bool {
 }
 
 /// The methods of RFC 9110, section 9, and PATCH of RFC 5789, which are those that
-/// OpenTelemetry's conventions for HTTP know.
+/// OpenTelemetry's conventions for HTTP know; and what stands for all others.
+pub(super) const METHODS: [&str; 10] = [
+    "GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", OTHER,
+];
+
+/// The place of the method among [`METHODS`].
 #[inline]
-pub(super) fn method(method: &Method) -> &'static str {
+pub(super) fn method(method: &Method) -> u16 {
     match *method {
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::HEAD => "HEAD",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        Method::PATCH => "PATCH",
-        Method::OPTIONS => "OPTIONS",
-        Method::CONNECT => "CONNECT",
-        Method::TRACE => "TRACE",
-        _ => OTHER,
+        Method::GET => 0,
+        Method::POST => 1,
+        Method::HEAD => 2,
+        Method::PUT => 3,
+        Method::DELETE => 4,
+        Method::PATCH => 5,
+        Method::OPTIONS => 6,
+        Method::CONNECT => 7,
+        Method::TRACE => 8,
+        _ => 9,
     }
 }
 
@@ -93,10 +98,14 @@ pub(super) fn scheme(uri: &Uri) -> Option<&'static str> {
     Some(known.copied().unwrap_or(OTHER))
 }
 
-pub(super) fn status_class(status: StatusCode) -> &'static str {
-    const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-    let class = usize::from(status.as_u16() / 100);
-    CLASSES.get(class.wrapping_sub(1)).copied().unwrap_or(OTHER)
+/// The classes of status codes; and what stands for codes that have none.
+pub(super) const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", OTHER];
+
+/// The place of the status' class among [`CLASSES`].
+#[inline]
+pub(super) fn status_class(status: StatusCode) -> u16 {
+    // No status is below 100.
+    (status.as_u16() / 100 - 1).min(5)
 }
 
 #[cfg(test)]
@@ -108,10 +117,13 @@ mod tests {
         for name in [
             "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
         ] {
-            assert_eq!(method(&name.parse().unwrap()), name);
+            assert_eq!(METHODS[usize::from(method(&name.parse().unwrap()))], name);
         }
         for name in ["get", "PROPFIND", "QUERY", "G3T"] {
-            assert_eq!(method(&name.parse().unwrap()), "_OTHER");
+            assert_eq!(
+                METHODS[usize::from(method(&name.parse().unwrap()))],
+                "_OTHER"
+            );
         }
     }
 
@@ -139,10 +151,8 @@ mod tests {
             (600, "_OTHER"),
             (999, "_OTHER"),
         ] {
-            assert_eq!(
-                status_class(StatusCode::from_u16(status).unwrap()),
-                expected
-            );
+            let class = status_class(StatusCode::from_u16(status).unwrap());
+            assert_eq!(CLASSES[usize::from(class)], expected);
         }
     }
 }

@@ -1,6 +1,8 @@
-use super::http::{self, RequestHead};
+use super::http::{self, CLASSES, METHODS, RequestHead};
+use super::values::{KeptValue, Value};
 use super::{OTHER, grpc};
 use crate::classify::{GrpcCode, Head};
+use crate::function::Function;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use std::sync::Arc;
 /// See the [module](crate::labels) for which label goes where. Layers that share a registry and have the same constant labels
 /// must have the same labels of a request; where one is made of a closure, clone it for the other
 /// layers, for closures can't be compared.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 #[must_use = "a label is given to a layer by `MetricsLayerBuilder::label`"]
 pub struct Label {
     name: Cow<'static, str>,
@@ -18,37 +20,54 @@ pub struct Label {
     absent: Cow<'static, str>,
     at_begin: bool,
     on_duration: bool,
+    on_errors: bool,
+    max_len: usize,
 }
 
-type FromRequest = dyn for<'a> Fn(&RequestHead<'a>) -> Option<&'a str> + Send + Sync;
-type FromResponse = dyn for<'a> Fn(&Head<'a>) -> Option<&'a str> + Send + Sync;
+type FromRequest = Function<dyn for<'a> Fn(&RequestHead<'a>) -> Option<&'a str> + Send + Sync>;
+type FromResponse = Function<dyn for<'a> Fn(&Head<'a>) -> Option<&'a str> + Send + Sync>;
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 enum Source {
     Method,
     Scheme,
     Version,
     GrpcService,
     GrpcMethod,
-    Request(Arc<FromRequest>),
+    Request(FromRequest),
     Status,
     StatusClass,
     VersionOfResponse,
-    Response(Arc<FromResponse>),
+    Response(FromResponse),
     Code(&'static [&'static str]),
     ErrorType,
 }
 
+/// How many moments there are at which labels come to be known.
+pub(crate) const MOMENTS: usize = 3;
+
 /// When a label's value is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Moment {
+    /// The request is there.
     Begin,
+    /// The head of the response is there.
     Head,
+    /// The call ends.
     End,
 }
 
 /// What the label says where there is no value, unless told otherwise.
 const ABSENT: &str = "none";
+
+/// How long a value may be that a client may have chosen, unless told otherwise.
+const MAX_LEN: usize = 128;
+
+// === impl Moment ===
+
+impl Moment {
+    pub(crate) const ALL: [Self; MOMENTS] = [Self::Begin, Self::Head, Self::End];
+}
 
 // === impl Label ===
 
@@ -90,7 +109,7 @@ impl Label {
     where
         F: for<'a> Fn(&RequestHead<'a>) -> Option<&'a str> + Send + Sync + 'static,
     {
-        Self::from_request("route", find)
+        Self::from_request("route", find).max_len(usize::MAX)
     }
 
     /// A label of your own, read from the request when a call begins.
@@ -100,19 +119,19 @@ impl Label {
     where
         F: for<'a> Fn(&RequestHead<'a>) -> Option<&'a str> + Send + Sync + 'static,
     {
-        Self::new(name, Source::Request(Arc::new(read)))
+        Self::new(name, Source::Request(Function::new::<F>(Arc::new(read))))
     }
 
-    /// `status`: the response's, as `404`. `request_duration_seconds` does not carry it
-    /// unless [told to](Self::on_duration).
+    /// `status`: the response's, as `404`. Neither `request_duration_seconds` nor `errors_total` carries it unless told
+    /// to, by [`on_duration`](Self::on_duration) and [`on_errors`](Self::on_errors).
     pub fn status() -> Self {
-        Self::new("status", Source::Status).on_duration(false)
+        Self::of_status("status", Source::Status)
     }
 
-    /// `status`: the class of the response's, as `4xx`; `_OTHER` from 600 on.
-    /// `request_duration_seconds` does not carry it unless [told to](Self::on_duration).
+    /// `status`: the class of the response's, as `4xx`; `_OTHER` from 600 on. In all else as
+    /// [`status`](Self::status).
     pub fn status_class() -> Self {
-        Self::new("status", Source::StatusClass).on_duration(false)
+        Self::of_status("status", Source::StatusClass)
     }
 
     /// A label of your own, read from the head of the response. A handler gives it by a header,
@@ -140,14 +159,15 @@ impl Label {
     where
         F: for<'a> Fn(&Head<'a>) -> Option<&'a str> + Send + Sync + 'static,
     {
-        Self::new(name, Source::Response(Arc::new(read)))
+        Self::new(name, Source::Response(Function::new::<F>(Arc::new(read))))
     }
 
     /// `code`: what the protocol itself calls the outcome, as gRPC does. The protocol gives its place among
     /// these names by [`Call::set_code`](crate::Call::set_code); one past the last of them is `_OTHER`.
-    /// `request_duration_seconds` does not carry it unless [told to](Self::on_duration).
+    /// Neither `request_duration_seconds` nor `errors_total` carries it unless told
+    /// to, by [`on_duration`](Self::on_duration) and [`on_errors`](Self::on_errors).
     pub fn code(names: &'static [&'static str]) -> Self {
-        Self::new("code", Source::Code(names)).on_duration(false)
+        Self::of_status("code", Source::Code(names))
     }
 
     /// `grpc_service`: the service, with its package, that a gRPC request's path names, as
@@ -166,8 +186,8 @@ impl Label {
     }
 
     /// `grpc_code`: the status of a gRPC call by its name, as `NOT_FOUND`, or `none` where none came. Codes that gRPC
-    /// does not know are `UNKNOWN`. `request_duration_seconds` does not carry it unless [told
-    /// to](Self::on_duration). [`MetricsLayer::grpc`](crate::MetricsLayer::grpc) has it.
+    /// does not know are `UNKNOWN`. [`MetricsLayer::grpc`](crate::MetricsLayer::grpc) has it. In all else as
+    /// [`code`](Self::code).
     pub fn grpc_code() -> Self {
         Self::code(&GrpcCode::NAMES).named("grpc_code")
     }
@@ -190,7 +210,14 @@ impl Label {
             absent: ABSENT.into(),
             at_begin: true,
             on_duration: true,
+            on_errors: true,
+            max_len: MAX_LEN,
         }
+    }
+
+    /// What came of the call: on what is counted, and neither on what is timed nor on errors.
+    fn of_status(name: &'static str, source: Source) -> Self {
+        Self::new(name, source).on_duration(false).on_errors(false)
     }
 
     /// Another name for the label.
@@ -219,6 +246,24 @@ impl Label {
         self
     }
 
+    /// Whether `errors_total` carries it. Defaults to true, but for the status and the code.
+    ///
+    /// Each error type stands at 0 from the moment at which the labels of `errors_total` are known, so that the first error
+    /// is an increase. With labels of the request alone that is when a call begins; a label that is known later may
+    /// bring a series out of nowhere.
+    pub fn on_errors(mut self, on: bool) -> Self {
+        self.on_errors = on;
+        self
+    }
+
+    /// The longest value in bytes; what is longer is `_OTHER`, unless it was
+    /// [declared](crate::MetricsLayerBuilder::declare). Defaults to 128, for values that a client may
+    /// choose; a [route](Self::route) has no bound, for templates are the program's own.
+    pub fn max_len(mut self, bytes: usize) -> Self {
+        self.max_len = bytes;
+        self
+    }
+
     /// What the label says where there is no value, unless that was said already.
     pub(crate) fn absent_by_default(self, value: &'static str) -> Self {
         match &*self.absent {
@@ -236,16 +281,16 @@ impl Label {
         &self.name
     }
 
-    pub(super) fn absent_value(&self) -> &str {
-        &self.absent
-    }
-
     pub(super) fn is_at_begin(&self) -> bool {
         self.at_begin
     }
 
     pub(super) fn is_on_duration(&self) -> bool {
         self.on_duration
+    }
+
+    pub(super) fn is_on_errors(&self) -> bool {
+        self.on_errors
     }
 
     /// Whether the crate gives it its name.
@@ -270,41 +315,88 @@ impl Label {
     }
 
     #[inline]
-    pub(super) fn of_request<'a>(&'a self, head: &RequestHead<'a>) -> &'a str {
-        let value = match &self.source {
-            Source::Method => Some(http::method(head.method)),
+    pub(super) fn of_request<'a>(&'a self, head: &RequestHead<'a>) -> Value<'a> {
+        let text = match &self.source {
+            Source::Method => return Value::Code(http::method(head.method)),
             Source::Scheme => http::scheme(head.uri),
             Source::Version => Some(http::version(head.version)),
             Source::GrpcService => grpc::service(head),
             Source::GrpcMethod => grpc::method(head),
-            Source::Request(read) => read(head),
+            Source::Request(read) => (**read)(head),
             _ => None,
         };
-        value.unwrap_or(&self.absent)
+        self.text_or_absent(text)
     }
 
     #[inline]
-    pub(super) fn of_response<'a>(&'a self, head: &'a Head<'_>) -> &'a str {
-        let value = match &self.source {
-            Source::Status => Some(head.status.as_str()),
-            Source::StatusClass => Some(http::status_class(head.status)),
+    pub(super) fn of_response<'a>(&'a self, head: &'a Head<'_>) -> Value<'a> {
+        let text = match &self.source {
+            Source::Status => return Value::Code(head.status.as_u16()),
+            Source::StatusClass => return Value::Code(http::status_class(head.status)),
             Source::VersionOfResponse => Some(http::version(head.version)),
-            Source::Response(read) => read(head),
+            Source::Response(read) => (**read)(head),
             _ => None,
         };
-        value.unwrap_or(&self.absent)
+        self.text_or_absent(text)
     }
 
     #[inline]
-    pub(super) fn of_end<'a>(&'a self, code: Option<u8>, error: Option<&'a str>) -> &'a str {
-        let value = match &self.source {
-            Source::Code(names) => {
-                code.map(|code| names.get(usize::from(code)).copied().unwrap_or(OTHER))
+    pub(super) fn of_end<'a>(&'a self, code: Option<u8>, error: Option<&'a str>) -> Value<'a> {
+        match (&self.source, code) {
+            (Source::Code(_), Some(code)) => Value::Code(code.into()),
+            (Source::ErrorType, _) => self.text_or_absent(error),
+            _ => self.absent_value(),
+        }
+    }
+
+    pub(super) fn absent_value(&self) -> Value<'_> {
+        Value::Text(&self.absent)
+    }
+
+    #[inline]
+    fn text_or_absent<'a>(&'a self, text: Option<&'a str>) -> Value<'a> {
+        Value::Text(text.unwrap_or(&self.absent))
+    }
+
+    /// Whether the value is longer than a client may choose one.
+    #[inline]
+    pub(super) fn is_too_long(&self, value: Value<'_>) -> bool {
+        matches!(value, Value::Text(text) if text.len() > self.max_len)
+    }
+
+    /// The value as it is shown.
+    pub(super) fn shown(&self, value: &KeptValue) -> Box<str> {
+        let code = match value {
+            KeptValue::Text(text) => return text.clone(),
+            KeptValue::Code(code) => *code,
+        };
+        let names = match self.source {
+            Source::Status => return code.to_string().into(),
+            Source::Method => &METHODS[..],
+            Source::StatusClass => &CLASSES[..],
+            Source::Code(names) => names,
+            _ => &[],
+        };
+        (*names.get(usize::from(code)).unwrap_or(&OTHER)).into()
+    }
+
+    /// The value that is shown like this: as calls bring it.
+    pub(super) fn value_of(&self, shown: &str) -> KeptValue {
+        let place = |names: &[&str]| names.iter().position(|name| *name == shown);
+        let code = match self.source {
+            Source::Status => {
+                let is_status = shown.len() == 3 && shown.bytes().all(|b| b.is_ascii_digit());
+                shown.parse().ok().filter(|_| is_status)
             }
-            Source::ErrorType => error,
+            Source::Method => place(&METHODS),
+            Source::StatusClass => place(&CLASSES),
+            Source::Code(names) => place(names),
             _ => None,
         };
-        value.unwrap_or(&self.absent)
+        match code.and_then(|code| u16::try_from(code).ok()) {
+            Some(code) => KeptValue::Code(code),
+            None => KeptValue::Text(shown.into()),
+        }
     }
 
     /// What a declared series has where nothing was said of this label: what is expected.
@@ -318,41 +410,10 @@ impl Label {
     }
 }
 
-impl PartialEq for Label {
-    /// Closures are the same if they are clones of one.
-    fn eq(&self, other: &Self) -> bool {
-        let Self {
-            name,
-            source,
-            absent,
-            at_begin,
-            on_duration,
-        } = self;
-        *name == other.name
-            && *source == other.source
-            && *absent == other.absent
-            && *at_begin == other.at_begin
-            && *on_duration == other.on_duration
-    }
-}
-
 impl fmt::Debug for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Label")
             .field("name", &self.name)
             .finish_non_exhaustive()
-    }
-}
-
-// === impl Source ===
-
-impl PartialEq for Source {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Request(a), Self::Request(b)) => Arc::ptr_eq(a, b),
-            (Self::Response(a), Self::Response(b)) => Arc::ptr_eq(a, b),
-            (Self::Code(a), Self::Code(b)) => a == b,
-            (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
-        }
     }
 }

@@ -1,6 +1,6 @@
 use super::constant::check_name;
-use super::label::Moment;
-use super::values::MOST_LABELS;
+use super::label::{MOMENTS, Moment};
+use super::values::{KeptValue, MAX_LABELS, Value};
 use super::{Label, Labels, OTHER, RequestHead, Values};
 use crate::Error;
 use crate::classify::Head;
@@ -11,34 +11,42 @@ pub(crate) struct Schema {
     /// By name.
     labels: Box<[Label]>,
     /// Those of each moment, by name.
-    begin: Box<[Label]>,
-    head: Box<[Label]>,
-    end: Box<[Label]>,
+    moments: [Box<[Label]>; MOMENTS],
+    /// Declared values: the program's own, however long they are.
+    own: Vec<Box<str>>,
 }
 
 /// Metrics that carry the same labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carrier {
+    /// `concurrent_requests`, and what comes of the request.
     Begin,
+    /// What comes of the response.
     Head,
+    /// What came of the call.
     End,
+    /// What was timed or measured at the end.
     Duration,
+    /// `errors_total`.
+    Errors,
 }
 
-/// The values of all labels of a call, moment by moment.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Known<'a> {
-    pub(crate) begin: &'a [Box<str>],
-    pub(crate) head: &'a [Box<str>],
-    pub(crate) end: &'a [Box<str>],
-}
+/// The values of the labels of a call, moment by moment.
+pub(crate) type Known<'a> = [&'a [KeptValue]; MOMENTS];
 
 /// A declared label set, moment by moment.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Declared {
-    pub(crate) begin: Box<[String]>,
-    pub(crate) head: Box<[String]>,
-    pub(crate) end: Box<[String]>,
+pub(crate) type Declared = [Box<[KeptValue]>; MOMENTS];
+
+// === impl Carrier ===
+
+impl Carrier {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Begin,
+        Self::Head,
+        Self::End,
+        Self::Duration,
+        Self::Errors,
+    ];
 }
 
 // === impl Schema ===
@@ -69,19 +77,18 @@ impl Schema {
         let of = |moment| -> Result<Box<[Label]>, Error> {
             let labels = labels.iter().filter(|label| label.moment() == moment);
             let labels: Vec<Label> = labels.cloned().collect();
-            match labels.get(MOST_LABELS) {
+            match labels.get(MAX_LABELS) {
                 None => Ok(labels.into()),
                 Some(first) => Err(Error::new(format!(
-                    "label `{}` is one too many: a layer has at most {MOST_LABELS} labels of the request, and as many of the response",
+                    "label `{}` is one too many: a layer has at most {MAX_LABELS} labels of the request, and as many of the response",
                     first.name()
                 ))),
             }
         };
         Ok(Self {
-            begin: of(Moment::Begin)?,
-            head: of(Moment::Head)?,
-            end: of(Moment::End)?,
+            moments: [of(Moment::Begin)?, of(Moment::Head)?, of(Moment::End)?],
             labels: labels.into(),
+            own: Vec::new(),
         })
     }
 
@@ -90,42 +97,30 @@ impl Schema {
         self.labels.is_empty()
     }
 
-    /// Whether a request has to be looked at for its labels.
+    /// Whether there are labels that are known at this moment.
     #[inline]
-    pub(crate) fn asks_request(&self) -> bool {
-        !self.begin.is_empty()
-    }
-
-    /// Whether a response has to be looked at for its labels.
-    #[inline]
-    pub(crate) fn asks_response(&self) -> bool {
-        !self.head.is_empty()
-    }
-
-    /// Whether the end has labels of its own.
-    #[inline]
-    pub(crate) fn asks_end(&self) -> bool {
-        !self.end.is_empty()
+    pub(crate) fn asks(&self, moment: Moment) -> bool {
+        !self.moments[moment as usize].is_empty()
     }
 
     #[inline]
     pub(crate) fn of_request<'a>(&'a self, head: &RequestHead<'a>, values: &mut Values<'a>) {
-        fill(values, &self.begin, |label| label.of_request(head));
+        self.fill(values, Moment::Begin, |label| label.of_request(head));
     }
 
     /// For requests that are not HTTP's.
     pub(crate) fn of_no_request<'a>(&'a self, values: &mut Values<'a>) {
-        fill(values, &self.begin, Label::absent_value);
+        self.fill(values, Moment::Begin, Label::absent_value);
     }
 
     #[inline]
     pub(crate) fn of_response<'a>(&'a self, head: &'a Head<'_>, values: &mut Values<'a>) {
-        fill(values, &self.head, |label| label.of_response(head));
+        self.fill(values, Moment::Head, |label| label.of_response(head));
     }
 
     /// For calls that end without a response.
     pub(crate) fn of_no_response<'a>(&'a self, values: &mut Values<'a>) {
-        fill(values, &self.head, Label::absent_value);
+        self.fill(values, Moment::Head, Label::absent_value);
     }
 
     #[inline]
@@ -135,39 +130,60 @@ impl Schema {
         error: Option<&'a str>,
         values: &mut Values<'a>,
     ) {
-        fill(values, &self.end, |label| label.of_end(code, error));
+        self.fill(values, Moment::End, |label| label.of_end(code, error));
+    }
+
+    /// In place, for moving them would cost more than finding them.
+    #[inline]
+    fn fill<'a>(
+        &'a self,
+        values: &mut Values<'a>,
+        moment: Moment,
+        value: impl Fn(&'a Label) -> Value<'a>,
+    ) {
+        for label in &self.moments[moment as usize] {
+            let value = value(label);
+            let is_cut = label.is_too_long(value) && !self.is_own(value);
+            values.push(if is_cut { Value::Text(OTHER) } else { value });
+        }
+    }
+
+    /// Whether it is one of the program's own values.
+    #[cold]
+    fn is_own(&self, value: Value<'_>) -> bool {
+        self.own.iter().any(|own| Value::Text(own) == value)
     }
 
     /// `_OTHER` for every label, moment by moment.
-    pub(crate) fn overflow(&self) -> [Box<[Box<str>]>; 3] {
-        [&self.begin, &self.head, &self.end]
-            .map(|labels| labels.iter().map(|_| OTHER.into()).collect())
+    pub(crate) fn overflow(&self) -> Declared {
+        let other = |_: &Label| KeptValue::Text(OTHER.into());
+        self.moments
+            .each_ref()
+            .map(|labels| labels.iter().map(other).collect())
     }
 
     /// The names of the labels that these metrics carry, in order.
     pub(crate) fn names(&self, carrier: Carrier) -> impl Iterator<Item = &str> {
-        self.carried(carrier).map(Label::name)
+        let labels = self.labels.iter();
+        labels
+            .filter(move |label| carries(carrier, label))
+            .map(Label::name)
     }
 
-    /// The values of the labels that these metrics carry, in the order of the names.
-    pub(crate) fn project(&self, carrier: Carrier, known: Known<'_>) -> Vec<Box<str>> {
-        let mut moments = [
-            (Moment::Begin, known.begin),
-            (Moment::Head, known.head),
-            (Moment::End, known.end),
-        ]
-        .map(|(moment, values)| (moment, values.iter()));
-        let mut values = Vec::new();
-        for label in &self.labels {
-            let moment = moments
-                .iter_mut()
-                .find(|(moment, _)| *moment == label.moment());
-            let value = moment.and_then(|(_, values)| values.next());
-            if let Some(value) = value.filter(|_| carries(carrier, label)) {
-                values.push(value.clone());
-            }
-        }
-        values
+    /// When all labels that these metrics carry are known.
+    pub(crate) fn known_at(&self, carrier: Carrier) -> Moment {
+        let labels = self.labels.iter().filter(|label| carries(carrier, label));
+        labels.map(Label::moment).max().unwrap_or(Moment::Begin)
+    }
+
+    /// The values of the labels that these metrics carry, as they are shown, in the order of the names. All of them must be known.
+    pub(crate) fn project(&self, carrier: Carrier, known: Known<'_>) -> Box<[Box<str>]> {
+        let mut known = known.map(<[_]>::iter);
+        let values = self.labels.iter().filter_map(|label| {
+            let value = known[label.moment() as usize].next()?;
+            carries(carrier, label).then(|| label.shown(value))
+        });
+        values.collect()
     }
 
     /// The label set that `given` declares; what it does not name is as expected.
@@ -175,7 +191,7 @@ impl Schema {
     /// # Errors
     ///
     /// Names the label that there is none of, is given twice, or is missing.
-    pub(crate) fn declared(&self, given: &[(String, String)]) -> Result<Declared, Error> {
+    pub(crate) fn declare(&mut self, given: &[(String, String)]) -> Result<Declared, Error> {
         for (i, (name, _)) in given.iter().enumerate() {
             if !self.labels.iter().any(|label| label.name() == name) {
                 return Err(Error::new(format!(
@@ -188,34 +204,24 @@ impl Schema {
                 )));
             }
         }
-        let value = |label: &Label| {
-            let value = given.iter().find(|(name, _)| name == label.name());
-            match value {
-                Some((_, value)) => Ok(value.clone()),
-                None if label.moment() == Moment::Begin => Err(Error::new(format!(
-                    "a label set is declared without `{}`: give every label of the request a value",
-                    label.name()
-                ))),
-                None => Ok(label.expected().to_owned()),
-            }
-        };
-        let all = |labels: &[Label]| {
-            labels
-                .iter()
-                .map(value)
-                .collect::<Result<Box<[String]>, Error>>()
-        };
-        Ok(Declared {
-            begin: all(&self.begin)?,
-            head: all(&self.head)?,
-            end: all(&self.end)?,
-        })
-    }
-
-    fn carried(&self, carrier: Carrier) -> impl Iterator<Item = &Label> {
-        self.labels
-            .iter()
-            .filter(move |label| carries(carrier, label))
+        let mut of_request = self.moments[Moment::Begin as usize].iter();
+        let is_given = |label: &&Label| given.iter().any(|(name, _)| name == label.name());
+        if let Some(missing) = of_request.find(|label| !is_given(label)) {
+            return Err(Error::new(format!(
+                "a label set is declared without `{}`: give every label of the request a value",
+                missing.name()
+            )));
+        }
+        let declared = self.moments.each_ref().map(|labels| {
+            let value = |label: &Label| {
+                let given = given.iter().find(|(name, _)| name == label.name());
+                label.value_of(given.map_or(label.expected(), |(_, value)| value))
+            };
+            labels.iter().map(value).collect()
+        });
+        self.own
+            .extend(given.iter().map(|(_, value)| value.clone().into()));
+        Ok(declared)
     }
 }
 
@@ -226,25 +232,6 @@ fn carries(carrier: Carrier, label: &Label) -> bool {
         Carrier::Head => label.moment() != Moment::End,
         Carrier::End => !label.is_error_type(),
         Carrier::Duration => label.is_on_duration(),
-    }
-}
-
-/// In place, for moving them would cost more than finding them.
-#[inline]
-fn fill<'a>(values: &mut Values<'a>, labels: &'a [Label], value: impl Fn(&'a Label) -> &'a str) {
-    for label in labels {
-        values.push(value(label));
-    }
-}
-
-// === impl Declared ===
-
-impl Declared {
-    pub(crate) fn values(of_moment: &[String]) -> Values<'_> {
-        let mut values = Values::NONE;
-        for value in of_moment {
-            values.push(value);
-        }
-        values
+        Carrier::Errors => label.is_on_errors() && !label.is_error_type(),
     }
 }

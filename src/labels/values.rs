@@ -1,55 +1,87 @@
-use super::OTHER;
+/// The value of a label, as a call brings it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Value<'a> {
+    /// A number that stands for a text: only its label knows which. Compared as it is, for
+    /// methods and statuses are in most calls.
+    Code(u16),
+    Text(&'a str),
+}
+
+/// The value of a label, as a label set keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KeptValue {
+    Code(u16),
+    Text(Box<str>),
+}
 
 /// The values of the labels of one moment, in the order of the schema.
 ///
 /// On the stack and borrowed, for they are looked at in every call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Values<'a> {
-    values: [&'a str; MOST_LABELS],
+    values: [Value<'a>; MAX_LABELS],
     len: usize,
 }
 
 /// As many labels as one moment may have.
-pub(super) const MOST_LABELS: usize = 8;
+pub(super) const MAX_LABELS: usize = 8;
 
-/// Longer values are `_OTHER`, so that 2,000 of them are no burden.
-const MOST_BYTES: usize = 128;
+// === impl Value, KeptValue ===
+
+impl Value<'_> {
+    pub(crate) fn keep(self) -> KeptValue {
+        match self {
+            Self::Code(code) => KeptValue::Code(code),
+            Self::Text(text) => KeptValue::Text(text.into()),
+        }
+    }
+}
+
+impl KeptValue {
+    pub(crate) fn borrow(&self) -> Value<'_> {
+        match self {
+            Self::Code(code) => Value::Code(*code),
+            Self::Text(text) => Value::Text(text),
+        }
+    }
+}
+
+impl PartialEq<Value<'_>> for KeptValue {
+    #[inline]
+    fn eq(&self, other: &Value<'_>) -> bool {
+        match (self, other) {
+            (Self::Code(a), Value::Code(b)) => a == b,
+            (Self::Text(a), Value::Text(b)) => **a == **b,
+            _ => false,
+        }
+    }
+}
+
+// === impl Values ===
 
 impl<'a> Values<'a> {
     pub(crate) const NONE: Self = Self {
-        values: [""; MOST_LABELS],
+        values: [Value::Code(0); MAX_LABELS],
         len: 0,
     };
 
     /// As many as there are; the schema has seen to it that there is room.
     #[inline]
-    pub(super) fn push(&mut self, value: &'a str) {
+    pub(super) fn push(&mut self, value: Value<'a>) {
         if let Some(place) = self.values.get_mut(self.len) {
-            *place = if value.len() > MOST_BYTES {
-                OTHER
-            } else {
-                value
-            };
+            *place = value;
             self.len += 1;
         }
     }
 
-    #[inline]
-    pub(crate) fn as_slice(&self) -> &[&'a str] {
-        &self.values[..self.len]
+    pub(crate) fn of(kept: &'a [KeptValue]) -> Self {
+        let mut values = Self::NONE;
+        kept.iter().for_each(|value| values.push(value.borrow()));
+        values
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_that_is_too_long_is_another() {
-        let (fits, too_long) = ("x".repeat(128), "x".repeat(129));
-        let mut values = Values::NONE;
-        values.push(&fits);
-        values.push(&too_long);
-        assert_eq!(values.as_slice(), [&*fits, "_OTHER"]);
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[Value<'a>] {
+        &self.values[..self.len]
     }
 }

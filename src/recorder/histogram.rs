@@ -1,62 +1,81 @@
 //! Durations in buckets, as whole nanoseconds; and sizes, as whole bytes.
+//!
+//! A native histogram has buckets that are as fine everywhere, whatever the durations are: their bounds are the powers of
+//! 2^(1/8), schema 3 of Prometheus, so that one is 9 % above the other
+//! (<https://prometheus.io/docs/specs/native_histograms/#schema>). A block holds a counter for each, from a microsecond to
+//! twelve days: a sparse histogram would have to be allocated where calls are counted.
 
-use super::block::{Blocks, Cells};
-use super::exemplars::{Exemplar, Exemplars};
-use super::native::{self, Native};
+use super::block::{Block, SUM_CELLS};
+use super::exemplars::{EXEMPLAR_CELLS, Exemplar};
 use crate::Error;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// The upper bounds of a histogram's buckets, ascending; `+Inf` is understood.
-///
-/// Of sizes they are in bytes, wherever those of durations are in seconds or nanoseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Bounds {
-    seconds: Box<[f64]>,
-    nanos: Box<[u64]>,
+    /// As they are shown: in seconds, or in bytes.
+    shown: Box<[f64]>,
+    /// As they are compared: in nanoseconds, or in bytes.
+    limits: Box<[u64]>,
     /// Whether there are the buckets of a native histogram beside them.
     native: bool,
 }
 
-/// Where a histogram lies in a row of [`Blocks`]: its sum, then one counter per
-/// bucket, the last one for what is above every bound; then those of the native one, if there is one.
-#[derive(Clone, Copy, Debug)]
+/// A histogram, and where it lies in a block: its sum, then one counter per bucket, the last one for what is above
+/// every bound; then those of the native one, if there is one.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Histogram {
-    first: usize,
-    /// Where its buckets begin among the series' exemplars.
-    kept: usize,
+    pub(crate) bounds: Bounds,
+    pub(super) at: usize,
+    /// Where its buckets' exemplars lie, if calls are traced; and where the first of all histograms of the series do.
+    pub(super) exemplars_at: Option<(usize, usize)>,
 }
 
-/// What a histogram held when it was read.
+/// The buckets of a native histogram.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Distribution {
-    /// Where the numbers lie that were read with it: observations at or below each bound, and in the last place
-    /// all of them.
-    pub(crate) cumulative: Range<usize>,
-    /// How many observations there were.
-    pub(crate) count: u64,
-    /// In nanoseconds, or of sizes in bytes.
-    pub(crate) sum: u64,
-    /// The latest traced call of each bucket; none, where calls aren't traced.
-    pub(crate) exemplars: Vec<Option<Exemplar>>,
-    /// Where there is one, and it was asked for.
-    pub(crate) native: Option<Native>,
+#[cfg_attr(
+    not(feature = "protobuf"),
+    expect(dead_code, reason = "only protobuf shows them")
+)]
+pub(crate) struct Native {
+    /// Observations at or below [`ZERO_THRESHOLD`].
+    pub(crate) zero: u64,
+    /// Those that are not empty: index, and observations. The upper bound of a bucket is 2^(index/8) seconds.
+    pub(crate) buckets: Vec<(i32, u64)>,
 }
-
-/// What of a histogram is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Detail {
-    /// What text can show.
-    Classic,
-    /// The native histogram too, where there is one.
-    Native,
-}
-
-const NANOS_PER_SECOND: f64 = 1e9;
 
 /// From 5 ms to 10 s: what Prometheus' own clients default to.
 pub(crate) const DEFAULT_BUCKETS: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
+
+/// Of Prometheus' schemas, the one in which eight buckets double the bound.
+pub(crate) const SCHEMA: i8 = 3;
+
+/// In seconds: 2^-20, about a microsecond. What is not longer counts as zero.
+#[cfg(any(test, feature = "protobuf"))]
+pub(crate) const ZERO_THRESHOLD: f64 = 1.0 / 1_048_576.0;
+
+/// Eight to an octave.
+const FINENESS: i32 = 1 << SCHEMA;
+/// The last bucket at or below the threshold.
+const BELOW: i32 = -20 * FINENESS;
+/// The last bucket: up to 2^20 seconds, twelve days. What is longer counts as that long.
+const LAST: i32 = 20 * FINENESS;
+const NATIVE_BUCKETS: usize = (LAST - BELOW) as usize;
+/// How many counters there are: that for zero, and one for each bucket.
+const NATIVE_CELLS: usize = 1 + NATIVE_BUCKETS;
+
+/// Upper bounds, the threshold first, in whole nanoseconds: a duration is at most the
+/// bound if it is at most what the bound is rounded down to.
+static NATIVE_BOUNDS: LazyLock<[u64; NATIVE_CELLS]> = LazyLock::new(|| {
+    std::array::from_fn(|cell| {
+        let index = BELOW + cell as i32;
+        let seconds = (f64::from(index) / f64::from(FINENESS)).exp2();
+        (seconds * 1e9).floor() as u64
+    })
+});
 
 // === impl Bounds ===
 
@@ -89,19 +108,14 @@ impl Bounds {
                 )));
             }
         }
-        let nanos = seconds.iter().map(|&bound| to_nanos(bound)).collect();
-        Ok(Self {
-            seconds,
-            nanos,
-            native: false,
-        })
+        Ok(Self::of_seconds(seconds))
     }
 
     /// None but `+Inf`.
     pub(crate) fn none() -> Self {
         Self {
-            seconds: Box::default(),
-            nanos: Box::default(),
+            shown: Box::default(),
+            limits: Box::default(),
             native: false,
         }
     }
@@ -129,125 +143,144 @@ impl Bounds {
             )));
         }
         Ok(Self {
-            seconds: bounds.iter().map(|&bytes| bytes as f64).collect(),
-            nanos: bounds.into(),
+            shown: bounds.iter().map(|&bytes| bytes as f64).collect(),
+            limits: bounds.into(),
             native: false,
         })
     }
 
     /// As they are shown.
     pub(crate) fn shown(&self) -> &[f64] {
-        &self.seconds
+        &self.shown
     }
 
-    /// How many counters a histogram with these bounds takes.
-    pub(crate) fn cells(&self) -> usize {
-        let native = if self.native { native::CELLS } else { 0 };
-        1 + self.buckets() + native
+    /// In nanoseconds, the nearest; a float's `as` saturates, so that no bound wraps.
+    fn of_seconds(seconds: Box<[f64]>) -> Self {
+        let limits = seconds.iter().map(|bound| (bound * 1e9).round() as u64);
+        Self {
+            limits: limits.collect(),
+            shown: seconds,
+            native: false,
+        }
     }
 
     /// How many buckets there are, `+Inf` included.
     pub(super) fn buckets(&self) -> usize {
-        self.nanos.len() + 1
+        self.limits.len() + 1
     }
 
-    /// The bucket that holds `nanos`: the first whose bound is not below it.
+    /// The bucket that holds `value`: the first whose bound is not below it.
     #[inline]
-    fn bucket(&self, nanos: u64) -> usize {
+    fn bucket(&self, value: u64) -> usize {
         // Where most calls are: not to be searched for.
-        match self.nanos.first() {
-            Some(&first) if nanos <= first => 0,
-            _ => self.nanos.partition_point(|&bound| bound < nanos),
+        match self.limits.first() {
+            Some(&first) if value <= first => 0,
+            _ => self.limits.partition_point(|&bound| bound < value),
         }
     }
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self {
-            seconds: DEFAULT_BUCKETS.into(),
-            nanos: DEFAULT_BUCKETS.iter().map(|&b| to_nanos(b)).collect(),
-            native: false,
-        }
+        Self::of_seconds(DEFAULT_BUCKETS.into())
     }
-}
-
-/// The nearest nanosecond; a float's `as` saturates, so that no bound wraps.
-fn to_nanos(seconds: f64) -> u64 {
-    (seconds * NANOS_PER_SECOND).round() as u64
 }
 
 // === impl Histogram ===
 
 impl Histogram {
-    /// A histogram whose counters begin at cell `first`, and whose exemplars at `kept`.
-    pub(crate) const fn at(first: usize, kept: usize) -> Self {
-        Self { first, kept }
+    /// One whose cells begin at `at`; and where they end.
+    pub(super) fn new(bounds: &Bounds, at: usize) -> (Self, usize) {
+        let native = if bounds.native { NATIVE_CELLS } else { 0 };
+        let end = at + SUM_CELLS + bounds.buckets() + native;
+        let histogram = Self {
+            bounds: bounds.clone(),
+            at,
+            exemplars_at: None,
+        };
+        (histogram, end)
     }
 
-    /// Gives back the bucket's place among the series' exemplars.
+    /// Counts `value`, and returns its bucket.
     #[inline]
-    pub(crate) fn observe(self, cells: &Cells<'_>, bounds: &Bounds, nanos: u64) -> usize {
-        let bucket = bounds.bucket(nanos);
-        // The sum of one thread wraps after 584 years of calls, which scrapers
-        // take for a restart.
-        cells.add(self.first, nanos);
-        cells.add(self.first + 1 + bucket, 1);
-        if bounds.native {
-            cells.add(self.native(bounds) + native::cell(nanos), 1);
+    pub(super) fn observe(&self, block: &Block, value: u64) -> usize {
+        let bucket = self.bounds.bucket(value);
+        block.add_to_sum(self.at, value);
+        block.add(self.at + SUM_CELLS + bucket, 1);
+        if self.bounds.native {
+            let native = NATIVE_BOUNDS.partition_point(|&bound| bound < value);
+            block.add(self.native().start + native.min(NATIVE_BUCKETS), 1);
         }
-        self.kept + bucket
+        bucket
     }
 
-    /// What stands in a row comes to the end of `numbers`. The count is the sum of the buckets, so that the two always
-    /// agree.
-    pub(crate) fn read(
-        self,
-        blocks: &Blocks,
-        bounds: &Bounds,
-        exemplars: &Exemplars,
-        detail: Detail,
-        numbers: &mut Vec<u64>,
-    ) -> Distribution {
-        let native = bounds.native && detail == Detail::Native;
-        let native = native.then(|| {
-            let first = self.native(bounds);
-            let mut cells = Vec::new();
-            blocks.push_sums(first..first + native::CELLS, &mut cells);
-            Native::of(&cells)
-        });
-        let first = numbers.len();
-        let buckets = self.first + 1;
-        blocks.push_sums(buckets..buckets + bounds.buckets(), numbers);
-        let cumulative = &mut numbers[first..];
+    /// Where the exemplar of a bucket lies, if calls are traced.
+    pub(super) fn exemplar_at(&self, bucket: usize) -> Option<usize> {
+        Some(self.exemplars_at?.0 + EXEMPLAR_CELLS * bucket)
+    }
+
+    /// Of the exemplars of a series: those of this histogram's buckets.
+    pub(crate) fn exemplars<'a>(&self, all: &'a [Option<Exemplar>]) -> &'a [Option<Exemplar>] {
+        let first = self
+            .exemplars_at
+            .map(|(own, first)| (own - first) / EXEMPLAR_CELLS);
+        let own = first.and_then(|first| all.get(first..first + self.bounds.buckets()));
+        own.unwrap_or_default()
+    }
+
+    fn buckets(&self) -> Range<usize> {
+        let first = self.at + SUM_CELLS;
+        first..first + self.bounds.buckets()
+    }
+
+    /// Where the native histogram's counters lie.
+    fn native(&self) -> Range<usize> {
+        let first = self.buckets().end;
+        first..first + NATIVE_CELLS
+    }
+
+    /// Makes the counts of buckets cumulative. The count of observations is that of the last, so that the two always agree.
+    pub(super) fn cumulate(&self, numbers: &mut [u64]) {
+        let native: Option<u64> = self
+            .bounds
+            .native
+            .then(|| numbers[self.native()].iter().sum());
+        let cumulative = &mut numbers[self.buckets()];
         let mut count = 0;
         for below in &mut *cumulative {
             count += *below;
             *below = count;
         }
-        if let Some(native) = &native {
-            count = native.count();
-            agree(cumulative, count);
-        }
-        let kept = self.kept..self.kept + bounds.buckets();
-        Distribution {
-            cumulative: first..numbers.len(),
-            count,
-            sum: blocks.sum(self.first),
-            exemplars: exemplars.all(kept),
-            native,
+        if let Some(native) = native {
+            agree(cumulative, native);
         }
     }
 
-    /// Where the native histogram's counters begin.
-    #[inline]
-    fn native(self, bounds: &Bounds) -> usize {
-        self.first + 1 + bounds.buckets()
+    /// Of the numbers of a series: observations at or below each bound, and in the last place all of them.
+    pub(crate) fn cumulative<'a>(&self, numbers: &'a [u64]) -> &'a [u64] {
+        &numbers[self.buckets()]
+    }
+
+    /// Of the numbers of a series: what was observed, in nanoseconds or bytes.
+    pub(crate) fn sum(&self, numbers: &[u64]) -> u128 {
+        u128::from(numbers[self.at + 1]) << 64 | u128::from(numbers[self.at])
+    }
+
+    /// Of the numbers of a series: the native histogram, if there is one.
+    #[cfg(any(test, feature = "protobuf"))]
+    pub(crate) fn native_of(&self, numbers: &[u64]) -> Option<Native> {
+        let cells = self.bounds.native.then(|| &numbers[self.native()])?;
+        let buckets = (BELOW..).zip(cells).skip(1);
+        let buckets = buckets.filter(|(_, count)| **count > 0);
+        Some(Native {
+            zero: cells[0],
+            buckets: buckets.map(|(index, count)| (index, *count)).collect(),
+        })
     }
 }
 
-/// The two were read one after the other, and calls have ended in between. What the second has seen more is
-/// left for the next scrape, so that both say the same count and neither ever decreases: the lower of
+/// The two were read one after the other, and calls have ended in between. What the classic buckets have not seen yet, or have
+/// seen more, is left for the next scrape, so that both say the same count and neither ever decreases: the lower of
 /// two numbers that grow grows.
 fn agree(cumulative: &mut [u64], count: u64) {
     for below in &mut *cumulative {
@@ -260,51 +293,39 @@ fn agree(cumulative: &mut [u64], count: u64) {
 
 #[cfg(all(test, not(openmetrics_loom)))]
 mod tests {
-    use super::super::thread::Writer;
     use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// What a scrape reads after these observations.
+    fn observed(bounds: Bounds, values: &[u64]) -> (Histogram, Vec<u64>) {
+        let (histogram, end) = Histogram::new(&bounds, 3);
+        let block = Block::new(end);
+        for value in values {
+            histogram.observe(&block, *value);
+        }
+        let mut numbers = vec![0; end];
+        block.add_to(&mut numbers);
+        histogram.cumulate(&mut numbers);
+        (histogram, numbers)
+    }
 
     #[test]
     fn a_bound_belongs_to_its_bucket() {
         let bounds = Bounds::new([0.001, 0.1]).unwrap();
-        let blocks = Blocks::new(bounds.cells());
-        let writer = Writer::new();
-        let histogram = Histogram::at(0, 0);
-        for nanos in [0, 1_000_000, 1_000_001, 100_000_000, 100_000_001] {
-            histogram.observe(&blocks.cells(&writer), &bounds, nanos);
-        }
-        let exemplars = Exemplars::new(false, 0);
-        // What was read before.
-        let mut numbers = vec![7];
-        let read = histogram.read(&blocks, &bounds, &exemplars, Detail::Native, &mut numbers);
-        assert_eq!(numbers, [7, 2, 4, 5]);
-        assert_eq!(
-            read,
-            Distribution {
-                cumulative: 1..4,
-                count: 5,
-                sum: 202_000_002,
-                exemplars: Vec::new(),
-                native: None,
-            }
-        );
+        let values = [0, 1_000_000, 1_000_001, 100_000_000, 100_000_001];
+        let (histogram, numbers) = observed(bounds, &values);
+        assert_eq!(histogram.cumulative(&numbers), [2, 4, 5]);
+        assert_eq!(histogram.sum(&numbers), 202_000_002);
+        assert_eq!(histogram.native_of(&numbers), None);
     }
 
     #[test]
     fn classic_and_native_buckets_count_the_same() {
         let bounds = Bounds::new([1.0]).unwrap().native(true);
-        let blocks = Blocks::new(bounds.cells());
-        let writer = Writer::new();
-        let histogram = Histogram::at(0, 0);
-        for nanos in [0, 1_000_000_000, 3_000_000_000] {
-            histogram.observe(&blocks.cells(&writer), &bounds, nanos);
-        }
-        let exemplars = Exemplars::new(false, 0);
-        let mut numbers = Vec::new();
-        let mut read = |detail| histogram.read(&blocks, &bounds, &exemplars, detail, &mut numbers);
-        assert_eq!(read(Detail::Classic).native, None);
-        let both = read(Detail::Native);
-        assert_eq!((&numbers[both.cumulative], both.count), (&[2, 3][..], 3));
-        let native = both.native.unwrap();
+        let (histogram, numbers) = observed(bounds, &[0, SECOND, 3 * SECOND]);
+        assert_eq!(histogram.cumulative(&numbers), [2, 3]);
+        let native = histogram.native_of(&numbers).unwrap();
         // 1 s is the upper bound of bucket 0, 3 s lies below that of bucket 13: 2^(13/8) = 3.08.
         assert_eq!((native.zero, native.buckets), (1, vec![(0, 1), (13, 1)]));
     }
@@ -316,6 +337,37 @@ mod tests {
         assert_eq!(cumulative, [2, 4, 4]);
         agree(&mut cumulative, 7);
         assert_eq!(cumulative, [2, 4, 7]);
+    }
+
+    #[test]
+    fn a_native_bound_belongs_to_its_bucket() {
+        for (nanos, expected) in [
+            (0, None),
+            // 2^-20 s is 953.67 ns, and 2^(-159/8) s 1040.0.
+            (953, None),
+            (954, Some(-159)),
+            (SECOND / 2, Some(-8)),
+            (SECOND / 2 + 1, Some(-7)),
+            (SECOND, Some(0)),
+            (SECOND + 1, Some(1)),
+            (2 * SECOND, Some(8)),
+            // 2^(1/8) s = 1.090507732665 s.
+            (1_090_507_732, Some(1)),
+            (1_090_507_733, Some(2)),
+            (1_048_576 * SECOND, Some(160)),
+            (u64::MAX, Some(160)),
+        ] {
+            let (histogram, numbers) = observed(Bounds::none().native(true), &[nanos]);
+            let native = histogram.native_of(&numbers).unwrap();
+            let index = native.buckets.first().map(|(index, _)| *index);
+            assert_eq!(
+                (index, native.zero),
+                (expected, u64::from(index.is_none())),
+                "{nanos}"
+            );
+        }
+        assert!(NATIVE_BOUNDS.is_sorted_by(|a, b| a < b));
+        assert_eq!(f64::from(BELOW / FINENESS).exp2(), ZERO_THRESHOLD);
     }
 
     #[test]

@@ -1,71 +1,63 @@
 //! Counting without contention.
 //!
-//! [`Families`] is the table of a layer's numbers: label sets, and a series of numbers under each. A call finds the series
-//! of its labels, and writes into a block that only its own thread writes into. Nothing here knows of names, or
-//! what labels mean.
+//! ```text
+//! MetricsRegistry, MetricsLayer ── Arc ──► Recorder
+//!   Recorder    its key, its settings, its label sets
+//!   LabelSet    the labels of calls, as far as they are known at one moment; the series of each group of metrics
+//!   Series      the numbers of one label set: a block for each thread that writes, the rest of threads that have ended
+//! Metrics, Call, CallHandle ── a Key, which is copied ──► nothing, or by way of the thread:
+//!   thread's own, by key     blocks and label sets that this thread has met
+//!   Block       one thread's numbers of one series; nobody else writes them
+//! ```
+//!
+//! Without a registry and a layer nobody can see the numbers, so nothing else keeps them alive. A thread that ends leaves what
+//! it has counted to the series. A recorder that goes takes its series along; threads let go of their blocks the next time that
+//! they meet something new, or when they end. Calls whose recorder has gone end in blocks that nobody reads.
+//!
+//! An ordinary call comes here three times: it begins, its request's body brings a frame, and it ends, together with the last
+//! frame of its response. Each time it borrows what the thread holds ([`thread`]), looks up the recorder by the slot of the key, and
+//! the block by the place of the label set. Where requests bring labels, a label set is found in the thread's own hash
+//! table, and with the recorder's lock once for each thread. No user's function runs while anything here is borrowed or locked.
 //!
 //! | file | says |
 //! |---|---|
-//! | [`settings`] | what a layer is set to record |
-//! | [`families`] | what a table consists of, and when another layer can have it |
-//! | [`arena`] | where tables come from, and go back to |
-//! | [`lease`] | what keeps a table from going back |
-//! | **labels** | |
-//! | [`sets`] | how label sets hang together: a tree that calls only read |
-//! | [`lookup`] | how a call finds its sets there |
-//! | [`growth`] | how sets are made, within the layer's budget |
-//! | [`aside`] | where calls go whatever their labels are: there are none, there is no room, or the call is left out |
-//! | [`rows`] | which label sets the page shows |
-//! | **numbers** | |
-//! | [`series`] | which numbers there are under a label set |
-//! | [`block`] | how a number is kept: once for each thread that writes |
-//! | [`thread`] | which thread may write where |
-//! | [`histogram`] | how buckets lie in blocks |
-//! | [`native`] | the same for native histograms |
+//! | [`recorder`] | who owns what, and how a key leads to a recorder |
+//! | [`thread`] | what a thread holds of each recorder, and its end |
+//! | [`label_sets`] | how labels lead to series; the cardinality limit, overflow, declared and idle sets |
+//! | [`series`] | who writes the numbers of a label set, and how a page reads them |
+//! | [`layout`] | which numbers there are, and where in a block |
+//! | [`block`] | what one thread has counted of one series |
+//! | [`histogram`] | buckets, classic and native |
 //! | [`exemplars`] | the latest traced call of each bucket |
-//! | [`errors`] | which place an error type has |
-//! | **a call** | |
-//! | [`outcome`] | how it ended, as a number |
-//! | [`report`] | the word by which the body of its request reaches it |
-//! | [`sizes`] | what stands beside that word where bodies are measured |
-//! | [`pool`] | where words are between calls |
+//! | [`settings`] | what a layer is set to record |
+//! | [`error_types`] | how a call ended, and a number for each error type |
+//! | [`body_report`] | what a request's body tells its call |
 
-mod arena;
-mod aside;
 mod block;
-mod errors;
+mod body_report;
+mod error_types;
 mod exemplars;
-mod families;
-mod growth;
 mod histogram;
-mod lease;
-mod lookup;
-#[cfg_attr(
-    not(feature = "protobuf"),
-    allow(dead_code, reason = "only protobuf shows them")
-)]
-mod native;
-mod outcome;
-mod pool;
-mod report;
-mod rows;
+mod label_sets;
+mod layout;
+#[expect(clippy::module_inception, reason = "it holds the `Recorder`")]
+mod recorder;
 mod series;
-mod sets;
 mod settings;
-mod sizes;
 mod thread;
 
-pub(crate) use self::errors::{DeclaredTypes, MOST_ERROR_TYPES, Place};
+pub(crate) use self::body_report::{Report, Reporter};
+pub(crate) use self::error_types::{DeclaredTypes, MOST_ERROR_TYPES, Outcome, Place};
 pub(crate) use self::exemplars::Exemplar;
-pub(crate) use self::families::{Families, OwnedFamilies};
-pub(crate) use self::histogram::{Bounds, Detail, Distribution};
-pub(crate) use self::lease::{Lease, Leased};
+pub(crate) use self::histogram::{Bounds, Histogram};
 #[cfg(feature = "protobuf")]
-pub(crate) use self::native::{SCHEMA, ZERO_THRESHOLD};
-pub(crate) use self::outcome::Outcome;
-pub(crate) use self::report::{Report, Reporter};
-pub(crate) use self::rows::{Row, Shelf};
-pub(crate) use self::series::{BeginSeries, DurationSeries, EndSeries, HeadSeries, Series, Timed};
-pub(crate) use self::sets::{BeginSet, EndSet, HeadSet};
-pub(crate) use self::settings::{Filter, LABEL_SETS, Settings, Streams, Traces};
-pub(crate) use self::thread::{Writer, with_writer};
+pub(crate) use self::histogram::{SCHEMA, ZERO_THRESHOLD};
+pub(crate) use self::label_sets::{ROOT, SetIndex};
+pub(crate) use self::layout::{
+    CANCELLATIONS, ENDED, Layout, Measured, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS,
+    RESPONSE_BYTES, RESPONSE_MESSAGES,
+};
+pub(crate) use self::recorder::{Asks, Common, Key, Recorder};
+pub(crate) use self::series::{Rare, Series};
+pub(crate) use self::settings::{Filter, IsStream, LABEL_SETS, Settings, Streams, Traces};
+pub(crate) use self::thread::{End, Own, with};

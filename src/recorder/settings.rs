@@ -1,14 +1,14 @@
 //! What a layer is set to record, and whom it asks.
 
-use super::errors::DeclaredTypes;
+use super::error_types::DeclaredTypes;
 use super::histogram::Bounds;
 use crate::classify::{ErrorType, Head};
 use crate::clock::Clock;
+use crate::function::Function;
 use crate::labels::{Declared, RequestHead, Schema};
 use crate::open_telemetry::Naming;
 use crate::trace::TraceContext;
-use std::fmt;
-use std::sync::Arc;
+use std::time::Duration;
 
 /// What a layer is set to record.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +25,9 @@ pub(crate) struct Settings {
     pub(crate) schema: Schema,
     /// How many label sets there may be.
     pub(crate) label_sets: usize,
-    /// Those that stand on the page from the start.
+    /// After how long without a call a label set leaves the page; never, if there is none.
+    pub(crate) label_idle: Option<Duration>,
+    /// Those that stand on the page from the start, and stay.
     pub(crate) declared: Vec<Declared>,
     /// Which calls are measured; all, if there is none.
     pub(crate) filter: Option<Filter>,
@@ -38,25 +40,20 @@ pub(crate) struct Settings {
 }
 
 /// Says which calls are measured, by the heads of their requests.
-#[derive(Clone)]
-pub(crate) struct Filter(pub(crate) Arc<IsMeasured>);
-
-type IsMeasured = dyn Fn(&RequestHead<'_>) -> bool + Send + Sync;
+pub(crate) type Filter = Function<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>;
 
 /// Says which trace a call belongs to, by the head of its request.
-#[derive(Clone)]
-pub(crate) struct Traces(pub(crate) Arc<TraceOf>);
-
-type TraceOf = dyn Fn(&RequestHead<'_>) -> Option<TraceContext> + Send + Sync;
+pub(crate) type Traces = Function<dyn Fn(&RequestHead<'_>) -> Option<TraceContext> + Send + Sync>;
 
 /// Says which calls last long by intent, by the heads of their responses.
-#[derive(Clone)]
+pub(crate) type IsStream = Function<dyn Fn(&Head<'_>) -> bool + Send + Sync>;
+
+/// The calls whose duration is told apart.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Streams {
-    pub(crate) is_stream: Arc<IsStream>,
+    pub(crate) is_stream: IsStream,
     pub(crate) buckets: Bounds,
 }
-
-type IsStream = dyn Fn(&Head<'_>) -> bool + Send + Sync;
 
 /// How many label sets a layer may have, unless told otherwise.
 pub(crate) const LABEL_SETS: usize = 2_000;
@@ -75,62 +72,12 @@ impl Default for Settings {
             error_types: DeclaredTypes::new(&ErrorType::BUILT_IN),
             schema: Schema::default(),
             label_sets: LABEL_SETS,
+            label_idle: None,
             declared: Vec::new(),
             filter: None,
             streams: None,
             exemplars: None,
             sizes: None,
         }
-    }
-}
-
-impl Settings {
-    /// Whether requests have to be looked at for something else than labels.
-    #[inline]
-    pub(crate) fn asks_requests(&self) -> bool {
-        self.filter.is_some() || self.exemplars.is_some()
-    }
-}
-
-// === impl Filter, Traces, Streams ===
-
-impl PartialEq for Filter {
-    /// Closures are the same if they are clones of one.
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl fmt::Debug for Filter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Filter").finish_non_exhaustive()
-    }
-}
-
-impl PartialEq for Traces {
-    /// Closures are the same if they are clones of one.
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl fmt::Debug for Traces {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Traces").finish_non_exhaustive()
-    }
-}
-
-impl PartialEq for Streams {
-    /// Closures are the same if they are clones of one.
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.is_stream, &other.is_stream) && self.buckets == other.buckets
-    }
-}
-
-impl fmt::Debug for Streams {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Streams")
-            .field("buckets", &self.buckets)
-            .finish_non_exhaustive()
     }
 }

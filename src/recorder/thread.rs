@@ -1,177 +1,506 @@
-//! Which block of numbers the running thread may write.
+//! What a thread holds of each recorder.
 //!
-//! A thread that records gets an index of its own, and with it is the only
-//! writer of the blocks at that index. When it ends, a later thread inherits
-//! index and blocks; the mutex around the free indices orders the two. Threads
-//! beyond the number of indices, and destructors that run after a thread has
-//! given its index back, write to a shared block instead.
+//! A call comes here at each of its moments, with a key and the place of a label set, and finds the block to count in. All
+//! else is done once for each thread, recorder and label set.
 
-use crate::sync::Mutex;
-use std::cell::Cell;
-use std::collections::BTreeSet;
-use std::fmt;
-use std::marker::PhantomData;
-use std::sync::{LazyLock, PoisonError};
-use std::thread;
+use super::block::Block;
+use super::error_types::{LAST, Outcome};
+use super::exemplars;
+use super::label_sets::{LabelSet, ROOT, SetIndex, Wanted};
+use super::layout::{BEGUN, CANCELLATIONS, ENDED, Measured, REQUESTS};
+use super::recorder::{Asks, Common, Key, Recorder, gone};
+use super::series::Series;
+use crate::clock::Moment as Time;
+use crate::labels::{Carrier, Moment, Values};
+use crate::trace::TraceContext;
+use hashbrown::HashTable;
+use std::cell::{OnceCell, RefCell};
+use std::mem::{self, ManuallyDrop};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
-/// The right to write, as a type: there is one per thread and it can be neither
-/// sent nor cloned, so two threads never write one block.
-pub(crate) struct Writer {
-    index: Cell<usize>,
-    /// Uses left until a thread that got no index asks again.
-    patience: Cell<u32>,
-    bound_to_thread: PhantomData<*const ()>,
+/// What a thread holds of one recorder. Where it is dropped, what it has counted stays with the series.
+pub(crate) struct Own {
+    key: Key,
+    common: Arc<Common>,
+    /// Lent to calls while users' functions run: a reference count of the thread's own.
+    lent: Rc<Arc<Common>>,
+    /// The blocks of all groups of a label set in a row, set by set.
+    blocks: Vec<Option<Block>>,
+    groups: usize,
+    /// By their places.
+    sets: Vec<Option<Arc<LabelSet>>>,
+    by_values: HashTable<SetIndex>,
+    recorder: Weak<Recorder>,
+    /// Which thread this is, to the series.
+    thread: u64,
+    /// How often label sets had left when it last looked.
+    sweeps: u64,
+    /// What label sets have left behind whose series others use too.
+    left_over: Vec<(Arc<Series>, Block, usize)>,
+    /// Where calls count that nobody sees any more.
+    nowhere: OnceCell<Block>,
 }
 
-/// The indices that no thread has.
-pub(crate) struct Indices {
-    free: Mutex<BTreeSet<usize>>,
+/// How a call has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    pub(crate) begin: SetIndex,
+    pub(crate) head: SetIndex,
+    pub(crate) end: SetIndex,
+    pub(crate) outcome: Outcome,
+    pub(crate) timed: Measured,
+    pub(crate) nanos: u64,
+    pub(crate) trace: Option<TraceContext>,
+    /// The bytes of its bodies, where they are measured.
+    pub(crate) sizes: Option<(u64, u64)>,
 }
 
-/// Not an index: this thread has not asked yet, or got none.
-const NONE: usize = usize::MAX;
-/// Not an index: this thread is ending and won't ask again.
-const RETIRED: usize = usize::MAX - 1;
-const PATIENCE: u32 = 1024;
-
-static INDICES: LazyLock<Indices> = LazyLock::new(|| Indices::new(index_count()));
+/// What a thread holds.
+struct Local {
+    /// By the slots of their keys.
+    recorders: Vec<Option<Own>>,
+    /// Which thread this is; 0 if nobody has asked.
+    thread: u64,
+    /// How many recorders had gone when it last looked.
+    gone: u64,
+}
 
 thread_local! {
-    // Without a destructor, so that it can be read until the thread is gone.
-    static WRITER: Writer = const { Writer::new() };
-    static GUARD: Guard = const { Guard };
+    // One without a destructor, which is cheaper to get at, and one that is nothing else.
+    static LOCAL: RefCell<ManuallyDrop<Local>> = const {
+        RefCell::new(ManuallyDrop::new(Local {
+            recorders: Vec::new(),
+            thread: 0,
+            gone: 0,
+        }))
+    };
+    static AT_EXIT: AtExit = const { AtExit };
 }
 
-/// Calls `record` with the running thread's right to write.
+struct AtExit;
+
+/// Calls `count` with what the running thread holds of a recorder, if that is still there.
+///
+/// `count` must not run users' code, dropping included: that could come here, too.
 #[inline]
-pub(crate) fn with_writer<R>(record: impl FnOnce(&Writer) -> R) -> R {
-    WRITER.with(|writer| {
-        if writer.index.get() >= RETIRED {
-            settle(writer);
+pub(crate) fn with<R>(key: Key, count: impl FnOnce(&mut Own) -> R) -> Option<R> {
+    LOCAL.with(|local| {
+        if let Ok(mut local) = local.try_borrow_mut()
+            && let Some(Some(own)) = local.recorders.get_mut(key.slot())
+            && own.key == key
+        {
+            if own.common.asks.idle {
+                own.catch_up();
+            }
+            return Some(count(own));
         }
-        record(writer)
+        attach(local, key, count)
     })
 }
 
-/// How many threads can write without sharing: twice the cores, for the
-/// threads of a runtime and those beside it.
-pub(crate) fn index_count() -> usize {
-    static COUNT: LazyLock<usize> = LazyLock::new(|| {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        (2 * cores).clamp(16, 256)
-    });
-    *COUNT
-}
-
+/// As [`with`], where the thread does not hold anything yet.
 #[cold]
-fn settle(writer: &Writer) {
-    // The guard must be there before the index: once its destructor has run
-    // there is nothing left that would give an index back.
-    if GUARD.try_with(|_| ()).is_err() {
-        writer.index.set(RETIRED);
+#[inline(never)]
+fn attach<R>(
+    local: &RefCell<ManuallyDrop<Local>>,
+    key: Key,
+    count: impl FnOnce(&mut Own) -> R,
+) -> Option<R> {
+    if key == Key::NONE {
+        return None;
     }
-    writer.ask(&INDICES);
+    // What goes is dropped in the end: users' functions may be among it.
+    let mut gone = Vec::new();
+    if let Ok(mut local) = local.try_borrow_mut() {
+        local.let_go(&mut gone);
+    }
+    let recorder = key.recorder()?;
+    // It must be there before there is something to drop: once it has run, nothing would.
+    let lasts = AT_EXIT.try_with(|_| ()).is_ok();
+    let counted = match local.try_borrow_mut() {
+        Ok(mut local) if lasts => count(local.hold(&recorder, &mut gone)),
+        // The thread ends, or is here already: counted all the same, by a thread of this one call.
+        _ => count(&mut Own::new(&recorder, next_thread())),
+    };
+    Some(counted)
 }
 
-struct Guard;
+fn next_thread() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
 
-impl Drop for Guard {
+// === impl Local ===
+
+impl Local {
+    /// Moves what is held of recorders that have gone to `gone`.
+    fn let_go(&mut self, gone_now: &mut Vec<Own>) {
+        let count = gone();
+        if mem::replace(&mut self.gone, count) != count {
+            let held = self.recorders.iter_mut();
+            let of_gone =
+                held.filter_map(|own| own.take_if(|own| own.recorder.strong_count() == 0));
+            gone_now.extend(of_gone);
+        }
+    }
+
+    fn hold(&mut self, recorder: &Arc<Recorder>, gone: &mut Vec<Own>) -> &mut Own {
+        if self.thread == 0 {
+            self.thread = next_thread();
+        }
+        let slot = recorder.key().slot();
+        if self.recorders.len() <= slot {
+            self.recorders.resize_with(slot + 1, || None);
+        }
+        let place = &mut self.recorders[slot];
+        gone.extend(place.take());
+        place.insert(Own::new(recorder, self.thread))
+    }
+}
+
+impl Drop for AtExit {
     fn drop(&mut self) {
-        WRITER.with(|writer| writer.retire(&INDICES));
+        let held = LOCAL.with(|local| {
+            let mut local = local.try_borrow_mut().ok()?;
+            Some(mem::take(&mut local.recorders))
+        });
+        drop(held);
     }
 }
 
-// === impl Writer ===
+// === impl Own ===
 
-impl Writer {
-    pub(crate) const fn new() -> Self {
+impl Own {
+    fn new(recorder: &Arc<Recorder>, thread: u64) -> Self {
+        let common = recorder.common();
         Self {
-            index: Cell::new(NONE),
-            patience: Cell::new(0),
-            bound_to_thread: PhantomData,
+            key: recorder.key(),
+            common: common.clone(),
+            lent: Rc::new(common.clone()),
+            blocks: Vec::new(),
+            groups: common.layout.groups().len(),
+            sets: Vec::new(),
+            by_values: HashTable::new(),
+            recorder: Arc::downgrade(recorder),
+            thread,
+            sweeps: common.sweeps.load(Ordering::Acquire),
+            left_over: Vec::new(),
+            nowhere: OnceCell::new(),
         }
     }
 
-    /// The index of the blocks to write, past every block if there is none.
+    /// What its calls ask.
     #[inline]
-    pub(crate) fn index(&self) -> usize {
-        self.index.get()
+    pub(crate) fn asks(&self) -> Asks {
+        self.common.asks
     }
 
-    /// Takes an index if one is free, and now and then looks again if not.
-    pub(crate) fn ask(&self, indices: &Indices) {
-        if self.index.get() != NONE {
+    #[inline]
+    pub(crate) fn common(&self) -> &Common {
+        &self.common
+    }
+
+    /// For users' functions, which must not be called while the thread's own is borrowed.
+    #[inline]
+    pub(crate) fn lend(&self) -> Rc<Arc<Common>> {
+        self.lent.clone()
+    }
+
+    /// A call begins.
+    #[inline]
+    pub(crate) fn begin(&mut self, set: SetIndex) -> Time {
+        self.block(set, Carrier::Begin).add(BEGUN, 1);
+        self.common.settings.clock.now()
+    }
+
+    /// Where the metrics of a carrier are counted under a label set.
+    #[inline]
+    pub(crate) fn block(&mut self, set: SetIndex, carrier: Carrier) -> &Block {
+        let at = self.ready(set, carrier);
+        self.at(at)
+    }
+
+    /// Counts a time or a size.
+    #[inline]
+    pub(crate) fn observe(
+        &mut self,
+        set: SetIndex,
+        measured: Measured,
+        value: u64,
+        trace: Option<TraceContext>,
+    ) {
+        let at = self.ready(set, measured.carrier());
+        if let Some(histogram) = self.common.layout.histogram(measured) {
+            let block = self.at(at);
+            let bucket = histogram.observe(block, value);
+            if let Some(trace) = trace
+                && let Some(first) = histogram.exemplar_at(bucket)
+            {
+                exemplars::keep(block, first, trace, value);
+            }
+        }
+    }
+
+    /// A call ends.
+    #[inline]
+    pub(crate) fn end(&mut self, call: &End) {
+        let block = self.block(call.end, Carrier::End);
+        block.add(REQUESTS, 1);
+        if call.outcome == Outcome::CANCELLED {
+            block.add(CANCELLATIONS, 1);
+        } else if let Some(error_type) = call.outcome.failure() {
+            self.fail(call.end, error_type);
+        }
+        self.observe(call.end, call.timed, call.nanos, call.trace);
+        if let Some((request, response)) = call.sizes {
+            self.observe(call.end, Measured::RequestSize, request, None);
+            self.observe(call.end, Measured::ResponseSize, response, None);
+        }
+        if self.common.asks.labels {
+            self.count_overflow(call.end);
+        }
+        // Last: whoever sees it sees all the rest.
+        self.block(call.begin, Carrier::Begin).publish(ENDED);
+        if self.common.asks.idle {
+            self.exit(call);
+        }
+    }
+
+    #[cold]
+    fn fail(&mut self, set: SetIndex, error_type: usize) {
+        let Common {
+            settings, layout, ..
+        } = &*self.common;
+        let Some(first) = layout.errors_at else {
             return;
+        };
+        let declared = settings.error_types.len();
+        let place = match error_type {
+            LAST => declared,
+            _ if error_type < declared => error_type,
+            _ => {
+                let group = layout.group_of(Carrier::Errors);
+                return match self.series(set, group) {
+                    Some(series) => series.count_undeclared(error_type),
+                    None => {}
+                };
+            }
+        };
+        self.block(set, Carrier::Errors).add(first + place, 1);
+    }
+
+    #[inline]
+    fn count_overflow(&self, set: SetIndex) {
+        if self.known(set).is_some_and(|set| set.is_overflow) {
+            self.common.overflowed.fetch_add(1, Ordering::Relaxed);
         }
-        if let Some(patience) = self.patience.get().checked_sub(1) {
-            self.patience.set(patience);
+    }
+
+    /// The label set of a call at this moment: of those that come `before`, the one with these values. Where idle ones leave,
+    /// the call uses it from now on.
+    #[inline]
+    pub(crate) fn find(
+        &mut self,
+        moment: Moment,
+        before: SetIndex,
+        values: &Values<'_>,
+    ) -> SetIndex {
+        if values.as_slice().is_empty() {
+            return before;
+        }
+        let wanted = Wanted::new(&self.common.hasher, moment, before, values);
+        loop {
+            let is = |place: &SetIndex| self.known(*place).is_some_and(|set| set.is(wanted));
+            let found = self.by_values.find(wanted.hash, is).copied();
+            let index = found.unwrap_or_else(|| self.learn(wanted));
+            if !self.common.asks.idle || self.enter(index) {
+                return index;
+            }
+        }
+    }
+
+    /// Asks the recorder for a label set.
+    #[cold]
+    fn learn(&mut self, wanted: Wanted<'_>) -> SetIndex {
+        let recorder = self.recorder.upgrade();
+        let Some((index, set)) = recorder.and_then(|recorder| recorder.get_or_make(wanted)) else {
+            // The recorder has gone, and nobody sees what is counted.
+            return ROOT;
+        };
+        let is_overflow = set.is_overflow;
+        self.keep(index, set);
+        // What has no room is found by that, whatever its values are.
+        if !is_overflow {
+            let sets = &self.sets;
+            let hash = |place: &SetIndex| {
+                let set = sets.get(*place as usize).and_then(Option::as_ref);
+                set.map_or(0, |set| set.hash())
+            };
+            self.by_values.insert_unique(wanted.hash, index, hash);
+        }
+        index
+    }
+
+    /// Makes sure that the block is there, and returns its place.
+    #[inline]
+    fn ready(&mut self, set: SetIndex, carrier: Carrier) -> usize {
+        let group = self.common.layout.group_of(carrier);
+        let at = (set as usize).wrapping_mul(self.groups) + group;
+        if !matches!(self.blocks.get(at), Some(Some(_))) {
+            self.meet(set, group, at);
+        }
+        at
+    }
+
+    #[inline]
+    fn at(&self, at: usize) -> &Block {
+        match self.blocks.get(at) {
+            Some(Some(block)) => block,
+            _ => self.nowhere(),
+        }
+    }
+
+    #[cold]
+    fn nowhere(&self) -> &Block {
+        self.nowhere.get_or_init(|| {
+            let groups = self.common.layout.groups().iter();
+            Block::new(groups.map(|group| group.cells.all()).max().unwrap_or(0))
+        })
+    }
+
+    #[cold]
+    fn meet(&mut self, set: SetIndex, group: usize, at: usize) {
+        if let Some(series) = self.series(set, group)
+            && let Some(place) = self.blocks.get_mut(at)
+        {
+            let group = &self.common.layout.groups()[group];
+            *place = Some(series.block_of(self.thread, group));
+        }
+    }
+
+    /// The series of a group under a label set.
+    fn series(&mut self, set: SetIndex, group: usize) -> Option<Arc<Series>> {
+        self.set(set)?.series[group].clone()
+    }
+
+    /// A label set, which it asks the recorder for if need be.
+    fn set(&mut self, index: SetIndex) -> Option<&Arc<LabelSet>> {
+        if self.known(index).is_none() {
+            let found = self.recorder.upgrade()?.set(index)?;
+            self.keep(index, found);
+        }
+        self.known(index)
+    }
+
+    #[inline]
+    fn known(&self, index: SetIndex) -> Option<&Arc<LabelSet>> {
+        self.sets.get(index as usize)?.as_ref()
+    }
+
+    fn keep(&mut self, index: SetIndex, set: Arc<LabelSet>) {
+        let place = index as usize;
+        if self.sets.len() <= place {
+            self.sets.resize_with(place + 1, || None);
+            self.blocks
+                .resize_with(self.sets.len() * self.groups, || None);
+        }
+        let is_other = |there: &Arc<LabelSet>| !Arc::ptr_eq(there, &set);
+        if self.sets[place].as_ref().is_some_and(is_other) {
+            self.forget(place);
+        }
+        self.sets[place] = Some(set);
+    }
+
+    // --- where idle label sets leave ---
+
+    /// Forgets the sets that have left since it last looked, for others may have their places by now.
+    #[inline]
+    fn catch_up(&mut self) {
+        // Acquire: a call that has come here from another thread has a set that was made after this.
+        if self.common.sweeps.load(Ordering::Acquire) != self.sweeps {
+            self.forget_gone();
+        }
+    }
+
+    #[cold]
+    fn forget_gone(&mut self) {
+        self.sweeps = self.common.sweeps.load(Ordering::Acquire);
+        for place in 0..self.sets.len() {
+            if self.sets[place]
+                .as_ref()
+                .is_some_and(|set| set.in_use.is_gone())
+            {
+                self.forget(place);
+            }
+        }
+    }
+
+    fn forget(&mut self, place: usize) {
+        let Some(set) = self.sets[place].take() else {
             return;
+        };
+        if let Ok(entry) = self
+            .by_values
+            .find_entry(set.hash(), |of| *of as usize == place)
+        {
+            entry.remove();
         }
-        match indices.take() {
-            Some(index) => self.index.set(index),
-            None => self.patience.set(PATIENCE),
+        let blocks = &mut self.blocks[place * self.groups..][..self.groups];
+        for (group, (series, block)) in set.series.iter().zip(blocks).enumerate() {
+            // What has left the page nobody asks for any more.
+            if let (Some(series), Some(block)) = (series, block.take())
+                && !series.has_left()
+                && !self
+                    .left_over
+                    .iter()
+                    .any(|(there, ..)| Arc::ptr_eq(there, series))
+            {
+                self.left_over.push((series.clone(), block, group));
+            }
         }
     }
 
-    /// Gives the index back, for good.
-    pub(crate) fn retire(&self, indices: &Indices) {
-        // First the own view, then the pool: a destructor that records later
-        // must not be a second writer beside the heir.
-        let index = self.index.replace(RETIRED);
-        if index < RETIRED {
-            indices.give_back(index);
+    fn enter(&mut self, index: SetIndex) -> bool {
+        let set = self.known(index);
+        let entered = set.is_none_or(|set| set.in_use.enter(self.common.now()));
+        if !entered {
+            self.forget(index as usize);
+        }
+        entered
+    }
+
+    #[cold]
+    fn exit(&mut self, call: &End) {
+        let now = self.common.now();
+        let End {
+            begin, head, end, ..
+        } = *call;
+        for (index, moment) in [begin, head, end].into_iter().zip(Moment::ALL) {
+            if self.common.settings.schema.asks(moment)
+                && let Some(set) = self.set(index)
+            {
+                set.in_use.exit(now);
+            }
         }
     }
 }
 
-impl fmt::Debug for Writer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Writer").field(&self.index.get()).finish()
-    }
-}
-
-// === impl Indices ===
-
-impl Indices {
-    pub(crate) fn new(count: usize) -> Self {
-        Self {
-            free: Mutex::new((0..count).collect()),
+impl Drop for Own {
+    fn drop(&mut self) {
+        let groups = self.common.layout.groups();
+        let sets = self.sets.iter().zip(self.blocks.chunks(self.groups));
+        for (set, blocks) in sets {
+            let series = set.iter().flat_map(|set| &set.series);
+            for ((series, block), group) in series.zip(blocks).zip(groups) {
+                if let (Some(series), Some(block)) = (series, block) {
+                    series.let_go(block, group);
+                }
+            }
         }
-    }
-
-    /// The lowest free one, so that few blocks are ever touched.
-    fn take(&self) -> Option<usize> {
-        self.free
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_first()
-    }
-
-    fn give_back(&self, index: usize) {
-        self.free
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(index);
-    }
-}
-
-#[cfg(all(test, not(openmetrics_loom)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_index_has_one_owner_and_is_inherited() {
-        let indices = Indices::new(1);
-        let (first, second) = (Writer::new(), Writer::new());
-        first.ask(&indices);
-        second.ask(&indices);
-        assert_eq!((first.index(), second.index()), (0, NONE));
-
-        first.retire(&indices);
-        for _ in 0..=PATIENCE {
-            second.ask(&indices);
+        for (series, block, group) in &self.left_over {
+            series.let_go(block, &groups[*group]);
         }
-        first.ask(&indices);
-        assert_eq!((first.index(), second.index()), (RETIRED, 0));
     }
 }

@@ -4,7 +4,7 @@ use super::family::{self, Kind};
 use super::shape::{self, Shape};
 use crate::Error;
 use crate::labels::{Carrier, LabelText, Labels};
-use crate::recorder::{OwnedFamilies, Settings};
+use crate::recorder::{Recorder, Settings};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ struct Shown {
 /// What a layer has entered: its numbers, and the text of its labels.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
-    pub(crate) families: OwnedFamilies,
+    pub(crate) recorder: Arc<Recorder>,
     pub(crate) labels: Labels,
     pub(crate) label_text: LabelText,
 }
@@ -45,15 +45,10 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     fn new(labels: Labels, settings: Settings) -> Self {
         Self {
-            families: OwnedFamilies::new(settings),
+            recorder: Recorder::new(settings),
             label_text: LabelText::new(labels.iter()),
             labels,
         }
-    }
-
-    /// Has the processor fetch all but the numbers, for who will read many.
-    pub(crate) fn prefetch(&self) {
-        self.families.prefetch();
     }
 
     /// All labels of a row, by name; of a request, the values.
@@ -62,7 +57,7 @@ impl Endpoint {
         carrier: Carrier,
         values: &'a [Box<str>],
     ) -> Vec<(&'a str, &'a str)> {
-        let schema = &self.families.settings.schema;
+        let schema = &self.recorder.settings().schema;
         let of_request = schema.names(carrier).zip(values);
         let of_request = of_request.map(|(name, value)| (name, &**value));
         let mut pairs: Vec<_> = self.labels.iter().chain(of_request).collect();
@@ -93,7 +88,7 @@ impl Table {
         }
         self.check_series(&prefix, &labels, &settings)?;
         match Arc::make_mut(&mut self.endpoints).entry((prefix, labels.clone())) {
-            Entry::Occupied(there) if *there.get().families.settings != settings => {
+            Entry::Occupied(there) if *there.get().recorder.settings() != settings => {
                 Err(Error::new(format!(
                     "two layers with the labels {labels} have different settings: give them the same buckets, opt-ins, error types, labels of requests and clock (where these are made of closures, by clones), or other labels"
                 )))
@@ -171,7 +166,7 @@ impl Table {
             all.clear();
             for ((prefix, _), endpoint) in &*self.endpoints {
                 let shown = all.entry(prefix.clone()).or_default();
-                shown.add(&endpoint.labels, endpoint.families.settings);
+                shown.add(&endpoint.labels, endpoint.recorder.settings());
             }
         }
         removed
@@ -212,7 +207,7 @@ impl Table {
         let others = self.endpoints.iter();
         let mut others = others.filter(|((of, other), _)| of == prefix && other != labels);
         let meets = others.find(|((_, other), endpoint)| {
-            let other_shape = Shape::of(other, &endpoint.families.settings.schema);
+            let other_shape = Shape::of(other, &endpoint.recorder.settings().schema);
             shape.may_meet(&other_shape) && shape::agree(labels, other)
         });
         match meets {

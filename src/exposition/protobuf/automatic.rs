@@ -1,6 +1,6 @@
 //! The families that layers fill.
 
-use super::super::automatic::{self, bounds};
+use super::super::automatic;
 use super::super::number::push_seconds;
 use super::super::shown::{self, Errors, Reading, Shown};
 use super::Count;
@@ -12,7 +12,7 @@ use crate::recorder::{self, SCHEMA, ZERO_THRESHOLD};
 pub(super) fn write(page: &mut Page, name: &str, (metric, snapshot): &automatic::Family<'_>) {
     page.family(name, metric.kind, metric.unit, metric.help, |family| {
         snapshot.each(metric.metric, &mut |shown| {
-            write_reading(family, shown, bounds(metric.metric, shown.settings));
+            write_reading(family, shown);
         });
     });
 }
@@ -25,7 +25,7 @@ pub(super) fn seconds(nanos: u128) -> f64 {
 }
 
 /// Adds what was read under a label set.
-fn write_reading(family: &mut Family<'_>, shown: &Shown<'_>, bounds: &[f64]) {
+fn write_reading(family: &mut Family<'_>, shown: &Shown<'_>) {
     let labels = shown.pairs();
     match &shown.reading {
         Reading::Counter(count) => family.metric(labels, |metric| {
@@ -33,11 +33,10 @@ fn write_reading(family: &mut Family<'_>, shown: &Shown<'_>, bounds: &[f64]) {
         }),
         Reading::Gauge(count) => family.metric(labels, |metric| metric.gauge(*count as f64)),
         Reading::Histogram(durations) => family.metric(labels, |metric| {
-            let sum = seconds(durations.of.sum.into());
-            write_histogram(metric, bounds, durations, sum);
+            write_histogram(metric, durations, seconds(durations.sum()));
         }),
         Reading::Sizes(sizes) => family.metric(labels, |metric| {
-            write_histogram(metric, bounds, sizes, sizes.of.sum as f64);
+            write_histogram(metric, sizes, sizes.sum() as f64);
         }),
         Reading::Errors(errors) => write_errors(family, labels, errors),
     }
@@ -59,21 +58,16 @@ fn write_errors<'a>(
     }
 }
 
-fn write_histogram(
-    metric: &mut Metric<'_>,
-    bounds: &[f64],
-    histogram: &shown::Histogram<'_>,
-    sum: f64,
-) {
-    let shown::Histogram { cumulative, of } = *histogram;
-    let count = Count::Integer(of.count);
+fn write_histogram(metric: &mut Metric<'_>, shown: &shown::Histogram<'_>, sum: f64) {
+    let count = Count::Integer(shown.count());
     metric.histogram(count, Some(sum), |histogram| {
-        let exemplars = of.exemplars.iter();
+        let exemplars = shown.exemplars.iter();
         let exemplars: Vec<_> = exemplars
             .map(|exemplar| exemplar.as_ref().map(traced))
             .collect();
-        let bounds = bounds.iter().copied().chain([f64::INFINITY]);
-        for (place, (bound, cumulative)) in bounds.zip(cumulative).enumerate() {
+        let bounds = shown.of.bounds.shown().iter().copied();
+        let bounds = bounds.chain([f64::INFINITY]);
+        for (place, (bound, cumulative)) in bounds.zip(shown.cumulative()).enumerate() {
             // There are none at all where calls aren't traced.
             let exemplar = exemplars.get(place).and_then(Option::as_ref);
             // That of `+Inf` is the count, and only there for its exemplar.
@@ -81,7 +75,7 @@ fn write_histogram(
                 histogram.bucket(Count::Integer(*cumulative), bound, exemplar);
             }
         }
-        if let Some(native) = &of.native {
+        if let Some(native) = shown.of.native_of(shown.numbers) {
             histogram.native(&NativeBuckets {
                 schema: SCHEMA,
                 zero_threshold: ZERO_THRESHOLD,

@@ -1,0 +1,174 @@
+//! Which numbers there are, and where they lie.
+//!
+//! Metrics that carry the same labels share their series: a call then finds all of them in one block. With constant labels
+//! alone that is one series for all; by method, route and status there are two, one with the status and one without.
+
+use super::block::Cells;
+use super::exemplars::EXEMPLAR_CELLS;
+use super::histogram::{Bounds, Histogram};
+use super::settings::Settings;
+use crate::labels::{Carrier, Moment};
+
+/// Where the numbers of a layer lie.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    groups: Vec<Group>,
+    /// The group of each carrier.
+    of: [usize; Carrier::ALL.len()],
+    histograms: [Option<Histogram>; Measured::ALL.len()],
+    /// Where the declared error types are counted, and after them all others that there is no room for; nowhere, if
+    /// there is no `errors_total`.
+    pub(crate) errors_at: Option<usize>,
+}
+
+/// Metrics that carry the same labels.
+#[derive(Debug)]
+pub(crate) struct Group {
+    /// One of theirs.
+    pub(crate) carrier: Carrier,
+    /// When all their labels are known.
+    pub(super) known_at: Moment,
+    /// What a block of theirs holds.
+    pub(super) cells: Cells,
+}
+
+/// What there can be a histogram of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Measured {
+    ResponseHead,
+    FirstByte,
+    Duration,
+    StreamDuration,
+    RequestSize,
+    ResponseSize,
+}
+
+// The first cells of all blocks. Each group uses those of its metrics; they fill one line.
+pub(crate) const BEGUN: usize = 0;
+pub(crate) const ENDED: usize = 1;
+pub(crate) const REQUEST_BYTES: usize = 2;
+pub(crate) const REQUEST_MESSAGES: usize = 3;
+pub(crate) const RESPONSE_BYTES: usize = 4;
+pub(crate) const RESPONSE_MESSAGES: usize = 5;
+pub(crate) const REQUESTS: usize = 6;
+pub(crate) const CANCELLATIONS: usize = 7;
+const COUNTERS: usize = 8;
+
+// === impl Measured ===
+
+impl Measured {
+    const ALL: [Self; 6] = [
+        Self::ResponseHead,
+        Self::FirstByte,
+        Self::Duration,
+        Self::StreamDuration,
+        Self::RequestSize,
+        Self::ResponseSize,
+    ];
+
+    pub(crate) fn carrier(self) -> Carrier {
+        match self {
+            Self::ResponseHead | Self::FirstByte => Carrier::Head,
+            _ => Carrier::Duration,
+        }
+    }
+
+    fn bounds(self, settings: &Settings) -> Option<&Bounds> {
+        let buckets = Some(&settings.buckets);
+        match self {
+            Self::ResponseHead => buckets.filter(|_| settings.response_head),
+            Self::FirstByte => buckets.filter(|_| settings.first_byte),
+            Self::Duration => buckets,
+            Self::StreamDuration => settings.streams.as_ref().map(|streams| &streams.buckets),
+            Self::RequestSize | Self::ResponseSize => settings.sizes.as_ref(),
+        }
+    }
+
+    /// Whether it is a time, which an exemplar can be kept of.
+    fn is_timed(self) -> bool {
+        !matches!(self, Self::RequestSize | Self::ResponseSize)
+    }
+}
+
+// === impl Layout ===
+
+impl Layout {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let schema = &settings.schema;
+        let mut groups: Vec<Group> = Vec::new();
+        let of = Carrier::ALL.map(|carrier| {
+            let same = |group: &Group| schema.names(group.carrier).eq(schema.names(carrier));
+            // Only the crate's own naming has a metric of its own for errors.
+            let carrier = match carrier {
+                Carrier::Errors if !settings.naming.is_own() => Carrier::End,
+                carrier => carrier,
+            };
+            groups.iter().position(same).unwrap_or_else(|| {
+                groups.push(Group {
+                    carrier,
+                    known_at: schema.known_at(carrier),
+                    cells: Cells {
+                        sums: Vec::new(),
+                        exemplars: COUNTERS..COUNTERS,
+                    },
+                });
+                groups.len() - 1
+            })
+        });
+        let mut layout = Self {
+            groups,
+            of,
+            histograms: Default::default(),
+            errors_at: None,
+        };
+        for measured in Measured::ALL {
+            if let Some(bounds) = measured.bounds(settings) {
+                let cells = &mut layout.groups[of[measured.carrier() as usize]].cells;
+                let (histogram, end) = Histogram::new(bounds, cells.all());
+                cells.sums.push(histogram.at);
+                cells.exemplars = end..end;
+                layout.histograms[measured as usize] = Some(histogram);
+            }
+        }
+        if settings.naming.is_own() {
+            let cells = &mut layout.groups[of[Carrier::Errors as usize]].cells;
+            let at = cells.all();
+            layout.errors_at = Some(at);
+            let end = at + settings.error_types.len() + 1;
+            cells.exemplars = end..end;
+        }
+        if settings.exemplars.is_some() {
+            for measured in Measured::ALL.into_iter().filter(|of| of.is_timed()) {
+                if let Some(histogram) = &mut layout.histograms[measured as usize] {
+                    let group = of[measured.carrier() as usize];
+                    let cells = &mut layout.groups[group].cells.exemplars;
+                    histogram.exemplars_at = Some((cells.end, cells.start));
+                    cells.end += EXEMPLAR_CELLS * histogram.bounds.buckets();
+                }
+            }
+        }
+        layout
+    }
+
+    pub(crate) fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// Which group the metrics of this carrier belong to.
+    #[inline]
+    pub(crate) fn group_of(&self, carrier: Carrier) -> usize {
+        self.of[carrier as usize]
+    }
+
+    #[inline]
+    pub(crate) fn histogram(&self, measured: Measured) -> Option<&Histogram> {
+        self.histograms[measured as usize].as_ref()
+    }
+
+    /// The histograms of a group.
+    pub(super) fn histograms_of(&self, group: usize) -> impl Iterator<Item = &Histogram> {
+        let all = Measured::ALL.into_iter();
+        let of_group = all.filter(move |of| self.group_of(of.carrier()) == group);
+        of_group.filter_map(|of| self.histogram(of))
+    }
+}

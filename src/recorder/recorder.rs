@@ -1,0 +1,294 @@
+//! A recorder: all numbers of one layer, and how its key leads to it.
+
+use super::error_types::{ErrorTypes, Outcome};
+use super::label_sets::{LabelSet, LabelSets, SetIndex, Wanted};
+use super::layout::Layout;
+use super::series::Series;
+use super::settings::Settings;
+use crate::classify::Fault;
+use crate::clock::Moment as Time;
+use crate::labels::Moment;
+use foldhash::fast::RandomState;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// All numbers of one layer.
+///
+/// The registry and the layers own it together. Services and calls only have its [`Key`].
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    key: Key,
+    common: Arc<Common>,
+    sets: LabelSets,
+}
+
+/// What threads share of a recorder, for as long as they have something of it.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub(crate) settings: Settings,
+    pub(crate) layout: Layout,
+    pub(super) asks: Asks,
+    pub(crate) error_types: ErrorTypes,
+    pub(super) hasher: RandomState,
+    /// Calls for whose labels there was no room.
+    pub(super) overflowed: AtomicU64,
+    /// How often label sets have left.
+    pub(super) sweeps: AtomicU64,
+    began: Time,
+}
+
+/// What calls have to ask beyond being counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asks {
+    /// Something of the request.
+    pub(crate) requests: bool,
+    /// Something of the response's head, or what time it comes.
+    pub(crate) responses: bool,
+    /// When the first byte comes.
+    pub(crate) first_byte: bool,
+    /// How large the bodies are.
+    pub(crate) sizes: bool,
+    /// Labels that requests bring, at any moment.
+    pub(super) labels: bool,
+    /// Those of the response.
+    pub(crate) head_labels: bool,
+    /// Those of the end.
+    pub(crate) end_labels: bool,
+    /// Which label sets are in use.
+    pub(crate) idle: bool,
+}
+
+/// Leads to a recorder, if that is still there.
+///
+/// Keys are copied freely: with every service, call and body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    slot: u32,
+    /// Which of the recorders that have had the slot.
+    generation: u32,
+}
+
+/// The recorders of the process.
+///
+/// A slot is used again by the next recorder after its own has gone, so there are no more than there have been recorders
+/// at a time.
+struct Slots {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+struct Slot {
+    generation: u32,
+    recorder: Weak<Recorder>,
+}
+
+static SLOTS: Mutex<Slots> = Mutex::new(Slots {
+    slots: Vec::new(),
+    free: Vec::new(),
+});
+
+/// How many recorders have gone.
+static GONE: AtomicU64 = AtomicU64::new(0);
+
+// === impl Recorder ===
+
+impl Recorder {
+    pub(crate) fn new(settings: Settings) -> Arc<Self> {
+        let layout = Layout::new(&settings);
+        let hasher = RandomState::default();
+        let sets = LabelSets::new((&settings, &layout), &hasher);
+        let common = Arc::new(Common {
+            error_types: ErrorTypes::new(settings.error_types.clone()),
+            began: settings.clock.now(),
+            asks: Asks::of(&settings),
+            layout,
+            settings,
+            hasher,
+            overflowed: AtomicU64::new(0),
+            sweeps: AtomicU64::new(0),
+        });
+        let mut slots = Slots::lock();
+        let slot = slots.free.pop().unwrap_or_else(|| slots.add());
+        let place = &mut slots.slots[slot as usize];
+        let key = Key {
+            slot,
+            generation: place.generation,
+        };
+        let recorder = Arc::new(Self { key, common, sets });
+        place.recorder = Arc::downgrade(&recorder);
+        recorder
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        self.key
+    }
+
+    pub(crate) fn common(&self) -> &Arc<Common> {
+        &self.common
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.common.settings
+    }
+
+    /// The series of a group that are on the page, in its order.
+    pub(crate) fn series(&self, group: usize) -> Vec<Arc<Series>> {
+        self.sets.series(group)
+    }
+
+    pub(super) fn set(&self, index: SetIndex) -> Option<Arc<LabelSet>> {
+        self.sets.get(index)
+    }
+
+    /// The set that is wanted, or the one of calls for whose labels there is no room.
+    pub(super) fn get_or_make(&self, wanted: Wanted<'_>) -> Option<(SetIndex, Arc<LabelSet>)> {
+        let Common {
+            settings, layout, ..
+        } = &*self.common;
+        let plan = (settings, layout);
+        let now = self.common.now();
+        let found = self.sets.get_or_make(plan, wanted, now)?;
+        let is_due = || {
+            let idle = self.common.idle();
+            idle.is_some_and(|idle| self.sets.is_sweep_due(idle, now))
+        };
+        if found.1.is_overflow && is_due() && self.sweep() {
+            return self.sets.get_or_make(plan, wanted, now);
+        }
+        Some(found)
+    }
+
+    /// Lets go of idle label sets, where they are to leave. Returns whether there were any.
+    pub(crate) fn sweep(&self) -> bool {
+        let Some(idle) = self.common.idle() else {
+            return false;
+        };
+        let any = self.sets.sweep(idle, self.common.now());
+        if any {
+            // Threads look at it before they use the place of a set, which another one may have by now.
+            self.common.sweeps.fetch_add(1, Ordering::Release);
+        }
+        any
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        let Key { slot, generation } = self.key;
+        let mut slots = Slots::lock();
+        let place = &mut slots.slots[slot as usize];
+        place.recorder = Weak::new();
+        // One whose generations are used up is not used again.
+        if let Some(next) = generation.checked_add(1) {
+            place.generation = next;
+            slots.free.push(slot);
+        }
+        GONE.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// === impl Asks ===
+
+impl Asks {
+    fn of(settings: &Settings) -> Self {
+        let Settings {
+            schema,
+            filter,
+            streams,
+            exemplars,
+            ..
+        } = settings;
+        let labels = !schema.is_empty();
+        let sizes = settings.sizes.is_some();
+        Self {
+            requests: labels || sizes || filter.is_some() || exemplars.is_some(),
+            responses: settings.response_head || streams.is_some() || schema.asks(Moment::Head),
+            first_byte: settings.first_byte,
+            sizes,
+            labels,
+            head_labels: schema.asks(Moment::Head),
+            end_labels: schema.asks(Moment::End),
+            idle: settings.label_idle.is_some(),
+        }
+    }
+}
+
+// === impl Common ===
+
+impl Common {
+    /// The outcome that a fault leads to.
+    pub(crate) fn outcome(&self, fault: Fault) -> Outcome {
+        match fault {
+            Fault::Failed(error_type) => Outcome::failed(self.error_types.index(error_type)),
+            Fault::Cancelled => Outcome::CANCELLED,
+        }
+    }
+
+    /// What a call that ended so is called where its end is a label; nothing, if it ended well.
+    pub(crate) fn failure(&self, outcome: Outcome) -> Option<&'static str> {
+        match outcome.failure() {
+            Some(index) => Some(self.error_types.name(index).as_str()),
+            None => (outcome == Outcome::CANCELLED).then_some("cancelled"),
+        }
+    }
+
+    /// Calls for whose labels there was no room.
+    pub(crate) fn overflowed(&self) -> u64 {
+        self.overflowed.load(Ordering::Relaxed)
+    }
+
+    /// Nanoseconds since the recorder was made.
+    pub(super) fn now(&self) -> u64 {
+        self.settings.clock.nanos_since(self.began)
+    }
+
+    /// After how many nanoseconds without a call a label set leaves.
+    fn idle(&self) -> Option<u64> {
+        let idle = self.settings.label_idle?;
+        Some(u64::try_from(idle.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+// === impl Key ===
+
+impl Key {
+    /// Leads nowhere: what is counted there nobody sees.
+    pub(crate) const NONE: Self = Self {
+        slot: u32::MAX,
+        generation: 0,
+    };
+
+    #[inline]
+    pub(super) fn slot(self) -> usize {
+        self.slot as usize
+    }
+
+    /// The recorder, unless it has gone.
+    pub(super) fn recorder(self) -> Option<Arc<Recorder>> {
+        let slots = Slots::lock();
+        let slot = slots.slots.get(self.slot())?;
+        let is_own = slot.generation == self.generation;
+        slot.recorder.upgrade().filter(|_| is_own)
+    }
+}
+
+/// How many recorders have gone by now: whoever has seen another number may have something to let go.
+pub(super) fn gone() -> u64 {
+    GONE.load(Ordering::Relaxed)
+}
+
+// === impl Slots ===
+
+impl Slots {
+    fn add(&mut self) -> u32 {
+        self.slots.push(Slot {
+            generation: 0,
+            recorder: Weak::new(),
+        });
+        (self.slots.len() - 1) as u32
+    }
+
+    fn lock() -> MutexGuard<'static, Self> {
+        SLOTS.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

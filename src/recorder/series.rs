@@ -1,0 +1,294 @@
+//! The numbers of one label set: who writes them, and how a scrape reads them.
+
+use super::block::Block;
+use super::exemplars::{self, Exemplar};
+use super::layout::{BEGUN, ENDED, Group, Layout};
+use crate::labels::LabelText;
+use crate::sync::{Mutex, MutexGuard, Ordering};
+use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::sync::{OnceLock, PoisonError};
+
+/// Values of labels, as they are shown.
+pub(super) type Texts = Box<[Box<str>]>;
+
+/// The numbers of one label set.
+///
+/// Each thread that writes has a block of its own. What ended threads have counted stays in `rest`.
+pub(crate) struct Series {
+    values: Texts,
+    text: OnceLock<LabelText>,
+    /// Whether it has left the page.
+    has_left: AtomicBool,
+    /// Locked where a thread comes or goes and by scrapes, never by a call on its way.
+    counts: Mutex<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    blocks: Vec<Written>,
+    rest: Option<Block>,
+    /// Failures by error types that were not declared, by their index.
+    undeclared: Vec<(usize, u64)>,
+}
+
+/// A block, and the thread that writes it.
+struct Written {
+    thread: u64,
+    block: Block,
+}
+
+/// What a page shows of a series, beside its numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Rare {
+    /// The latest traced call of each bucket, for all buckets of the group; none, where calls aren't traced.
+    pub(crate) exemplars: Vec<Option<Exemplar>>,
+    /// Failures by error types that were not declared, by their index.
+    pub(crate) undeclared: Vec<(usize, u64)>,
+}
+
+// === impl Rare ===
+
+impl Rare {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.exemplars.is_empty() && self.undeclared.is_empty()
+    }
+}
+
+// === impl Series ===
+
+impl Series {
+    pub(super) fn new(values: Texts) -> Self {
+        Self {
+            values,
+            text: OnceLock::new(),
+            has_left: AtomicBool::new(false),
+            counts: Mutex::new(Counts::default()),
+        }
+    }
+
+    /// The values of the labels of a request, in the order of their names.
+    pub(crate) fn values(&self) -> &[Box<str>] {
+        &self.values
+    }
+
+    /// The text of all labels, which `write` writes the first time.
+    pub(crate) fn text(&self, write: impl FnOnce() -> LabelText) -> &LabelText {
+        self.text.get_or_init(write)
+    }
+
+    /// The block of a thread: the one that it has, or a new one.
+    pub(super) fn block_of(&self, thread: u64, group: &Group) -> Block {
+        let mut counts = self.lock();
+        let mut blocks = counts.blocks.iter();
+        if let Some(written) = blocks.find(|written| written.thread == thread) {
+            return written.block.clone();
+        }
+        let block = Block::new(group.cells.all());
+        counts.blocks.push(Written {
+            thread,
+            block: block.clone(),
+        });
+        block
+    }
+
+    /// The thread that `block` was made for writes no more. What it has counted stays. Does nothing the second time.
+    pub(super) fn let_go(&self, block: &Block, group: &Group) {
+        let mut counts = self.lock();
+        let Counts { blocks, rest, .. } = &mut *counts;
+        if let Some(place) = blocks.iter().position(|written| written.block.is(block)) {
+            let Written { block, .. } = blocks.swap_remove(place);
+            match rest {
+                Some(rest) => {
+                    rest.take_in(&block, &group.cells);
+                    exemplars::take_in(rest, &block, &group.cells.exemplars);
+                }
+                None => *rest = Some(block),
+            }
+        }
+    }
+
+    /// Counts a failure by an error type that was not declared.
+    #[cold]
+    pub(super) fn count_undeclared(&self, error_type: usize) {
+        let undeclared = &mut self.lock().undeclared;
+        match undeclared
+            .iter_mut()
+            .find(|(index, _)| *index == error_type)
+        {
+            Some((_, count)) => *count += 1,
+            None => undeclared.push((error_type, 1)),
+        }
+    }
+
+    /// Appends the sums of all threads to `numbers`, cell by cell: the buckets of histograms cumulative, and in the place of
+    /// what has ended what has not.
+    pub(crate) fn read(&self, layout: &Layout, group: usize, numbers: &mut Vec<u64>) -> Rare {
+        let cells = &layout.groups()[group].cells;
+        let first = numbers.len();
+        numbers.resize(first + cells.numbers(), 0);
+        let numbers = &mut numbers[first..];
+        let counts = self.lock();
+        let in_flight = counts.in_flight();
+        for block in counts.blocks() {
+            block.add_to(numbers);
+        }
+        numbers[ENDED] = in_flight;
+        for &at in &cells.sums {
+            let sum: u128 = counts.blocks().map(|block| block.sum(at)).sum();
+            numbers[at] = sum as u64;
+            numbers[at + 1] = (sum >> 64) as u64;
+        }
+        for histogram in layout.histograms_of(group) {
+            histogram.cumulate(numbers);
+        }
+        let mut exemplars = Vec::new();
+        for first in cells.exemplars.clone().step_by(exemplars::EXEMPLAR_CELLS) {
+            exemplars.push(exemplars::latest(counts.blocks(), first));
+        }
+        Rare {
+            exemplars,
+            undeclared: counts.undeclared.clone(),
+        }
+    }
+
+    /// It leaves the page for good.
+    pub(super) fn leave(&self) {
+        self.has_left.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Series {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Series").field(&self.values).finish()
+    }
+}
+
+// === impl Counts ===
+
+impl Counts {
+    fn blocks(&self) -> impl Iterator<Item = &Block> {
+        let written = self.blocks.iter().map(|written| &written.block);
+        written.chain(&self.rest)
+    }
+
+    /// Calls begun and not ended, never negative: a call whose end is seen, in the first sum, has its beginning seen in the
+    /// second.
+    ///
+    /// What begins and ends between the two sums looks as if it were in flight. So they are taken again where calls have
+    /// ended meanwhile, and the lowest difference counts.
+    fn in_flight(&self) -> u64 {
+        const ATTEMPTS: usize = 8;
+        let ended = || -> u64 { self.blocks().map(|block| block.get_published(ENDED)).sum() };
+        let mut lowest = u64::MAX;
+        for _ in 0..ATTEMPTS {
+            let before = ended();
+            let begun: u64 = self.blocks().map(|block| block.get(BEGUN)).sum();
+            lowest = lowest.min(begun.saturating_sub(before));
+            if ended() == before {
+                break;
+            }
+        }
+        lowest
+    }
+}
+
+/// Run with `RUSTFLAGS="--cfg openmetrics_loom" cargo test --release --lib loom`.
+#[cfg(all(test, openmetrics_loom))]
+mod loom_tests {
+    use super::*;
+    use crate::recorder::{REQUESTS, Settings};
+    use crate::sync::AtomicU64;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    struct World {
+        layout: Layout,
+        series: Series,
+        /// What one thread has told another.
+        told: AtomicU64,
+    }
+
+    impl World {
+        fn new() -> Arc<Self> {
+            Arc::new(Self {
+                layout: Layout::new(&Settings::default()),
+                series: Series::new(Box::default()),
+                told: AtomicU64::new(0),
+            })
+        }
+
+        /// A thread counts, and ends.
+        fn thread_life(&self, thread: u64, count: impl FnOnce(&Block)) {
+            let group = &self.layout.groups()[0];
+            let block = self.series.block_of(thread, group);
+            count(&block);
+            self.series.let_go(&block, group);
+        }
+
+        fn read(&self) -> Vec<u64> {
+            let mut numbers = Vec::new();
+            self.series.read(&self.layout, 0, &mut numbers);
+            numbers
+        }
+    }
+
+    /// Threads count and end while two scrapes in a row read: no number goes back, and none is lost.
+    #[test]
+    fn loom_an_ended_threads_counts_stay() {
+        loom::model(|| {
+            let world = World::new();
+            let threads = [1, 2].map(|thread| {
+                let world = world.clone();
+                thread::spawn(move || world.thread_life(thread, |block| block.add(REQUESTS, 1)))
+            });
+            let (first, second) = (world.read()[REQUESTS], world.read()[REQUESTS]);
+            assert!(first <= second, "{first}, then {second}");
+            threads.map(|thread| thread.join().unwrap());
+            assert_eq!(world.read()[REQUESTS], 2);
+        });
+    }
+
+    /// A call begins on one thread and ends on another while a third one reads: no scrape sees an end without its
+    /// beginning, whichever thread is gone by then.
+    #[test]
+    fn loom_no_scrape_sees_an_end_without_its_beginning() {
+        loom::model(|| {
+            let world = World::new();
+            let ender = {
+                let world = world.clone();
+                thread::spawn(move || {
+                    if world.told.load(Ordering::Acquire) == 1 {
+                        world.thread_life(2, |block| block.publish(ENDED));
+                    }
+                })
+            };
+            let scraper = {
+                let world = world.clone();
+                thread::spawn(move || {
+                    let counts = world.series.lock();
+                    let ended: u64 = counts
+                        .blocks()
+                        .map(|block| block.get_published(ENDED))
+                        .sum();
+                    let begun: u64 = counts.blocks().map(|block| block.get(BEGUN)).sum();
+                    assert!(ended <= begun, "{ended} ended of {begun}");
+                })
+            };
+            world.thread_life(1, |block| {
+                block.add(BEGUN, 1);
+                world.told.store(1, Ordering::Release);
+            });
+            ender.join().unwrap();
+            scraper.join().unwrap();
+        });
+    }
+}
