@@ -1,5 +1,6 @@
 //! One call, from its beginning to its one end.
 
+use crate::answering::{self, Identity};
 use crate::beginning::Beginning;
 use crate::classify::{ErrorType, Fault, Head};
 use crate::clock::Moment;
@@ -332,7 +333,15 @@ impl Call {
         self.state
             .fault()
             .or_else(|| self.reported())
-            .unwrap_or(unhindered)
+            .unwrap_or_else(|| match answering::panicked(|| self.identity()) {
+                true => self.begin.families.outcome(ErrorType::PANIC.into()),
+                false => unhindered,
+            })
+    }
+
+    #[inline]
+    pub(crate) fn identity(&self) -> Identity {
+        (ptr::from_ref(self.begin).addr(), self.began)
     }
 }
 

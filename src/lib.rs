@@ -145,6 +145,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 
+mod answering;
 mod beginning;
 pub mod body;
 mod builder;

@@ -108,6 +108,8 @@ where
 {
     type Response = Response<ResponseBody<B, C>>;
 
+    const HEARS_OF_PANICS: bool = true;
+
     #[inline]
     fn answer(&self, mut call: Call, response: Response<B>) -> Self::Response {
         let code = GrpcCode::from_headers(response.headers());

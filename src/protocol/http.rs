@@ -80,6 +80,8 @@ where
 {
     type Response = Response<ResponseBody<B, C>>;
 
+    const HEARS_OF_PANICS: bool = true;
+
     #[inline]
     fn answer(&self, mut call: Call, response: Response<B>) -> Self::Response {
         let due = due(call.note(), response.status());
@@ -95,9 +97,9 @@ where
         }
         let content_length = content_length(head.headers);
         let (promised, over) = body::meet(&mut watch, response.body(), due, content_length);
+        let classifier = self.classifier.clone();
         watch.done();
         let call = (!over).then_some(call);
-        let classifier = self.classifier.clone();
         response.map(|body| ResponseBody::new(body, call, promised, classifier))
     }
 

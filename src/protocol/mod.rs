@@ -21,7 +21,7 @@
 //!
 //! It wraps requests and responses where it has to, or else leaves them as they are, and tells a
 //! [`Call`] what it sees. The call is handed from the one half to the other by the layer, which begins it,
-//! times it, and notices if the service panics or its future is dropped. What is left to say is what went
+//! times it, and notices if the service or the protocol panics, or the future is dropped. What is left to say is what went
 //! in and out, and how it ended: a call that is dropped without a word was cancelled.
 //!
 //! Here a store looks up a batch of keys at once. Each key and each value is to count as a
@@ -155,6 +155,10 @@ pub trait Protocol<Req>: Clone {
 pub trait Answer<Res, E>: Clone {
     /// What the caller gets.
     type Response;
+
+    /// Whether a call hears of every panic in here, so that nobody else has to look for one.
+    #[doc(hidden)]
+    const HEARS_OF_PANICS: bool = false;
 
     /// The service has answered. The response takes the call along, to end it
     /// when it ends itself.

@@ -42,15 +42,15 @@ where
 {
     type Response = ResponseStream<Res, A, C>;
 
+    const HEARS_OF_PANICS: bool = true;
+
     #[inline]
     fn answer(&self, mut call: Call, response: Res) -> Self::Response {
         call.head();
-        ResponseStream::new(
-            response,
-            call,
-            self.measure.clone(),
-            self.classifier.clone(),
-        )
+        let watch = Watch::over(&mut call);
+        let (measure, classifier) = (self.measure.clone(), self.classifier.clone());
+        watch.done();
+        ResponseStream::new(response, call, measure, classifier)
     }
 
     #[cold]

@@ -39,6 +39,8 @@ where
 {
     type Response = Res;
 
+    const HEARS_OF_PANICS: bool = true;
+
     #[inline]
     fn answer(&self, mut call: Call, response: Res) -> Res {
         call.head();

@@ -5,12 +5,14 @@ mod classifiers;
 mod handles;
 mod incoming;
 mod own;
+mod panics;
 mod streaming;
 #[path = "../streams_support/mod.rs"]
 mod streams_support;
 #[path = "../support/mod.rs"]
 mod support;
 mod transparent;
+mod traps;
 mod unary;
 
 use self::streams_support::Stage;
