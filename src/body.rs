@@ -48,7 +48,7 @@ pin_project! {
         #[pin]
         inner: B,
         call: Option<CallHandle>,
-        // Bytes promised by `Content-Length` that have not come.
+        // Of the bytes that are `owed`, those that have not come.
         owed: u64,
     }
 }
@@ -274,9 +274,22 @@ impl<B: fmt::Debug, C> fmt::Debug for ResponseBody<B, C> {
     }
 }
 
+/// How many bytes the body of a request owes: if it ends before, without an error, the client went away.
+///
+/// Where there is a `Content-Length`, HTTP/1 has an error for such an end, and HTTP/2 has none for some resets: there nothing else can
+/// tell. But the header speaks for the wire, and a middleware may have put another body in place of that. So the
+/// body's own exact hint outranks it: one that has come whole by its own account has ended well. Hints alone, without
+/// the header, are no promise of a client's.
+///
+/// For responses it is the other way round, since there the header is what is to be kept: see [`meet`].
+#[inline]
+pub(crate) fn owed<B: Body>(body: &B, content_length: Option<u64>) -> u64 {
+    content_length.map_or(0, |length| body.size_hint().exact().unwrap_or(length))
+}
+
 /// A call meets the body of its response: what that promises, and whether it is over already.
 ///
-/// `content_length` is what the header says; it wins over the body's own hint.
+/// `content_length` is what the header says; it wins over the body's own hint, for it is what the caller is told.
 #[inline]
 pub(crate) fn meet<B: Body>(
     call: &mut Call,

@@ -113,8 +113,8 @@ where
 
 /// A request whose body tells its call what comes of it.
 // On its own, so that requests without a body, at whose headers nobody looks, are not copied for the sake of others.
-fn listened_to<B>(call: &mut Call, request: Request<B>) -> Request<RequestBody<B>> {
-    let owed = content_length(request.headers()).unwrap_or(0);
+fn listened_to<B: Body>(call: &mut Call, request: Request<B>) -> Request<RequestBody<B>> {
+    let owed = body::owed(request.body(), content_length(request.headers()));
     let handle = call.handle();
     request.map(|body| RequestBody::new(body, handle, owed))
 }

@@ -113,6 +113,31 @@ fn a_request_that_ends_before_its_length() {
     assert_eq!(Seen::of(&layer), Cancelled.of_nothing().request(8, 1));
 }
 
+/// What stands in its place has come whole by its own account.
+#[test]
+fn a_request_that_was_replaced_on_its_way() {
+    for (content_type, hint, ending) in [
+        (GRPC, 8, Completed),
+        ("application/json", 8, Completed),
+        (GRPC, 9, Cancelled),
+        ("application/json", 9, Cancelled),
+    ] {
+        let layer = layer();
+        let body = script([Bytes(message("abc"))]).hint(hint);
+        let mut request = request_of(content_type, body);
+        request.headers_mut().insert("content-length", 9.into());
+        let response = call_with(&layer, request, |request| {
+            take_to_end(pin!(request.into_body()));
+            let mut response = response_of("application/grpc", []);
+            response.headers_mut().insert(STATUS, 0.into());
+            Ok(response)
+        });
+        take_to_end(pin!(response.unwrap().into_body()));
+        let Seen { ending: seen, .. } = Seen::of(&layer);
+        assert_eq!(seen, ending, "{content_type} {hint}");
+    }
+}
+
 #[test]
 fn a_request_that_panics() {
     let layer = layer();
