@@ -16,8 +16,9 @@ pin_project! {
     /// The body of a request: counts the bytes that the service reads.
     ///
     /// Frames, size hint and end pass through untouched. A body that breaks off decides how
-    /// its call ends: as a cancellation if the client went away, else as
-    /// [`ErrorType::INVALID_MESSAGE`].
+    /// its call ends: as a cancellation if the client went away, as [`ErrorType::TIMEOUT`] if a time
+    /// limit passed, else as [`ErrorType::INVALID_MESSAGE`]. One that ends without an error, but before its `Content-Length` and
+    /// before the length that it has by its own exact hint, if it has one, means that the client went away too.
     ///
     /// # Services of one concrete body type
     ///

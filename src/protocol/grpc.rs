@@ -39,33 +39,37 @@ use http_body::Body;
 ///     .layer(metrics.clone())
 ///     .map_request(|request: Request<_>| request.map(tonic::body::Body::new))
 ///     .service(channel);
-/// let client = CartClient::new(channel);
+/// let client = CartClient::new(channel); // `metrics` is `MetricsLayer::grpc_client([…])`
 /// ```
 ///
 /// A layer *inside* of what watches deadlines sees calls that are dropped when they pass, and so cancellations.
 /// tonic's own server is such a place: it heeds `grpc-timeout` outside of all layers. Its channel does so inside of them, and
-/// fails with an error of its own, as it does if it can't connect; no code has come then, and what such an error means is for a
+/// fails with an error of its own, as it does if it can't connect; no code has come then. With the feature `tonic` these are
+/// `timeout` and, on a client's layer, `connect`. What others mean is for a
 /// [closure](crate::classify::by_error) to say. `examples/tonic.rs` has all of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Grpc<C = HttpStatus> {
     http: Http<C>,
+    is_client: bool,
 }
 
-/// What is kept of a request for gRPC; those of [`Http`] are lower.
+// What is kept of a request that is gRPC's, or may be; those of [`Http`] are lower.
 const GRPC: u32 = 0x10;
 
 // === impl Grpc ===
 
 impl Grpc {
-    /// With the table at [`GrpcCode`].
+    /// A server's, with the table at [`GrpcCode`].
     pub fn new() -> Self {
         Self::default()
     }
 }
 
 impl<C> Grpc<C> {
-    pub(crate) fn classified_by(classifier: C) -> Self {
-        Self {
+    /// A client's, if it was one or the classifier is.
+    pub(crate) fn classified_by<D: Classify>(self, classifier: D) -> Grpc<D> {
+        Grpc {
+            is_client: self.is_client || classifier.is_client(),
             http: Http::new(classifier),
         }
     }
@@ -95,7 +99,7 @@ where
         if is_grpc {
             call.set_note(GRPC);
         }
-        request.map(|body| RequestBody::new(body, messages))
+        request.map(|body| RequestBody::new(body, messages, self.is_client))
     }
 }
 

@@ -280,17 +280,34 @@ fn that_were_replaced_on_their_way_have_the_length_of_their_own_hint() {
 }
 
 #[test]
+fn that_take_too_long_are_timeouts_whatever_the_answer() {
+    let timeouts: [fn() -> BoxError; 6] = [
+        || tower::timeout::error::Elapsed::new().into(),
+        || io::Error::from(ErrorKind::TimedOut).into(),
+        || io::Error::other(tower::timeout::error::Elapsed::new()).into(),
+        || Around(tower::timeout::error::Elapsed::new().into()).into(),
+        || axum::Error::new(tower::timeout::error::Elapsed::new()).into(),
+        // The outermost that is known decides.
+        || io::Error::new(ErrorKind::TimedOut, Around(reset())).into(),
+    ];
+    for answer in ANSWERS {
+        for error in timeouts {
+            let row = format!("{:?}", error());
+            upload([Data("ab"), Fail(error)]).check(&row, answer, Failed("timeout"), 2);
+        }
+    }
+}
+
+#[test]
 fn that_are_malformed_are_invalid_whatever_the_answer() {
-    let malformed: [fn() -> BoxError; 9] = [
+    let malformed: [fn() -> BoxError; 7] = [
         malformed,
         || io::Error::from(ErrorKind::InvalidData).into(),
-        || io::Error::from(ErrorKind::TimedOut).into(),
         || io::Error::other("connection reset").into(),
         || "connection reset by peer".into(),
         || Around(malformed()).into(),
         || axum::Error::new(malformed()).into(),
         || h2::Error::from(h2::Reason::PROTOCOL_ERROR).into(),
-        || tower::timeout::error::Elapsed::new().into(),
     ];
     for answer in ANSWERS {
         for error in malformed {
