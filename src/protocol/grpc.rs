@@ -47,7 +47,7 @@ use http_body::Body;
 /// fails with an error of its own, as it does if it can't connect; no code has come then. With the feature `tonic` these are
 /// `timeout` and, on a client's layer, `connect`. What others mean is for a
 /// [closure](crate::classify::by_error) to say. `examples/tonic.rs` has all of it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Grpc<C = HttpStatus> {
     http: Http<C>,
     is_client: bool,
@@ -61,7 +61,16 @@ const GRPC: u32 = 0x10;
 impl Grpc {
     /// A server's, with the table at [`GrpcCode`].
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            http: Http::default(),
+            is_client: false,
+        }
+    }
+}
+
+impl Default for Grpc {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

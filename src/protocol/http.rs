@@ -11,7 +11,7 @@ use http_body::Body;
 /// HTTP, 1 and 2: requests and responses with bodies.
 ///
 /// `C` [classifies](crate::classify) answers and errors.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Http<C = HttpStatus> {
     classifier: C,
 }
@@ -41,6 +41,13 @@ impl<C> Http<C> {
 
     pub(super) fn classifier(&self) -> &C {
         &self.classifier
+    }
+}
+
+impl Default for Http {
+    /// By [`HttpStatus`]. A builder takes other classifiers, to show their error types.
+    fn default() -> Self {
+        Self::new(HttpStatus)
     }
 }
 

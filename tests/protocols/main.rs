@@ -2,6 +2,8 @@
 //! of the layer's numbers.
 
 mod classifiers;
+mod declared;
+mod handed_on;
 mod handles;
 mod incoming;
 mod own;
