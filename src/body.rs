@@ -277,15 +277,19 @@ impl<B: fmt::Debug, C> fmt::Debug for ResponseBody<B, C> {
 
 /// How many bytes the body of a request owes: if it ends before, without an error, the client went away.
 ///
-/// Where there is a `Content-Length`, HTTP/1 has an error for such an end, and HTTP/2 has none for some resets: there nothing else can
-/// tell. But the header speaks for the wire, and a middleware may have put another body in place of that. So the
-/// body's own exact hint outranks it: one that has come whole by its own account has ended well. Hints alone, without
-/// the header, are no promise of a client's.
+/// That is its `Content-Length`. HTTP/1 has an error for a body that ends short of it, and HTTP/2 has none for some
+/// resets, so that nothing else can tell. But the header speaks for the wire, and a middleware may have put another body in place of
+/// that. So the body's own exact hint outranks the header: what has come whole by its own account has ended well. A hint does not make up a
+/// promise of its own: what has come to its `Content-Length`, or never had one, is whole too.
 ///
 /// For responses it is the other way round, since there the header is what is to be kept: see [`meet`].
 #[inline]
 pub(crate) fn owed<B: Body>(body: &B, content_length: Option<u64>) -> u64 {
-    content_length.map_or(0, |length| body.size_hint().exact().unwrap_or(length))
+    let Some(length) = content_length else {
+        return 0;
+    };
+    let own = body.size_hint().exact();
+    own.map_or(length, |own| own.min(length))
 }
 
 /// A call meets the body of its response: what that promises, and whether it is over already.

@@ -272,6 +272,10 @@ fn that_were_replaced_on_their_way_have_the_length_of_their_own_hint() {
             .promises("9")
             .hints(5)
             .check("short of its own", answer, Cancelled, 3);
+        short()
+            .promises("3")
+            .hints(5)
+            .check("short of its own alone", answer, ending, 3);
         // A hint alone is no promise of a client's.
         short()
             .hints(5)
