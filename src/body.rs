@@ -16,8 +16,9 @@ pin_project! {
     /// The body of a request: counts the bytes that the service reads.
     ///
     /// Frames, size hint and end pass through untouched. A body that breaks off decides how
-    /// its call ends: as a cancellation if the client went away, else as
-    /// [`ErrorType::INVALID_MESSAGE`].
+    /// its call ends: as a cancellation if the client went away, as [`ErrorType::TIMEOUT`] if a time
+    /// limit passed, else as [`ErrorType::INVALID_MESSAGE`]. One that ends without an error, but before its `Content-Length` and
+    /// before the length that it has by its own exact hint, if it has one, means that the client went away too.
     ///
     /// # Services of one concrete body type
     ///
@@ -48,7 +49,7 @@ pin_project! {
         #[pin]
         inner: B,
         call: Option<CallHandle>,
-        // Bytes promised by `Content-Length` that have not come.
+        // Of the bytes that are `owed`, those that have not come.
         owed: u64,
     }
 }
@@ -230,25 +231,27 @@ where
         let mut watch = Watch::over(this.call);
         let polled = this.inner.as_mut().poll_frame(cx);
         if let (Poll::Ready(frame), Some(call)) = (&polled, &mut *watch) {
-            let over = match frame {
+            let (bytes, over) = match frame {
                 Some(Ok(frame)) => {
                     let bytes = data_length(frame);
-                    call.response_bytes(bytes);
                     *this.taken += bytes;
                     weigh(call, *this.taken, *this.promised);
-                    frame.is_trailers() || this.inner.is_end_stream()
+                    (bytes, frame.is_trailers() || this.inner.is_end_stream())
                 }
                 Some(Err(error)) => {
                     let phase = phase(*this.taken, *this.promised);
                     call.fault(this.classifier.error(error, phase));
-                    true
+                    (0, true)
                 }
-                None => true,
+                None => (0, true),
             };
             if over {
                 finish(call, *this.taken, *this.promised);
+                call.end(0, bytes);
                 // Where it is: taken out it would be copied.
                 *watch = None;
+            } else {
+                call.response_bytes(bytes);
             }
         }
         watch.done();
@@ -274,9 +277,26 @@ impl<B: fmt::Debug, C> fmt::Debug for ResponseBody<B, C> {
     }
 }
 
+/// How many bytes the body of a request owes: if it ends before, without an error, the client went away.
+///
+/// That is its `Content-Length`. HTTP/1 has an error for a body that ends short of it, and HTTP/2 has none for some
+/// resets, so that nothing else can tell. But the header speaks for the wire, and a middleware may have put another body in place of
+/// that. So the body's own exact hint outranks the header: what has come whole by its own account has ended well. A hint does not make up a
+/// promise of its own: what has come to its `Content-Length`, or never had one, is whole too.
+///
+/// For responses it is the other way round, since there the header is what is to be kept: see [`meet`].
+#[inline]
+pub(crate) fn owed<B: Body>(body: &B, content_length: Option<u64>) -> u64 {
+    let Some(length) = content_length else {
+        return 0;
+    };
+    let own = body.size_hint().exact();
+    own.map_or(length, |own| own.min(length))
+}
+
 /// A call meets the body of its response: what that promises, and whether it is over already.
 ///
-/// `content_length` is what the header says; it wins over the body's own hint.
+/// `content_length` is what the header says; it wins over the body's own hint, for it is what the caller is told.
 #[inline]
 pub(crate) fn meet<B: Body>(
     call: &mut Call,

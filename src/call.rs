@@ -1,5 +1,6 @@
 //! One call, from its beginning to its one end.
 
+use crate::answering::{self, Identity};
 use crate::classify::{ErrorType, Fault, Head};
 use crate::clock::Moment as Time;
 use crate::handle::CallHandle;
@@ -348,8 +349,13 @@ impl Call {
             true => Outcome::COMPLETED,
             false => Outcome::CANCELLED,
         };
-        let outcome = self.fault.or_else(|| self.reported());
-        outcome.unwrap_or(unhindered)
+        self.told().unwrap_or(unhindered)
+    }
+
+    /// The first fault that it was told of, here or elsewhere.
+    #[inline]
+    fn told(&self) -> Option<Outcome> {
+        self.fault.or_else(|| self.reported())
     }
 
     /// The response is over, and these were the last messages and bytes of it.
@@ -365,7 +371,12 @@ impl Call {
         if bytes > 0 || messages > 0 {
             self.count_response(own, messages, bytes);
         }
-        let outcome = self.outcome();
+        let outcome = match self.told() {
+            None if answering::panicked(|| self.identity()) => {
+                own.common().outcome(ErrorType::PANIC.into())
+            }
+            _ => self.outcome(),
+        };
         let nanos = own.common().settings.clock.nanos_since(self.began);
         let head = self.known_head(own);
         let end = match self.asks.end_labels {
@@ -385,6 +396,11 @@ impl Call {
             trace: self.trace(),
             sizes: self.measured().map(Report::sizes),
         });
+    }
+
+    /// What tells it from all others that are open.
+    pub(crate) fn identity(&self) -> Identity {
+        (self.begin, self.began)
     }
 
     #[inline(never)]

@@ -34,7 +34,7 @@ enum Source {
 }
 
 /// A moment, in the units of the clock that was read.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Moment(u64);
 
 /// Where a long time is counted from. The rate of the time stamp counter is

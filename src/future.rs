@@ -1,3 +1,4 @@
+use crate::answering::Answering;
 use crate::call::Call;
 use crate::protocol::Answer;
 use crate::watch::Watch;
@@ -60,10 +61,14 @@ where
         match polled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(response)) => {
-                Poll::Ready(Ok(this.protocol.answer(taken(this.call), response)))
+                let call = taken(this.call);
+                let _answering = answering(this.protocol, &call);
+                Poll::Ready(Ok(this.protocol.answer(call, response)))
             }
             Poll::Ready(Err(error)) => {
-                this.protocol.failed(taken(this.call), &error);
+                let call = taken(this.call);
+                let _answering = answering(this.protocol, &call);
+                this.protocol.failed(call, &error);
                 Poll::Ready(Err(error))
             }
         }
@@ -76,6 +81,12 @@ impl<F, P> fmt::Debug for ResponseFuture<F, P> {
             .field("call", &self.call)
             .finish_non_exhaustive()
     }
+}
+
+/// Hears of a panic of `protocol`, unless it does so itself.
+#[inline]
+fn answering<P: Answer<Res, E>, Res, E>(_: &P, call: &Call) -> Option<Answering> {
+    (!P::HEARS_OF_PANICS).then(|| Answering::of(call.identity()))
 }
 
 #[inline]

@@ -122,7 +122,8 @@ impl MetricsLayer<Http<HttpClient>> {
 }
 
 impl MetricsLayer<Grpc> {
-    /// A layer for [gRPC](Grpc), server or client, with a registry of its own.
+    /// A layer for a server of [gRPC](Grpc), with a registry of its own. For a client there is
+    /// [`grpc_client`](MetricsLayer::grpc_client).
     ///
     /// Its metrics have the labels `grpc_service`, `grpc_method` and `grpc_code` where they are known, and
     /// messages are counted.
@@ -190,6 +191,48 @@ impl MetricsLayer<Grpc> {
             .label(Label::grpc_service())
             .label(Label::grpc_method())
             .label(Label::grpc_code())
+    }
+}
+
+impl MetricsLayer<Grpc<HttpClient>> {
+    /// A layer for a client of [gRPC](Grpc), with a registry of its own: a message that can't be encoded is
+    /// [`invalid_message`](crate::ErrorType::INVALID_MESSAGE), where a server takes its client for gone, and a connection that can't
+    /// be made is [`connect`](crate::ErrorType::CONNECT). See [`HttpClient`] for the errors that are known.
+    ///
+    /// In all else as [`grpc`](MetricsLayer::grpc). It stands around tonic's channel, or another client:
+    ///
+    /// ```ignore
+    /// let metrics = MetricsLayer::grpc_client([("component", "cart_client")]);
+    /// let channel = ServiceBuilder::new()
+    ///     .layer(metrics.clone())
+    ///     .map_request(|request: Request<_>| request.map(tonic::body::Body::new))
+    ///     .service(channel);
+    /// let client = CartClient::new(channel);
+    /// ```
+    ///
+    /// On the registry of a server's layer it needs labels, or a prefix, that differ from the server's.
+    ///
+    /// # Panics
+    ///
+    /// As [`MetricsLayer::new`].
+    #[track_caller]
+    pub fn grpc_client<L, K, V>(labels: L) -> Self
+    where
+        L: IntoIterator<Item = (K, V)>,
+        K: Into<String>,
+        V: Into<String>,
+    {
+        match Self::grpc_client_builder().build(labels) {
+            Ok(layer) => layer,
+            Err(error) => panic!("`MetricsLayer::grpc_client`: {error}"),
+        }
+    }
+
+    /// As [`grpc_client`](Self::grpc_client), with settings of your own. The layer stays a client's with any other
+    /// [classifier](MetricsLayerBuilder::classifier). To leave out the labels, begin with
+    /// [`protocol_builder`](Self::protocol_builder)`(Grpc::new()).classifier(HttpClient)`.
+    pub fn grpc_client_builder() -> MetricsLayerBuilder<Grpc<HttpClient>> {
+        MetricsLayer::grpc_builder().classifier(HttpClient)
     }
 }
 

@@ -113,7 +113,7 @@
 //! | to | there is |
 //! |---|---|
 //! | measure an HTTP service | [`MetricsLayer::new`], [`MetricsLayer::builder`] |
-//! | measure a gRPC server or client, tonic's or another | [`MetricsLayer::grpc`] |
+//! | measure a gRPC server or client, tonic's or another | [`MetricsLayer::grpc`], [`MetricsLayer::grpc_client`] |
 //! | measure a client of HTTP | [`MetricsLayer::client`] |
 //! | measure a work handler: a message in, a stream of messages out | [`MetricsLayer::streaming`], and [`publish`] to send the stream |
 //! | measure a value for a value | [`MetricsLayer::unary`] |
@@ -139,12 +139,15 @@
 //! | `protobuf` | no | pages in Prometheus' protobuf format for clients that ask for it, as Prometheus does if it wants native histograms |
 //! | `process` | no | `process_*` metrics as a [collector](collectors) |
 //! | `server` | no | the status server: `/metrics`, `/health`, `/live` |
+//! | `tonic` | no | looks inside the errors of tonic's channel and bodies; see [`classify`](classify#errors-that-are-known) |
+//! | `tower-http` | yes | knows the error of tower-http's time limits for bodies |
 //! | `zstd` | no | pages compressed with zstd for clients that prefer it; builds libzstd, in C |
 //!
 //! The crate contains no `unsafe` code. Its minimum supported Rust version is 1.88.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 
+mod answering;
 pub mod body;
 mod builder;
 mod call;

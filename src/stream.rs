@@ -92,7 +92,8 @@ pin_project! {
     /// A request that is a stream: counts the messages that the service reads.
     ///
     /// One that yields an error decides how its call ends: as a cancellation if the client went
-    /// away, else as [`INVALID_MESSAGE`](crate::ErrorType::INVALID_MESSAGE).
+    /// away, as [`TIMEOUT`](crate::ErrorType::TIMEOUT) if a time limit passed, else as
+    /// [`INVALID_MESSAGE`](crate::ErrorType::INVALID_MESSAGE).
     #[derive(Debug)]
     pub struct RequestStream<S, M = Own> {
         #[pin]

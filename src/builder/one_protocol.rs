@@ -43,8 +43,11 @@ impl<C> MetricsLayerBuilder<Http<C>> {
 impl<C> MetricsLayerBuilder<Grpc<C>> {
     /// What decides which calls failed, and how. Defaults to the table at
     /// [`GrpcCode`](crate::classify::GrpcCode).
+    ///
+    /// One that is a [client's](Classify::is_client) makes the layer a client's too, which it stays with any other.
     pub fn classifier<D: Classify>(self, classifier: D) -> MetricsLayerBuilder<Grpc<D>> {
-        self.map_protocol(|_| Grpc::classified_by(classifier))
+        self.classified_by(&classifier)
+            .map_protocol(|grpc| grpc.classified_by(classifier))
     }
 }
 
@@ -95,7 +98,8 @@ macro_rules! message_setters {
             /// the service reads it; [`Own`](crate::message::Own) asks the [`Message`](crate::Message) itself.
             ///
             /// A message that is an error breaks the request off: that is a cancellation if the
-            /// client went away and `invalid_message` otherwise, whatever the classifier says of errors.
+            /// client went away, a `timeout` if a [time limit](crate::classify#errors-that-are-known) passed and
+            /// `invalid_message` otherwise, whatever the classifier says of errors.
             pub fn request_streams<M: Clone>(
                 self,
                 measure: M,

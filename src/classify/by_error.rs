@@ -113,6 +113,10 @@ where
     fn error_types(&self) -> &'static [ErrorType] {
         self.otherwise.error_types()
     }
+
+    fn is_client(&self) -> bool {
+        self.otherwise.is_client()
+    }
 }
 
 impl<E, F: Clone, C: Clone> Clone for ByError<E, F, C> {

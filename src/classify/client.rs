@@ -1,5 +1,5 @@
 use super::http::by_status;
-use super::{Classify, ErrorType, Fault, Head, Phase, legacy_client, source};
+use super::{Classify, ErrorType, Fault, Head, Phase, legacy_client, source, tonic};
 use std::any::Any;
 use std::error::Error as StdError;
 use std::io;
@@ -23,17 +23,19 @@ use std::io;
 /// | a time limit for more than that passed, or the transport gave up waiting | `timeout` |
 /// | the connection broke, or was not HTTP's, before the head of the response | `generate` |
 /// | the connection broke before the first byte of the response's body, after some of it, after all of it | `response_stream`, `publish_response`, `publish_final` |
-/// | the request's own body failed | `invalid_message`; cancelled if its error says that who fed it went away |
+/// | the request's own body failed | `invalid_message`; `timeout` if a time limit passed; cancelled if its error says that who fed it went away |
 ///
 /// Where several are true of an error, the outermost of its sources that is known decides.
 ///
+/// gRPC's codes mean what they mean to servers: see [`GrpcCode`](super::GrpcCode).
+///
 /// # Errors that are known
 ///
-/// As `timeout`: the `Elapsed` of tower and tokio, `io::Error`s of the kind `TimedOut`, and hyper's timeouts. As `connect`:
-/// `io::Error`s of the kinds `ConnectionRefused`, `HostUnreachable`, `NetworkUnreachable` and `AddrNotAvailable`; and
-/// with the feature `client` those errors of hyper-util's client that are `is_connect`, and all of its `HttpConnector`. They are found if the
-/// error of the service is one of these types, or a boxed error with one of them among its
-/// sources. For another type there is [`by_error`](super::by_error) with [`error_type`](Self::error_type):
+/// As `timeout`: those that are [known to every classifier](super#errors-that-are-known). As `connect`:
+/// `io::Error`s of the kinds `ConnectionRefused`, `HostUnreachable`, `NetworkUnreachable` and `AddrNotAvailable`;
+/// with the feature `client` those errors of hyper-util's client that are `is_connect`, and all of its `HttpConnector`; and with
+/// the feature `tonic` tonic's `ConnectError`. They are found if the error of the service is one of these types, tonic's
+/// `transport::Error`, or a boxed error with one of them among its sources. For another type there is [`by_error`](super::by_error) with [`error_type`](Self::error_type):
 ///
 /// ```
 /// use std::fmt;
@@ -71,7 +73,7 @@ impl HttpClient {
     /// For errors of the service's future. Of a response whose head was there, `connect` can't be said any more:
     /// there it is left to the phase.
     pub fn error_type(error: &(dyn StdError + 'static)) -> Option<ErrorType> {
-        source::chain_of(error).find_map(known)
+        source::chain_of(error).find_map(of_client)
     }
 }
 
@@ -87,7 +89,7 @@ impl Classify for HttpClient {
 
     fn error(&self, error: &dyn Any, phase: Phase) -> Fault {
         let known = source::chain(error)
-            .find_map(known)
+            .find_map(of_client)
             .filter(|found| phase == Phase::Generate || *found != ErrorType::CONNECT);
         Fault::Failed(known.unwrap_or(phase.into()))
     }
@@ -95,33 +97,31 @@ impl Classify for HttpClient {
     fn error_types(&self) -> &'static [ErrorType] {
         &[ErrorType::CONNECT, ErrorType::REJECTED]
     }
+
+    fn is_client(&self) -> bool {
+        true
+    }
 }
 
-fn known(error: &(dyn StdError + 'static)) -> Option<ErrorType> {
-    if legacy_client::is_connect(error) {
-        return Some(ErrorType::CONNECT);
+fn of_client(error: &(dyn StdError + 'static)) -> Option<ErrorType> {
+    match could_not_connect(error) {
+        true => Some(ErrorType::CONNECT),
+        false => source::known(error),
     }
-    if let Some(error) = error.downcast_ref::<io::Error>() {
-        return by_kind(error.kind());
-    }
-    if let Some(error) = error.downcast_ref::<hyper::Error>() {
-        return error.is_timeout().then_some(ErrorType::TIMEOUT);
-    }
-    source::tower_error_type(error)
 }
 
-/// The kinds that come of connecting alone, and of waiting.
-fn by_kind(kind: io::ErrorKind) -> Option<ErrorType> {
-    use io::ErrorKind::{
-        AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable, TimedOut,
+fn could_not_connect(error: &(dyn StdError + 'static)) -> bool {
+    // The kinds that come of connecting alone.
+    use io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    let is_kind = |error: &io::Error| {
+        matches!(
+            error.kind(),
+            ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable
+        )
     };
-    match kind {
-        ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable => {
-            Some(ErrorType::CONNECT)
-        }
-        TimedOut => Some(ErrorType::TIMEOUT),
-        _ => None,
-    }
+    legacy_client::is_connect(error)
+        || tonic::is_connect(error)
+        || error.downcast_ref().is_some_and(is_kind)
 }
 
 #[cfg(test)]
@@ -188,5 +188,16 @@ mod tests {
         let overloaded = tower::load_shed::error::Overloaded::new();
         let fault = HttpClient.error(&overloaded, Phase::Generate);
         assert_eq!(fault, ErrorType::OVERLOADED.into());
+    }
+
+    #[cfg(feature = "tonic")]
+    #[test]
+    fn a_channel_of_tonics_that_could_not_connect() {
+        let refused = || ::tonic::ConnectError("bad handshake".into());
+        let boxed: BoxError = refused().into();
+        for error in [&refused() as &dyn Any, &boxed] {
+            let fault = HttpClient.error(error, Phase::Generate);
+            assert_eq!(fault, ErrorType::CONNECT.into());
+        }
     }
 }

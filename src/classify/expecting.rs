@@ -1,4 +1,4 @@
-use super::{Classify, ErrorType, Fault, Head, HttpStatus, Phase};
+use super::{Classify, ErrorType, Fault, GrpcCode, Head, HttpStatus, Phase};
 use std::any::Any;
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub struct Expecting<F, C = HttpStatus> {
 
 /// Makes exceptions: an HTTP answer for whose head the closure says so is no failure, whatever its status.
 ///
-/// All else, errors among it, is classified by [`HttpStatus`], or by what [`or`](Expecting::or) names.
+/// All else, errors and gRPC's codes among it, is classified by [`HttpStatus`], or by what [`or`](Expecting::or) names.
 ///
 /// ```
 /// use http::StatusCode;
@@ -65,12 +65,20 @@ where
         }
     }
 
+    fn grpc_status(&self, code: GrpcCode) -> Option<Fault> {
+        self.otherwise.grpc_status(code)
+    }
+
     fn error(&self, error: &dyn Any, phase: Phase) -> Fault {
         self.otherwise.error(error, phase)
     }
 
     fn error_types(&self) -> &'static [ErrorType] {
         self.otherwise.error_types()
+    }
+
+    fn is_client(&self) -> bool {
+        self.otherwise.is_client()
     }
 }
 

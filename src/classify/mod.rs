@@ -21,9 +21,24 @@
 //! ```
 //!
 //! Where the program is the client, [`HttpClient`] says what counts, and it is what
-//! [`MetricsLayer::client`](crate::MetricsLayer::client) begins with.
+//! [`MetricsLayer::client`](crate::MetricsLayer::client) and [`grpc_client`](crate::MetricsLayer::grpc_client) begin with.
 //!
 //! The first failure of a call wins; what goes wrong after it is not counted.
+//!
+//! # Errors that are known
+//!
+//! Whatever the phase, and on either side, an error is a `timeout` or `overloaded` if it, or one of its sources, is
+//!
+//! | `error_type` | error |
+//! |---|---|
+//! | `timeout` | `Elapsed` of tower or of tokio, an `io::Error` of the kind `TimedOut`, a `hyper::Error` that `is_timeout` |
+//! | `timeout`, with the feature `tower-http` | `TimeoutError` of tower-http 0.7, with which the bodies of `RequestBodyTimeoutLayer` and `ResponseBodyTimeoutLayer` fail |
+//! | `timeout`, with the feature `tonic` | `TimeoutExpired` of tonic 0.14 |
+//! | `overloaded` | `Overloaded` of tower |
+//!
+//! So a request whose body fails by one of them is a `timeout` too, and not `invalid_message`. Sources are looked into if the error is boxed
+//! (`BoxError` and its like), an `io::Error`, a `hyper::Error`, with the feature `axum` axum's, with `client` hyper-util's, or with `tonic` a
+//! `transport::Error` or a `Status`; for other types there is [`by_error`].
 
 mod by_error;
 mod client;
@@ -36,6 +51,11 @@ mod legacy_client;
 #[path = "no_legacy_client.rs"]
 mod legacy_client;
 pub(crate) mod source;
+#[cfg(feature = "tonic")]
+mod tonic;
+#[cfg(not(feature = "tonic"))]
+#[path = "no_tonic.rs"]
+mod tonic;
 
 pub use self::by_error::{ByError, by_error};
 pub use self::client::HttpClient;
@@ -97,8 +117,8 @@ pub struct Head<'a> {
 ///
 /// All methods have defaults, which are what the layer does by itself
 /// ([`HttpStatus`] is just them). A classifier is cloned for each call, so it should be small:
-/// a unit struct, or references. To decide on one type of errors alone, a closure
-/// will do: [`by_error`].
+/// a unit struct, or references. One that goes around another hands every method on that it does not decide itself. To
+/// decide on one type of errors alone, a closure will do: [`by_error`].
 ///
 /// ```
 /// use std::any::Any;
@@ -154,8 +174,8 @@ pub trait Classify: Clone {
     ///
     /// `error` is the very value: of type `S::Error` or `B::Error`, of an item of the response that is
     /// an error, or of the sink that it is [published](crate::publish) to. Defaults
-    /// to [`ErrorType::TIMEOUT`] and [`ErrorType::OVERLOADED`] if tower's errors of these names are
-    /// in its source chain, else to the type of the phase.
+    /// to [`ErrorType::TIMEOUT`] or [`ErrorType::OVERLOADED`] if an error that is [known](self#errors-that-are-known)
+    /// as one of them is in its source chain, else to the type of the phase.
     fn error(&self, error: &dyn Any, phase: Phase) -> Fault {
         Fault::Failed(source::error_type(error).unwrap_or(phase.into()))
     }
@@ -166,6 +186,14 @@ pub trait Classify: Clone {
     /// Defaults to none.
     fn error_types(&self) -> &'static [ErrorType] {
         &[]
+    }
+
+    /// Whether the program is the client: a gRPC request whose body fails has then not been sent, where a server takes
+    /// the client for gone. Asked once, when a layer is built.
+    ///
+    /// Defaults to false.
+    fn is_client(&self) -> bool {
+        false
     }
 }
 

@@ -4,7 +4,7 @@
 //! crate knows are looked for by [`Any`], and from there the chain is walked; text
 //! is never read.
 
-use super::{ErrorType, Fault, legacy_client};
+use super::{ErrorType, Fault, legacy_client, tonic};
 use std::any::Any;
 use std::error::Error as StdError;
 use std::io;
@@ -14,14 +14,13 @@ use std::iter;
 /// hang a request.
 const DEEPEST: usize = 64;
 
-/// The type that an error carries in itself, whatever the phase: tower's
-/// timeouts (and tokio's, which are theirs) and overloads.
+/// The type that an error carries in itself, whatever the phase: timeouts and overloads.
 pub(crate) fn error_type(error: &dyn Any) -> Option<ErrorType> {
-    chain(error).find_map(tower_error_type)
+    chain(error).find_map(known)
 }
 
-pub(super) fn tower_error_type(error: &(dyn StdError + 'static)) -> Option<ErrorType> {
-    if error.is::<tower::timeout::error::Elapsed>() || error.is::<tokio::time::error::Elapsed>() {
+pub(super) fn known(error: &(dyn StdError + 'static)) -> Option<ErrorType> {
+    if timed_out(error) {
         Some(ErrorType::TIMEOUT)
     } else if error.is::<tower::load_shed::error::Overloaded>() {
         Some(ErrorType::OVERLOADED)
@@ -30,13 +29,36 @@ pub(super) fn tower_error_type(error: &(dyn StdError + 'static)) -> Option<Error
     }
 }
 
-/// What it means that the body or stream of a request has failed.
+/// Whether a time limit has passed. tokio's `Elapsed` is what a timeout of one's own gives; tower has its own.
+fn timed_out(error: &(dyn StdError + 'static)) -> bool {
+    let is_kind = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+    error.is::<tower::timeout::error::Elapsed>()
+        || error.is::<tokio::time::error::Elapsed>()
+        || error.downcast_ref().is_some_and(is_kind)
+        || error.downcast_ref().is_some_and(hyper::Error::is_timeout)
+        || is_tower_https_timeout(error)
+        || tonic::is_timeout(error)
+}
+
+#[cfg(feature = "tower-http")]
+fn is_tower_https_timeout(error: &(dyn StdError + 'static)) -> bool {
+    error.is::<tower_http::timeout::TimeoutError>()
+}
+
+#[cfg(not(feature = "tower-http"))]
+fn is_tower_https_timeout(_: &(dyn StdError + 'static)) -> bool {
+    false
+}
+
+/// What it means that the body or stream of a request has failed, for who reads it: the client went away, a time
+/// limit passed, or else something wrong was sent.
 pub(crate) fn broken_off(error: &dyn Any) -> Fault {
-    if peer_is_gone(error) {
-        Fault::Cancelled
-    } else {
-        Fault::Failed(ErrorType::INVALID_MESSAGE)
-    }
+    let meaning = |error: &(dyn StdError + 'static)| match peer_is_gone(error) {
+        true => Some(Fault::Cancelled),
+        false => known(error).map(Fault::Failed),
+    };
+    let invalid = Fault::Failed(ErrorType::INVALID_MESSAGE);
+    chain(error).find_map(meaning).unwrap_or(invalid)
 }
 
 /// As [`broken_off`], for bodies that have no framing of their own to be malformed: an error of a type that
@@ -48,10 +70,14 @@ pub(crate) fn broken_off_within(error: &dyn Any) -> Fault {
     }
 }
 
-/// Whether the error of a request body means that the client went away, rather
-/// than that it sent something wrong.
-fn peer_is_gone(error: &dyn Any) -> bool {
-    chain(error).any(|error| connection_was_lost(error) || stream_was_reset(error))
+/// What it means that the body of a request has failed, for who sends it: it is there to be told so, and did not go away.
+pub(crate) fn not_sent(error: &dyn Any) -> Fault {
+    Fault::Failed(error_type(error).unwrap_or(ErrorType::INVALID_MESSAGE))
+}
+
+/// Whether the error means that the client went away, rather than that it sent something wrong.
+fn peer_is_gone(error: &(dyn StdError + 'static)) -> bool {
+    connection_was_lost(error) || stream_was_reset(error)
 }
 
 fn connection_was_lost(error: &(dyn StdError + 'static)) -> bool {
@@ -92,14 +118,16 @@ pub(super) fn chain_of<'a>(
 
 fn outermost(error: &dyn Any) -> Option<&(dyn StdError + 'static)> {
     boxed(error)
-        .or_else(|| known::<io::Error>(error))
-        .or_else(|| known::<hyper::Error>(error))
-        .or_else(|| known::<tower::timeout::error::Elapsed>(error))
-        .or_else(|| known::<tower::load_shed::error::Overloaded>(error))
-        .or_else(|| known::<tokio::time::error::Elapsed>(error))
+        .or_else(|| of_type::<io::Error>(error))
+        .or_else(|| of_type::<hyper::Error>(error))
+        .or_else(|| of_type::<tower::timeout::error::Elapsed>(error))
+        .or_else(|| of_type::<tower::load_shed::error::Overloaded>(error))
+        .or_else(|| of_type::<tokio::time::error::Elapsed>(error))
         .or_else(|| of_axum(error))
+        .or_else(|| of_tower_http(error))
         .or_else(|| of_h2(error))
         .or_else(|| legacy_client::of_client(error))
+        .or_else(|| tonic::of_tonic(error))
 }
 
 fn boxed(error: &dyn Any) -> Option<&(dyn StdError + 'static)> {
@@ -114,13 +142,13 @@ fn boxed(error: &dyn Any) -> Option<&(dyn StdError + 'static)> {
     }
 }
 
-fn known<E: StdError + 'static>(error: &dyn Any) -> Option<&(dyn StdError + 'static)> {
+fn of_type<E: StdError + 'static>(error: &dyn Any) -> Option<&(dyn StdError + 'static)> {
     error.downcast_ref::<E>().map(|error| error as _)
 }
 
 #[cfg(feature = "axum")]
 fn of_axum(error: &dyn Any) -> Option<&(dyn StdError + 'static)> {
-    known::<axum_core::Error>(error)
+    of_type::<axum_core::Error>(error)
 }
 
 #[cfg(not(feature = "axum"))]
@@ -128,9 +156,19 @@ fn of_axum(_: &dyn Any) -> Option<&(dyn StdError + 'static)> {
     None
 }
 
+#[cfg(feature = "tower-http")]
+fn of_tower_http(error: &dyn Any) -> Option<&(dyn StdError + 'static)> {
+    of_type::<tower_http::timeout::TimeoutError>(error)
+}
+
+#[cfg(not(feature = "tower-http"))]
+fn of_tower_http(_: &dyn Any) -> Option<&(dyn StdError + 'static)> {
+    None
+}
+
 #[cfg(feature = "http2")]
 fn of_h2(error: &dyn Any) -> Option<&(dyn StdError + 'static)> {
-    known::<h2::Error>(error)
+    of_type::<h2::Error>(error)
 }
 
 #[cfg(not(feature = "http2"))]
@@ -174,6 +212,8 @@ mod tests {
         }
     }
 
+    const INVALID: Fault = Fault::Failed(ErrorType::INVALID_MESSAGE);
+
     fn around(inner: impl Into<BoxError>) -> BoxError {
         Box::new(Around(Some(inner.into())))
     }
@@ -182,8 +222,12 @@ mod tests {
     fn timeouts_and_overloads_are_found_at_any_depth() {
         let elapsed = tower::timeout::error::Elapsed::new;
         let overloaded = tower::load_shed::error::Overloaded::new;
-        let cases: [(BoxError, Option<ErrorType>); 5] = [
+        let cases: [(BoxError, Option<ErrorType>); 6] = [
             (around(elapsed()), Some(ErrorType::TIMEOUT)),
+            (
+                around(io::Error::from(io::ErrorKind::TimedOut)),
+                Some(ErrorType::TIMEOUT),
+            ),
             (around(around(overloaded())), Some(ErrorType::OVERLOADED)),
             (
                 around(io::Error::other(elapsed())),
@@ -209,28 +253,69 @@ mod tests {
             ConnectionAborted,
             BrokenPipe,
         ] {
-            assert!(peer_is_gone(&io::Error::from(kind)), "{kind}");
-            assert!(peer_is_gone(&around(io::Error::from(kind))), "{kind}");
+            let lost = io::Error::from(kind);
+            assert_eq!(broken_off(&lost), Fault::Cancelled, "{kind}");
+            assert_eq!(broken_off(&around(lost)), Fault::Cancelled, "{kind}");
+            // Who sends it is still there.
+            assert_eq!(not_sent(&around(io::Error::from(kind))), INVALID, "{kind}");
         }
-        for kind in [InvalidInput, InvalidData, TimedOut] {
-            assert!(!peer_is_gone(&around(io::Error::from(kind))), "{kind}");
+        for kind in [InvalidInput, InvalidData] {
+            assert_eq!(broken_off(&around(io::Error::from(kind))), INVALID);
         }
-        assert!(!peer_is_gone(&()));
+        assert_eq!(broken_off(&()), INVALID);
+        assert_eq!(broken_off_within(&()), Fault::Cancelled);
+        assert_eq!(not_sent(&()), INVALID);
+    }
+
+    #[test]
+    fn timeouts_are_none_of_the_clients_doing() {
+        let cases: [fn() -> BoxError; 3] = [
+            || io::Error::from(io::ErrorKind::TimedOut).into(),
+            || tower::timeout::error::Elapsed::new().into(),
+            || around(tower::timeout::error::Elapsed::new()),
+        ];
+        for error in cases {
+            for meaning in [broken_off, broken_off_within, not_sent] {
+                assert_eq!(meaning(&error()), ErrorType::TIMEOUT.into());
+            }
+        }
     }
 
     #[cfg(feature = "axum")]
     #[test]
     fn axum_wraps_the_error_of_its_bodies() {
         let lost = axum_core::Error::new(io::Error::from(io::ErrorKind::ConnectionReset));
-        assert!(peer_is_gone(&lost));
-        assert!(!peer_is_gone(&axum_core::Error::new("malformed")));
+        assert_eq!(broken_off(&lost), Fault::Cancelled);
+        assert_eq!(broken_off(&axum_core::Error::new("malformed")), INVALID);
     }
 
     #[cfg(feature = "http2")]
     #[test]
     fn a_reset_of_our_own_is_not_the_peers() {
         let own = h2::Error::from(h2::Reason::PROTOCOL_ERROR);
-        assert!(!peer_is_gone(&own));
-        assert!(!peer_is_gone(&around(own)));
+        assert_eq!(broken_off(&own), INVALID);
+        assert_eq!(broken_off(&around(own)), INVALID);
+    }
+
+    #[cfg(feature = "tonic")]
+    #[test]
+    fn what_tonic_has_made_of_an_error_is_looked_into() {
+        use ::tonic::{Status, TimeoutExpired};
+
+        let status = || Status::from_error(TimeoutExpired(()).into());
+        let boxed: [BoxError; 3] = [TimeoutExpired(()).into(), status().into(), around(status())];
+        for error in boxed {
+            assert_eq!(error_type(&error), Some(ErrorType::TIMEOUT), "{error:?}");
+        }
+        assert_eq!(error_type(&TimeoutExpired(())), Some(ErrorType::TIMEOUT));
+        assert_eq!(error_type(&status()), Some(ErrorType::TIMEOUT));
+
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        let status = Status::from_error(reset.into());
+        assert_eq!(broken_off(&status), Fault::Cancelled);
+        // Made of nothing that is known.
+        let status = Status::internal("unexpected end of file");
+        assert_eq!(broken_off_within(&status), Fault::Cancelled);
+        assert_eq!(not_sent(&status), INVALID);
     }
 }

@@ -9,9 +9,11 @@ use std::task::{Context, Poll};
 pin_project! {
     /// The body of a gRPC request: counts the messages and bytes that the service reads.
     ///
-    /// It is a [`RequestBody`](body::RequestBody) that also knows messages. Of its errors, those whose type the
+    /// It is a [`RequestBody`](body::RequestBody) that also knows messages. Of its errors at a server, those whose type the
     /// crate doesn't know are taken for a client that went away, since gRPC leaves nothing else to a body: so are
-    /// those of tonic's server, which are `tonic::Status`.
+    /// those of tonic's server, which are `tonic::Status`, unless the feature `tonic` looks into them. At a
+    /// [client](crate::MetricsLayer::grpc_client) they are [`INVALID_MESSAGE`](crate::ErrorType::INVALID_MESSAGE), as when a
+    /// message can't be encoded.
     ///
     /// # Clients of one concrete body type
     ///
@@ -24,14 +26,20 @@ pin_project! {
         #[pin]
         inner: body::RequestBody<B>,
         messages: Messages,
+        // It is sent from here, not received.
+        is_client: bool,
     }
 }
 
 // === impl RequestBody ===
 
 impl<B> RequestBody<B> {
-    pub(crate) fn new(inner: body::RequestBody<B>, messages: Messages) -> Self {
-        Self { inner, messages }
+    pub(crate) fn new(inner: body::RequestBody<B>, messages: Messages, is_client: bool) -> Self {
+        Self {
+            inner,
+            messages,
+            is_client,
+        }
     }
 
     /// The body that is wrapped.
@@ -65,14 +73,17 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
-        let messages = this.messages;
+        let (messages, is_client) = (this.messages, *this.is_client);
         this.inner.poll_counted(
             cx,
             |call, data, bytes| {
                 let messages = data.map_or(0, |data| messages.read(data));
                 call.request_messages(messages, bytes);
             },
-            |error| source::broken_off_within(error),
+            |error| match is_client {
+                true => source::not_sent(error),
+                false => source::broken_off_within(error),
+            },
         )
     }
 

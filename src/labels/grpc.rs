@@ -5,11 +5,34 @@ use super::{OTHER, RequestHead};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 
-/// Whether it is a call of gRPC's, or of gRPC-Web's. One that doesn't tell its type is taken for one.
+/// Whether a request is gRPC's, or gRPC-Web's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Grpc,
+    /// It doesn't tell its type: the type of the response decides.
+    Silent,
+    Other,
+}
+
+impl Kind {
+    #[inline]
+    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
+        if *method != Method::POST {
+            Self::Other
+        } else if is_grpc(headers) {
+            Self::Grpc
+        } else if headers.contains_key(CONTENT_TYPE) {
+            Self::Other
+        } else {
+            Self::Silent
+        }
+    }
+}
+
+/// Whether the body, of a request or a response, is gRPC's, or gRPC-Web's.
 #[inline]
-pub(crate) fn is_call(head: &RequestHead<'_>) -> bool {
-    *head.method == Method::POST
-        && (has_type(head.headers, "application/grpc") || !head.headers.contains_key(CONTENT_TYPE))
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    has_type(headers, "application/grpc")
 }
 
 /// Whether the type of the body begins like that, in any case (RFC 9110, section 8.3.1).
@@ -33,9 +56,12 @@ pub(super) fn method<'a>(head: &RequestHead<'a>) -> Option<&'a str> {
     Some(name(method, |_| false))
 }
 
+/// Only of a request that says that it is gRPC's: another one's path may be anything.
 fn names<'a>(head: &RequestHead<'a>) -> Option<(&'a str, &'a str)> {
-    let path = head.uri.path();
-    is_call(head).then(|| service_and_method(path)).flatten()
+    match Kind::of(head.method, head.headers) {
+        Kind::Grpc => service_and_method(head.uri.path()),
+        Kind::Silent | Kind::Other => None,
+    }
 }
 
 /// The service, with its package, and the method that a path names: `/package.Service/Method`,
@@ -61,7 +87,8 @@ mod tests {
     use http::Request;
 
     fn request(path: &str) -> Request<()> {
-        Request::post(path).body(()).unwrap()
+        let request = Request::post(path).header(CONTENT_TYPE, "application/grpc");
+        request.body(()).unwrap()
     }
 
     #[test]
@@ -90,27 +117,28 @@ mod tests {
     #[test]
     fn calls_are_told_by_method_and_type() {
         let types = [
-            (None, true),
-            (Some("application/grpc"), true),
-            (Some("application/grpc+proto"), true),
-            (Some("APPLICATION/grpc-web"), true),
-            (Some("application/json"), false),
-            (Some("application"), false),
-            (Some(""), false),
+            (None, Kind::Silent),
+            (Some("application/grpc"), Kind::Grpc),
+            (Some("application/grpc+proto"), Kind::Grpc),
+            (Some("APPLICATION/grpc-web"), Kind::Grpc),
+            (Some("application/json"), Kind::Other),
+            (Some("application"), Kind::Other),
+            (Some(""), Kind::Other),
         ];
         for (content_type, expected) in types {
-            let mut request = request("/shop.Cart/Add");
+            let mut request = Request::post("/shop.Cart/Add").body(()).unwrap();
             if let Some(content_type) = content_type {
                 let content_type = content_type.parse().unwrap();
                 request.headers_mut().insert(CONTENT_TYPE, content_type);
             }
             let head = RequestHead::of(&request);
-            assert_eq!(is_call(&head), expected, "{content_type:?}");
-            assert_eq!(service(&head).is_some(), expected);
+            let kind = Kind::of(head.method, head.headers);
+            assert_eq!(kind, expected, "{content_type:?}");
+            assert_eq!(service(&head).is_some(), expected == Kind::Grpc);
 
             *request.method_mut() = Method::GET;
             let head = RequestHead::of(&request);
-            assert!(!is_call(&head));
+            assert_eq!(Kind::of(head.method, head.headers), Kind::Other);
             assert_eq!(method(&head), None, "not gRPC");
         }
     }

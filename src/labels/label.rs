@@ -171,7 +171,7 @@ impl Label {
     }
 
     /// `grpc_service`: the service, with its package, that a gRPC request's path names, as
-    /// `shop.Cart` of `/shop.Cart/Add`; none for other requests. [`MetricsLayer::grpc`](crate::MetricsLayer::grpc) has it.
+    /// `shop.Cart` of `/shop.Cart/Add`; none for requests that don't say by their content type that they are gRPC's. [`MetricsLayer::grpc`](crate::MetricsLayer::grpc) has it.
     ///
     /// What is no name in Protocol Buffers is `_OTHER`. A server gets those paths that its clients
     /// send, and beyond the budget of label sets they are `_OTHER` too.

@@ -3,7 +3,7 @@ use crate::call::Call;
 use crate::classify::{Classify, ErrorType, GrpcCode, Head, HttpStatus};
 use crate::grpc::{Messages, Progress, RequestBody, ResponseBody};
 use crate::labels::RequestHead;
-use crate::labels::grpc::is_call;
+use crate::labels::grpc::{Kind, is_grpc};
 use crate::watch::Watch;
 use http::{Request, Response};
 use http_body::Body;
@@ -21,7 +21,14 @@ use http_body::Body;
 /// - A response of another HTTP status than 200, without a status of its own, has
 ///   [the one that clients make of it](GrpcCode::from_http).
 /// - What is not gRPC is measured as [`Http`]: requests of another method than POST, as the preflights of
-///   browsers and probes are, or of another content type, unless the response has a `grpc-status`.
+///   browsers and probes are, or of another content type, unless the response has a `grpc-status`. Of a request
+///   without a content type the response's decides, so that a server may speak REST as well. Its path names no service, for
+///   where a call begins nothing is known of the response: the labels
+///   `grpc_service` and `grpc_method` are absent from all that is recorded of it.
+///
+/// A layer for a client, made by [`grpc_client`](crate::MetricsLayer::grpc_client), differs in what a request means
+/// whose body fails. The caller of a client is still there, and gets an error: `invalid_message`, as of a message that can't be encoded, or
+/// `timeout`. A server's client has gone, unless the error [says otherwise](crate::classify#errors-that-are-known): gRPC leaves nothing else to a body.
 ///
 /// [`MetricsLayer::grpc`](crate::MetricsLayer::grpc) gives its metrics the labels
 /// [`grpc_service`](crate::labels::Label::grpc_service), [`grpc_method`](crate::labels::Label::grpc_method) and
@@ -39,33 +46,47 @@ use http_body::Body;
 ///     .layer(metrics.clone())
 ///     .map_request(|request: Request<_>| request.map(tonic::body::Body::new))
 ///     .service(channel);
-/// let client = CartClient::new(channel);
+/// let client = CartClient::new(channel); // `metrics` is `MetricsLayer::grpc_client([…])`
 /// ```
 ///
 /// A layer *inside* of what watches deadlines sees calls that are dropped when they pass, and so cancellations.
 /// tonic's own server is such a place: it heeds `grpc-timeout` outside of all layers. Its channel does so inside of them, and
-/// fails with an error of its own, as it does if it can't connect; no code has come then, and what such an error means is for a
+/// fails with an error of its own, as it does if it can't connect; no code has come then. With the feature `tonic` these are
+/// `timeout` and, on a client's layer, `connect`. What others mean is for a
 /// [closure](crate::classify::by_error) to say. `examples/tonic.rs` has all of it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Grpc<C = HttpStatus> {
     http: Http<C>,
+    is_client: bool,
 }
 
-/// What is kept of a request for gRPC; those of [`Http`] are lower.
+// What is kept of a request that is gRPC's, or may be; those of [`Http`] are lower.
 const GRPC: u32 = 0x10;
+const SILENT: u32 = 0x20;
 
 // === impl Grpc ===
 
 impl Grpc {
-    /// With the table at [`GrpcCode`].
+    /// A server's, with the table at [`GrpcCode`].
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            http: Http::default(),
+            is_client: false,
+        }
+    }
+}
+
+impl Default for Grpc {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl<C> Grpc<C> {
-    pub(crate) fn classified_by(classifier: C) -> Self {
-        Self {
+    /// A client's, if it was one or the classifier is.
+    pub(crate) fn classified_by<D: Classify>(self, classifier: D) -> Grpc<D> {
+        Grpc {
+            is_client: self.is_client || classifier.is_client(),
             http: Http::new(classifier),
         }
     }
@@ -86,16 +107,19 @@ where
 
     #[inline]
     fn open(&self, call: &mut Call, request: Request<B>) -> Self::Request {
-        let is_grpc = is_call(&RequestHead::of(&request));
-        let messages = match is_grpc {
-            true => Messages::of(request.headers()),
-            false => Messages::none(),
+        let kind = Kind::of(request.method(), request.headers());
+        let messages = match kind {
+            // What has no prefix of a message counts as none, so it does no harm to look.
+            Kind::Grpc | Kind::Silent => Messages::of(request.headers()),
+            Kind::Other => Messages::none(),
         };
         let request = self.http.open(call, request);
-        if is_grpc {
-            call.set_note(GRPC);
+        match kind {
+            Kind::Grpc => call.set_note(GRPC),
+            Kind::Silent => call.set_note(SILENT),
+            Kind::Other => {}
         }
-        request.map(|body| RequestBody::new(body, messages))
+        request.map(|body| RequestBody::new(body, messages, self.is_client))
     }
 }
 
@@ -108,10 +132,17 @@ where
 {
     type Response = Response<ResponseBody<B, C>>;
 
+    const HEARS_OF_PANICS: bool = true;
+
     #[inline]
     fn answer(&self, mut call: Call, response: Response<B>) -> Self::Response {
         let code = GrpcCode::from_headers(response.headers());
-        if call.note() != GRPC && code.is_none() {
+        let is_grpc = match call.note() {
+            GRPC => true,
+            SILENT => code.is_some() || is_grpc(response.headers()),
+            _ => code.is_some(),
+        };
+        if !is_grpc {
             let response = Answer::<_, E>::answer(&self.http, call, response);
             return response.map(ResponseBody::http);
         }

@@ -11,7 +11,7 @@ use http_body::Body;
 /// HTTP, 1 and 2: requests and responses with bodies.
 ///
 /// `C` [classifies](crate::classify) answers and errors.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Http<C = HttpStatus> {
     classifier: C,
 }
@@ -41,6 +41,13 @@ impl<C> Http<C> {
 
     pub(super) fn classifier(&self) -> &C {
         &self.classifier
+    }
+}
+
+impl Default for Http {
+    /// By [`HttpStatus`]. A builder takes other classifiers, to show their error types.
+    fn default() -> Self {
+        Self::new(HttpStatus)
     }
 }
 
@@ -80,6 +87,8 @@ where
 {
     type Response = Response<ResponseBody<B, C>>;
 
+    const HEARS_OF_PANICS: bool = true;
+
     #[inline]
     fn answer(&self, mut call: Call, response: Response<B>) -> Self::Response {
         let due = due(call.note(), response.status());
@@ -95,9 +104,9 @@ where
         }
         let content_length = content_length(head.headers);
         let (promised, over) = body::meet(&mut watch, response.body(), due, content_length);
+        let classifier = self.classifier.clone();
         watch.done();
         let call = (!over).then_some(call);
-        let classifier = self.classifier.clone();
         response.map(|body| ResponseBody::new(body, call, promised, classifier))
     }
 
@@ -111,8 +120,8 @@ where
 
 /// A request whose body tells its call what comes of it.
 // On its own, so that requests without a body, at whose headers nobody looks, are not copied for the sake of others.
-fn listened_to<B>(call: &mut Call, request: Request<B>) -> Request<RequestBody<B>> {
-    let owed = content_length(request.headers()).unwrap_or(0);
+fn listened_to<B: Body>(call: &mut Call, request: Request<B>) -> Request<RequestBody<B>> {
+    let owed = body::owed(request.body(), content_length(request.headers()));
     let handle = call.handle();
     request.map(|body| RequestBody::new(body, handle, owed))
 }

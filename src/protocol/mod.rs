@@ -6,7 +6,7 @@
 //! | a service that answers | is measured by | made by |
 //! |---|---|---|
 //! | an HTTP request with a response | [`Http`] | [`MetricsLayer::new`](crate::MetricsLayer::new), [`builder`](crate::MetricsLayer::builder) |
-//! | a gRPC request with a response | [`Grpc`] | [`grpc`](crate::MetricsLayer::grpc), [`grpc_builder`](crate::MetricsLayer::grpc_builder) |
+//! | a gRPC request with a response | [`Grpc`] | [`grpc`](crate::MetricsLayer::grpc), [`grpc_builder`](crate::MetricsLayer::grpc_builder), [`grpc_client`](crate::MetricsLayer::grpc_client), [`grpc_client_builder`](crate::MetricsLayer::grpc_client_builder) |
 //! | a value with a value | [`Unary`] | [`unary`](crate::MetricsLayer::unary), [`unary_builder`](crate::MetricsLayer::unary_builder) |
 //! | a value with a stream of items | [`Streaming`] | [`streaming`](crate::MetricsLayer::streaming), [`streaming_builder`](crate::MetricsLayer::streaming_builder) |
 //! | a stream of messages with either | these two, of [`Many`] messages | [`request_streams`](crate::MetricsLayerBuilder::request_streams) of their builders |
@@ -21,7 +21,7 @@
 //!
 //! It wraps requests and responses where it has to, or else leaves them as they are, and tells a
 //! [`Call`] what it sees. The call is handed from the one half to the other by the layer, which begins it,
-//! times it, and notices if the service panics or its future is dropped. What is left to say is what went
+//! times it, and notices if the service or the protocol panics, or the future is dropped. What is left to say is what went
 //! in and out, and how it ended: a call that is dropped without a word was cancelled.
 //!
 //! Here a store looks up a batch of keys at once. Each key and each value is to count as a
@@ -155,6 +155,10 @@ pub trait Protocol<Req>: Clone {
 pub trait Answer<Res, E>: Clone {
     /// What the caller gets.
     type Response;
+
+    /// Whether a call hears of every panic in here, so that nobody else has to look for one.
+    #[doc(hidden)]
+    const HEARS_OF_PANICS: bool = false;
 
     /// The service has answered. The response takes the call along, to end it
     /// when it ends itself.

@@ -68,6 +68,8 @@ where
 {
     type Response = P::Response;
 
+    const HEARS_OF_PANICS: bool = P::HEARS_OF_PANICS;
+
     fn answer(&self, call: Call, response: Res) -> P::Response {
         self.protocol.answer(call, response)
     }

@@ -11,11 +11,22 @@ use futures_core::Stream;
 ///
 /// `I` measures requests, `A` items, and `C` [classifies](crate::classify) errors. The service gets
 /// requests as they are; its stream comes out as a [`ResponseStream`].
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Streaming<I = One, A = Own, C = HttpStatus> {
     pub(crate) incoming: I,
     pub(crate) measure: A,
     pub(crate) classifier: C,
+}
+
+impl<I: Default, A: Default> Default for Streaming<I, A> {
+    /// By [`HttpStatus`]. A builder takes other classifiers, to show their error types.
+    fn default() -> Self {
+        Self {
+            incoming: I::default(),
+            measure: A::default(),
+            classifier: HttpStatus,
+        }
+    }
 }
 
 impl<Req, I, A, C> Protocol<Req> for Streaming<I, A, C>
@@ -42,15 +53,15 @@ where
 {
     type Response = ResponseStream<Res, A, C>;
 
+    const HEARS_OF_PANICS: bool = true;
+
     #[inline]
     fn answer(&self, mut call: Call, response: Res) -> Self::Response {
         call.head();
-        ResponseStream::new(
-            response,
-            call,
-            self.measure.clone(),
-            self.classifier.clone(),
-        )
+        let watch = Watch::over(&mut call);
+        let (measure, classifier) = (self.measure.clone(), self.classifier.clone());
+        watch.done();
+        ResponseStream::new(response, call, measure, classifier)
     }
 
     #[cold]

@@ -9,11 +9,22 @@ use crate::watch::Watch;
 ///
 /// `I` measures requests, `A` responses, and `C` [classifies](crate::classify) errors. The
 /// service gets requests as they are, and the caller responses; the call ends with the future.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Unary<I = One, A = Own, C = HttpStatus> {
     pub(crate) incoming: I,
     pub(crate) measure: A,
     pub(crate) classifier: C,
+}
+
+impl<I: Default, A: Default> Default for Unary<I, A> {
+    /// By [`HttpStatus`]. A builder takes other classifiers, to show their error types.
+    fn default() -> Self {
+        Self {
+            incoming: I::default(),
+            measure: A::default(),
+            classifier: HttpStatus,
+        }
+    }
 }
 
 impl<Req, I, A, C> Protocol<Req> for Unary<I, A, C>
@@ -38,6 +49,8 @@ where
     C: Classify,
 {
     type Response = Res;
+
+    const HEARS_OF_PANICS: bool = true;
 
     #[inline]
     fn answer(&self, mut call: Call, response: Res) -> Res {

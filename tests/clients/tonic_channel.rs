@@ -7,52 +7,20 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
-use std::error::Error;
 use std::io;
-use std::iter::{Empty, successors};
+use std::iter::Empty;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
-use tower_openmetrics::classify::{Classify, HttpClient, Phase, by_error};
+use tower_openmetrics::classify::{Classify, HttpClient};
 use tower_openmetrics::protocol::Http;
 use tower_openmetrics::{ErrorType, MetricsLayer, RequestBody, ResponseBody};
 
-/// What is known of tonic's errors without knowing tonic: that nobody listened, or no name was found.
-fn layer() -> MetricsLayer<Http<impl Classify + Send>> {
-    built_with(by_error(|error: &tonic::transport::Error, _| {
-        HttpClient::error_type(error)
-    }))
-}
-
-/// And with tonic's own types: handshakes that failed, and its timeout.
-fn layer_that_knows_tonic() -> MetricsLayer<Http<impl Classify + Send>> {
-    built_with(by_error(error_type))
-}
-
-fn error_type(error: &tonic::transport::Error, _: Phase) -> Option<ErrorType> {
-    let chain = || {
-        let error: &(dyn Error + 'static) = error;
-        successors(Some(error), |error| (*error).source())
-    };
-    if chain().any(|error| error.is::<tonic::ConnectError>()) {
-        Some(ErrorType::CONNECT)
-    } else if chain().any(|error| error.is::<tonic::TimeoutExpired>()) {
-        Some(ErrorType::TIMEOUT)
-    } else {
-        HttpClient::error_type(error)
-    }
-}
-
-fn built_with<F>(
-    classifier: tower_openmetrics::classify::ByError<tonic::transport::Error, F>,
-) -> MetricsLayer<Http<impl Classify + Send>>
-where
-    F: Fn(&tonic::transport::Error, Phase) -> Option<ErrorType> + Clone + Send,
-{
-    let builder = MetricsLayer::client_builder().classifier(classifier.or(HttpClient));
-    builder.build([("", ""); 0]).unwrap()
+/// tonic's errors are known to it by the feature `tonic`.
+fn layer() -> MetricsLayer<Http<HttpClient>> {
+    MetricsLayer::client([("", ""); 0])
 }
 
 fn endpoint(address: impl std::fmt::Display) -> Endpoint {
@@ -122,7 +90,7 @@ async fn the_name_is_not_resolved() {
 #[tokio::test]
 async fn tonics_own_timeout() {
     let server = Server::start(Handler::hangs()).await;
-    let layer = layer_that_knows_tonic();
+    let layer = layer();
     let channel = endpoint(server.address())
         .timeout(Duration::ZERO)
         .connect_lazy();
@@ -135,7 +103,7 @@ async fn tonics_own_timeout() {
 
 #[tokio::test]
 async fn no_connection_by_tonics_own_error() {
-    let layer = layer_that_knows_tonic();
+    let layer = layer();
     let refuses = service_fn(async |_: http::Uri| {
         Err::<hyper_util::rt::TokioIo<tokio::net::TcpStream>, _>(io::Error::other("bad handshake"))
     });

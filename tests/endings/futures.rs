@@ -72,7 +72,7 @@ fn errors_are_told_apart_by_their_chain_and_not_by_their_text() {
         (Box::new(Overloaded::new()), overloaded),
         (io::Error::other(Elapsed::new()).into(), timeout),
         (axum::Error::new(Overloaded::new()).into(), overloaded),
-        (io::Error::from(io::ErrorKind::TimedOut).into(), generate),
+        (io::Error::from(io::ErrorKind::TimedOut).into(), timeout),
         // The service's own connection, not that of its caller.
         (
             io::Error::from(io::ErrorKind::ConnectionReset).into(),

@@ -5,12 +5,9 @@ use crate::calls::{Kind, Layers, call};
 use crate::numbers::Numbers;
 use crate::service::{End, Order};
 use crate::transports::Transport;
-use std::error::Error;
-use std::iter::successors;
 use std::time::Duration;
-use tonic::{Code, TimeoutExpired, transport};
-use tower_openmetrics::classify::by_error;
-use tower_openmetrics::{ErrorType, MetricsLayer};
+use tonic::Code;
+use tower_openmetrics::MetricsLayer;
 
 const SOON: Duration = Duration::from_millis(20);
 /// Time enough for a request to get to the server.
@@ -62,18 +59,11 @@ async fn tonics_server_does() {
     server.stop().await;
 }
 
-/// tonic's channel fails with an error of its own, which a classifier knows. The server sees the
+/// tonic's channel fails with an error of its own, which is known. The server sees the
 /// call cancelled; so that it doesn't watch the deadline itself, it is hyper's.
 #[tokio::test]
 async fn tonics_channel_does() {
-    let known = by_error(|error: &transport::Error, _| {
-        let mut causes = successors(error.source(), |cause| (*cause).source());
-        causes
-            .any(|cause| cause.is::<TimeoutExpired>())
-            .then_some(ErrorType::TIMEOUT)
-    });
-    let client_layer = MetricsLayer::grpc_builder().classifier(known);
-    let client_layer = client_layer.build([("side", "client")]).unwrap();
+    let client_layer = MetricsLayer::grpc_client([("side", "client")]);
     let layers = Layers::new();
     let server = Transport::Hyper.serve(&layers.server).await;
     let client = Transport::Tonic.connect(&server, &client_layer).await;

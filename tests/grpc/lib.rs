@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod calls;
+mod clients;
 mod deadlines;
 #[path = "../../examples/tonic.rs"]
 #[allow(dead_code, reason = "its `main` is called by nobody here")]

@@ -8,7 +8,7 @@ use http::Request;
 use std::pin::pin;
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 use tower_openmetrics::classify::{
-    Classify, Fault, GrpcCode, Head, HttpStatus, ServerErrorsOnly, by_error,
+    Classify, Fault, GrpcCode, Head, HttpStatus, ServerErrorsOnly, by_error, expecting,
 };
 use tower_openmetrics::{CallHandle, ErrorType, MetricsLayer};
 
@@ -60,9 +60,16 @@ fn codes_may_mean_something_else() {
     ] {
         expect(Search, code, ending);
     }
-    // A closure for errors leaves codes to the next.
+    // Closures for errors and for heads leave codes to the next.
     let errors = by_error(|_: &BoxError, _| Some(EXPIRED)).or(Search);
     expect(errors, GrpcCode::NotFound, Completed);
+    let heads = expecting(|_| false);
+    expect(heads.or(Search), GrpcCode::NotFound, Completed);
+    expect(heads.or(errors), GrpcCode::NotFound, Completed);
+    expect(errors.or(heads.or(Search)), GrpcCode::NotFound, Completed);
+    let server_only = heads.or(ServerErrorsOnly);
+    expect(server_only, GrpcCode::NotFound, Completed);
+    expect(server_only, GrpcCode::Internal, Failed("generate"));
 }
 
 #[test]

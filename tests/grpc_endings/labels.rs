@@ -174,6 +174,8 @@ fn there_are_no_more_than_the_budget_allows() {
         let mut request = Request::new(script([]));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = format!("/service_{call}/Method").parse().unwrap();
+        let content_type = "application/grpc".parse().unwrap();
+        request.headers_mut().insert("content-type", content_type);
         let response = super::now(service.clone().oneshot(request)).unwrap();
         take_to_end(pin!(response.into_body()));
     }

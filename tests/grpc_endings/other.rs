@@ -2,7 +2,7 @@
 
 use super::Ending::{Cancelled, Completed, Failed};
 use super::support::Step::Bytes;
-use super::support::{take_frames, take_to_end};
+use super::support::{Page, take_frames, take_to_end};
 use super::{STATUS, Seen, call_with, layer, message, request_of, script};
 use bytes::Bytes as Data;
 use http::{Method, Request, Response, StatusCode};
@@ -80,14 +80,76 @@ fn unless_a_status_answers_them() {
     assert_eq!(Seen::of(&layer), expected);
 }
 
-/// A request that does not say its type is taken for what the layer is for.
+/// A request that does not say its type: the response's decides.
 #[test]
-fn requests_without_a_type_are_of_grpc() {
-    let layer = layer();
-    let mut request = request_of("", Full::<Data>::default());
-    request.headers_mut().clear();
-    let response = call_with(&layer, request, |_| Ok(page(200)));
-    take_to_end(pin!(response.unwrap().into_body()));
-    let expected = Failed("publish_final").with_response(8, 1);
-    assert_eq!(Seen::of(&layer), expected);
+fn requests_without_a_type() {
+    let answered = |status, content_type: Option<&'static str>, expected: Seen| {
+        let layer = layer();
+        let request = Request::post("/api/items").body(Full::<Data>::from("{\"item\": 7}"));
+        let response = call_with(&layer, request.unwrap(), |request| {
+            take_to_end(pin!(request.into_body()));
+            let mut response = page(status);
+            if let Some(content_type) = content_type {
+                let content_type = content_type.parse().unwrap();
+                response.headers_mut().insert("content-type", content_type);
+            }
+            Ok(response)
+        });
+        take_to_end(pin!(response.unwrap().into_body()));
+        let row = format!("{status} {content_type:?}");
+        assert_eq!(Seen::of(&layer), expected.request(11, 0), "{row}");
+
+        // Whatever it turns out to be, its path names no service.
+        let page = Page::read(layer.exporter());
+        for (labels, _) in page.samples().filter(|(name, _)| name.contains("grpc_")) {
+            assert!(labels.contains(r#"grpc_method="none""#), "{row}: {labels}");
+            assert!(labels.contains(r#"grpc_service="none""#), "{row}: {labels}");
+        }
+        page.all("requests_total").next().unwrap().0.to_owned()
+    };
+    for content_type in [Some("application/json"), Some("text/html"), None] {
+        for (status, ending) in [
+            (200, Completed),
+            (201, Completed),
+            (204, Completed),
+            (303, Completed),
+            (404, Completed),
+            (422, Failed("deserialization")),
+            (500, Failed("generate")),
+        ] {
+            let labels = answered(status, content_type, ending.with_response(8, 0));
+            assert!(labels.contains(r#"grpc_code="none""#), "{labels}");
+        }
+    }
+    let no_status = Failed("publish_final").with_response(8, 1);
+    for content_type in ["application/grpc", "application/grpc-web+proto"] {
+        answered(200, Some(content_type), no_status);
+    }
 }
+
+/// As REST does it in passing: with lengths that are promised, and empty answers.
+#[test]
+fn answers_of_rest_to_requests_without_a_type_keep_their_promises() {
+    for (length, frames, ending) in [(8, 1, Completed), (9, 1, Cancelled), (9, 2, PROMISE)] {
+        let layer = layer();
+        let request = Request::post("/api/items").body(Empty::<Data>::new());
+        let response = call_with(&layer, request.unwrap(), |_| {
+            let mut response = page(201);
+            let headers = response.headers_mut();
+            headers.insert("content-type", "application/json".parse().unwrap());
+            headers.insert("content-length", length.into());
+            Ok(response)
+        });
+        take_frames(pin!(response.unwrap().into_body()), frames);
+        assert_eq!(Seen::of(&layer), ending.with_response(8, 0), "{length}");
+    }
+    let layer = layer();
+    let request = Request::post("/api/log-out").body(Empty::<Data>::new());
+    let response = call_with(&layer, request.unwrap(), |_| {
+        Ok(Response::new(script([]).knows_its_end(true)))
+    });
+    drop(response);
+    assert_eq!(Seen::of(&layer), Completed.of_nothing());
+}
+
+const PROMISE: super::Ending = Failed("publish_final");

@@ -4,12 +4,14 @@ use super::Ending::{Cancelled, Completed, Failed};
 use super::support::Step::{self, Bytes, Fail, Trailers};
 use super::support::{Script, take_frames, take_to_end};
 use super::{
-    STATUS, Seen, base64, call_with, frame, layer, message, request_of, response_of, script,
+    STATUS, Seen, base64, built, call_with, frame, layer, message, request_of, response_of, script,
 };
 use std::io::{self, ErrorKind};
 use std::pin::pin;
 use tower::BoxError;
-use tower_openmetrics::Clock;
+use tower_openmetrics::classify::{Classify, HttpClient, HttpStatus, by_error};
+use tower_openmetrics::protocol::Grpc;
+use tower_openmetrics::{Clock, ErrorType, MetricsLayer, MetricsLayerBuilder};
 
 /// One call whose request is read as far as that, and which is answered well.
 #[track_caller]
@@ -96,6 +98,51 @@ fn an_error_of_an_unknown_type() {
     assert_eq!(Seen::of(&layer), Cancelled.of_nothing().request(8, 1));
 }
 
+/// A client is still there when its request fails, whatever the error: a message that can't be encoded, say.
+#[test]
+fn a_request_of_a_client_that_breaks_off() {
+    fn expect<C: Classify, E: 'static>(
+        builder: MetricsLayerBuilder<Grpc<C>>,
+        error: fn() -> E,
+        error_type: &'static str,
+    ) {
+        let layer = built(builder);
+        let steps = [Bytes(message("abc")), Fail(error)];
+        let body = Script::new(Clock::manual(), steps);
+        let failed = call_with(&layer, request_of(GRPC, body), |request| {
+            take_to_end(pin!(request.into_body()));
+            Err("the stream was reset".into())
+        });
+        assert!(failed.is_err());
+        let seen = Seen::of(&layer);
+        assert_eq!(seen, Failed(error_type).of_nothing().request(8, 1));
+    }
+    struct Unknown;
+    let in_general = by_error(|_: &io::Error, _| Some(ErrorType::GENERATE));
+    let client = MetricsLayer::grpc_client_builder;
+    expect(client(), || Unknown, "invalid_message");
+    expect(
+        client().classifier(in_general),
+        || Unknown,
+        "invalid_message",
+    );
+    expect(
+        client().classifier(HttpStatus),
+        || Unknown,
+        "invalid_message",
+    );
+    let of_clients = MetricsLayer::grpc_builder().classifier(in_general.or(HttpClient));
+    expect(of_clients, || Unknown, "invalid_message");
+    let timed_out = || -> BoxError { tower::timeout::error::Elapsed::new().into() };
+    expect(client(), timed_out, "timeout");
+    expect(client(), || BoxError::from("malformed"), "invalid_message");
+    expect(
+        client(),
+        || io::Error::from(ErrorKind::BrokenPipe),
+        "invalid_message",
+    );
+}
+
 /// By HTTP/1 the length may be promised.
 #[test]
 fn a_request_that_ends_before_its_length() {
@@ -111,6 +158,31 @@ fn a_request_that_ends_before_its_length() {
     });
     take_to_end(pin!(response.unwrap().into_body()));
     assert_eq!(Seen::of(&layer), Cancelled.of_nothing().request(8, 1));
+}
+
+/// What stands in its place has come whole by its own account.
+#[test]
+fn a_request_that_was_replaced_on_its_way() {
+    for (content_type, hint, ending) in [
+        (GRPC, 8, Completed),
+        ("application/json", 8, Completed),
+        (GRPC, 9, Cancelled),
+        ("application/json", 9, Cancelled),
+    ] {
+        let layer = layer();
+        let body = script([Bytes(message("abc"))]).hint(hint);
+        let mut request = request_of(content_type, body);
+        request.headers_mut().insert("content-length", 9.into());
+        let response = call_with(&layer, request, |request| {
+            take_to_end(pin!(request.into_body()));
+            let mut response = response_of("application/grpc", []);
+            response.headers_mut().insert(STATUS, 0.into());
+            Ok(response)
+        });
+        take_to_end(pin!(response.unwrap().into_body()));
+        let Seen { ending: seen, .. } = Seen::of(&layer);
+        assert_eq!(seen, ending, "{content_type} {hint}");
+    }
 }
 
 #[test]

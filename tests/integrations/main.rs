@@ -4,6 +4,7 @@ mod axum;
 mod client;
 mod concrete_bodies;
 mod order;
+mod timeouts;
 mod types;
 #[path = "../wire_support/mod.rs"]
 mod wire_support;

@@ -85,10 +85,7 @@ async fn a_timeout_of_the_answers_body() {
     ask(outside.layer(timeout.layer(half()))).await;
     ask(timeout.layer(inside.layer(half()))).await;
     assert_numbers(
-        (
-            &outside,
-            Numbers::failed(ErrorType::PUBLISH_RESPONSE).taken(3),
-        ),
+        (&outside, Numbers::failed(ErrorType::TIMEOUT).taken(3)),
         (&inside, Numbers::cancelled().taken(3)),
     )
     .await;
@@ -104,7 +101,7 @@ async fn a_timeout_of_the_requests_body() {
     assert_numbers(
         // Only the handler sees the error, and it answers 200.
         (&outside, Numbers::completed()),
-        (&inside, Numbers::failed(ErrorType::INVALID_MESSAGE)),
+        (&inside, Numbers::failed(ErrorType::TIMEOUT)),
     )
     .await;
 }

@@ -39,6 +39,7 @@ enum Frame {
     Trailers,
     Gone,
     Malformed,
+    TimedOut,
 }
 
 const TEXT: &str = "abc";
@@ -53,6 +54,7 @@ fn frames() -> impl Strategy<Value = Frames> {
         1 => Just(Frame::Trailers),
         1 => Just(Frame::Gone),
         1 => Just(Frame::Malformed),
+        1 => Just(Frame::TimedOut),
     ];
     let length = || option::of(0..=MOST);
     let parts = (
@@ -160,6 +162,11 @@ impl Script {
                         model.is_over(answer, promised);
                     }
                 }
+                Frame::TimedOut => {
+                    model.fail(ErrorType::TIMEOUT);
+                    model.ends(Ending::Completed);
+                    break;
+                }
                 Frame::Gone | Frame::Malformed => {
                     model.fail(match answer.bytes {
                         0 => ErrorType::RESPONSE_STREAM,
@@ -199,16 +206,23 @@ impl Model {
             match frame {
                 Some(Frame::Gone) => self.fault(Ending::Cancelled),
                 Some(Frame::Malformed) => self.fail(ErrorType::INVALID_MESSAGE),
+                Some(Frame::TimedOut) => self.fail(ErrorType::TIMEOUT),
                 Some(data) => self.request_bytes += data.bytes(),
                 None => {}
             }
             let is_over = match frame {
                 None => true,
-                Some(Frame::Gone | Frame::Malformed) => false,
+                Some(Frame::Gone | Frame::Malformed | Frame::TimedOut) => false,
                 Some(_) => upload.is_known_to_be_over(),
             };
-            let promised = upload.body.content_length.unwrap_or(0);
-            if is_over && upload.bytes < promised {
+            let is_short =
+                |promise: Option<u64>| promise.is_none_or(|length| upload.bytes < length);
+            let Frames {
+                content_length,
+                hint,
+                ..
+            } = upload.body;
+            if is_over && content_length.is_some() && is_short(*content_length) && is_short(*hint) {
                 self.fault(Ending::Cancelled);
             }
         }
@@ -249,6 +263,7 @@ impl Frames {
                 Frame::Trailers => Step::Trailers,
                 Frame::Gone => Step::Fail(|| ErrorKind::BrokenPipe.into()),
                 Frame::Malformed => Step::Fail(|| ErrorKind::InvalidInput.into()),
+                Frame::TimedOut => Step::Fail(|| ErrorKind::TimedOut.into()),
             };
             [Step::Pending, step]
         });

@@ -58,18 +58,18 @@ fn messages_count_as_they_are_read() {
 /// A request stream that breaks off decides, whatever the handler answers.
 #[test]
 fn a_stream_that_breaks_off() {
-    for (kind, gone) in [
-        (ErrorKind::UnexpectedEof, true),
-        (ErrorKind::ConnectionReset, true),
-        (ErrorKind::ConnectionAborted, true),
-        (ErrorKind::BrokenPipe, true),
-        (ErrorKind::InvalidData, false),
-        (ErrorKind::TimedOut, false),
-        (ErrorKind::Other, false),
+    for (kind, error_type) in [
+        (ErrorKind::UnexpectedEof, None),
+        (ErrorKind::ConnectionReset, None),
+        (ErrorKind::ConnectionAborted, None),
+        (ErrorKind::BrokenPipe, None),
+        (ErrorKind::InvalidData, Some("invalid_message")),
+        (ErrorKind::TimedOut, Some("timeout")),
+        (ErrorKind::Other, Some("invalid_message")),
     ] {
-        let ending = |seconds| match gone {
-            true => Numbers::cancelled(seconds),
-            false => Numbers::failed("invalid_message", seconds),
+        let ending = |seconds| match error_type {
+            None => Numbers::cancelled(seconds),
+            Some(error_type) => Numbers::failed(error_type, seconds),
         };
         let stage = unary();
         let _ = stage.call(broken(&stage, kind), |request| {

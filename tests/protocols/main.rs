@@ -2,15 +2,19 @@
 //! of the layer's numbers.
 
 mod classifiers;
+mod declared;
+mod handed_on;
 mod handles;
 mod incoming;
 mod own;
+mod panics;
 mod streaming;
 #[path = "../streams_support/mod.rs"]
 mod streams_support;
 #[path = "../support/mod.rs"]
 mod support;
 mod transparent;
+mod traps;
 mod unary;
 
 use self::streams_support::Stage;
