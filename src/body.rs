@@ -3,7 +3,6 @@
 use crate::call::Call;
 use crate::classify::{Classify, ErrorType, Fault, HttpStatus, Phase, source};
 use crate::handle::CallHandle;
-use crate::protocol::Due;
 use crate::watch::Watch;
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
@@ -68,6 +67,17 @@ pin_project! {
         promised: Option<u64>,
         classifier: C,
     }
+}
+
+/// What the head of a response says about its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// It comes, and its length counts.
+    Body,
+    /// None comes, whatever the headers say. Servers don't send it if it does.
+    Nothing,
+    /// The connection becomes something else, which nobody here sees.
+    Upgrade,
 }
 
 /// What a body gives that is polled for a frame.

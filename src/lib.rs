@@ -167,6 +167,7 @@ pub mod message;
 #[doc = include_str!("migration.md")]
 pub mod migration {}
 pub mod open_telemetry;
+mod outgoing;
 pub mod protocol;
 pub mod publish;
 mod recorder;

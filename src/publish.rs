@@ -44,7 +44,7 @@
 
 use crate::classify::{Classify, Phase};
 use crate::message::Measure;
-use crate::stream::Outgoing;
+use crate::outgoing::Outgoing;
 use crate::watch::{Unwound, Watch};
 use futures_core::Stream;
 use futures_sink::Sink;

@@ -76,14 +76,14 @@
 //! ```
 
 use crate::call::Call;
-use crate::classify::{Classify, HttpStatus, Phase, source};
+use crate::classify::{Classify, HttpStatus, source};
 use crate::handle::CallHandle;
 use crate::message::{Measure, Own};
+use crate::outgoing::Outgoing;
 use crate::publish::Publish;
-use crate::watch::{Unwound, Watch};
+use crate::watch::Watch;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
-use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -117,14 +117,6 @@ pin_project! {
         inner: S,
         outgoing: Outgoing<M, C>,
     }
-}
-
-/// The call of a response that is a stream, and what judges its items.
-pub(crate) struct Outgoing<M, C> {
-    call: Option<Call>,
-    measure: M,
-    classifier: C,
-    began: bool,
 }
 
 // === impl RequestStream ===
@@ -187,12 +179,7 @@ impl<S, M, C> ResponseStream<S, M, C> {
     pub(crate) fn new(inner: S, call: Call, measure: M, classifier: C) -> Self {
         Self {
             inner,
-            outgoing: Outgoing {
-                call: Some(call),
-                measure,
-                classifier,
-                began: false,
-            },
+            outgoing: Outgoing::new(call, measure, classifier),
         }
     }
 
@@ -212,12 +199,12 @@ impl<S, M, C> ResponseStream<S, M, C> {
     ///
     /// There is no call left if the stream has ended.
     pub fn into_parts(self) -> (S, Option<Call>) {
-        (self.inner, self.outgoing.call)
+        (self.inner, self.outgoing.into_call())
     }
 
     /// A way to reach the call while others poll the stream. None if the stream has ended.
     pub fn handle(&mut self) -> Option<CallHandle> {
-        self.outgoing.call.as_mut().map(Call::handle)
+        self.outgoing.handle()
     }
 
     /// Drives the stream into `sink`; see [`Publish`].
@@ -262,88 +249,7 @@ impl<S: fmt::Debug, M, C> fmt::Debug for ResponseStream<S, M, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseStream")
             .field("inner", &self.inner)
-            .field("call", &self.outgoing.call)
+            .field("call", self.outgoing.call())
             .finish_non_exhaustive()
-    }
-}
-
-// === impl Outgoing ===
-
-impl<M, C> Outgoing<M, C> {
-    /// The size of an item; or none if it is an error, and the call has failed.
-    pub(crate) fn weigh<T>(&mut self, item: &T) -> Option<u64>
-    where
-        M: Measure<T>,
-        C: Classify,
-    {
-        let Some(error) = self.measure.error(item) else {
-            return Some(self.measure.size(item));
-        };
-        let phase = if self.began {
-            Phase::PublishResponse
-        } else {
-            Phase::ResponseStream
-        };
-        self.fault(error, phase);
-        None
-    }
-
-    /// An item that is no error is with the caller, or on its way.
-    #[inline]
-    pub(crate) fn begin(&mut self) {
-        self.began = true;
-    }
-
-    /// So many items, of so many bytes together, are out.
-    #[inline]
-    pub(crate) fn sent(&mut self, items: u64, bytes: u64) {
-        self.begin();
-        if let Some(call) = &mut self.call {
-            call.response_messages(items, bytes);
-        }
-    }
-
-    /// The transport has failed.
-    #[cold]
-    pub(crate) fn refused<E: 'static>(&mut self, error: &E, phase: Phase)
-    where
-        C: Classify,
-    {
-        let mut outgoing = Watch::over(self);
-        outgoing.fault(error, phase);
-        outgoing.done();
-        self.end();
-    }
-
-    #[cold]
-    fn fault(&mut self, error: &dyn Any, phase: Phase)
-    where
-        C: Classify,
-    {
-        if let Some(call) = &mut self.call {
-            call.fault(self.classifier.error(error, phase));
-        }
-    }
-
-    /// Ends the call as what it has come to.
-    #[inline]
-    pub(crate) fn end(&mut self) {
-        self.call = None;
-    }
-
-    /// All is out.
-    #[inline]
-    pub(crate) fn complete(&mut self) {
-        if let Some(call) = &mut self.call {
-            call.owes_nothing();
-        }
-        // Where it is: taken out it would be copied.
-        self.end();
-    }
-}
-
-impl<M, C> Unwound for Outgoing<M, C> {
-    fn unwound(&mut self) {
-        self.call.unwound();
     }
 }

@@ -56,25 +56,6 @@ impl fmt::Display for Labels {
     }
 }
 
-/// Appends a label's value: backslash, quote and line feed are escaped, as
-/// both formats have it.
-pub(crate) fn push_escaped(out: &mut String, value: &str) {
-    if !value
-        .bytes()
-        .any(|byte| matches!(byte, b'\\' | b'"' | b'\n'))
-    {
-        return out.push_str(value);
-    }
-    for c in value.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '"' => out.push_str("\\\""),
-            '\n' => out.push_str("\\n"),
-            c => out.push(c),
-        }
-    }
-}
-
 /// `[a-zA-Z_][a-zA-Z0-9_]*`: a name in all the formats and to all scrapers.
 pub(crate) fn is_plain_name(name: &str) -> bool {
     let mut bytes = name.bytes();

@@ -145,10 +145,10 @@ mod values;
 pub use self::http::{LongLived, RequestHead, is_long_lived};
 pub use self::label::Label;
 
-pub(crate) use self::constant::{Labels, is_plain_name, push_escaped};
+pub(crate) use self::constant::{Labels, is_plain_name};
 pub(crate) use self::label::{MOMENTS, Moment};
 pub(crate) use self::schema::{Carrier, Declared, Known, Schema};
-pub(crate) use self::text::{Added, LabelStr, LabelText, LabelTexts, Span};
+pub(crate) use self::text::{Added, LabelStr, LabelText, LabelTexts, Span, push_escaped};
 pub(crate) use self::values::{KeptValue, Value, Values};
 
 /// Stands in for a value that there is no room for.

@@ -1,4 +1,3 @@
-use super::push_escaped;
 use std::ops::Range;
 
 /// The text of a sample's labels, rendered once and kept, in which there is
@@ -124,6 +123,25 @@ impl LabelTexts {
 impl Added {
     pub(crate) fn name(self) -> &'static str {
         NAMES[self as usize]
+    }
+}
+
+/// Appends a label's value: backslash, quote and line feed are escaped, as
+/// both formats have it.
+pub(crate) fn push_escaped(out: &mut String, value: &str) {
+    if !value
+        .bytes()
+        .any(|byte| matches!(byte, b'\\' | b'"' | b'\n'))
+    {
+        return out.push_str(value);
+    }
+    for c in value.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            c => out.push(c),
+        }
     }
 }
 

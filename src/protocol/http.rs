@@ -1,5 +1,5 @@
 use super::{Answer, Protocol};
-use crate::body::{self, RequestBody, ResponseBody};
+use crate::body::{self, Due, RequestBody, ResponseBody};
 use crate::call::Call;
 use crate::classify::{Classify, ErrorType, Head, HttpStatus, Phase};
 use crate::labels::RequestHead;
@@ -14,17 +14,6 @@ use http_body::Body;
 #[derive(Clone, Copy, Debug)]
 pub struct Http<C = HttpStatus> {
     classifier: C,
-}
-
-/// What the head of a response says about its body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Due {
-    /// It comes, and its length counts.
-    Body,
-    /// None comes, whatever the headers say. Servers don't send it if it does.
-    Nothing,
-    /// The connection becomes something else, which nobody here sees.
-    Upgrade,
 }
 
 // What is kept of the request, in the call's note.

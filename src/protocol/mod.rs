@@ -117,7 +117,6 @@ mod streaming;
 mod unary;
 
 pub use self::grpc::Grpc;
-pub(crate) use self::http::Due;
 pub use self::http::Http;
 pub use self::incoming::{Incoming, Many, One};
 pub use self::pass_handle::PassHandle;

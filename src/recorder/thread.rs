@@ -65,6 +65,8 @@ struct Local {
     thread: u64,
     /// How many recorders had gone when it last looked.
     gone: u64,
+    /// Keys that lead nowhere any more, by their slots: services may go on without their layer.
+    dead: Vec<Key>,
 }
 
 thread_local! {
@@ -74,6 +76,7 @@ thread_local! {
             recorders: Vec::new(),
             thread: 0,
             gone: 0,
+            dead: Vec::new(),
         }))
     };
     static AT_EXIT: AtExit = const { AtExit };
@@ -114,9 +117,17 @@ fn attach<R>(
     // What goes is dropped in the end: users' functions may be among it.
     let mut gone = Vec::new();
     if let Ok(mut local) = local.try_borrow_mut() {
+        if local.dead.get(key.slot()) == Some(&key) {
+            return None;
+        }
         local.let_go(&mut gone);
     }
-    let recorder = key.recorder()?;
+    let Some(recorder) = key.recorder() else {
+        if let Ok(mut local) = local.try_borrow_mut() {
+            local.bury(key);
+        }
+        return None;
+    };
     // It must be there before there is something to drop: once it has run, nothing would.
     let lasts = AT_EXIT.try_with(|_| ()).is_ok();
     let counted = match local.try_borrow_mut() {
@@ -144,6 +155,13 @@ impl Local {
                 held.filter_map(|own| own.take_if(|own| own.recorder.strong_count() == 0));
             gone_now.extend(of_gone);
         }
+    }
+
+    fn bury(&mut self, key: Key) {
+        if self.dead.len() <= key.slot() {
+            self.dead.resize(key.slot() + 1, Key::NONE);
+        }
+        self.dead[key.slot()] = key;
     }
 
     fn hold(&mut self, recorder: &Arc<Recorder>, gone: &mut Vec<Own>) -> &mut Own {

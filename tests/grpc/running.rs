@@ -76,7 +76,7 @@ async fn a_server_that_is_not_there() {
     has(
         &page,
         &[
-            r#"errors_total{component="greeter_client",error_type="generate",grpc_code="none",grpc_method="Greet",grpc_service="example.Greeter"} 1"#,
+            r#"errors_total{component="greeter_client",error_type="generate",grpc_method="Greet",grpc_service="example.Greeter"} 1"#,
         ],
     );
 }

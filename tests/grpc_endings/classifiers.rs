@@ -118,6 +118,7 @@ fn a_handler_can_say_so_late() {
     }));
     let response = super::now(service.oneshot(request())).unwrap();
     take_to_end(pin!(response.into_body()));
-    let errors = super::support::Numbers::of(&layer).errors;
-    assert_eq!(errors, [("expired".to_owned(), 1)].into());
+    let errors = super::support::Numbers::of(&layer).errors.into_iter();
+    let errors: Vec<_> = errors.filter(|(_, count)| *count > 0).collect();
+    assert_eq!(errors, [("expired".to_owned(), 1)]);
 }

@@ -77,7 +77,7 @@ fn declarations_that_cant_be_are_named() {
     assert!(error.contains("1 comes after 2"), "{error}");
 }
 
-/// Closures are the same only if they are clones of one.
+/// Closures that capture something are the same only if they are clones of one.
 #[test]
 fn layers_that_share_their_series_must_agree_on_labels() {
     let registry = MetricsRegistry::new();
@@ -85,7 +85,10 @@ fn layers_that_share_their_series_must_agree_on_labels() {
         let builder = MetricsLayer::builder().registry(&registry).label(label);
         builder.build([("a", "1")]).map(|_| ())
     };
-    let of_header = || Label::from_request("h", |head| head.headers.get("h")?.to_str().ok());
+    let of_header = || {
+        let name = "h".to_owned();
+        Label::from_request("h", move |head| head.headers.get(&name)?.to_str().ok())
+    };
     let label = of_header();
     build(label.clone()).unwrap();
     build(label.clone()).unwrap();
