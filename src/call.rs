@@ -6,7 +6,7 @@ use crate::clock::Moment as Time;
 use crate::handle::CallHandle;
 use crate::labels::{Carrier, Moment, RequestHead, Values};
 use crate::recorder::{
-    Asks, Common, End, Key, Measured, Outcome, Own, REQUEST_BYTES, REQUEST_MESSAGES,
+    Asks, Begun, Common, Key, Measured, Outcome, Own, REQUEST_BYTES, REQUEST_MESSAGES,
     RESPONSE_BYTES, RESPONSE_MESSAGES, ROOT, Report, SetIndex, with,
 };
 use crate::trace::TraceContext;
@@ -52,23 +52,19 @@ impl Call {
     /// A call begins; what `request` gives is only asked for if somebody wants to see it.
     #[inline]
     pub(crate) fn begin<'a>(key: Key, request: impl FnOnce() -> Option<RequestHead<'a>>) -> Self {
-        let begun = with(key, |own| match own.asks().requests {
-            false => Some(Self::at(key, own, ROOT)),
-            true => None,
-        });
+        let begun = with(key, |own| (!own.asks().requests).then(|| own.begin(ROOT)));
         match begun {
-            Some(Some(call)) => call,
+            Some(Some(begun)) => Self::new(key, ROOT, begun),
             Some(None) => Self::begin_asking(key, request()),
             None => Self::nowhere(),
         }
     }
 
     #[inline]
-    fn at(key: Key, own: &mut Own, begin: SetIndex) -> Self {
-        let asks = own.asks();
+    fn new(key: Key, begin: SetIndex, Begun { began, asks }: Begun) -> Self {
         Self {
             key,
-            began: own.begin(begin),
+            began,
             report: None,
             begin,
             head: if asks.head_labels { UNKNOWN } else { begin },
@@ -86,21 +82,7 @@ impl Call {
     /// One that is counted nowhere.
     #[cold]
     fn nowhere() -> Self {
-        Self {
-            key: Key::NONE,
-            began: Time::default(),
-            report: None,
-            begin: ROOT,
-            head: ROOT,
-            note: 0,
-            code: None,
-            fault: None,
-            asks: Asks::default(),
-            owes_nothing: false,
-            is_stream: false,
-            is_traced: false,
-            has_ended: true,
-        }
+        Self::new(Key::NONE, ROOT, Begun::default())
     }
 
     /// One at whose request users' functions have to look.
@@ -136,11 +118,12 @@ impl Call {
     fn labelled(key: Key, values: &Values<'_>, trace: Option<TraceContext>) -> Self {
         let begun = with(key, |own| {
             let begin = own.find(Moment::Begin, ROOT, values);
-            Self::at(key, own, begin)
+            (begin, own.begin(begin))
         });
-        let Some(mut call) = begun else {
+        let Some((begin, begun)) = begun else {
             return Self::nowhere();
         };
+        let mut call = Self::new(key, begin, begun);
         if call.asks.sizes {
             call.report.get_or_insert_with(Report::open).measure();
         }
@@ -216,7 +199,7 @@ impl Call {
             }
             None => settings.schema.of_no_response(&mut values),
         }
-        let (began, begin, known, trace) = (self.began, self.begin, self.head, self.trace());
+        let (began, begin, known, traced) = (self.began, self.begin, self.head, self.traced());
         let found = with(self.key, |own| {
             let head = match known {
                 UNKNOWN => own.find(Moment::Head, begin, &values),
@@ -224,7 +207,7 @@ impl Call {
             };
             if settings.response_head {
                 let nanos = settings.clock.nanos_since(began);
-                own.observe(head, Measured::ResponseHead, nanos, trace);
+                own.observe(head, Measured::ResponseHead, nanos, traced);
             }
             head
         });
@@ -253,17 +236,25 @@ impl Call {
 
     #[inline]
     fn count_response(&mut self, own: &mut Own, messages: u64, bytes: u64) {
-        let head = self.known_head(own);
-        let block = own.block(head, Carrier::Head);
+        if self.head == UNKNOWN {
+            self.find_no_head(own);
+        }
+        let block = own.block(self.head, Carrier::Head);
         block.add(RESPONSE_BYTES, bytes);
         block.add(RESPONSE_MESSAGES, messages);
+        if self.asks.sizes || self.asks.first_byte {
+            self.measure_response(own, bytes);
+        }
+    }
+
+    #[cold]
+    fn measure_response(&mut self, own: &mut Own, bytes: u64) {
         if let Some(report) = self.measured() {
             report.add_response_bytes(bytes);
         }
-        if self.asks.first_byte {
-            self.asks.first_byte = false;
+        if mem::take(&mut self.asks.first_byte) {
             let nanos = own.common().settings.clock.nanos_since(self.began);
-            own.observe(head, Measured::FirstByte, nanos, self.trace());
+            own.observe(self.head, Measured::FirstByte, nanos, self.traced());
         }
     }
 
@@ -325,22 +316,19 @@ impl Call {
         self.report.as_ref().filter(|_| self.asks.sizes)
     }
 
+    /// The report, if it keeps a trace.
     #[inline]
-    fn trace(&self) -> Option<TraceContext> {
-        let report = self.report.as_ref().filter(|_| self.is_traced);
-        report.map(Report::trace)
+    fn traced(&self) -> Option<&Report> {
+        self.report.as_ref().filter(|_| self.is_traced)
     }
 
-    /// If no head has come yet, that of a call without one.
-    #[inline]
-    fn known_head(&mut self, own: &mut Own) -> SetIndex {
-        if self.head == UNKNOWN {
-            let common = own.lend();
-            let mut values = Values::NONE;
-            common.settings.schema.of_no_response(&mut values);
-            self.head = own.find(Moment::Head, self.begin, &values);
-        }
-        self.head
+    /// No head has come: that of a call without one.
+    #[cold]
+    fn find_no_head(&mut self, own: &mut Own) {
+        let common = own.lend();
+        let mut values = Values::NONE;
+        common.settings.schema.of_no_response(&mut values);
+        self.head = own.find(Moment::Head, self.begin, &values);
     }
 
     #[inline]
@@ -371,31 +359,29 @@ impl Call {
         if bytes > 0 || messages > 0 {
             self.count_response(own, messages, bytes);
         }
+        if self.head == UNKNOWN {
+            self.find_no_head(own);
+        }
         let outcome = match self.told() {
             None if answering::panicked(|| self.identity()) => {
                 own.common().outcome(ErrorType::PANIC.into())
             }
             _ => self.outcome(),
         };
-        let nanos = own.common().settings.clock.nanos_since(self.began);
-        let head = self.known_head(own);
         let end = match self.asks.end_labels {
             true => self.end_set(own, outcome),
-            false => head,
+            false => self.head,
         };
-        own.end(&End {
-            begin: self.begin,
-            head,
-            end,
-            outcome,
-            timed: match self.is_stream {
-                true => Measured::StreamDuration,
-                false => Measured::Duration,
-            },
-            nanos,
-            trace: self.trace(),
-            sizes: self.measured().map(Report::sizes),
-        });
+        let nanos = own.common().settings.clock.nanos_since(self.began);
+        let timed = match self.is_stream {
+            true => Measured::StreamDuration,
+            false => Measured::Duration,
+        };
+        own.observe(end, timed, nanos, self.traced());
+        if let Some(report) = self.measured() {
+            own.observe_sizes(end, report.sizes());
+        }
+        own.end([self.begin, self.head, end], outcome);
     }
 
     /// What tells it from all others that are open.

@@ -60,4 +60,4 @@ pub(crate) use self::layout::{
 pub(crate) use self::recorder::{Asks, Common, Key, Recorder};
 pub(crate) use self::series::{Rare, Series};
 pub(crate) use self::settings::{Filter, IsStream, LABEL_SETS, Settings, Streams, Traces};
-pub(crate) use self::thread::{End, Own, with};
+pub(crate) use self::thread::{Begun, Own, with};

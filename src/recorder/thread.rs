@@ -4,6 +4,7 @@
 //! else is done once for each thread, recorder and label set.
 
 use super::block::Block;
+use super::body_report::Report;
 use super::error_types::{LAST, Outcome};
 use super::exemplars;
 use super::label_sets::{LabelSet, ROOT, SetIndex, Wanted};
@@ -11,8 +12,7 @@ use super::layout::{BEGUN, CANCELLATIONS, ENDED, Measured, REQUESTS};
 use super::recorder::{Asks, Common, Key, Recorder, gone};
 use super::series::Series;
 use crate::clock::Moment as Time;
-use crate::labels::{Carrier, Moment, Values};
-use crate::trace::TraceContext;
+use crate::labels::{Carrier, MOMENTS, Moment, Values};
 use hashbrown::HashTable;
 use std::cell::{OnceCell, RefCell};
 use std::mem::{self, ManuallyDrop};
@@ -43,18 +43,11 @@ pub(crate) struct Own {
     nowhere: OnceCell<Block>,
 }
 
-/// How a call has ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct End {
-    pub(crate) begin: SetIndex,
-    pub(crate) head: SetIndex,
-    pub(crate) end: SetIndex,
-    pub(crate) outcome: Outcome,
-    pub(crate) timed: Measured,
-    pub(crate) nanos: u64,
-    pub(crate) trace: Option<TraceContext>,
-    /// The bytes of its bodies, where they are measured.
-    pub(crate) sizes: Option<(u64, u64)>,
+/// A call has begun.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Begun {
+    pub(crate) began: Time,
+    pub(crate) asks: Asks,
 }
 
 /// What a thread holds.
@@ -228,9 +221,12 @@ impl Own {
 
     /// A call begins.
     #[inline]
-    pub(crate) fn begin(&mut self, set: SetIndex) -> Time {
+    pub(crate) fn begin(&mut self, set: SetIndex) -> Begun {
         self.block(set, Carrier::Begin).add(BEGUN, 1);
-        self.common.settings.clock.now()
+        Begun {
+            began: self.common.settings.clock.now(),
+            asks: self.common.asks,
+        }
     }
 
     /// Where the metrics of a carrier are counted under a label set.
@@ -240,53 +236,60 @@ impl Own {
         self.at(at)
     }
 
-    /// Counts a time or a size.
+    /// Counts a time, and keeps the trace that the call belongs to, if it does to one.
     #[inline]
     pub(crate) fn observe(
         &mut self,
         set: SetIndex,
         measured: Measured,
         value: u64,
-        trace: Option<TraceContext>,
+        traced: Option<&Report>,
     ) {
         let at = self.ready(set, measured.carrier());
         if let Some(histogram) = self.common.layout.histogram(measured) {
             let block = self.at(at);
             let bucket = histogram.observe(block, value);
-            if let Some(trace) = trace
+            if let Some(report) = traced
                 && let Some(first) = histogram.exemplar_at(bucket)
             {
-                exemplars::keep(block, first, trace, value);
+                exemplars::keep(block, first, report.trace(), value);
             }
         }
     }
 
-    /// A call ends.
+    /// Counts the sizes of a request and of its response.
+    #[cold]
+    pub(crate) fn observe_sizes(&mut self, set: SetIndex, (request, response): (u64, u64)) {
+        self.observe(set, Measured::RequestSize, request, None);
+        self.observe(set, Measured::ResponseSize, response, None);
+    }
+
+    /// A call ends, whose label sets at its three moments these are.
     #[inline]
-    pub(crate) fn end(&mut self, call: &End) {
-        let block = self.block(call.end, Carrier::End);
-        block.add(REQUESTS, 1);
-        if call.outcome == Outcome::CANCELLED {
-            block.add(CANCELLATIONS, 1);
-        } else if let Some(error_type) = call.outcome.failure() {
-            self.fail(call.end, error_type);
-        }
-        self.observe(call.end, call.timed, call.nanos, call.trace);
-        if let Some((request, response)) = call.sizes {
-            self.observe(call.end, Measured::RequestSize, request, None);
-            self.observe(call.end, Measured::ResponseSize, response, None);
+    pub(crate) fn end(&mut self, sets: [SetIndex; MOMENTS], outcome: Outcome) {
+        let [begin, _, end] = sets;
+        self.block(end, Carrier::End).add(REQUESTS, 1);
+        if outcome != Outcome::COMPLETED {
+            self.end_otherwise(end, outcome);
         }
         if self.common.asks.labels {
-            self.count_overflow(call.end);
+            self.count_overflow(end);
         }
         // Last: whoever sees it sees all the rest.
-        self.block(call.begin, Carrier::Begin).publish(ENDED);
+        self.block(begin, Carrier::Begin).publish(ENDED);
         if self.common.asks.idle {
-            self.exit(call);
+            self.exit(sets);
         }
     }
 
     #[cold]
+    fn end_otherwise(&mut self, set: SetIndex, outcome: Outcome) {
+        match outcome.failure() {
+            Some(error_type) => self.fail(set, error_type),
+            None => self.block(set, Carrier::End).add(CANCELLATIONS, 1),
+        }
+    }
+
     fn fail(&mut self, set: SetIndex, error_type: usize) {
         let Common {
             settings, layout, ..
@@ -490,12 +493,9 @@ impl Own {
     }
 
     #[cold]
-    fn exit(&mut self, call: &End) {
+    fn exit(&mut self, sets: [SetIndex; MOMENTS]) {
         let now = self.common.now();
-        let End {
-            begin, head, end, ..
-        } = *call;
-        for (index, moment) in [begin, head, end].into_iter().zip(Moment::ALL) {
+        for (index, moment) in sets.into_iter().zip(Moment::ALL) {
             if self.common.settings.schema.asks(moment)
                 && let Some(set) = self.set(index)
             {
