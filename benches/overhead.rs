@@ -1,58 +1,45 @@
-//! What a request costs: the same ready service with and without the layer, its body of 1 KiB
-//! drained to the end, beside the least that shared counters would cost.
+//! What a call costs: the same ready service, which reads 1 KiB and answers with 1 KiB that is drained, with
+//! nothing around it, beside the least that counting could cost, and with layers set up in several ways.
 //!
 //! ```text
 //! cargo bench --bench overhead
 //! ```
 //!
-//! Compare rows of one run, never two runs.
+//! How to read it: `beyond` is what a row adds to the bare call, in nanoseconds, and the last two columns set it beside the
+//! floors, which `harness/floors.rs` has. Compare rows of one table, and tables of one run only by their
+//! multiples. Threads are pinned where the system allows, and what counts is the time that they had
+//! a processor. The table of two threads says something only if `floor-s` is slower in it than in that
+//! of one: else the two did not run at once. In the cold tables 4 MiB are walked through before each call.
 
 mod harness;
 
-use harness::{answering, call, compare, get, post};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
-use tower::Layer;
-use tower_openmetrics::MetricsLayer;
-use tower_openmetrics::labels::Label;
+use harness::{Plan, compare, layers};
 
 fn main() {
-    let layer = MetricsLayer::new([("endpoint", "a")]);
-    let measured = layer.layer(answering());
-    let uploading = layer.layer(answering());
-    let labelled = by_method_route_and_status().layer(answering());
-    for threads in [1, 2] {
-        let rows: [harness::Row<'_>; 6] = [
-            ("without the layer", &|| call(&answering(), get())),
-            ("two clocks, eight shared counters", &by_hand),
-            ("with the layer", &|| call(&measured, get())),
-            ("by method, route and status", &|| call(&labelled, get())),
-            ("the same, uploading", &|| call(&answering(), post())),
-            ("with the layer, uploading", &|| call(&uploading, post())),
-        ];
-        compare(threads, &rows, 1);
+    let contenders = layers::contenders();
+    let plan = Plan {
+        floors: &["floor-s", "floor-w"],
+        ..Plan::default()
+    };
+    let threads = [
+        ("one thread", 1, 20_000),
+        ("two threads", 2, 20_000),
+        ("eight threads", 8, 5_000),
+    ];
+    for (title, threads, calls) in threads {
+        let plan = Plan {
+            title,
+            threads,
+            calls,
+            ..plan
+        };
+        compare(plan, &contenders);
     }
-}
-
-fn by_method_route_and_status() -> MetricsLayer {
-    let layer = MetricsLayer::builder()
-        .label(Label::method())
-        .label(Label::route(|head| Some(head.uri.path())))
-        .label(Label::status());
-    layer.build([("endpoint", "a")]).expect("valid settings")
-}
-
-/// The floor of all that counts in shared numbers: nothing but two readings of
-/// the clock and eight of them.
-fn by_hand() {
-    static SHARED: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
-    let began = Instant::now();
-    for counter in &SHARED[..4] {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-    call(&answering(), get());
-    let nanos = began.elapsed().as_nanos() as u64;
-    for counter in &SHARED[4..] {
-        counter.fetch_add(nanos, Ordering::Relaxed);
-    }
+    let plan = Plan {
+        title: "one thread, cold caches",
+        calls: 50,
+        is_cold: true,
+        ..plan
+    };
+    compare(plan, &contenders);
 }

@@ -1,3 +1,5 @@
+//! What the benchmarks of others' layers need besides those layers.
+
 use bytes::Bytes;
 use http::{Request, Response};
 use prometheus_client::metrics::counter::Counter;
