@@ -63,7 +63,7 @@ pub(crate) fn labelled() -> MetricsLayerBuilder {
 }
 
 /// Histograms for the head and the first byte, one for streams, and an exemplar: every call is in a trace.
-fn with_options<P>(builder: MetricsLayerBuilder<P>) -> MetricsLayerBuilder<P> {
+pub(crate) fn with_options<P>(builder: MetricsLayerBuilder<P>) -> MetricsLayerBuilder<P> {
     builder
         .response_head_seconds(true)
         .first_byte_seconds(true)

@@ -3,17 +3,24 @@
 
 #![allow(dead_code, unused_imports, reason = "no benchmark uses all of it")]
 
+mod counting;
 pub(crate) mod floors;
+pub(crate) mod labels;
 pub(crate) mod layers;
 mod processor;
 mod rounds;
 mod service;
+pub(crate) mod streams;
 pub(crate) mod wrapping;
 
+pub(crate) use self::counting::is_counted;
 pub(crate) use self::rounds::{Plan, compare};
-pub(crate) use self::service::{Answering, Reading, call, frames, get, post};
+pub(crate) use self::service::{Reading, call, get, post};
 
 use std::env;
+
+/// What is compared: the first with all others.
+pub(crate) type Table = (&'static str, Vec<Contender>);
 
 /// A name, and a way to make one call.
 pub(crate) struct Contender {

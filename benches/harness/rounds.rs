@@ -13,7 +13,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) title: &'a str,
     pub(crate) threads: usize,
     pub(crate) rounds: usize,
-    /// On each thread, by each contender, in each round.
+    /// On each thread, by each contender, in each round; and at least those of one run.
     pub(crate) calls: u32,
     /// Walks through 4 MiB before each call, which is then timed by itself.
     pub(crate) is_cold: bool,
@@ -43,14 +43,9 @@ impl Default for Plan<'_> {
 /// Lets the contenders take turns, and prints what each costs beyond the first: the median of
 /// the differences round by round, and their quartiles.
 pub(crate) fn compare(plan: Plan<'_>, contenders: &[Contender]) {
-    let plan = match is_measuring() {
-        true => plan,
-        false => Plan {
-            rounds: 1,
-            calls: 1,
-            ..plan
-        },
-    };
+    if !is_measuring() {
+        return contenders.iter().for_each(|contender| (contender.run)());
+    }
     let times = run(plan, contenders);
     let beyond = |row: usize| {
         let pairs = times[row].iter().zip(&times[0]);
@@ -137,30 +132,31 @@ fn take_turns(plan: Plan<'_>, contenders: &[Contender], start: &Barrier) -> Vec<
     }
     for _ in 0..plan.rounds {
         for (contender, turns) in contenders.iter().zip(&mut turns) {
+            let runs = plan.calls.div_ceil(contender.units);
             start.wait();
             let nanos = match plan.is_cold {
-                true => cold(plan.calls, &mut far, contender),
-                false => hot(plan.calls, contender),
+                true => cold(runs, &mut far, contender),
+                false => hot(runs, contender),
             };
-            turns.push(nanos as f64 / f64::from(plan.calls) / f64::from(contender.units));
+            turns.push(nanos as f64 / f64::from(runs) / f64::from(contender.units));
         }
     }
     turns
 }
 
-fn hot(calls: u32, contender: &Contender) -> u128 {
+fn hot(runs: u32, contender: &Contender) -> u128 {
     let began = processor::time();
-    for _ in 0..calls {
+    for _ in 0..runs {
         (contender.run)();
     }
     (processor::time() - began).as_nanos()
 }
 
 /// Only the calls themselves count, each by itself.
-fn cold(calls: u32, far: &mut [u8], contender: &Contender) -> u128 {
+fn cold(runs: u32, far: &mut [u8], contender: &Contender) -> u128 {
     let clock = LazyLock::force(&CLOCK);
     let mut nanos = 0;
-    for _ in 0..calls {
+    for _ in 0..runs {
         for line in far.iter_mut().step_by(CACHE_LINE) {
             *line = black_box(*line).wrapping_add(1);
         }

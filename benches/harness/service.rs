@@ -1,26 +1,37 @@
 //! The inner services, and one call through whatever is around them.
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
-use http_body::{Body, Frame, SizeHint};
+use futures_core::Stream;
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request, Response};
+use http_body::{Body, Frame};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
-use std::future::{Ready, ready};
+use std::future::{self, Ready};
 use std::hint::black_box;
+use std::mem;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use tower::Service;
 
-static PAYLOAD: [u8; 1024] = [7; 1024];
+const GRPC_MESSAGE_LENGTH: usize = 64;
 
-/// Answers at once with 1 KiB, and asks nothing of the request's body.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Answering;
+pub(crate) static PAYLOAD: [u8; 1024] = [7; 1024];
+
+/// A message of gRPC's, with its prefix.
+pub(crate) static GRPC_MESSAGE: [u8; GRPC_MESSAGE_LENGTH] = grpc_messages();
+
+/// Ten of them.
+pub(crate) static GRPC_MESSAGES: [u8; 10 * GRPC_MESSAGE_LENGTH] = grpc_messages();
 
 /// Reads the request's body to its end, then answers with 1 KiB.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading;
+
+/// Answers at once with these frames, and asks nothing of the request's body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answering(pub(crate) Frames);
 
 pin_project! {
     /// The future of [`Reading`].
@@ -30,9 +41,17 @@ pin_project! {
     }
 }
 
-/// A body of so many frames, which allocates nothing.
+/// A body of so many frames that are all the same, and perhaps a status of gRPC's after them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Frames(u32);
+pub(crate) struct Frames {
+    frame: &'static [u8],
+    left: u32,
+    has_status: bool,
+}
+
+/// A stream of so many items.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Items(u32);
 
 /// One call, from the clone that a server makes of its service to the end of the response's body.
 ///
@@ -71,29 +90,6 @@ pub(crate) fn payload() -> Full<Bytes> {
     Full::new(Bytes::from_static(&PAYLOAD))
 }
 
-pub(crate) fn frames(count: u32) -> Frames {
-    Frames(count)
-}
-
-// === impl Answering ===
-
-impl<B> Service<Request<B>> for Answering {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    #[inline]
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    #[inline]
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        black_box(&request);
-        ready(Ok(Response::new(payload())))
-    }
-}
-
 // === impl Reading ===
 
 impl<B: Body> Service<Request<B>> for Reading {
@@ -129,7 +125,44 @@ impl<B: Body> Future for ReadingFuture<B> {
     }
 }
 
+// === impl Answering ===
+
+impl<B> Service<Request<B>> for Answering {
+    type Response = Response<Frames>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    #[inline]
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    #[inline]
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        black_box(&request);
+        let Self(frames) = *self;
+        future::ready(Ok(Response::new(frames)))
+    }
+}
+
 // === impl Frames ===
+
+impl Frames {
+    pub(crate) fn of(frame: &'static [u8], count: u32) -> Self {
+        Self {
+            frame,
+            left: count,
+            has_status: false,
+        }
+    }
+
+    pub(crate) fn with_grpc_status(self) -> Self {
+        Self {
+            has_status: true,
+            ..self
+        }
+    }
+}
 
 impl Body for Frames {
     type Data = Bytes;
@@ -140,20 +173,54 @@ impl Body for Frames {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Some(left) = self.0.checked_sub(1) else {
-            return Poll::Ready(None);
+        let frame = match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                Some(Frame::data(Bytes::from_static(self.frame)))
+            }
+            None => mem::take(&mut self.has_status).then(grpc_status),
         };
-        self.0 = left;
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&PAYLOAD)))))
+        Poll::Ready(frame.map(Ok))
     }
 
     #[inline]
     fn is_end_stream(&self) -> bool {
-        self.0 == 0
+        self.left == 0 && !self.has_status
     }
+}
+
+// === impl Items ===
+
+impl Items {
+    pub(crate) fn of(count: u32) -> Self {
+        Self(count)
+    }
+}
+
+impl Stream for Items {
+    type Item = Bytes;
 
     #[inline]
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let left = self.0.checked_sub(1);
+        self.0 = left.unwrap_or(0);
+        Poll::Ready(left.map(|_| Bytes::from_static(b"token")))
     }
+}
+
+#[cold]
+fn grpc_status() -> Frame<Bytes> {
+    let name = HeaderName::from_static("grpc-status");
+    Frame::trailers(HeaderMap::from_iter([(name, HeaderValue::from(0))]))
+}
+
+const fn grpc_messages<const N: usize>() -> [u8; N] {
+    let mut messages = [0; N];
+    let mut at = 0;
+    while at < N {
+        // Neither compressed nor longer than a byte can say.
+        messages[at + 4] = (GRPC_MESSAGE_LENGTH - 5) as u8;
+        at += GRPC_MESSAGE_LENGTH;
+    }
+    messages
 }
