@@ -23,7 +23,7 @@ use std::alloc::System;
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Instant;
-use tokio::runtime::{self, Runtime};
+use tokio::runtime;
 use tower::{Layer, ServiceExt};
 use tower_openmetrics::labels::{Label, is_long_lived};
 use tower_openmetrics::{MetricsLayer, MetricsLayerBuilder, MetricsRegistry, TraceContext};
@@ -91,7 +91,6 @@ fn of_label_sets(name: &str, count: usize, builder: MetricsLayerBuilder) {
 }
 
 fn measure(name: &str, count: usize, make: impl FnOnce(&MetricsRegistry) -> Made) {
-    let runtime = runtime();
     let elsewhere = built(by_value()).layer(Reading);
     let meet_new_set = |value| with_value(value, || call(&elsewhere, post()));
     meet_new_set(0);
@@ -109,7 +108,7 @@ fn measure(name: &str, count: usize, make: impl FnOnce(&MetricsRegistry) -> Made
         let when_built = added();
         calls();
         let when_called = added();
-        show(&runtime, &registry);
+        show(&registry);
         let when_shown = added();
 
         for _ in 0..FURTHER_THREADS {
@@ -192,17 +191,15 @@ fn come_and_go(name: &str, count: usize, before: isize, pass: impl Fn(usize)) {
     );
 }
 
-fn show(runtime: &Runtime, registry: &MetricsRegistry) {
+/// On a runtime of its own, so that nothing of it goes on.
+fn show(registry: &MetricsRegistry) {
+    let mut builder = runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let Ok(page) = registry.exporter().oneshot(Request::new(())).await;
         let page = page.into_body().collect().await;
         assert!(page.is_ok_and(|page| page.to_bytes().len() > 1_000));
     });
-}
-
-fn runtime() -> Runtime {
-    let mut builder = runtime::Builder::new_current_thread();
-    builder.enable_all().build().expect("a runtime")
 }
 
 fn in_use() -> isize {

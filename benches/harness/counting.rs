@@ -1,7 +1,7 @@
 //! Runs one contender for valgrind, which counts the instructions of it: see `instructions.py`.
 
 use super::{Contender, Table};
-use std::env;
+use std::{env, thread};
 
 /// The calls before those that are counted, at least: all that a thread does once is behind it then.
 const WARM_UP: u32 = 100;
@@ -20,10 +20,16 @@ pub(crate) fn is_counted(tables: &[Table]) -> bool {
             let (Some(contender), Some(runs)) = (contender, runs) else {
                 panic!("usage: --count CONTENDER RUNS");
             };
-            for _ in 0..WARM_UP.div_ceil(contender.units).max(2) {
-                (contender.run)();
-            }
-            these_are_counted(&contender.run, runs);
+            // What is copied takes more or less by where the stack begins, which the environment decides: but
+            // for that of further threads.
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    for _ in 0..WARM_UP.div_ceil(contender.units).max(2) {
+                        (contender.run)();
+                    }
+                    these_are_counted(&contender.run, runs);
+                });
+            });
         }
         _ => return false,
     }

@@ -7,14 +7,14 @@ mod counting;
 pub(crate) mod floors;
 pub(crate) mod labels;
 pub(crate) mod layers;
-mod processor;
+pub(crate) mod processor;
 mod rounds;
 mod service;
 pub(crate) mod streams;
 pub(crate) mod wrapping;
 
 pub(crate) use self::counting::is_counted;
-pub(crate) use self::rounds::{Plan, compare};
+pub(crate) use self::rounds::{Plan, Spread, compare};
 pub(crate) use self::service::{Reading, call, get, post};
 
 use std::env;

@@ -75,16 +75,17 @@ pub(crate) fn compare(plan: Plan<'_>, contenders: &[Contender]) {
     }
 }
 
-struct Spread {
-    quarter: f64,
-    median: f64,
-    three_quarters: f64,
+/// The quartiles of many values.
+pub(crate) struct Spread {
+    pub(crate) quarter: f64,
+    pub(crate) median: f64,
+    pub(crate) three_quarters: f64,
 }
 
 // === impl Spread ===
 
 impl Spread {
-    fn of(mut values: Vec<f64>) -> Self {
+    pub(crate) fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let at = |quarters: usize| values[(values.len() - 1) * quarters / 4];
         Self {
