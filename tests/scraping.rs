@@ -11,7 +11,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::metrics::gauge::Gauge;
+use std::any::Any;
 use std::fmt::Write as _;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
@@ -24,6 +27,7 @@ use tower_openmetrics::exporter::Body;
 use tower_openmetrics::{Clock, MetricsExporter, MetricsRegistry};
 
 const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// For what must not take long but has no other way to fail than not to end.
 const LONG: Duration = Duration::from_secs(20);
@@ -130,7 +134,7 @@ async fn assert_unavailable(response: Response<Body>, named: &str) {
 
 // === a limit ===
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn scrapes_in_flight_are_limited() {
     let exporter = large().exporter().concurrent_scrapes(2);
     let mut read = scrape(&exporter).await;
@@ -156,7 +160,7 @@ async fn scrapes_in_flight_are_limited() {
     drop(next);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn there_are_eight_places_unless_told_otherwise_and_one_at_least() {
     for (exporter, places) in [
         (large().exporter(), 8),
@@ -172,7 +176,7 @@ async fn there_are_eight_places_unless_told_otherwise_and_one_at_least() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn head_and_what_is_no_page_keep_no_place() {
     let exporter = large().exporter().concurrent_scrapes(1);
     let mut kept = Vec::new();
@@ -259,22 +263,51 @@ async fn a_page_that_takes_too_long_to_read_breaks_off() {
 
 #[tokio::test(start_paused = true)]
 async fn who_is_late_does_not_keep_others_from_scraping() {
-    let exporter = large()
+    let exporter = cells(10_000)
         .exporter()
         .concurrent_scrapes(1)
         .deadline(10 * SECOND);
     let mut late = scrape(&exporter).await.into_body();
-    tokio::time::advance(10 * SECOND - Duration::from_millis(1)).await;
-    assert_eq!(status(&exporter).await, StatusCode::SERVICE_UNAVAILABLE);
-    tokio::time::advance(Duration::from_millis(1)).await;
+    // It reads, if slowly.
+    for _ in 0..4 {
+        late.frame().await.unwrap().unwrap();
+        tokio::time::advance(5 * SECOND / 2 - Duration::from_millis(1)).await;
+        assert_eq!(status(&exporter).await, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    tokio::time::advance(Duration::from_millis(4)).await;
     let in_time = scrape(&exporter).await;
     assert_eq!(in_time.status(), StatusCode::OK);
-    assert!(late.frame().await.unwrap().is_err());
+    let error = late.frame().await.unwrap().unwrap_err().to_string();
+    assert!(error.contains("deadline of 10s"), "{error}");
     // The place is that of the other one now.
     drop(late);
     assert_eq!(status(&exporter).await, StatusCode::SERVICE_UNAVAILABLE);
     text(in_time).await;
     assert_eq!(status(&exporter).await, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_nothing_does_not_keep_others_from_scraping() {
+    let exporter = large().exporter().deadline(HOUR);
+    let mut stalled = Vec::new();
+    for _ in 0..8 {
+        stalled.push(scrape(&exporter).await.into_body());
+        tokio::time::advance(Duration::from_millis(1)).await;
+    }
+    assert_eq!(status(&exporter).await, StatusCode::SERVICE_UNAVAILABLE);
+    stalled[0].frame().await.unwrap().unwrap();
+    tokio::time::advance(5 * SECOND).await;
+    let response = scrape(&exporter).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(text(response).await.ends_with("\nuptime_seconds 0.0\n"));
+    // One had to go: the one that had taken nothing for the longest time.
+    for (reader, body) in stalled.into_iter().enumerate() {
+        let read = body.collect().await;
+        assert_eq!(read.is_err(), reader == 1, "{reader}");
+        if let Err(error) = read {
+            assert!(error.to_string().contains("nothing was taken for 5s"));
+        }
+    }
 }
 
 // === one rendering at a time ===
@@ -472,4 +505,56 @@ async fn a_slow_reader_over_http1_holds_a_place_and_nothing_else() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_over_http2_holds_a_place_and_nothing_else() {
     check_slow_reader(http2).await;
+}
+
+/// Those that ask and then take nothing, over both protocols.
+#[tokio::test(start_paused = true)]
+async fn readers_that_stall_do_not_keep_others_from_scraping() {
+    let registry = vast();
+    let exporter = registry.exporter().concurrent_scrapes(4).deadline(HOUR);
+    let mut stalled: Vec<Pin<Box<dyn Any>>> = Vec::new();
+    for _ in 0..2 {
+        let (client, _) = serve(&exporter);
+        let handshake = conn::http1::handshake(TokioIo::new(client));
+        let (mut send, connection) = handshake.await.unwrap();
+        stalled.push(begun(send.send_request(request()), connection).await);
+
+        // A client that takes no more of a body unless it is read.
+        let (client, _) = serve(&exporter);
+        let handshake = conn::http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(1_024)
+            .handshake(TokioIo::new(client));
+        let (mut send, connection) = handshake.await.unwrap();
+        stalled.push(begun(send.send_request(request()), connection).await);
+    }
+    // The servers put what they can into their buffers.
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(status(&exporter).await, StatusCode::SERVICE_UNAVAILABLE);
+    tokio::time::advance(5 * SECOND).await;
+    for _ in 0..2 {
+        let (client, _) = serve(&exporter);
+        let (in_time, _) = http1(client).await;
+        assert_eq!(in_time.status(), StatusCode::OK);
+        let page = in_time.into_body().collect().await.unwrap().to_bytes();
+        assert!(page.ends_with(b"uptime_seconds 0.0\n"), "the whole page");
+    }
+}
+
+/// Drives the connection until the answer has begun, and returns both.
+async fn begun<C>(
+    response: impl Future<Output = hyper::Result<Response<Incoming>>>,
+    connection: C,
+) -> Pin<Box<dyn Any>>
+where
+    C: Future<Output = hyper::Result<()>> + 'static,
+{
+    let mut connection = Box::pin(connection);
+    let response = tokio::select! {
+        response = response => response.unwrap(),
+        _ = &mut connection => panic!("there is an answer to come"),
+    };
+    assert_eq!(response.status(), StatusCode::OK);
+    Box::pin((response, connection))
 }

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 const WRONG_METHOD: &str = "Metrics are read with GET (or HEAD); other methods do nothing here.\n";
 
-const SHUTTING_DOWN: &str = "The metrics could not be written: the runtime is shutting down.\n";
+const NO_THREAD: &str = "\
+The metrics could not be written: the runtime is shutting down, or there is no thread for it. The next \
+scrape tries again.\n";
 
 pub(super) fn page(content_type: &'static str, slices: Slices) -> Response<Slices> {
     respond(StatusCode::OK, content_type, slices)
@@ -48,8 +50,8 @@ pub(super) fn too_late(deadline: Deadline) -> Response<Body> {
     )
 }
 
-pub(super) fn shutting_down() -> Response<Body> {
-    say(StatusCode::SERVICE_UNAVAILABLE, SHUTTING_DOWN)
+pub(super) fn no_thread() -> Response<Body> {
+    say(StatusCode::SERVICE_UNAVAILABLE, NO_THREAD)
 }
 
 fn say(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {

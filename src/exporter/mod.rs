@@ -17,7 +17,7 @@
 //! | any other method | 405 and `Allow: GET, HEAD` |
 //! | more scrapes in flight than [`concurrent_scrapes`](MetricsExporter::concurrent_scrapes) | 503 and a text that names the limit |
 //! | the page is not written by the [`deadline`](MetricsExporter::deadline), the exporter's own or that of `X-Prometheus-Scrape-Timeout-Seconds` | 503 and a text that names the deadline |
-//! | the page is not read by then | the body fails, which breaks off the response |
+//! | the page is not read by then, or its reader takes nothing for 5 seconds and another scrape needs its place | the body fails, which breaks off the response |
 //! | the page can't be written: a metric's or a collector's encoder fails or panics, or shows what scrapers would not read | 500 and a text that names it; the next scrape starts afresh |
 //! | the same with [`continue_on_error`](MetricsExporter::continue_on_error) | 200 and the page without it |
 //!
@@ -115,17 +115,19 @@
 //! # What a scrape can't do to the service
 //!
 //! - Nothing that a request needs is locked while a page is written or read.
-//! - Under a tokio runtime pages are written on a thread for blocking work: neither a large page nor
-//!   a collector that blocks keeps a task from its turn. Without one they are written in the first
-//!   poll of a scrape.
+//! - Under a tokio runtime pages are written on a thread of their own: neither a large page nor
+//!   a collector that blocks keeps a task from its turn, and one that never returns does not keep the
+//!   runtime from shutting down, or the process from its end. Without a runtime they are written in the
+//!   first poll of a scrape.
 //! - Pages are written one at a time. Scrapes that come meanwhile wait, and those that want the same
 //!   share the next one. Nobody joins one that has begun, which would miss what has ended since.
 //! - A page goes out, and through a compressor, in pieces of up to 64 KiB, between which other tasks
 //!   and the runtime's timers and sockets get their turn. So it needs that turn: a body that is read by another
 //!   executor, which blocks a thread of the runtime meanwhile, ends only under `tokio::task::block_in_place`.
 //! - A scrape keeps its place among those in flight, and its page in memory, until its body has been
-//!   read or dropped. One that is past its deadline loses both to the next who needs a place, even
-//!   if its reader has stalled and the server no longer polls its body.
+//!   read or dropped. One that is past its deadline loses both to the next who needs a place, and so
+//!   does one whose reader has taken nothing for 5 seconds, the one that has stalled longest before
+//!   others: even if the server no longer polls its body.
 //!
 //! ```
 //! use http::{Request, StatusCode};

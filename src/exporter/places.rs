@@ -3,6 +3,11 @@ use bytes::Bytes;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a reader may take nothing before its place is given to another scrape that needs one.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The scrapes in flight.
 #[derive(Default)]
@@ -20,25 +25,45 @@ pub(super) struct Place {
     held: Arc<Held>,
 }
 
+/// Why there is nothing left to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// The deadline has passed.
+    TooLate,
+    /// The reader has taken nothing for too long, and another scrape has the place.
+    Stalled,
+}
+
 struct Held {
     deadline: Deadline,
-    page: Mutex<Bytes>,
+    progress: Mutex<Progress>,
+}
+
+enum Progress {
+    /// The page is in the making.
+    Writing,
+    /// The page is being read, and so it was at that moment for the last time.
+    Reading(Bytes, Instant),
+    /// Another scrape has the place.
+    Lost,
 }
 
 // === impl Places ===
 
 impl Places {
-    /// A place if fewer than `limit` are taken, or if one is whose deadline has passed.
+    /// A place if fewer than `limit` are taken, or if one is whose deadline has passed, or whose
+    /// reader has stalled: then that of the one that has stalled longest.
     pub(super) fn take(self: &Arc<Self>, limit: usize, deadline: Deadline) -> Option<Place> {
         let mut taken = lock(&self.taken);
         // Clones may have different limits, so that more than one may have to go.
         while taken.len() >= limit {
-            let late = taken.iter().position(|held| held.deadline.has_passed())?;
-            *lock(&taken.swap_remove(late).page) = Bytes::new();
+            let late = taken.iter().position(|held| held.deadline.has_passed());
+            let loser = late.or_else(|| longest_stalled(&taken))?;
+            *lock(&taken.swap_remove(loser).progress) = Progress::Lost;
         }
         let held = Arc::new(Held {
             deadline,
-            page: Mutex::default(),
+            progress: Mutex::new(Progress::Writing),
         });
         taken.push(held.clone());
         Some(Place {
@@ -48,25 +73,62 @@ impl Places {
     }
 }
 
+fn longest_stalled(taken: &[Arc<Held>]) -> Option<usize> {
+    let stalled = |(at, held): (usize, &Arc<Held>)| Some((held.stalled_since()?, at));
+    let longest = taken.iter().enumerate().filter_map(stalled).min();
+    longest.map(|(_, at)| at)
+}
+
 // === impl Place ===
 
 impl Place {
-    pub(super) fn deadline(&self) -> Deadline {
-        self.held.deadline
-    }
-
     /// Puts the page there that is to be read.
     pub(super) fn keep(&self, page: Bytes) {
-        *lock(&self.held.page) = page;
+        let mut progress = lock(&self.held.progress);
+        if let Progress::Writing = *progress {
+            *progress = Progress::Reading(page, Instant::now());
+        }
     }
 
-    /// A copy of a part of the page, which does not keep the rest of it; nothing if it is too late.
-    pub(super) fn read(&self, part: Range<usize>) -> Option<Bytes> {
-        if self.held.deadline.has_passed() {
-            return None;
+    /// A copy of a part of the page, which does not keep the rest of it.
+    pub(super) fn read(&self, part: Range<usize>) -> Result<Bytes, Lost> {
+        let Held { deadline, progress } = &*self.held;
+        if deadline.has_passed() {
+            return Err(Lost::TooLate);
         }
-        // Checked all the same: time may have passed, and the place with it.
-        lock(&self.held.page).get(part).map(Bytes::copy_from_slice)
+        match &mut *lock(progress) {
+            Progress::Reading(page, last) => {
+                *last = Instant::now();
+                Ok(Bytes::copy_from_slice(&page[part]))
+            }
+            Progress::Writing | Progress::Lost => Err(Lost::Stalled),
+        }
+    }
+
+    /// What the reader is told who has lost it.
+    pub(super) fn explain(&self, lost: Lost) -> String {
+        match lost {
+            Lost::TooLate => format!(
+                "the page was not read within the deadline of {:?}",
+                self.held.deadline.length()
+            ),
+            Lost::Stalled => format!(
+                "the page was not read: nothing was taken for {PATIENCE:?}, and another scrape \
+                 needed the place"
+            ),
+        }
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    /// When the reader took something for the last time, if that is too long ago.
+    fn stalled_since(&self) -> Option<Instant> {
+        match *lock(&self.progress) {
+            Progress::Reading(_, last) if last.elapsed() >= PATIENCE => Some(last),
+            Progress::Reading(..) | Progress::Writing | Progress::Lost => None,
+        }
     }
 }
 
@@ -93,7 +155,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use http::HeaderMap;
-    use std::time::Duration;
+    use tokio::time::advance;
 
     const PAGE: Bytes = Bytes::from_static(b"page");
 
@@ -120,14 +182,56 @@ mod tests {
         let owner = Arc::new(*b"page");
         late.keep(Bytes::from_owner(Shared(owner.clone())));
         assert_eq!(Arc::strong_count(&owner), 2);
-        assert_eq!(late.read(0..4), None);
+        assert_eq!(late.read(0..4), Err(Lost::TooLate));
 
         let next = places.take(1, deadline(Duration::MAX)).expect("its place");
         next.keep(PAGE);
         assert_eq!(Arc::strong_count(&owner), 1);
         drop(late);
-        assert_eq!(next.read(0..4), Some(PAGE));
+        assert_eq!(next.read(0..4), Ok(PAGE));
         assert!(places.take(1, deadline(Duration::MAX)).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_loses_the_place_and_the_page_to_who_comes() {
+        let places = Arc::new(Places::default());
+        let take = || places.take(2, deadline(Duration::MAX));
+        let [writing, stalled] = [take(), take()].map(|place| place.expect("a place"));
+        let owner = Arc::new(*b"page");
+        stalled.keep(Bytes::from_owner(Shared(owner.clone())));
+        advance(PATIENCE / 2).await;
+        assert_eq!(stalled.read(0..1), Ok(PAGE.slice(0..1)));
+        advance(PATIENCE - Duration::from_millis(1)).await;
+        assert!(take().is_none());
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(Arc::strong_count(&owner), 2, "nobody has come");
+
+        let next = take().expect("its place");
+        assert_eq!(Arc::strong_count(&owner), 1);
+        assert_eq!(stalled.read(1..2), Err(Lost::Stalled));
+        // A page that is in the making keeps nobody waiting for its reader.
+        advance(10 * PATIENCE).await;
+        assert!(take().is_none());
+        drop((writing, stalled, next));
+        assert!(places.taken.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_stalled_longest_goes_first() {
+        let places = Arc::new(Places::default());
+        let mut readers = Vec::new();
+        for _ in 0..3 {
+            let place = places.take(3, deadline(Duration::MAX)).expect("a place");
+            place.keep(PAGE);
+            readers.push(place);
+            advance(PATIENCE / 2).await;
+        }
+        assert_eq!(readers[0].read(0..1), Ok(PAGE.slice(0..1)));
+        advance(PATIENCE).await;
+        let next = places.take(3, deadline(Duration::MAX));
+        let read: Vec<_> = readers.iter().map(|place| place.read(0..4)).collect();
+        assert_eq!(read, [Ok(PAGE), Err(Lost::Stalled), Ok(PAGE)]);
+        drop(next);
     }
 
     struct Shared(Arc<[u8; 4]>);

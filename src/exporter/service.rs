@@ -67,7 +67,8 @@ impl MetricsExporter {
     /// How many scrapes may be in flight; more are answered by 503. 0 is taken for 1.
     ///
     /// A scrape is in flight from the first poll of its future until its body has been read or
-    /// dropped, or its [deadline](Self::deadline) has passed. Each may hold a page in memory, and one
+    /// dropped, or its [deadline](Self::deadline) has passed. If the limit is reached, a reader that
+    /// has taken nothing for 5 seconds loses its place to the next scrape: its body fails. Each may hold a page in memory, and one
     /// more may be in the making.
     ///
     /// Defaults to 8.
@@ -115,7 +116,7 @@ impl MetricsExporter {
     /// Then its families are missing from the page, and those of a collector or a registry all together if it
     /// is its encoder that fails; whatever else there is stays. promhttp calls this `ContinueOnError`.
     ///
-    /// What `tell` does is done where pages are written, off the runtime's async threads.
+    /// What `tell` does is done where pages are written, off the runtime's threads.
     ///
     /// ```
     /// use tower_openmetrics::MetricsRegistry;
@@ -164,7 +165,7 @@ impl MetricsExporter {
                 compress(&head.headers, response).await.map(Body::new)
             }
             Some(Some(Err(why))) => answer::unwritable(why),
-            Some(None) => answer::shutting_down(),
+            Some(None) => answer::no_thread(),
             None => answer::too_late(deadline),
         }
     }

@@ -59,12 +59,9 @@ impl Slices {
         let slice = match &self.source {
             Source::Text(text) => text.slice(self.next..end),
             Source::Page(place) => match place.read(self.next..end) {
-                Some(slice) => slice,
-                None => {
-                    let error = Error::new(format!(
-                        "the page was not read within the deadline of {:?}",
-                        place.deadline().length()
-                    ));
+                Ok(slice) => slice,
+                Err(lost) => {
+                    let error = Error::new(place.explain(lost));
                     *self = Self::default();
                     return Err(error);
                 }

@@ -1,4 +1,5 @@
 use super::health::{Health, HealthStatus};
+use super::limits::Limits;
 use super::running::BoundStatusServer;
 use crate::error::Error;
 use crate::exporter::MetricsExporter;
@@ -18,14 +19,6 @@ pub struct StatusServer {
     limits: Limits,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) max_connections: usize,
-    pub(super) read_timeout: Duration,
-    pub(super) write_timeout: Duration,
-    pub(super) shutdown_grace: Duration,
-}
-
 // === impl StatusServer ===
 
 impl StatusServer {
@@ -40,12 +33,16 @@ impl StatusServer {
     }
 
     /// The address or name of the interface to listen on, as in `127.0.0.1`,
-    /// `::1` or `localhost`.
+    /// `::1` or `localhost`. An IPv6 address may be in brackets, as in `[::1]`.
     ///
     /// Defaults to `0.0.0.0`, every IPv4 interface, since a scraper usually
     /// comes from elsewhere.
     pub fn host(mut self, host: impl Into<String>) -> Self {
-        self.host = host.into();
+        let host = host.into();
+        self.host = match unbracketed(&host) {
+            Some(address) => address.to_owned(),
+            None => host,
+        };
         self
     }
 
@@ -75,9 +72,11 @@ impl StatusServer {
         self
     }
 
-    /// How many connections are served at once. When there are more, those
-    /// that wait for their next request are closed to make room, and newcomers
-    /// wait until there is some.
+    /// How many connections are served at once. When there are more, the one
+    /// that has waited longest for its client is closed to make room: be it
+    /// that the client has sent no whole request, takes no answer, or has got
+    /// its answer and may ask again. A client whose answer is in the making is
+    /// never cut off for another one.
     ///
     /// Defaults to 64. 0 is an error when the server is bound.
     pub fn max_connections(mut self, max: usize) -> Self {
@@ -85,9 +84,19 @@ impl StatusServer {
         self
     }
 
-    /// How long a client may take from the start of its connection, or from
-    /// the end of the answer before, until it has sent the whole head of its
-    /// request. Then the connection is closed.
+    /// How long a client may take to send the head of a request, from the start
+    /// of its connection on, or from the first byte of a later request. Then the
+    /// connection is closed, however the bytes come.
+    ///
+    /// Defaults to 5 seconds. A shorter [`read_timeout`](Self::read_timeout)
+    /// counts here too.
+    pub fn header_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.header_timeout = timeout;
+        self
+    }
+
+    /// How long a connection is kept open for another request, from the end of
+    /// the answer before. Then it is closed.
     ///
     /// Defaults to 40 seconds, so that a scraper that comes every 15 or 30
     /// seconds keeps its connection.
@@ -154,15 +163,8 @@ impl Default for StatusServer {
     }
 }
 
-// === impl Limits ===
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_connections: 64,
-            read_timeout: Duration::from_secs(40),
-            write_timeout: Duration::from_secs(30),
-            shutdown_grace: Duration::from_secs(5),
-        }
-    }
+/// What stands between the brackets of an IPv6 address, as a URL has it.
+fn unbracketed(host: &str) -> Option<&str> {
+    let address = host.strip_prefix('[')?.strip_suffix(']')?;
+    address.contains(':').then_some(address)
 }

@@ -10,6 +10,14 @@ struct Variables<'a, F> {
     lookup: F,
 }
 
+/// What the variable of the port can say.
+enum Port {
+    Number(u16),
+    Disabled,
+    /// Where a Service is that goes by the prefix: nothing about this server.
+    OfAService,
+}
+
 // === impl StatusServer ===
 
 impl StatusServer {
@@ -18,19 +26,39 @@ impl StatusServer {
     ///
     /// | variable | values | when unset |
     /// |---|---|---|
-    /// | `DYN_SYSTEM_ENABLED` | `true`, `1`, `yes`, `on`; `false`, `0`, `no`, `off` | disabled: `None` |
-    /// | `DYN_SYSTEM_HOST` | as [`host`](Self::host) takes it | `0.0.0.0` |
-    /// | `DYN_SYSTEM_PORT` | 0 to 65535; 0 picks a free one | 0 |
+    /// | `DYN_SYSTEM_ENABLED` | `true`, `1`, `yes`, `on`; `false`, `0`, `no`, `off` | as the port says |
+    /// | `DYN_SYSTEM_HOST` | as [`host`](Self::host) takes it: `0.0.0.0`, `::1`, `[::1]`, `localhost` | `0.0.0.0` |
+    /// | `DYN_SYSTEM_PORT` | 0 to 65535, 0 for a free one; -1 for no server | a free one if enabled |
     /// | `DYN_SYSTEM_STARTING_HEALTH_STATUS` | `ready`, `notready` | `notready` |
     ///
-    /// Words may be in any case. A variable that is set to nothing counts as
-    /// unset. Where the first says that the server is disabled, the others are
-    /// not read.
+    /// A port alone enables the server, and both variables can disable it:
+    ///
+    /// | | no port | a port | -1 |
+    /// |---|---|---|---|
+    /// | `ENABLED` unset | `None` | that port | `None` |
+    /// | `ENABLED=true` | a free port | that port | `None` |
+    /// | `ENABLED=false` | `None` | `None` | `None` |
+    ///
+    /// Words may be in any case, with spaces around them. A variable that is
+    /// set to nothing counts as unset. Where `ENABLED` says that there is no
+    /// server, the others are not read, and where the port says so, those after
+    /// it.
+    ///
+    /// # Kubernetes
+    ///
+    /// Next to a Service named `dyn-system`, Kubernetes sets
+    /// `DYN_SYSTEM_PORT=tcp://10.3.4.5:80` in every pod of the namespace. That
+    /// is where the Service is and no port to listen on: it counts as unset, as
+    /// do addresses that begin with `udp://` and `sctp://`. To have the port
+    /// that the Service points to, set `DYN_SYSTEM_PORT` in the container's
+    /// `env`, which Kubernetes leaves alone, or choose another prefix. One that
+    /// ends in `_SERVICE` meets more of these variables.
     ///
     /// # Errors
     ///
     /// A value is none of these, or not UTF-8; the error names the variable
-    /// and its value.
+    /// and its value. That a host can't be listened on is told by
+    /// [`bind`](Self::bind).
     pub fn from_env(prefix: &str) -> Result<Option<Self>, Error> {
         Variables {
             prefix,
@@ -48,16 +76,18 @@ where
 {
     fn status_server(&self) -> Result<Option<StatusServer>, Error> {
         let enabled = self.read("ENABLED", "`true` or `false`", parse_bool)?;
-        if !enabled.unwrap_or(false) {
+        if enabled == Some(false) {
             return Ok(None);
         }
-        let mut server = StatusServer::new();
+        let port = match self.read("PORT", "a port, 0 to 65535", Port::parse)? {
+            Some(Port::Number(port)) => port,
+            None | Some(Port::OfAService) if enabled == Some(true) => 0,
+            None | Some(Port::OfAService | Port::Disabled) => return Ok(None),
+        };
+        let mut server = StatusServer::new().port(port);
         let any = |s: &str| Some(s.to_owned());
         if let Some(host) = self.read("HOST", "a host name or an address", any)? {
             server = server.host(host);
-        }
-        if let Some(port) = self.read("PORT", "a port, 0 to 65535", |s| s.parse().ok())? {
-            server = server.port(port);
         }
         let parse_status = |s: &str| s.parse::<HealthStatus>().ok();
         if let Some(status) = self.read(
@@ -77,12 +107,31 @@ where
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, Error> {
         let name = format!("{}_{name}", self.prefix);
-        match (self.lookup)(&name).filter(|value| !value.is_empty()) {
-            None => Ok(None),
-            Some(value) => match value.to_str().and_then(parse) {
-                Some(parsed) => Ok(Some(parsed)),
-                None => Err(Error::new(format!("{name} is {value:?}, not {expected}"))),
-            },
+        let Some(value) = (self.lookup)(&name) else {
+            return Ok(None);
+        };
+        let text = value.to_str().map(str::trim);
+        if text == Some("") {
+            return Ok(None);
+        }
+        match text.and_then(parse) {
+            Some(parsed) => Ok(Some(parsed)),
+            None => Err(Error::new(format!("{name} is {value:?}, not {expected}"))),
+        }
+    }
+}
+
+// === impl Port ===
+
+impl Port {
+    fn parse(text: &str) -> Option<Self> {
+        let of_a_service = ["tcp://", "udp://", "sctp://"];
+        if of_a_service.iter().any(|scheme| text.starts_with(scheme)) {
+            Some(Self::OfAService)
+        } else if text == "-1" {
+            Some(Self::Disabled)
+        } else {
+            text.parse().ok().map(Self::Number)
         }
     }
 }
@@ -117,11 +166,59 @@ mod tests {
     #[test]
     fn disabled_unless_asked_for() {
         assert_eq!(read(&[]), Ok(None));
-        assert_eq!(read(&[("DYN_SYSTEM_PORT", "8081")]), Ok(None));
-        for no in ["", "false", "FALSE", "0", "no", "Off"] {
+        for no in ["", "false", "FALSE", "0", "no", " Off\n"] {
+            let disabled = ("DYN_SYSTEM_ENABLED", no);
+            assert_eq!(read(&[disabled]), Ok(None), "{no}");
             // What is not used is not judged.
-            let port = ("DYN_SYSTEM_PORT", "what");
-            assert_eq!(read(&[("DYN_SYSTEM_ENABLED", no), port]), Ok(None), "{no}");
+            let host = ("DYN_SYSTEM_STARTING_HEALTH_STATUS", "what");
+            assert_eq!(read(&[disabled, host]), Ok(None), "{no}");
+        }
+        for port in ["-1", "8081", "what", OF_A_SERVICE] {
+            let disabled = ("DYN_SYSTEM_ENABLED", "false");
+            assert_eq!(read(&[disabled, ("DYN_SYSTEM_PORT", port)]), Ok(None));
+        }
+    }
+
+    /// As Kubernetes sets it next to a Service named `dyn-system`.
+    const OF_A_SERVICE: &str = "tcp://10.3.4.5:80";
+
+    #[test]
+    fn a_port_alone_enables_and_none_disables() {
+        let enabled = ("DYN_SYSTEM_ENABLED", "true");
+        for (port, alone, with_enabled) in [
+            ("8081", Some(8081), Some(8081)),
+            (" 8081\n", Some(8081), Some(8081)),
+            ("0", Some(0), Some(0)),
+            ("65535", Some(65535), Some(65535)),
+            ("-1", None, None),
+            ("", None, Some(0)),
+            (" ", None, Some(0)),
+            (OF_A_SERVICE, None, Some(0)),
+            ("udp://[fd00::1]:53", None, Some(0)),
+            ("sctp://10.3.4.5:9", None, Some(0)),
+        ] {
+            let server = |port: Option<u16>| port.map(|port| StatusServer::new().port(port));
+            let expected = |port| Ok(server(port).map(|server| format!("{server:?}")));
+            let port = ("DYN_SYSTEM_PORT", port);
+            assert_eq!(read(&[port]), expected(alone), "{port:?}");
+            assert_eq!(read(&[port, enabled]), expected(with_enabled), "{port:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_may_be_in_brackets() {
+        for (host, expected) in [
+            ("[::1]", "::1"),
+            ("::1", "::1"),
+            ("[::]", "::"),
+            ("[fe80::1%eth0]", "fe80::1%eth0"),
+            (" 127.0.0.1 ", "127.0.0.1"),
+            ("[localhost]", "[localhost]"),
+        ] {
+            let read = read(&[("DYN_SYSTEM_PORT", "1"), ("DYN_SYSTEM_HOST", host)]);
+            let server = format!("{:?}", StatusServer::new().port(1).host(expected));
+            assert!(server.contains(&format!("host: {expected:?}")), "{server}");
+            assert_eq!(read, Ok(Some(server)), "{host}");
         }
     }
 
@@ -163,7 +260,8 @@ mod tests {
         for (name, value, expected) in [
             ("ENABLED", "maybe", "`true` or `false`"),
             ("PORT", "65536", "a port, 0 to 65535"),
-            ("PORT", "-1", "a port, 0 to 65535"),
+            ("PORT", "-2", "a port, 0 to 65535"),
+            ("PORT", "http://10.3.4.5", "a port, 0 to 65535"),
             ("PORT", "80 81", "a port, 0 to 65535"),
             ("STARTING_HEALTH_STATUS", "ill", "`ready` or `notready`"),
         ] {

@@ -56,7 +56,7 @@
 //! # use tower_openmetrics::MetricsRegistry;
 //! # use tower_openmetrics::server::StatusServer;
 //! # async fn start(registry: MetricsRegistry) -> Result<(), tower_openmetrics::Error> {
-//! // SHOP_STATUS_ENABLED=true SHOP_STATUS_PORT=8081 ./shop
+//! // SHOP_STATUS_PORT=8081 ./shop
 //! let server = match StatusServer::from_env("SHOP_STATUS")? {
 //!     Some(server) => Some(server.bind(registry.exporter()).await?.spawn()),
 //!     None => None,
@@ -68,22 +68,30 @@
 //! # What a client can't do
 //!
 //! Every wait for a client has an end, and so has the number of clients: see
+//! [`header_timeout`](StatusServer::header_timeout),
 //! [`read_timeout`](StatusServer::read_timeout),
 //! [`write_timeout`](StatusServer::write_timeout),
 //! [`max_connections`](StatusServer::max_connections) and
-//! [`shutdown_grace`](StatusServer::shutdown_grace). The server speaks
-//! HTTP/1.1 in plain text and asks nobody who they are: bind it where only
-//! those who may read it can reach it, or serve the exporter yourself: the
-//! example `secure_exporter` does, with credentials and TLS.
+//! [`shutdown_grace`](StatusServer::shutdown_grace). Clients that hold all
+//! connections there may be lose them to those who ask: `/live` is answered
+//! while hundreds send half a request, or read nothing, and come back at once.
+//! A client that closes its half of the connection after its request, as
+//! `nc -N` does, gets its whole answer.
+//!
+//! The server speaks HTTP/1.1 in plain text and asks nobody who they are: bind
+//! it where only those who may read it can reach it, or serve the exporter
+//! yourself: the example `secure_exporter` does, with credentials and TLS.
 
 mod accept;
+mod activity;
 mod config;
 mod connection;
 mod env;
 mod health;
+mod limits;
 mod routes;
 mod running;
-mod stall;
+mod tracked;
 
 pub use self::config::StatusServer;
 pub use self::health::{Health, HealthStatus};

@@ -1,6 +1,6 @@
 use super::accept;
-use super::config::Limits;
 use super::health::Health;
+use super::limits::Limits;
 use super::routes::Routes;
 use crate::error::Error;
 use crate::exporter::MetricsExporter;
@@ -70,7 +70,8 @@ impl BoundStatusServer {
     }
 
     /// The address that it listens on, with the port that was picked where 0
-    /// was asked for.
+    /// was asked for. An unspecified address, as in `0.0.0.0`, means all of the
+    /// machine's: log this one, which says who can reach it.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }

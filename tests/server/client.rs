@@ -90,6 +90,22 @@ impl Client {
         within(self.stream.write_all(bytes.as_bytes())).await
     }
 
+    /// The same, however long it takes.
+    pub(crate) async fn try_send(&mut self, bytes: &str) -> io::Result<()> {
+        self.stream.write_all(bytes.as_bytes()).await
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) async fn half_close(&mut self) {
+        within(self.stream.shutdown()).await.expect("connected");
+    }
+
+    /// Reads a piece of whatever comes, and whether there was one.
+    pub(crate) async fn skip_some(&mut self) -> bool {
+        self.buffer.clear();
+        matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..))
+    }
+
     /// Reads until there is something of an answer, and keeps it.
     pub(crate) async fn read_some(&mut self) {
         let n = within(self.stream.read_buf(&mut self.buffer)).await;
@@ -133,11 +149,13 @@ impl Client {
     /// Reads until the server has closed the connection, in whatever way, and
     /// says how many bytes it had sent before.
     pub(crate) async fn closed(&mut self) -> usize {
-        within(async {
-            while let Ok(1..) = self.stream.read_buf(&mut self.buffer).await {}
-            self.buffer.len()
-        })
-        .await
+        within(self.read_to_end()).await
+    }
+
+    /// The same, however long it takes.
+    pub(crate) async fn read_to_end(&mut self) -> usize {
+        while let Ok(1..) = self.stream.read_buf(&mut self.buffer).await {}
+        self.buffer.len()
     }
 }
 

@@ -4,7 +4,7 @@ use crate::client::{Client, within};
 use crate::{patient, start_empty};
 use std::error::Error as _;
 use std::time::Duration;
-use std::{env, io, process};
+use std::{env, io, net, process};
 use tower_openmetrics::MetricsRegistry;
 use tower_openmetrics::server::StatusServer;
 
@@ -21,6 +21,27 @@ async fn port_0_is_told() {
     assert_eq!(server.local_addr(), addr);
     let mut client = Client::connect(addr).await;
     assert_eq!(client.get("/live").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_bound_is_told_and_not_how_to_reach_it() {
+    let server = StatusServer::new().bind(MetricsRegistry::new().exporter());
+    let server = server.await.unwrap();
+    assert!(server.local_addr().ip().is_unspecified());
+}
+
+#[tokio::test]
+async fn an_address_may_be_in_brackets() {
+    if net::TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("there is no IPv6 here");
+        return;
+    }
+    for host in ["::1", "[::1]"] {
+        let server = start_empty(patient().host(host)).await;
+        assert_eq!(server.local_addr().ip(), net::Ipv6Addr::LOCALHOST);
+        let mut client = Client::connect(server.local_addr()).await;
+        assert_eq!(client.get("/live").await.status, 200);
+    }
 }
 
 #[tokio::test]
@@ -103,11 +124,17 @@ async fn the_environment_of_the_process_is_read() {
             .env("GOOD_STARTING_HEALTH_STATUS", "ready")
             .env("BAD_ENABLED", "1")
             .env("BAD_PORT", "eighty")
+            .env("ALONE_PORT", "0")
+            .env("MINUS_PORT", "-1")
+            .env("SERVICE_PORT", "tcp://10.3.4.5:80")
             .status();
         assert!(status.unwrap().success());
         return;
     }
-    assert!(StatusServer::from_env("NO").unwrap().is_none());
+    assert!(StatusServer::from_env("ALONE").unwrap().is_some());
+    for prefix in ["NO", "MINUS", "SERVICE"] {
+        assert!(StatusServer::from_env(prefix).unwrap().is_none());
+    }
     let error = StatusServer::from_env("BAD").unwrap_err().to_string();
     assert_eq!(error, r#"BAD_PORT is "eighty", not a port, 0 to 65535"#);
 

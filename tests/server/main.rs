@@ -26,6 +26,7 @@ pub(crate) const SHORT: Duration = Duration::from_millis(100);
 pub(crate) fn patient() -> StatusServer {
     StatusServer::new()
         .host("127.0.0.1")
+        .header_timeout(HOUR)
         .read_timeout(HOUR)
         .write_timeout(HOUR)
         .shutdown_grace(HOUR)

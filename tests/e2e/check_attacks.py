@@ -1,0 +1,127 @@
+"""Clients that mean no good to the status server, and to an exporter in a server of one's own."""
+
+import selectors
+import socket
+import threading
+import unittest
+from urllib.parse import urlsplit
+
+from clients import Raw, ask, wait_until
+from processes import Process
+
+HALF_A_REQUEST = b"GET /live HTTP/1.1\r\nHost: "
+ATTACKERS = 200
+
+
+class Crowd:
+    """Connections that each send something once, never more, and come back when they are cut off."""
+
+    def __init__(self, port, data):
+        self.port = port
+        self.data = data
+        self.cut_off = 0
+        self.stopped = threading.Event()
+        self.selector = selectors.DefaultSelector()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self):
+        for _ in range(ATTACKERS):
+            self._connect()
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopped.set()
+        self.thread.join()
+        for key in list(self.selector.get_map().values()):
+            key.fileobj.close()
+        self.selector.close()
+
+    def _connect(self):
+        attacker = socket.create_connection(("127.0.0.1", self.port))
+        self.selector.register(attacker, selectors.EVENT_READ)
+        try:
+            attacker.sendall(self.data)
+        except OSError:
+            pass  # It was cut off at once, which reading tells too.
+
+    def _run(self):
+        while not self.stopped.is_set():
+            for key, _ in self.selector.select(0.05):
+                attacker = key.fileobj
+                try:
+                    data = attacker.recv(65536)
+                except OSError:
+                    data = b""
+                if not data:
+                    self.selector.unregister(attacker)
+                    attacker.close()
+                    self.cut_off += 1
+                    self._connect()
+
+
+class StatusServer(unittest.TestCase):
+    def setUp(self):
+        self.example = self.enterContext(Process("system_server"))
+        self.port = urlsplit(self.example.addresses["status server"]).port
+
+    def check_live(self, data):
+        with Crowd(self.port, data) as crowd:
+            for _ in range(10):
+                self.assertEqual(ask(self.port, "GET", "/live").status, 200)
+                self.assertEqual(ask(self.port, "GET", "/metrics").status, 200)
+            wait_until("some to be cut off", lambda: crowd.cut_off > 0)
+
+    def test_live_is_answered_under_half_requests(self):
+        self.check_live(HALF_A_REQUEST)
+
+    def test_live_is_answered_under_clients_that_say_nothing(self):
+        self.check_live(b"")
+
+    def test_live_is_answered_under_clients_that_stay(self):
+        self.check_live(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+    def test_half_a_request_is_closed(self):
+        # Nobody else is there: it is closed for its own sake.
+        for data in (b"", HALF_A_REQUEST):
+            raw = Raw(self.port)
+            self.addCleanup(raw.hang_up)
+            raw.send(data)
+            self.assertEqual(raw.socket.recv(65536), b"")
+
+    def test_a_half_closed_client_gets_its_whole_answer(self):
+        for path, status in (("/metrics", 200), ("/live", 200), ("/health", 200)):
+            for _ in range(20):
+                raw = Raw(self.port)
+                raw.head(path, method="GET")
+                raw.socket.shutdown(socket.SHUT_WR)
+                # It fails if the body is shorter than its Content-Length.
+                answer = raw.response()
+                raw.hang_up()
+                self.assertEqual(answer.status, status, path)
+                self.assertTrue(answer.body)
+
+
+class Readers(unittest.TestCase):
+    def test_readers_that_read_nothing(self):
+        server = self.enterContext(Process("long_page"))
+        for what in ("status server", "work handler"):
+            with self.subTest(what):
+                port = urlsplit(server.addresses[what]).port
+                for _ in range(8):
+                    raw = Raw(port)
+                    self.addCleanup(raw.hang_up)
+                    raw.head("/metrics", method="GET")
+                    raw.wait_for_an_answer()
+
+                def is_answered():
+                    answer = ask(port, "GET", "/metrics")
+                    return answer.status == 200 and answer.text.endswith("\n")
+
+                # It waits for less than the deadline of a page, which is 30 s.
+                wait_until("a page", is_answered, pause=0.5)
+                self.assertEqual(ask(port, "GET", "/metrics").status, 200)
+
+
+if __name__ == "__main__":
+    unittest.main()
