@@ -1,7 +1,7 @@
 use crate::Error;
 use crate::builder::MetricsLayerBuilder;
 use crate::classify::HttpClient;
-use crate::labels::{Label, Labels};
+use crate::labels::{IntoLabels, Label, Labels};
 use crate::protocol::{Grpc, Http, Streaming, Unary};
 use crate::registry::{Endpoint, MetricsRegistry};
 use crate::service::Metrics;
@@ -25,7 +25,7 @@ pub struct MetricsLayer<P = Http> {
 // === impl MetricsLayer ===
 
 impl MetricsLayer {
-    /// A layer for HTTP with these labels on all its metrics, and with a registry of its own.
+    /// A layer for HTTP with these labels on all its metrics, and with a registry of its own. For no labels, give `()`.
     ///
     /// # Panics
     ///
@@ -33,11 +33,9 @@ impl MetricsLayer {
     /// given twice. For labels that are not known when the program is written there is
     /// [`try_new`](Self::try_new).
     #[track_caller]
-    pub fn new<L, K, V>(labels: L) -> Self
+    pub fn new<L, M>(labels: L) -> Self
     where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
+        L: IntoLabels<M>,
     {
         match Self::try_new(labels) {
             Ok(layer) => layer,
@@ -50,11 +48,9 @@ impl MetricsLayer {
     /// # Errors
     ///
     /// Where [`new`](Self::new) panics.
-    pub fn try_new<L, K, V>(labels: L) -> Result<Self, Error>
+    pub fn try_new<L, M>(labels: L) -> Result<Self, Error>
     where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
+        L: IntoLabels<M>,
     {
         Self::builder().build(labels)
     }
@@ -103,11 +99,9 @@ impl MetricsLayer<Http<HttpClient>> {
     ///
     /// As [`MetricsLayer::new`].
     #[track_caller]
-    pub fn client<L, K, V>(labels: L) -> Self
+    pub fn client<L, M>(labels: L) -> Self
     where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
+        L: IntoLabels<M>,
     {
         match Self::client_builder().build(labels) {
             Ok(layer) => layer,
@@ -170,11 +164,9 @@ impl MetricsLayer<Grpc> {
     ///
     /// As [`MetricsLayer::new`].
     #[track_caller]
-    pub fn grpc<L, K, V>(labels: L) -> Self
+    pub fn grpc<L, M>(labels: L) -> Self
     where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
+        L: IntoLabels<M>,
     {
         match Self::grpc_builder().build(labels) {
             Ok(layer) => layer,
@@ -203,11 +195,9 @@ impl MetricsLayer<Unary> {
     ///
     /// As [`MetricsLayer::new`].
     #[track_caller]
-    pub fn unary<L, K, V>(labels: L) -> Self
+    pub fn unary<L, M>(labels: L) -> Self
     where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
+        L: IntoLabels<M>,
     {
         match Self::unary_builder().build(labels) {
             Ok(layer) => layer,
@@ -232,11 +222,9 @@ impl MetricsLayer<Streaming> {
     ///
     /// As [`MetricsLayer::new`].
     #[track_caller]
-    pub fn streaming<L, K, V>(labels: L) -> Self
+    pub fn streaming<L, M>(labels: L) -> Self
     where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
+        L: IntoLabels<M>,
     {
         match Self::streaming_builder().build(labels) {
             Ok(layer) => layer,
@@ -392,7 +380,7 @@ impl<P: Clone> Clone for MetricsLayer<P> {
 impl Default for MetricsLayer {
     /// A layer for HTTP without labels, and with a registry of its own.
     fn default() -> Self {
-        Self::new([("", ""); 0])
+        Self::new(())
     }
 }
 
