@@ -9,9 +9,8 @@
 //! $ curl http://127.0.0.1:8080/metrics
 //! ```
 //!
-//! The handler takes any body. One that wants `hyper::body::Incoming` gets it back by
-//! `.map_request(|request: Request<RequestBody<Incoming>>| request.map(RequestBody::into_inner))` below the layer,
-//! at the price that the layer does not see what is read.
+//! The handler takes any body. One that wants a certain type, such as `BoxBody<Bytes, hyper::Error>`, gets it from
+//! `metrics.boxed::<BoxBody<Bytes, hyper::Error>>()`.
 //!
 //! Ctrl-C lets the answers that are on their way finish.
 

@@ -105,9 +105,8 @@ pub(crate) async fn greet<C: Classify + Send + 'static>(
 ) -> Result<String, BoxError> {
     let channel = Channel::builder(server).connect_lazy();
     let channel = ServiceBuilder::new()
-        .layer(metrics.clone())
         // A channel wants tonic's own body.
-        .map_request(|request: Request<_>| request.map(Body::new))
+        .layer(metrics.clone().boxed::<Body>())
         .service(channel);
 
     // What a generated client does.

@@ -1,4 +1,49 @@
 //! Bodies that count what passes through them.
+//!
+//! A layer hands a [`RequestBody<B>`](RequestBody) on where a `B` came in. Services that are generic over the body
+//! take it as it is. For those that are written for one type there are, in this order:
+//!
+//! 1. [`MetricsLayer::boxed`](crate::MetricsLayer::boxed), for the bodies of axum and tonic and for the boxes of `http_body_util`.
+//!    Everything is counted, for the price of an allocation per body.
+//! 2. The same by hand, for the bodies of other frameworks.
+//! 3. [`RequestBody::into_inner`], which costs nothing, and after which nothing of the request is counted.
+//!
+//! # Bodies of other frameworks
+//!
+//! tower's own `map_request` puts the body into one that the framework knows, and `map_response`, outside of the layer, does so for
+//! responses. salvo's tower adaptor takes any response, and of requests such as have a `ReqBody::Boxed`.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+//! use std::convert::Infallible;
+//! use tower::{ServiceBuilder, service_fn};
+//! use tower_openmetrics::{MetricsLayer, RequestBody, ResponseBody};
+//!
+//! /// The body of a framework: there will be a way to make it of others.
+//! struct TheirBody(UnsyncBoxBody<Bytes, Infallible>);
+//!
+//! impl TheirBody {
+//!     fn new<B>(body: B) -> Self
+//!     where
+//!         B: http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static,
+//!     {
+//!         Self(body.boxed_unsync())
+//!     }
+//! }
+//!
+//! let service = ServiceBuilder::new()
+//!     .map_response(|response: Response<ResponseBody<_>>| response.map(TheirBody::new))
+//!     .layer(MetricsLayer::new([("endpoint", "a")]))
+//!     .map_request(|request: Request<RequestBody<_>>| request.map(TheirBody::new))
+//!     .service(service_fn(async |request: Request<TheirBody>| {
+//!         Ok::<_, Infallible>(Response::new(request.into_body().0))
+//!     }));
+//! # let _ = || tower::ServiceExt::oneshot(service, Request::new(Full::<Bytes>::default()));
+//! ```
+//!
+//! For a body type of your own crate, implement [`FromBody`](crate::protocol::FromBody).
 
 use crate::call::Call;
 use crate::classify::{Classify, ErrorType, Fault, HttpStatus, Phase, source};
@@ -19,30 +64,8 @@ pin_project! {
     /// limit passed, else as [`ErrorType::INVALID_MESSAGE`]. One that ends without an error, but before its `Content-Length` and
     /// before the length that it has by its own exact hint, if it has one, means that the client went away too.
     ///
-    /// # Services of one concrete body type
-    ///
-    /// A service that is generic over its request's body takes this one as it is. One that
-    /// wants a certain type, as `hyper::body::Incoming`, gets it back by
-    /// [`into_inner`](Self::into_inner):
-    ///
-    /// ```
-    /// use http::Request;
-    /// use http_body_util::Full;
-    /// use bytes::Bytes;
-    /// use tower::{ServiceBuilder, service_fn};
-    /// use tower_openmetrics::{MetricsLayer, RequestBody};
-    ///
-    /// let service = ServiceBuilder::new()
-    ///     .layer(MetricsLayer::new([("endpoint", "a")]))
-    ///     .map_request(|request: Request<RequestBody<_>>| request.map(RequestBody::into_inner))
-    ///     .service(service_fn(async |request: Request<Full<Bytes>>| {
-    ///         Ok::<_, std::convert::Infallible>(http::Response::new(request.into_body()))
-    ///     }));
-    /// # let _ = || tower::ServiceExt::oneshot(service, Request::new(Full::<Bytes>::default()));
-    /// ```
-    ///
-    /// What that loses is what the wrapper would have seen: the request's bytes are not counted,
-    /// and an upload that breaks off shows only in what the service answers.
+    /// A service that is generic over its request's body takes this one as it is. For one that wants a certain type there is
+    /// [`MetricsLayer::boxed`](crate::MetricsLayer::boxed); the [module](self) says what else.
     #[derive(Debug, Default)]
     pub struct RequestBody<B> {
         #[pin]
@@ -115,8 +138,28 @@ impl<B> RequestBody<B> {
         &mut self.inner
     }
 
-    /// Unwraps the body. What is read from then on is not counted, and the call does
-    /// not hear of an upload that breaks off.
+    /// Gives up counting, and unwraps the body.
+    ///
+    /// What is read from then on is lost to the metrics: `request_bytes_total` stays where it is, at 0 if nothing was read before, as
+    /// though the request had been empty; and an upload that the client breaks off, or that is malformed, counts as whatever the
+    /// service makes of it, such as a 500. [`MetricsLayer::boxed`](crate::MetricsLayer::boxed) gives a service the type it wants and loses
+    /// nothing. This is for what only the original can be, such as a `hyper::body::Incoming`, and for where a box is too much:
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http::{Request, Response};
+    /// use http_body_util::Full;
+    /// use tower::{ServiceBuilder, service_fn};
+    /// use tower_openmetrics::{MetricsLayer, RequestBody};
+    ///
+    /// let service = ServiceBuilder::new()
+    ///     .layer(MetricsLayer::new([("endpoint", "a")]))
+    ///     .map_request(|request: Request<RequestBody<_>>| request.map(RequestBody::into_inner))
+    ///     .service(service_fn(async |request: Request<Full<Bytes>>| {
+    ///         Ok::<_, std::convert::Infallible>(Response::new(request.into_body()))
+    ///     }));
+    /// # let _ = || tower::ServiceExt::oneshot(service, Request::new(Full::<Bytes>::default()));
+    /// ```
     pub fn into_inner(self) -> B {
         self.inner
     }

@@ -1,8 +1,8 @@
 use crate::Error;
 use crate::builder::MetricsLayerBuilder;
 use crate::classify::HttpClient;
-use crate::labels::{Label, Labels};
-use crate::protocol::{Grpc, Http, Streaming, Unary};
+use crate::labels::{IntoLabels, Label, Labels};
+use crate::protocol::{Boxed, Grpc, Http, Streaming, Unary};
 use crate::registry::{Endpoint, MetricsRegistry};
 use crate::service::Metrics;
 use prometheus_client::metrics::info::Info;
@@ -25,7 +25,7 @@ pub struct MetricsLayer<P = Http> {
 // === impl MetricsLayer ===
 
 impl MetricsLayer {
-    /// A layer for HTTP with these labels on all its metrics, and with a registry of its own.
+    /// A layer for HTTP with these labels on all its metrics, and with a registry of its own. For no labels, give `()`.
     ///
     /// # Panics
     ///
@@ -33,11 +33,9 @@ impl MetricsLayer {
     /// given twice. For labels that are not known when the program is written there is
     /// [`try_new`](Self::try_new).
     #[track_caller]
-    pub fn new<L, K, V>(labels: L) -> Self
+    pub fn new<L, M>(labels: L) -> Self
     where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
+        L: IntoLabels<M>,
     {
         match Self::try_new(labels) {
             Ok(layer) => layer,
@@ -50,11 +48,9 @@ impl MetricsLayer {
     /// # Errors
     ///
     /// Where [`new`](Self::new) panics.
-    pub fn try_new<L, K, V>(labels: L) -> Result<Self, Error>
+    pub fn try_new<L, M>(labels: L) -> Result<Self, Error>
     where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
+        L: IntoLabels<M>,
     {
         Self::builder().build(labels)
     }
@@ -103,11 +99,9 @@ impl MetricsLayer<Http<HttpClient>> {
     ///
     /// As [`MetricsLayer::new`].
     #[track_caller]
-    pub fn client<L, K, V>(labels: L) -> Self
+    pub fn client<L, M>(labels: L) -> Self
     where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
+        L: IntoLabels<M>,
     {
         match Self::client_builder().build(labels) {
             Ok(layer) => layer,
@@ -171,11 +165,9 @@ impl MetricsLayer<Grpc> {
     ///
     /// As [`MetricsLayer::new`].
     #[track_caller]
-    pub fn grpc<L, K, V>(labels: L) -> Self
+    pub fn grpc<L, M>(labels: L) -> Self
     where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
+        L: IntoLabels<M>,
     {
         match Self::grpc_builder().build(labels) {
             Ok(layer) => layer,
@@ -246,11 +238,9 @@ impl MetricsLayer<Unary> {
     ///
     /// As [`MetricsLayer::new`].
     #[track_caller]
-    pub fn unary<L, K, V>(labels: L) -> Self
+    pub fn unary<L, M>(labels: L) -> Self
     where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
+        L: IntoLabels<M>,
     {
         match Self::unary_builder().build(labels) {
             Ok(layer) => layer,
@@ -275,11 +265,9 @@ impl MetricsLayer<Streaming> {
     ///
     /// As [`MetricsLayer::new`].
     #[track_caller]
-    pub fn streaming<L, K, V>(labels: L) -> Self
+    pub fn streaming<L, M>(labels: L) -> Self
     where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
+        L: IntoLabels<M>,
     {
         match Self::streaming_builder().build(labels) {
             Ok(layer) => layer,
@@ -297,6 +285,58 @@ impl<P> MetricsLayer<P> {
     /// A layer for traffic that is measured by a [protocol](crate::protocol) of your own.
     pub fn protocol_builder(protocol: P) -> MetricsLayerBuilder<P> {
         MetricsLayerBuilder::new(protocol)
+    }
+
+    /// A layer that counts into the same metrics and lets bodies keep their type: the service takes, and its caller gets, bodies
+    /// of the type `B`, in place of a [`RequestBody`](crate::RequestBody) and a [`ResponseBody`](crate::ResponseBody).
+    ///
+    /// Everything is counted as without it. Use it where something is written for one type of body:
+    ///
+    /// | what | `B` |
+    /// |---|---|
+    /// | axum's `middleware::from_fn` and its like, or a layer of another crate for axum, right inside the layer | `axum::body::Body` |
+    /// | `axum::serve` with the layer around the whole router | `axum::body::Body` |
+    /// | a layer that may be there or not, by `ServiceBuilder::option_layer` or `tower::util::Either` | that of what is inside |
+    /// | a middleware for tonic's own body right inside the layer, or a `Channel` of tonic | `tonic::body::Body` |
+    /// | a handler for hyper that is not generic over the request's body | `http_body_util`'s `UnsyncBoxBody` or `BoxBody` |
+    ///
+    /// [`FromBody`](crate::protocol::FromBody) has all that `B` can be, and the features they need. A `hyper::body::Incoming` can't be
+    /// one, for only hyper makes it: let a handler that takes it be generic over the body, or take a `BoxBody<Bytes, hyper::Error>`.
+    /// For frameworks that are not among them there is [another way](crate::body#bodies-of-other-frameworks).
+    ///
+    /// ```
+    /// use axum::Router;
+    /// use axum::body::Body;
+    /// use axum::extract::Request;
+    /// use axum::middleware::{self, Next};
+    /// use axum::response::Response;
+    /// use axum::routing::get;
+    /// use tower::ServiceBuilder;
+    /// use tower_openmetrics::MetricsLayer;
+    ///
+    /// async fn authenticate(request: Request, next: Next) -> Response {
+    ///     next.run(request).await
+    /// }
+    ///
+    /// let metrics = MetricsLayer::new([("endpoint", "http")]);
+    /// let app: Router = Router::new().route("/", get(async || "hello\n")).layer(
+    ///     ServiceBuilder::new()
+    ///         .layer(metrics.clone().boxed::<Body>())
+    ///         .layer(middleware::from_fn(authenticate)),
+    /// );
+    /// ```
+    ///
+    /// # What it costs
+    ///
+    /// One allocation for the body of the request, and one for that of the response. On an axum `Router` it
+    /// costs nothing more, since axum makes those two of any body that is not its own. tonic's body needs none where
+    /// there is nothing in it.
+    pub fn boxed<B>(self) -> MetricsLayer<Boxed<P, B>> {
+        MetricsLayer {
+            registry: self.registry,
+            endpoint: self.endpoint,
+            protocol: Boxed::new(self.protocol),
+        }
     }
 
     pub(crate) fn of(registry: MetricsRegistry, endpoint: Arc<Endpoint>, protocol: P) -> Self {
@@ -434,7 +474,7 @@ impl<P: Clone> Clone for MetricsLayer<P> {
 impl Default for MetricsLayer {
     /// A layer for HTTP without labels, and with a registry of its own.
     fn default() -> Self {
-        Self::new([("", ""); 0])
+        Self::new(())
     }
 }
 

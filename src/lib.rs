@@ -118,6 +118,7 @@
 //! | measure a work handler: a message in, a stream of messages out | [`MetricsLayer::streaming`], and [`publish`] to send the stream |
 //! | measure a value for a value | [`MetricsLayer::unary`] |
 //! | measure anything else | the traits in [`protocol`] |
+//! | go around what is written for one type of body, as axum's middleware is | [`MetricsLayer::boxed`] |
 //! | say what is a failure | [`classify`] |
 //! | have labels by method, route, status, or what requests bring | [`labels`] |
 //! | see the trace of a slow call | [`MetricsLayerBuilder::exemplars`] |
@@ -131,7 +132,7 @@
 //!
 //! | feature | default | what it does |
 //! |---|---|---|
-//! | `axum` | yes | looks inside `axum::Error`, to tell an upload that was abandoned from a malformed one |
+//! | `axum` | yes | looks inside `axum::Error`, to tell an upload that was abandoned from a malformed one; [`MetricsLayer::boxed`] for axum's body |
 //! | `axum-route` | no | [`Label::axum_route`](labels::Label::axum_route): the template that axum's router has matched, as a label |
 //! | `client` | no | looks inside the errors of hyper-util's client, to tell a connection that could not be made; see [`classify::HttpClient`] |
 //! | `compression` | yes | pages compressed with gzip for clients that accept it |
@@ -139,7 +140,7 @@
 //! | `protobuf` | no | pages in Prometheus' protobuf format for clients that ask for it, as Prometheus does if it wants native histograms |
 //! | `process` | no | `process_*` metrics as a [collector](collectors) |
 //! | `server` | no | the status server: `/metrics`, `/health`, `/live` |
-//! | `tonic` | no | looks inside the errors of tonic's channel and bodies; see [`classify`](classify#errors-that-are-known) |
+//! | `tonic` | no | [`MetricsLayer::boxed`] for tonic's body; looks inside the errors of its channel and bodies, see [`classify`](classify#errors-that-are-known) |
 //! | `tower-http` | yes | knows the error of tower-http's time limits for bodies |
 //! | `zstd` | no | pages compressed with zstd for clients that prefer it; builds libzstd, in C |
 //!

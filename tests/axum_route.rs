@@ -11,6 +11,7 @@ use axum::routing::{MethodRouter, get, post};
 use http::Request;
 use std::pin::pin;
 use support::{Page, now, take_to_end};
+use tower::util::MapRequestLayer;
 use tower::{Layer, Service, ServiceExt};
 use tower_openmetrics::labels::Label;
 use tower_openmetrics::{Error, MetricsLayer, MetricsRegistry};
@@ -193,7 +194,8 @@ async fn tell_route(request: Request<Body>, next: Next) -> Response {
 
 #[test]
 fn a_layer_around_the_router_is_told_by_the_response() {
-    let told = |layer: MetricsLayer| layer.layer(app().layer(middleware::from_fn(tell_route)));
+    let told =
+        |layer: MetricsLayer| layer.layer(app().route_layer(middleware::from_fn(tell_route)));
     let route = || {
         Label::from_response("route", |head| {
             Some(head.extensions.get::<MatchedPath>()?.as_str())
@@ -207,6 +209,36 @@ fn a_layer_around_the_router_is_told_by_the_response() {
         |layer: MetricsLayer| layer.layer(app()),
         &unmatched,
     );
+}
+
+/// axum's main branch lets a layer see the route by which it finds a fallback, as a layer sees this one here.
+#[test]
+fn a_route_that_axum_made_for_itself_is_none() {
+    let private = |layer| {
+        let inner = Router::new().route("/{*__private__axum_fallback}", hello());
+        let around = Router::new().route_service("/known", hello());
+        around.merge(inner).layer(layer)
+    };
+    let nested = |layer| {
+        let inner = Router::new().route("/{*__private__axum_fallback}", hello());
+        Router::new().nest("/api", inner.layer(layer))
+    };
+    let with_routes = |layer| {
+        let inner = Router::new().route("/items/{id}", hello()).layer(layer);
+        let inner = MapRequestLayer::new(|request: Request<Body>| request).layer(inner);
+        Router::new().route_service("/{*__private__axum_fallback}", inner)
+    };
+    let by_hand = || Label::route(|head| Some(head.extensions.get::<MatchedPath>()?.as_str()));
+    for (route, of_nested) in [(Label::axum_route as fn() -> _, "/api"), (by_hand, "none")] {
+        let cases = [
+            ("GET", "/known", "/known", "200"),
+            ("GET", "/else", "none", "200"),
+        ];
+        assert_routes(route, private, &cases);
+        assert_routes(route, nested, &[("GET", "/api/else", of_nested, "200")]);
+        let below = ("GET", "/items/7", "/items/{id}", "200");
+        assert_routes(route, with_routes, &[below]);
+    }
 }
 
 /// The same recipe, for what is mounted.

@@ -2,8 +2,11 @@
 
 mod wire_support;
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderName, TRAILER};
 use http::{Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use tower::BoxError;
 use tower_layer::Layer;
 use tower_openmetrics::MetricsLayer;
 use wire_support::{Handler, Handlers, Http1, Scripted, Server, Step, data, trailers};
@@ -81,7 +84,10 @@ async fn compare(request: impl Fn(usize) -> Vec<u8>) -> Vec<Vec<u8>> {
     let (names, handlers): (Vec<_>, Vec<_>) = handlers().into_iter().unzip();
     let handlers = Handlers::from_iter(handlers);
     let plain = Server::start(handlers.clone()).await;
-    let measured = Server::start(MetricsLayer::default().layer(handlers.clone())).await;
+    let layer = MetricsLayer::default();
+    let measured = Server::start(layer.layer(handlers.clone())).await;
+    let layer = layer.boxed::<UnsyncBoxBody<Bytes, BoxError>>();
+    let boxed = Server::start(layer.layer(handlers)).await;
     let mut all = Vec::new();
     for (path, name) in names.into_iter().enumerate() {
         let exchange = async |server| {
@@ -89,17 +95,21 @@ async fn compare(request: impl Fn(usize) -> Vec<u8>) -> Vec<Vec<u8>> {
             client.send(request(path)).await;
             client.receive_all().await
         };
-        let (without, with) = (exchange(&plain).await, exchange(&measured).await);
-        assert!(
-            with == without,
-            "{name}: {} became {}",
-            without.escape_ascii(),
-            with.escape_ascii()
-        );
-        all.push(with);
+        let without = exchange(&plain).await;
+        for server in [&measured, &boxed] {
+            let with = exchange(server).await;
+            assert!(
+                with == without,
+                "{name}: {} became {}",
+                without.escape_ascii(),
+                with.escape_ascii()
+            );
+        }
+        all.push(without);
     }
-    plain.stop().await;
-    measured.stop().await;
+    for server in [plain, measured, boxed] {
+        server.stop().await;
+    }
     all
 }
 

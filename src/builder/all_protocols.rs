@@ -20,7 +20,7 @@ impl<P> MetricsLayerBuilder<P> {
     }
 
     /// What the names of the automatic metrics begin with: `shop` makes
-    /// `shop_requests_total`. Defaults to nothing.
+    /// `shop_requests_total`, and so does `shop_`. Defaults to nothing.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.given.prefix = prefix.into();
         self

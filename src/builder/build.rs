@@ -3,7 +3,7 @@
 use super::MetricsLayerBuilder;
 use crate::Error;
 use crate::classify::ErrorType;
-use crate::labels::{Declared, Labels, Schema};
+use crate::labels::{Declared, IntoLabels, Labels, Schema};
 use crate::layer::MetricsLayer;
 use crate::open_telemetry::{self, BODY_SIZE_BUCKETS, DURATION_BUCKETS, Naming};
 use crate::recorder::{Bounds, DeclaredTypes, MOST_ERROR_TYPES, Settings, Streams};
@@ -16,7 +16,7 @@ const STREAM_BUCKETS: [f64; 10] = [
 ];
 
 impl<P> MetricsLayerBuilder<P> {
-    /// The layer, with these labels on all its metrics.
+    /// The layer, with these labels on all its metrics. For no labels, give `()`.
     ///
     /// # Errors
     ///
@@ -36,14 +36,12 @@ impl<P> MetricsLayerBuilder<P> {
     ///   the clock among them;
     /// - another layer there that may show the same series all the same, for it has as labels of requests what this
     ///   one has as constants, or only empty labels, which are as good as none, tell the two apart.
-    pub fn build<L, K, V>(self, labels: L) -> Result<MetricsLayer<P>, Error>
+    pub fn build<L, M>(self, labels: L) -> Result<MetricsLayer<P>, Error>
     where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
+        L: IntoLabels<M>,
     {
         let Self { given, protocol } = self;
-        let labels = Labels::new(labels)?;
+        let labels = Labels::new(labels.into_labels())?;
         let of_request = open_telemetry::labels(given.naming, given.labels);
         let mut schema = Schema::new(of_request, &labels)?;
         let declared = given.declared.iter();

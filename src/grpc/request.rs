@@ -15,12 +15,8 @@ pin_project! {
     /// [client](crate::MetricsLayer::grpc_client) they are [`INVALID_MESSAGE`](crate::ErrorType::INVALID_MESSAGE), as when a
     /// message can't be encoded.
     ///
-    /// # Clients of one concrete body type
-    ///
-    /// tonic's `Channel` takes requests with tonic's own body, which may hold any other. So between the layer and
-    /// the channel goes `map_request(|request: Request<_>| request.map(tonic::body::Body::new))`, which costs
-    /// the allocation of a box and loses nothing. Where even that is too much, [`into_inner`](Self::into_inner)
-    /// costs nothing, but what is sent is then not counted.
+    /// What is written for tonic's own body, its `Channel` among others, gets that from a layer that is
+    /// [`boxed`](crate::MetricsLayer::boxed), which costs an allocation and loses nothing.
     #[derive(Debug)]
     pub struct RequestBody<B> {
         #[pin]
@@ -52,8 +48,11 @@ impl<B> RequestBody<B> {
         self.inner.get_mut()
     }
 
-    /// Unwraps the body. What is read from then on is not counted, and the call does
-    /// not hear of a request that breaks off.
+    /// Gives up counting, and unwraps the body.
+    ///
+    /// What is read from then on is lost to the metrics: `request_messages_total` and `request_bytes_total` stay where they are,
+    /// and a request that breaks off counts as whatever comes of it. A layer that is
+    /// [`boxed`](crate::MetricsLayer::boxed) gives a service tonic's body and loses nothing.
     pub fn into_inner(self) -> B {
         self.inner.into_inner()
     }

@@ -1,7 +1,7 @@
 //! Where axum's router leaves what it has matched.
 
 use super::Label;
-use super::http::RequestHead;
+use super::http::{RequestHead, public_route};
 use axum::extract::{MatchedPath, NestedPath};
 use std::sync::LazyLock;
 
@@ -29,7 +29,7 @@ impl Label {
     /// ```
     pub fn axum_route() -> Self {
         // One for all, so that layers that have it are seen to have the same.
-        static ROUTE: LazyLock<Label> = LazyLock::new(|| Label::route(template));
+        static ROUTE: LazyLock<Label> = LazyLock::new(|| Label::from_request("route", template));
         ROUTE.clone()
     }
 }
@@ -37,5 +37,7 @@ impl Label {
 fn template<'a>(head: &RequestHead<'a>) -> Option<&'a str> {
     let matched = head.extensions.get().map(MatchedPath::as_str);
     // A service that is mounted by `nest_service` has no template below that.
-    matched.or_else(|| head.extensions.get().map(NestedPath::as_str))
+    let mounted = || head.extensions.get().map(NestedPath::as_str);
+    let public = matched.and_then(public_route);
+    public.or_else(|| mounted().and_then(public_route))
 }

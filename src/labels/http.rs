@@ -108,6 +108,17 @@ pub(super) fn status_class(status: StatusCode) -> u16 {
     (status.as_u16() / 100 - 1).min(5)
 }
 
+/// `template` without what axum's router has put into it for itself: on its main branch the way to a fallback, be it
+/// a service or a router with templates of its own.
+pub(super) fn public_route(template: &str) -> Option<&str> {
+    let public = match template.strip_prefix("/{*__private__axum_fallback}") {
+        Some("") => return None,
+        Some(below) => below,
+        None => template,
+    };
+    (!public.contains("{*__private__axum")).then_some(public)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +164,22 @@ mod tests {
         ] {
             let class = status_class(StatusCode::from_u16(status).unwrap());
             assert_eq!(CLASSES[usize::from(class)], expected);
+        }
+    }
+
+    #[test]
+    fn routes_that_axum_makes_for_itself_are_none() {
+        for private in [
+            "/{*__private__axum_fallback}",
+            "/api/{*__private__axum_fallback}",
+            "/api/{*__private__axum_nest_tail_param}",
+        ] {
+            assert_eq!(public_route(private), None);
+        }
+        let below = public_route("/{*__private__axum_fallback}/items/{id}");
+        assert_eq!(below, Some("/items/{id}"));
+        for public in ["", "/", "/api/{*rest}", "/{id}", "/__private__axum"] {
+            assert_eq!(public_route(public), Some(public));
         }
     }
 }

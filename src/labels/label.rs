@@ -103,13 +103,15 @@ impl Label {
     /// let route = Label::route(|head| Some(head.extensions.get::<Matched>()?.0));
     /// ```
     ///
-    /// The layer must be inside the router to find it there: it is asked when a call begins. For axum there is a
+    /// The layer must be inside the router to find it there: it is asked when a call begins. What axum's router uses for
+    /// itself (`/{*__private__axum_fallback}`) is no template, and counts as none. For axum there is a
     /// [section](super#routes-of-axum) on what it finds where.
     pub fn route<F>(find: F) -> Self
     where
         F: for<'a> Fn(&RequestHead<'a>) -> Option<&'a str> + Send + Sync + 'static,
     {
-        Self::from_request("route", find).max_len(usize::MAX)
+        let label = Self::from_request("route", move |head| http::public_route(find(head)?));
+        label.max_len(usize::MAX)
     }
 
     /// A label of your own, read from the request when a call begins.

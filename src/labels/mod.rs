@@ -1,7 +1,7 @@
 //! Labels: those that a layer puts on all its metrics, and those that a request brings.
 //!
 //! *Constant* labels are given to [`MetricsLayer::new`](crate::MetricsLayer::new) or
-//! [`build`](crate::MetricsLayerBuilder::build). Labels *of a request* are opt-in, a [`Label`] each:
+//! [`build`](crate::MetricsLayerBuilder::build), as [pairs or as `()`](IntoLabels). Labels *of a request* are opt-in, a [`Label`] each:
 //!
 //! ```
 //! use tower_openmetrics::MetricsLayer;
@@ -123,7 +123,7 @@
 //! let metrics = MetricsLayer::builder().label(route).build([("endpoint", "shop")])?;
 //! let app: Router = Router::new()
 //!     .route("/items/{id}", get(async || "an item"))
-//!     .layer(middleware::from_fn(tell_route));
+//!     .route_layer(middleware::from_fn(tell_route));
 //! let app = metrics.layer(app);
 //! # Ok(())
 //! # }
@@ -135,13 +135,17 @@
 #[cfg(feature = "axum-route")]
 mod axum;
 mod constant;
+mod given;
 pub(crate) mod grpc;
 mod http;
 mod label;
+#[cfg(not(feature = "axum-route"))]
+mod no_axum;
 mod schema;
 mod text;
 mod values;
 
+pub use self::given::IntoLabels;
 pub use self::http::{LongLived, RequestHead, is_long_lived};
 pub use self::label::Label;
 

@@ -41,13 +41,16 @@ use http_body::Body;
 /// // A server:
 /// Server::builder().layer(metrics.clone()).add_service(cart).serve(address).await?;
 ///
-/// // A client. Its channel takes tonic's own body alone, which may hold any other.
+/// // A client, with the feature `tonic`: its channel takes tonic's own body alone. So does what is written for that, between
+/// // the layer and a server's services.
 /// let channel = ServiceBuilder::new()
-///     .layer(metrics.clone())
-///     .map_request(|request: Request<_>| request.map(tonic::body::Body::new))
+///     .layer(metrics.clone().boxed::<tonic::body::Body>())
 ///     .service(channel);
 /// let client = CartClient::new(channel); // `metrics` is `MetricsLayer::grpc_client([…])`
 /// ```
+///
+/// Without that feature, `.layer(metrics.clone()).map_request(|request: Request<_>| request.map(tonic::body::Body::new))` does
+/// the same for requests.
 ///
 /// A layer *inside* of what watches deadlines sees calls that are dropped when they pass, and so cancellations.
 /// tonic's own server is such a place: it heeds `grpc-timeout` outside of all layers. Its channel does so inside of them, and

@@ -12,7 +12,8 @@
 //! | a stream of messages with either | these two, of [`Many`] messages | [`request_streams`](crate::MetricsLayerBuilder::request_streams) of their builders |
 //! | in another way | one of your own | [`protocol_builder`](crate::MetricsLayer::protocol_builder) |
 //!
-//! [`PassHandle`] goes around any of them and gives the service a handle to its call.
+//! [`PassHandle`] goes around any of them and gives the service a handle to its call, [`Boxed`] around those of HTTP and lets
+//! bodies keep their type.
 //!
 //! The halves are two traits because one over both would make the type of the inner
 //! service's request depend on the type of its response, and that on the request's again.
@@ -109,6 +110,7 @@
 //! the `Call` along and drops it when it ends; [`Call::owes_nothing`] says from when on
 //! that is no cancellation. A request that does so takes a [`CallHandle`](crate::CallHandle).
 
+mod boxed;
 mod grpc;
 mod http;
 mod incoming;
@@ -116,6 +118,7 @@ mod pass_handle;
 mod streaming;
 mod unary;
 
+pub use self::boxed::{Boxed, FromBody};
 pub use self::grpc::Grpc;
 pub use self::http::Http;
 pub use self::incoming::{Incoming, Many, One};

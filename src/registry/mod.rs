@@ -22,7 +22,7 @@ pub(crate) use self::table::{Endpoint, Table};
 
 use crate::Error;
 use crate::clock::{Clock, Origin};
-use crate::labels::{Labels, is_plain_name};
+use crate::labels::{IntoLabels, Labels, is_plain_name};
 use crate::recorder::Settings;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric as ClientMetric, Unit};
@@ -157,13 +157,12 @@ impl MetricsRegistry {
     /// # Errors
     ///
     /// If the labels are none that a layer could have.
-    pub fn remove<L, K, V>(&self, labels: L) -> Result<bool, Error>
+    pub fn remove<L, M>(&self, labels: L) -> Result<bool, Error>
     where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
+        L: IntoLabels<M>,
     {
-        Ok(self.write().remove(&Labels::new(labels)?))
+        let labels = Labels::new(labels.into_labels())?;
+        Ok(self.write().remove(&labels))
     }
 
     pub(crate) fn remove_endpoint(&self, endpoint: &Arc<Endpoint>) -> bool {
@@ -235,8 +234,16 @@ impl MetricsRegistry {
                 "prefix {prefix:?} is invalid: use letters, digits and `_`, not beginning with a digit"
             )));
         }
-        let own = if prefix.is_empty() { "" } else { "_" };
-        let prefix = format!("{prefix}{own}{}", settings.naming.prefix());
+        let own = match prefix.trim_end_matches('_') {
+            "" if !prefix.is_empty() => {
+                return Err(Error::new(format!(
+                    "prefix {prefix:?} is nothing but `_`: begin it with a letter, or leave it out"
+                )));
+            }
+            "" => String::new(),
+            name => format!("{name}_"),
+        };
+        let prefix = own + settings.naming.prefix();
         let automatic: Vec<_> = AUTOMATIC
             .iter()
             .filter(|metric| metric.is_on(&settings))

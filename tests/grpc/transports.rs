@@ -4,15 +4,16 @@ use http::{Request, Response, Uri};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::rt::TokioExecutor;
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::body::Body;
-use tonic::service::Routes;
+use tonic::service::{InterceptorLayer, Routes};
 use tonic::transport::{Channel, Endpoint, Server as TonicServer};
 use tower::util::BoxCloneService;
-use tower::{BoxError, ServiceBuilder, ServiceExt};
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
 use tower_openmetrics::MetricsLayer;
 use tower_openmetrics::classify::Classify;
 use tower_openmetrics::grpc::RequestBody;
@@ -26,8 +27,42 @@ use crate::service::Obedient;
 pub(crate) enum Transport {
     /// tonic's own server, and its channel.
     Tonic,
+    /// The same, with layers that let tonic's own body through, and something inside them that takes no other.
+    Boxed,
     /// hyper's, which know nothing of gRPC: no end of them has deadlines.
     Hyper,
+}
+
+/// Takes tonic's own body, and no other, as many a middleware for it does.
+#[derive(Clone, Debug)]
+struct Typed<S>(S);
+
+#[derive(Clone, Copy, Debug)]
+struct TypedLayer;
+
+impl<S> Layer<S> for TypedLayer {
+    type Service = Typed<S>;
+
+    fn layer(&self, inner: S) -> Typed<S> {
+        Typed(inner)
+    }
+}
+
+impl<S> Service<Request<Body>> for Typed<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> S::Future {
+        self.0.call(request)
+    }
 }
 
 /// Stopped by [`stop`](Self::stop), or with the runtime.
@@ -41,7 +76,7 @@ pub(crate) struct Server {
 pub(crate) type Client = BoxCloneService<Request<Body>, Response<Body>, BoxError>;
 
 impl Transport {
-    pub(crate) const ALL: [Self; 2] = [Self::Tonic, Self::Hyper];
+    pub(crate) const ALL: [Self; 3] = [Self::Tonic, Self::Boxed, Self::Hyper];
 
     pub(crate) async fn serve(self, layer: &MetricsLayer<Grpc>) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -54,6 +89,19 @@ impl Transport {
         let task = match self {
             Self::Tonic => tokio::spawn(async move {
                 let server = TonicServer::builder().layer(layer).add_service(Obedient);
+                let incoming = TcpListenerStream::new(listener);
+                server
+                    .serve_with_incoming_shutdown(incoming, stopped)
+                    .await
+                    .unwrap();
+            }),
+            Self::Boxed => tokio::spawn(async move {
+                let layers = ServiceBuilder::new()
+                    .layer(InterceptorLayer::new(Ok))
+                    .option_layer(Some(layer.boxed::<Body>()))
+                    .layer(TypedLayer)
+                    .into_inner();
+                let server = TonicServer::builder().layer(layers).add_service(Obedient);
                 let incoming = TcpListenerStream::new(listener);
                 server
                     .serve_with_incoming_shutdown(incoming, stopped)
@@ -86,6 +134,11 @@ impl Transport {
                 .service(server.channel().await)
                 .map_response(|response| response.map(Body::new))
                 .map_err(BoxError::from)
+                .boxed_clone(),
+            Self::Boxed => ServiceBuilder::new()
+                .map_err(BoxError::from)
+                .layer(layer.boxed::<Body>())
+                .service(Typed(server.channel().await))
                 .boxed_clone(),
             Self::Hyper => ServiceBuilder::new()
                 .layer(layer)

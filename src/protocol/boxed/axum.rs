@@ -1,0 +1,23 @@
+use super::FromBody;
+use axum_core::body::Body;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use tower::BoxError;
+
+impl<B> FromBody<B> for Body
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    fn from_body(body: B) -> Self {
+        Self::new(body.map_err(cause))
+    }
+}
+
+/// What axum's error is to wrap. One that is axum's already would be wrapped once more by each layer, and axum itself looks no
+/// deeper than two.
+fn cause(error: impl Into<BoxError>) -> BoxError {
+    match error.into().downcast::<axum_core::Error>() {
+        Ok(error) => error.into_inner(),
+        Err(error) => error,
+    }
+}
