@@ -75,17 +75,11 @@ fn role(kind: Kind, family: &str, sample: &Sample<'_>) -> Option<Role> {
 }
 
 fn are_of_one_metric(kind: Kind, a: &Sample<'_>, b: &Sample<'_>) -> bool {
-    match kind {
-        Kind::Histogram | Kind::Summary => a.is_beside(b),
-        _ => a.labels == b.labels,
-    }
+    a.labels_of_metric(kind).eq(b.labels_of_metric(kind))
 }
 
 fn labels_of_metric<'a>(kind: Kind, sample: &Sample<'a>) -> Vec<(&'a str, Cow<'a, str>)> {
-    match kind {
-        Kind::Histogram | Kind::Summary => unescaped(&sample.series().collect::<Vec<_>>()),
-        _ => unescaped(&sample.labels),
-    }
+    unescaped(&sample.labels_of_metric(kind).collect::<Vec<_>>())
 }
 
 // === impl Series ===
@@ -178,7 +172,8 @@ fn count(sample: &Sample<'_>) -> Count {
 }
 
 fn write_timestamp(metric: &mut Metric<'_>, sample: &Sample<'_>) {
-    let seconds = sample.timestamp.and_then(|seconds| seconds.parse().ok());
+    let seconds = sample.timestamp.as_deref();
+    let seconds = seconds.and_then(|seconds| seconds.parse().ok());
     if let Some(seconds) = seconds {
         metric.timestamp(Timestamp::new(seconds));
     }
