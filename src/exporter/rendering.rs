@@ -70,6 +70,10 @@ impl Renderings {
 
     /// The page as it is now or later, or nothing if the runtime shuts down before.
     pub(super) async fn page(self: &Arc<Self>, wanted: Wanted) -> Option<Rendered> {
+        // It would wait for the page that it is a part of.
+        if let Err(error) = self.registry.check_idle() {
+            return Some(Err(explain(&error).into()));
+        }
         let (mut rendered, worker) = self.join(wanted);
         if let Some(worker) = worker {
             worker.start();

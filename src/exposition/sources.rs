@@ -1,8 +1,6 @@
 //! Collectors, and registries of prometheus-client's, on our page.
 
-use super::{Encoding, Format, Selection, render};
 use crate::Error;
-use crate::labels::Labels;
 use crate::layer::MetricsLayer;
 use crate::registry::{MetricsRegistry, Source};
 use prometheus_client::collector::Collector;
@@ -10,7 +8,6 @@ use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::registry::Registry;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 impl MetricsRegistry {
     /// Puts a collector on the page: what it encodes at each scrape.
@@ -22,8 +19,7 @@ impl MetricsRegistry {
     /// If what it encodes now can't be shown with the rest. If that comes to be so later, scrapes are
     /// answered by an error that names the metric.
     pub fn register_collector(&self, collector: impl Collector) -> Result<(), Error> {
-        let labels = Labels::default();
-        try_source(self, &labels, Source::collector(&labels, collector))
+        self.add_source(None, |labels| Source::collector(labels, collector))
     }
 
     /// Shows all that is in a registry of prometheus-client's on this page too,
@@ -38,7 +34,7 @@ impl MetricsRegistry {
     pub fn include(&self, registry: Arc<Registry>) -> Result<(), Error> {
         let encode = move |text: &mut String| encode_registry(text, &registry);
         let source = Source::new(std::any::type_name::<Registry>(), encode);
-        try_source(self, &Labels::default(), source)
+        self.add_source(None, |_| source)
     }
 
     /// Shows what `encode` writes, in prometheus-client's text form, on this page too.
@@ -66,7 +62,7 @@ impl MetricsRegistry {
         F: Fn(&mut String) -> fmt::Result + Send + Sync + 'static,
     {
         let source = Source::new(std::any::type_name::<F>(), encode);
-        try_source(self, &Labels::default(), source)
+        self.add_source(None, |_| source)
     }
 }
 
@@ -78,19 +74,8 @@ impl<P> MetricsLayer<P> {
     /// As those of [`MetricsRegistry::register_collector`]; or if the layer has been
     /// [removed](Self::remove).
     pub fn register_collector(&self, collector: impl Collector) -> Result<(), Error> {
-        let labels = self.labels_in_registry()?;
-        let source = Source::collector(&labels, collector);
-        try_source(self.registry(), &labels, source)
+        let endpoint = Some(self.endpoint());
+        self.registry()
+            .add_source(endpoint, |labels| Source::collector(labels, collector))
     }
-}
-
-/// Adds a source if the page can be made with it. Its encoder is not called
-/// under the registry's lock, for it may want to register something.
-fn try_source(registry: &MetricsRegistry, labels: &Labels, source: Source) -> Result<(), Error> {
-    let with_it = registry.table_with(labels, source.clone());
-    let all = Selection::default();
-    let encoding = Encoding::Text(Format::OpenMetrics);
-    render(&with_it, Duration::ZERO, encoding, &all, &Err)?;
-    registry.add_source(labels.clone(), source);
-    Ok(())
 }
