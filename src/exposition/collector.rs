@@ -215,6 +215,6 @@ fn metric_type(kind: Kind) -> MetricType {
         Kind::Histogram => MetricType::Histogram,
         Kind::Info => MetricType::Info,
         // No layer has these.
-        Kind::StateSet | Kind::Summary | Kind::Unknown => MetricType::Unknown,
+        Kind::PlainCounter | Kind::StateSet | Kind::Summary | Kind::Unknown => MetricType::Unknown,
     }
 }

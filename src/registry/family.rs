@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     Gauge,
     Histogram,
     Info,
+    /// A counter of 0.0.4 whose name does not end in `_total`. OpenMetrics has no such thing.
+    PlainCounter,
     StateSet,
     Summary,
     Unknown,
@@ -26,7 +28,7 @@ impl Kind {
             Self::Info => "info",
             Self::StateSet => "stateset",
             Self::Summary => "summary",
-            Self::Unknown => "unknown",
+            Self::PlainCounter | Self::Unknown => "unknown",
         }
     }
 
@@ -61,7 +63,7 @@ impl Kind {
     pub(crate) fn suffixes(self) -> &'static [&'static str] {
         match self {
             Self::Counter => &["_total", "_created"],
-            Self::Gauge | Self::StateSet | Self::Unknown => &[""],
+            Self::Gauge | Self::PlainCounter | Self::StateSet | Self::Unknown => &[""],
             Self::Summary => &["", "_count", "_sum", "_created"],
             Self::Histogram => &["_bucket", "_count", "_sum", "_created"],
             Self::Info => &["_info"],
@@ -73,7 +75,7 @@ impl Kind {
         match self {
             Self::Counter => Some("_total"),
             Self::Info => Some("_info"),
-            Self::Gauge | Self::Histogram | Self::StateSet | Self::Summary | Self::Unknown => None,
+            _ => None,
         }
     }
 }

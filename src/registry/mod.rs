@@ -126,7 +126,7 @@ impl MetricsRegistry {
     ///
     /// Any metric of prometheus-client will do that is a handle, so that its
     /// clones are the same metric; all of its own are. A counter is registered without the `_total` that
-    /// its sample will have. To have a layer's labels on it, register it
+    /// its sample will have. This can be done at any time, by another metric's encoder too. To have a layer's labels on it, register it
     /// [through the layer](crate::MetricsLayer::register).
     ///
     /// # Errors

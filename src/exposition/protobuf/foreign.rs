@@ -64,7 +64,9 @@ fn role(kind: Kind, family: &str, sample: &Sample<'_>) -> Option<Role> {
     let suffix = sample.name.strip_prefix(family)?;
     match (kind, suffix) {
         (Kind::Counter, "_total") | (Kind::Info, "_info") => Some(Role::Value),
-        (Kind::Gauge | Kind::StateSet | Kind::Unknown, "") => Some(Role::Value),
+        (Kind::Gauge | Kind::PlainCounter | Kind::StateSet | Kind::Unknown, "") => {
+            Some(Role::Value)
+        }
         (Kind::Histogram, "_bucket") => sample.bound().map(Role::Bucket),
         (Kind::Summary, "") => sample.label("quantile")?.parse().ok().map(Role::Quantile),
         (Kind::Histogram | Kind::Summary, "_sum") => Some(Role::Sum),
@@ -120,6 +122,7 @@ impl<'s, 'a> Series<'s, 'a> {
         let value = sample.number;
         match kind {
             Kind::Counter => metric.counter(value, exemplar(kind, sample).as_ref(), self.created),
+            Kind::PlainCounter => metric.counter(value, None, None),
             Kind::Unknown => metric.untyped(value),
             _ => metric.gauge(value),
         }

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 ///
 /// A text that ends in `# EOF` is OpenMetrics. In any other
 ///
-/// - a counter whose samples are called as it is, is the family that OpenMetrics calls so without `_total`, or of
-///   unknown type if its name does not end so;
+/// - a counter whose samples are called as it is, is the family that OpenMetrics calls so without `_total`; if its
+///   name does not end so, it is a counter to 0.0.4 alone, and to OpenMetrics of unknown type;
 /// - what has no metadata is of unknown type;
 /// - a timestamp that is a whole number is in milliseconds.
 ///
@@ -165,7 +165,7 @@ impl<'a> Found<'a> {
             match name.strip_suffix("_total") {
                 Some(stem) => name = stem,
                 None if family.samples.is_empty() => {}
-                None => family.kind = Kind::Unknown,
+                None => family.kind = Kind::PlainCounter,
             }
         }
         let samples = family.samples.iter_mut();
@@ -281,7 +281,7 @@ mod tests {
                 "# TYPE a_total counter\na_total 1",
                 &["a Counter \"\" a_total@"],
             ),
-            ("# TYPE a counter\na 1", &["a Unknown \"\" a@"]),
+            ("# TYPE a counter\na 1", &["a PlainCounter \"\" a@"]),
             ("# TYPE a counter\na_total 1", &["a Counter \"\" a_total@"]),
             (
                 "# TYPE a_total counter\na_total_total 1",
