@@ -1,7 +1,7 @@
 use crate::Error;
 use crate::builder::MetricsLayerBuilder;
 use crate::classify::HttpClient;
-use crate::labels::{IntoLabels, Label, Labels};
+use crate::labels::{IntoLabels, Label};
 use crate::protocol::{Boxed, Grpc, Http, Streaming, Unary};
 use crate::registry::{Endpoint, MetricsRegistry};
 use crate::service::Metrics;
@@ -347,11 +347,8 @@ impl<P> MetricsLayer<P> {
         }
     }
 
-    /// # Errors
-    ///
-    /// If the layer has been removed from its registry.
-    pub(crate) fn labels_in_registry(&self) -> Result<Labels, Error> {
-        self.registry.labels_of(Some(&self.endpoint))
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
     }
 
     /// The registry that the layer's metrics are in.

@@ -88,6 +88,10 @@ impl Renderings {
     /// The page as it is now or later, or nothing if there is no thread to write it: the runtime
     /// shuts down before, or there are too many.
     pub(super) async fn page(self: &Arc<Self>, wanted: Wanted) -> Option<Rendered> {
+        // It would wait for the page that it is a part of.
+        if let Err(error) = self.registry.check_idle() {
+            return Some(Err(explain(&error).into()));
+        }
         let (mut rendered, worker) = self.join(wanted);
         let (_waiting, gone) = mpsc::channel();
         match Handle::try_current() {

@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The numbers of an exporter and its clones, and the registry on whose page they stand.
@@ -32,6 +33,8 @@ pub(super) struct Scrape {
 /// All clones are handles to the same numbers.
 #[derive(Clone, Debug)]
 struct Numbers {
+    /// Of their names.
+    prefix: Arc<str>,
     scrapes: Family<[(&'static str, Code); 1], Counter>,
     in_flight: Gauge,
     duration: Histogram,
@@ -65,7 +68,7 @@ impl SelfMetrics {
     ///
     /// If the names are taken.
     pub(super) fn register(registry: &MetricsRegistry) -> Result<Self, Error> {
-        let numbers = Numbers::new();
+        let numbers = Numbers::new(registry.prefix());
         registry
             .register_collector(numbers.clone())
             .map_err(|error| {
@@ -120,12 +123,13 @@ impl Drop for Scrape {
 // === impl Numbers ===
 
 impl Numbers {
-    fn new() -> Self {
+    fn new(prefix: &str) -> Self {
         let scrapes = Family::<_, Counter>::default();
         for code in CODES {
             drop(scrapes.get_or_create(&label(code)));
         }
         Self {
+            prefix: prefix.into(),
             scrapes,
             in_flight: Gauge::default(),
             duration: Histogram::new(BUCKETS),
@@ -137,13 +141,15 @@ impl Numbers {
 impl Collector for Numbers {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Self {
+            prefix,
             scrapes,
             in_flight,
             duration,
             bytes,
         } = self;
         let mut write = |name, help, unit: Option<&Unit>, metric: &dyn EncodeMetric| {
-            let encoder = encoder.encode_descriptor(name, help, unit, metric.metric_type())?;
+            let name = format!("{prefix}{name}");
+            let encoder = encoder.encode_descriptor(&name, help, unit, metric.metric_type())?;
             metric.encode(encoder)
         };
         write(

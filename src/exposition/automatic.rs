@@ -15,12 +15,9 @@ pub(super) type Family<'a> = (&'static Automatic, Rc<Snapshot<'a>>);
 
 /// The families of all layers, by name, with what they have recorded by now.
 pub(super) fn families(table: &Table) -> BTreeMap<String, Family<'_>> {
-    let layers: Vec<_> = table.endpoints.iter().collect();
     let mut families = BTreeMap::new();
-    for of_prefix in layers.chunk_by(|((a, _), _), ((b, _), _)| a == b) {
-        let ((prefix, _), _) = of_prefix[0];
-        let endpoints: Vec<&Endpoint> =
-            of_prefix.iter().map(|(_, endpoint)| &***endpoint).collect();
+    for (prefix, layers) in &*table.layers {
+        let endpoints: Vec<&Endpoint> = layers.endpoints.values().map(|of| &**of).collect();
         let snapshot = Rc::new(Snapshot::take(&endpoints));
         for automatic in AUTOMATIC.iter().filter(|of| snapshot.has(of.metric)) {
             families.insert(automatic.full_name(prefix), (automatic, snapshot.clone()));

@@ -5,7 +5,7 @@ use super::automatic;
 use super::foreign::is_in;
 use crate::Error;
 use crate::registry::{
-    CustomFamily, ForeignFamily, Kind, Table, UPTIME, described_family, encode, encode_source,
+    self, CustomFamily, ForeignFamily, Kind, Late, Table, described_family, encode, encode_source,
     parse,
 };
 use std::collections::BTreeMap;
@@ -24,27 +24,30 @@ pub(super) enum Source<'a> {
     Uptime,
 }
 
-/// All that can be shown together.
+/// All that can be shown together. Of what sources have come to show, `late` is told.
 pub(super) fn families<'a>(
     table: &'a Table,
-    texts: &'a [(Described<'a>, String)],
+    texts: &'a [(Encoded<'a>, String)],
     selection: &Selection,
     on_error: &OnError<'_>,
+    late: &mut Vec<Late>,
 ) -> Result<Families<'a>, Error> {
     let mut families: Families<'_> = automatic::families(table)
         .into_iter()
         .filter(|(name, (metric, _))| selection.has(name, metric.kind))
         .map(|(name, family)| (name, Source::Automatic(family)))
         .collect();
-    if selection.has(UPTIME, Kind::Gauge) {
-        families.insert(UPTIME.to_owned(), Source::Uptime);
+    if selection.has(&table.uptime, Kind::Gauge) {
+        families.insert(table.uptime.to_string(), Source::Uptime);
     }
-    for (described, text) in texts {
-        let foreign = match described {
-            Some((name, family)) => {
+    for (encoded, text) in texts {
+        let foreign = match encoded {
+            Encoded::Custom(name, family) => {
                 described_family(family, text).map(|family| vec![(*name, family)])
             }
-            None => parse(text),
+            Encoded::Source(source) => {
+                parse(text).inspect(|families| late.extend(source.late(families)))
+            }
         };
         match foreign {
             Ok(foreign) => {
@@ -119,26 +122,30 @@ impl Source<'_> {
     }
 }
 
-pub(super) type Described<'a> = Option<(&'a str, &'a CustomFamily)>;
+/// What somebody has encoded: a family that the registry knows, or more than that.
+pub(super) enum Encoded<'a> {
+    Custom(&'a str, &'a CustomFamily),
+    Source(&'a registry::Source),
+}
 
-/// What prometheus-client writes of all that users registered; described, where
-/// the registry knows the family. It can leave out only those that are not selected.
+/// What prometheus-client writes of all that users registered. It can leave out only what the registry knows not to be
+/// selected.
 pub(super) fn foreign_texts<'a>(
     table: &'a Table,
     selection: &Selection,
     on_error: &OnError<'_>,
-) -> Result<Vec<(Described<'a>, String)>, Error> {
+) -> Result<Vec<(Encoded<'a>, String)>, Error> {
     let mut texts = Vec::new();
     let custom = table.custom.iter();
     for (name, family) in custom.filter(|(name, family)| selection.has(name, family.kind)) {
         match encode(name, family) {
-            Ok(text) => texts.push((Some((&**name, &**family)), text)),
+            Ok(text) => texts.push((Encoded::Custom(name, family), text)),
             Err(error) => on_error(error)?,
         }
     }
     for source in table.sources() {
         match encode_source(source) {
-            Ok(text) => texts.push((None, text)),
+            Ok(text) => texts.push((Encoded::Source(source), text)),
             Err(error) => on_error(error)?,
         }
     }
@@ -158,7 +165,7 @@ fn enter<'a>(
         Entry::Occupied(mut there) => match there.get_mut() {
             Source::Foreign(first) => first.join(name, family),
             Source::Automatic(_) | Source::Uptime => Err(Error::new(format!(
-                "a family is called `{name}`, as an automatic metric is: rename it, or give the layer a prefix"
+                "a family is called `{name}`, as an automatic metric is: rename it, or give the registry a prefix"
             ))),
         },
     }

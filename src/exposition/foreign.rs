@@ -88,6 +88,7 @@ fn write_sample(text: &mut TextWriter, kind: Kind, sample: &Sample<'_>) {
     let mut line = vec![sample.name, &labels, " ", value];
     let timestamp = sample
         .timestamp
+        .as_deref()
         .map(|seconds| written(text.format(), seconds));
     if let Some(timestamp) = &timestamp {
         line.extend([" ", timestamp]);

@@ -27,7 +27,7 @@ pub(crate) use self::selection::Selection;
 use self::families::{Families, OnError, Source, families, foreign_texts};
 use self::text::TextWriter;
 use crate::Error;
-use crate::registry::{Kind, MetricsRegistry, Table, UPTIME_HELP, UPTIME_UNIT};
+use crate::registry::{Kind, MetricsRegistry, UPTIME_HELP, UPTIME_UNIT};
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -52,35 +52,27 @@ impl MetricsRegistry {
     ///
     /// # Errors
     ///
-    /// What `on_error` makes of an error that names what a user registered and can't be shown.
+    /// What `on_error` makes of an error that names what a user registered and can't be shown; or if
+    /// this thread is at a page of this registry already.
     pub(crate) fn render(
         &self,
         encoding: Encoding,
         selection: &Selection,
         on_error: &OnError<'_>,
     ) -> Result<Bytes, Error> {
-        render(&self.table(), self.uptime(), encoding, selection, on_error)
+        let _at_work = self.begin_page()?;
+        let table = self.table();
+        let texts = foreign_texts(&table, selection, on_error)?;
+        let mut late = Vec::new();
+        let families = families(&table, &texts, selection, on_error, &mut late);
+        self.learn(&late);
+        let families = families?;
+        let uptime = self.uptime();
+        Ok(match encoding {
+            Encoding::Text(format) => text_page(&families, uptime, format).into(),
+            Encoding::Protobuf(protobuf) => protobuf.page(&families, uptime),
+        })
     }
-}
-
-/// The page of what stands in `table` and is selected.
-///
-/// # Errors
-///
-/// As those of [`MetricsRegistry::render`].
-fn render(
-    table: &Table,
-    uptime: Duration,
-    encoding: Encoding,
-    selection: &Selection,
-    on_error: &OnError<'_>,
-) -> Result<Bytes, Error> {
-    let texts = foreign_texts(table, selection, on_error)?;
-    let families = families(table, &texts, selection, on_error)?;
-    Ok(match encoding {
-        Encoding::Text(format) => text_page(&families, uptime, format).into(),
-        Encoding::Protobuf(protobuf) => protobuf.page(&families, uptime),
-    })
 }
 
 fn text_page(families: &Families<'_>, uptime: Duration, format: Format) -> String {

@@ -142,6 +142,7 @@ impl TextWriter {
     fn type_name(&self, kind: Kind) -> &'static str {
         match (self.format, kind) {
             (Format::Prometheus, Kind::Info | Kind::StateSet) => "gauge",
+            (Format::Prometheus, Kind::PlainCounter) => "counter",
             (Format::Prometheus, Kind::Unknown) => "untyped",
             _ => kind.as_str(),
         }

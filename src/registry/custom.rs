@@ -1,6 +1,8 @@
 //! Metrics of the user's own.
 
+use super::ForeignFamily;
 use super::family::Kind;
+use super::names::{Claim, Origin};
 use crate::Error;
 use crate::labels::Labels;
 use prometheus_client::collector::Collector;
@@ -19,21 +21,38 @@ pub(crate) struct CustomFamily {
     pub(crate) kind: Kind,
     pub(crate) unit: Option<String>,
     pub(crate) help: String,
-    members: BTreeMap<Labels, Arc<Registry>>,
+    members: BTreeMap<Labels, Member>,
 }
 
-/// Families that come from elsewhere, as text of prometheus-client's.
+/// What has been registered with one set of labels.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    registry: Arc<Registry>,
+    /// What it showed when it was registered.
+    claim: Arc<Claim>,
+}
+
+/// Families that come from elsewhere, as text.
 #[derive(Clone)]
 pub(crate) struct Source {
     /// What it is, for those who have to look for it.
     name: &'static str,
     encode: Arc<Encode>,
+    /// What it shows, as far as that is known, by name.
+    claims: Arc<BTreeMap<String, Arc<Claim>>>,
+}
+
+/// What a source has come to show since it was registered.
+#[derive(Debug)]
+pub(crate) struct Late {
+    pub(super) source: Source,
+    pub(super) claims: Vec<Arc<Claim>>,
 }
 
 type Encode = dyn Fn(&mut String) -> fmt::Result + Send + Sync;
 
 impl CustomFamily {
-    /// A family of one member.
+    /// A family of one member, which is to be [claimed](Self::claim).
     pub(super) fn new(
         kind: Kind,
         unit: Option<&str>,
@@ -44,36 +63,59 @@ impl CustomFamily {
     ) -> Self {
         let mut registry = labelled(labels);
         registry.register(name, "", metric);
+        let member = Member {
+            registry: Arc::new(registry),
+            claim: Arc::new(Claim::new(name.to_owned(), kind, Origin::Included)),
+        };
         Self {
             kind,
             unit: unit.map(str::to_owned),
             help,
-            members: BTreeMap::from([(labels.clone(), Arc::new(registry))]),
+            members: BTreeMap::from([(labels.clone(), member)]),
         }
     }
 
-    /// The family with the members of another one of the same name.
+    /// The family with what its one member shows.
+    pub(super) fn claiming(mut self, claim: Claim) -> Self {
+        let claim = Arc::new(claim);
+        for member in self.members.values_mut() {
+            member.claim = claim.clone();
+        }
+        self
+    }
+
+    pub(super) fn claims(&self) -> impl Iterator<Item = &Claim> {
+        self.members.values().map(Member::claim)
+    }
+
+    /// That the members of the other one may join this one.
     ///
     /// # Errors
     ///
     /// If the two disagree, or have a member with the same labels.
-    pub(super) fn joined(&self, name: &str, other: Self) -> Result<Self, Error> {
-        self.check_agrees(name, &other)?;
-        if let Some(labels) = other.members.keys().find(|labels| self.has(labels)) {
-            return Err(Error::new(format!(
+    pub(super) fn check_joining(&self, name: &str, other: &Self) -> Result<(), Error> {
+        self.check_agrees(name, other)?;
+        match other.members.keys().find(|labels| self.has(labels)) {
+            None => Ok(()),
+            Some(labels) => Err(Error::new(format!(
                 "metric `{name}` is registered already with the labels {labels}: keep the first one's handle and use that"
-            )));
+            ))),
         }
-        let mut family = self.clone();
-        family.members.extend(other.members);
-        Ok(family)
     }
 
-    /// The family without the member that has these labels, if others are left.
-    pub(super) fn without(&self, labels: &Labels) -> Option<Self> {
-        let mut family = self.clone();
-        family.members.remove(labels);
-        (!family.members.is_empty()).then_some(family)
+    /// Takes in the members of another one, which have been checked.
+    pub(super) fn join(&mut self, other: &Self) {
+        let members = other.members.iter();
+        let members = members.map(|(labels, member)| (labels.clone(), member.clone()));
+        self.members.extend(members);
+    }
+
+    pub(super) fn remove(&mut self, labels: &Labels) -> Option<Member> {
+        self.members.remove(labels)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
     }
 
     pub(super) fn has(&self, labels: &Labels) -> bool {
@@ -109,10 +151,18 @@ impl CustomFamily {
     /// If one of them can't be encoded.
     pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
-        for registry in self.members.values() {
-            text::encode_registry(&mut text, registry)?;
+        for member in self.members.values() {
+            text::encode_registry(&mut text, &member.registry)?;
         }
         Ok(text)
+    }
+}
+
+// === impl Member ===
+
+impl Member {
+    pub(super) fn claim(&self) -> &Claim {
+        &self.claim
     }
 }
 
@@ -127,7 +177,45 @@ impl Source {
         Self {
             name,
             encode: Arc::new(encode),
+            claims: Arc::default(),
         }
+    }
+
+    /// The source with what it shows.
+    pub(super) fn claiming(mut self, claims: Vec<Claim>) -> Self {
+        for claim in claims {
+            self.claim(Arc::new(claim));
+        }
+        self
+    }
+
+    pub(super) fn claim(&mut self, claim: Arc<Claim>) {
+        Arc::make_mut(&mut self.claims).insert(claim.name.clone(), claim);
+    }
+
+    pub(super) fn claims(&self) -> impl Iterator<Item = &Claim> {
+        self.claims.values().map(|claim| &**claim)
+    }
+
+    /// Whether it is known to show this family.
+    pub(super) fn has(&self, family: &str) -> bool {
+        self.claims.contains_key(family)
+    }
+
+    /// Which of these families it was not known to show.
+    pub(crate) fn late(&self, families: &[(&str, ForeignFamily<'_>)]) -> Option<Late> {
+        let late = families.iter().filter(|(name, _)| !self.has(name));
+        let claims = late.map(|(name, family)| Arc::new(Claim::included(name, family)));
+        let claims: Vec<_> = claims.collect();
+        (!claims.is_empty()).then(|| Late {
+            source: self.clone(),
+            claims,
+        })
+    }
+
+    /// Whether the two are the same.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.encode, &other.encode)
     }
 
     pub(crate) fn collector<C: Collector>(labels: &Labels, collector: C) -> Self {

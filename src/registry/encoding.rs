@@ -1,27 +1,59 @@
-//! What users registered, as prometheus-client writes it.
+//! What users registered, as its encoders write it. They are called nowhere else.
 
-use super::{CustomFamily, ForeignFamily, Kind, Source, parse};
+use super::names::{Claim, Names};
+use super::{CustomFamily, ForeignFamily, Source, parse};
 use crate::Error;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 
-/// That a family which a user registers can be shown, as it is now.
+/// How many encoders may run inside of each other: one that registers something has that encoded.
+const MOST_NESTED: usize = 16;
+
+thread_local! {
+    /// How many of them run on this thread.
+    static NESTED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// What a family that a user registers shows now.
 ///
 /// # Errors
 ///
-/// Says why not.
-pub(super) fn check(name: &str, family: &CustomFamily) -> Result<(), Error> {
+/// Says why that can't be shown.
+pub(super) fn claim(name: &str, family: &CustomFamily) -> Result<Claim, Error> {
     let text = encode(name, family)?;
-    described_family(family, &text)?.arrange(name)
+    let mut family = described_family(family, &text)?;
+    family.arrange(name)?;
+    Ok(Claim::included(name, &family))
 }
 
-/// The names and types of what a source shows now; nothing, if that can't be shown.
-pub(super) fn families_of(source: &Source) -> Vec<(String, Kind)> {
-    let text = encode_source(source).unwrap_or_default();
-    let families = parse(&text).unwrap_or_default().into_iter();
-    families
-        .map(|(name, family)| (name.to_owned(), family.kind))
-        .collect()
+/// What a source shows now.
+///
+/// # Errors
+///
+/// Says why that can't be shown.
+pub(super) fn claims(source: &Source) -> Result<Vec<Claim>, Error> {
+    let text = encode_source(source)?;
+    let mut families: BTreeMap<&str, ForeignFamily<'_>> = BTreeMap::new();
+    for (name, family) in parse(&text)? {
+        match families.entry(name) {
+            Entry::Vacant(place) => drop(place.insert(family)),
+            Entry::Occupied(mut there) => there.get_mut().join(name, family)?,
+        }
+    }
+    // Its own families may clash too.
+    let mut names = Names::default();
+    let mut claims = Vec::new();
+    for (name, mut family) in families {
+        family.arrange(name)?;
+        let claim = Claim::included(name, &family);
+        names.check(&claim)?;
+        names.add(&claim);
+        claims.push(claim);
+    }
+    Ok(claims)
 }
 
 pub(crate) fn encode(name: &str, family: &CustomFamily) -> Result<String, Error> {
@@ -39,7 +71,17 @@ fn caught(
     what: impl Fn() -> String,
     encode: impl FnOnce() -> Result<String, fmt::Error>,
 ) -> Result<String, Error> {
-    match panic::catch_unwind(AssertUnwindSafe(encode)) {
+    let nested = NESTED.get();
+    if nested == MOST_NESTED {
+        return Err(Error::new(format!(
+            "{} can't be encoded inside of {MOST_NESTED} other encoders: one of them registers, each time that it is encoded, what does the same; register it once",
+            what()
+        )));
+    }
+    NESTED.set(nested + 1);
+    let encoded = panic::catch_unwind(AssertUnwindSafe(encode));
+    NESTED.set(nested);
+    match encoded {
         Ok(Ok(text)) => Ok(text),
         Ok(Err(error)) => {
             Err(Error::new(format!("{} can't be encoded", what())).with_source(error))

@@ -8,11 +8,13 @@ mod custom;
 mod encoding;
 mod family;
 mod foreign;
+mod names;
+mod registered;
 mod shape;
 mod table;
 
-pub(crate) use self::automatic::{AUTOMATIC, Automatic, Metric, UPTIME, UPTIME_HELP, UPTIME_UNIT};
-pub(crate) use self::custom::{CustomFamily, Source};
+pub(crate) use self::automatic::{AUTOMATIC, Automatic, Metric, UPTIME_HELP, UPTIME_UNIT};
+pub(crate) use self::custom::{CustomFamily, Late, Source};
 pub(crate) use self::encoding::{described_family, encode, encode_source};
 pub(crate) use self::family::{Kind, is_metric_name};
 #[cfg(feature = "protobuf")]
@@ -20,14 +22,16 @@ pub(crate) use self::foreign::parse_labels;
 pub(crate) use self::foreign::{ForeignFamily, Sample, allow_exemplar, parse};
 pub(crate) use self::table::{Endpoint, Table};
 
+use self::registered::Registered;
 use crate::Error;
 use crate::clock::{Clock, Origin};
-use crate::labels::{IntoLabels, Labels, is_plain_name};
+use crate::labels::{IntoLabels, Labels};
 use crate::recorder::Settings;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric as ClientMetric, Unit};
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 /// A set of metrics, shared by the layers that fill it and the exporters that show it.
@@ -56,9 +60,17 @@ pub struct MetricsRegistry {
 
 struct Shared {
     since: Origin,
-    /// Only taken to register and to make a page, never by a request.
-    table: RwLock<Table>,
+    /// Of all names that the crate gives, with a `_` at its end unless it is empty.
+    prefix: String,
+    /// Only taken to register and to begin a page, never by a request. No code of a user's runs under it:
+    /// no encoder, no closure, no drop.
+    registered: RwLock<Registered>,
+    /// The threads that make a page.
+    at_work: Mutex<Vec<ThreadId>>,
 }
+
+/// A page in the making on this thread, until it is dropped.
+pub(crate) struct AtWork<'a>(&'a MetricsRegistry);
 
 // === impl MetricsRegistry ===
 
@@ -70,10 +82,42 @@ impl MetricsRegistry {
 
     /// An empty registry that reads its uptime from `clock`.
     pub fn with_clock(clock: Clock) -> Self {
+        Self::of(clock, String::new())
+    }
+
+    /// An empty registry whose own metrics have names that begin with `prefix` and a `_`.
+    ///
+    /// These are `uptime_seconds`, the automatic metrics of all layers in the registry, before whose own prefix this
+    /// one comes, and the numbers of its exporters. Use it to have two registries on one page, or in one registry of
+    /// prometheus-client's; the [prefix of a layer](crate::MetricsLayerBuilder::prefix) reaches that layer's alone.
+    /// Metrics and collectors that you register keep the names that you give them.
+    ///
+    /// ```
+    /// use tower_openmetrics::{MetricsLayer, MetricsRegistry};
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let registry = MetricsRegistry::with_prefix("shop")?;
+    /// let layer = MetricsLayer::builder().registry(&registry).build([("endpoint", "a")])?;
+    /// let page = layer.exporter(); // shows shop_uptime_seconds and shop_requests_total
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If names can't begin so.
+    pub fn with_prefix(prefix: impl AsRef<str>) -> Result<Self, Error> {
+        let prefix = family::prefix(prefix.as_ref())?;
+        Ok(Self::of(Clock::real(), prefix))
+    }
+
+    fn of(clock: Clock, prefix: String) -> Self {
         Self {
             shared: Arc::new(Shared {
                 since: clock.origin(),
-                table: RwLock::default(),
+                registered: RwLock::new(Registered::new(&prefix)),
+                at_work: Mutex::default(),
+                prefix,
             }),
         }
     }
@@ -82,7 +126,7 @@ impl MetricsRegistry {
     ///
     /// Any metric of prometheus-client will do that is a handle, so that its
     /// clones are the same metric; all of its own are. A counter is registered without the `_total` that
-    /// its sample will have. To have a layer's labels on it, register it
+    /// its sample will have. This can be done at any time, by another metric's encoder too. To have a layer's labels on it, register it
     /// [through the layer](crate::MetricsLayer::register).
     ///
     /// # Errors
@@ -162,11 +206,14 @@ impl MetricsRegistry {
         L: IntoLabels<M>,
     {
         let labels = Labels::new(labels.into_labels())?;
-        Ok(self.write().remove(&labels))
+        // A statement of its own: what was removed is dropped after the lock.
+        let removed = self.write().remove(&labels);
+        Ok(removed.any)
     }
 
     pub(crate) fn remove_endpoint(&self, endpoint: &Arc<Endpoint>) -> bool {
-        self.write().remove_endpoint(endpoint)
+        let removed = self.write().remove_endpoint(endpoint);
+        removed.any
     }
 
     /// Adds a metric, with the endpoint's labels if there is one.
@@ -183,34 +230,27 @@ impl MetricsRegistry {
         let name = family::name(name, unit, kind)?;
         let labels = self.labels_of(endpoint)?;
         let joining = CustomFamily::new(kind, unit, help, &name, &labels, metric);
-        // Encoders are called outside the lock, for they may want to register something.
-        let with_it = match self.table().custom.get(&name) {
-            Some(family) => family.joined(&name, joining.clone())?,
-            None => joining.clone(),
-        };
-        encoding::check(&name, &with_it)?;
-        self.check_sources([(&*name, kind)])?;
-        let mut table = self.write();
-        table.labels_of(endpoint)?;
-        table.check_free(&name, kind)?;
-        let family = match table.custom.get(&name) {
-            Some(family) => family.joined(&name, joining)?,
-            None => joining,
-        };
-        table.custom.insert(name, Arc::new(family));
-        Ok(())
+        let claim = encoding::claim(&name, &joining)?;
+        let joining = joining.claiming(claim);
+        let mut registered = self.write();
+        // The encoder has had time to remove it.
+        registered.table.labels_of(endpoint)?;
+        registered.add_custom(&name, &joining)
     }
 
-    /// The table as it would be with a source of families that carries the
-    /// endpoint's labels.
-    pub(crate) fn table_with(&self, labels: &Labels, source: Source) -> Table {
-        let mut table = self.table();
-        table.add_source(labels.clone(), source);
-        table
-    }
-
-    pub(crate) fn add_source(&self, labels: Labels, source: Source) {
-        self.write().add_source(labels, source);
+    /// Adds a source of families, with the endpoint's labels if there is one.
+    pub(crate) fn add_source(
+        &self,
+        endpoint: Option<&Arc<Endpoint>>,
+        source: impl FnOnce(&Labels) -> Source,
+    ) -> Result<(), Error> {
+        let labels = self.labels_of(endpoint)?;
+        let source = source(&labels);
+        let claims = encoding::claims(&source)?;
+        let source = source.claiming(claims);
+        let mut registered = self.write();
+        registered.table.labels_of(endpoint)?;
+        registered.add_source(&labels, &source)
     }
 
     /// The labels of what is registered through `endpoint`; none without one.
@@ -218,8 +258,8 @@ impl MetricsRegistry {
     /// # Errors
     ///
     /// If it has been removed.
-    pub(crate) fn labels_of(&self, endpoint: Option<&Arc<Endpoint>>) -> Result<Labels, Error> {
-        self.table().labels_of(endpoint)
+    fn labels_of(&self, endpoint: Option<&Arc<Endpoint>>) -> Result<Labels, Error> {
+        self.read().table.labels_of(endpoint)
     }
 
     /// The entry of a layer: that of an earlier one with the same labels, or a new one.
@@ -229,28 +269,22 @@ impl MetricsRegistry {
         labels: Labels,
         settings: Settings,
     ) -> Result<Arc<Endpoint>, Error> {
-        if !prefix.is_empty() && !is_plain_name(prefix) {
-            return Err(Error::new(format!(
-                "prefix {prefix:?} is invalid: use letters, digits and `_`, not beginning with a digit"
-            )));
+        let own = family::prefix(prefix)?;
+        let (of_registry, of_naming) = (&self.shared.prefix, settings.naming.prefix());
+        let prefix = format!("{of_registry}{own}{of_naming}");
+        let mut registered = self.write();
+        if let Some(there) = registered.endpoint(&prefix, &labels, &settings)? {
+            // The settings, with closures of the user's, are dropped after the lock.
+            return Ok(there);
         }
-        let own = match prefix.trim_end_matches('_') {
-            "" if !prefix.is_empty() => {
-                return Err(Error::new(format!(
-                    "prefix {prefix:?} is nothing but `_`: begin it with a letter, or leave it out"
-                )));
-            }
-            "" => String::new(),
-            name => format!("{name}_"),
-        };
-        let prefix = own + settings.naming.prefix();
-        let automatic: Vec<_> = AUTOMATIC
-            .iter()
-            .filter(|metric| metric.is_on(&settings))
-            .map(|metric| (metric.full_name(&prefix), metric.kind))
-            .collect();
-        self.check_sources(automatic.iter().map(|(name, kind)| (&**name, *kind)))?;
-        self.write().endpoint(prefix, labels, settings)
+        let endpoint = Arc::new(Endpoint::new(prefix, labels, settings));
+        registered.add_endpoint(&endpoint);
+        Ok(endpoint)
+    }
+
+    /// What the names begin with that the crate gives.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.shared.prefix
     }
 
     /// Time since the registry was made.
@@ -260,38 +294,64 @@ impl MetricsRegistry {
 
     /// What is registered now, to be read without keeping anyone from registering.
     pub(crate) fn table(&self) -> Table {
-        self.shared
-            .table
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.read().table.clone()
     }
 
-    /// That no collector and no included registry shows now what these families would. They are
-    /// asked outside the lock, for their encoders may want to register something.
-    fn check_sources<'a>(
-        &self,
-        families: impl IntoIterator<Item = (&'a str, Kind)>,
-    ) -> Result<(), Error> {
-        let table = self.table();
-        let shown: Vec<(String, Kind)> = table.sources().flat_map(encoding::families_of).collect();
-        for (name, kind) in families {
-            for (other, of) in &shown {
-                if let Some(clash) = family::clash((name, kind), (other, *of)) {
-                    return Err(Error::new(format!(
-                        "metric `{name}` clashes with `{other}` of a collector or an included registry: both would show `{clash}`, choose another name"
-                    )));
-                }
-            }
+    /// Remembers what sources have come to show, so that nothing is registered that clashes with it.
+    pub(crate) fn learn(&self, late: &[Late]) {
+        if !late.is_empty() {
+            self.write().learn(late);
         }
-        Ok(())
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Table> {
-        self.shared
-            .table
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Says that this thread makes a page.
+    ///
+    /// # Errors
+    ///
+    /// If it is at one already: an encoder would be called by itself.
+    pub(crate) fn begin_page(&self) -> Result<AtWork<'_>, Error> {
+        self.check_idle()?;
+        self.at_work().push(thread::current().id());
+        Ok(AtWork(self))
+    }
+
+    /// That this thread does not make a page: one in it would have to wait for itself.
+    ///
+    /// # Errors
+    ///
+    /// If it does.
+    pub(crate) fn check_idle(&self) -> Result<(), Error> {
+        if !self.at_work().contains(&thread::current().id()) {
+            return Ok(());
+        }
+        Err(Error::new(
+            "an encoder wants the page that it is called for: a metric, collector or included registry may not scrape the registry that it is in",
+        ))
+    }
+
+    fn at_work(&self) -> MutexGuard<'_, Vec<ThreadId>> {
+        let at_work = self.shared.at_work.lock();
+        at_work.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Registered> {
+        let registered = self.shared.registered.read();
+        registered.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Registered> {
+        let registered = self.shared.registered.write();
+        registered.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        let mut at_work = self.0.at_work();
+        let this = thread::current().id();
+        if let Some(place) = at_work.iter().position(|thread| *thread == this) {
+            at_work.swap_remove(place);
+        }
     }
 }
 
@@ -304,11 +364,11 @@ impl Default for MetricsRegistry {
 
 impl fmt::Debug for MetricsRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Table {
-            endpoints, custom, ..
-        } = self.table();
+        let Table { layers, custom, .. } = self.table();
+        let layers = layers.values();
+        let endpoints: Vec<_> = layers.flat_map(|of| of.endpoints.keys()).collect();
         f.debug_struct("MetricsRegistry")
-            .field("endpoints", &endpoints.keys())
+            .field("endpoints", &endpoints)
             .field("custom", &custom.keys())
             .finish_non_exhaustive()
     }

@@ -39,6 +39,20 @@ impl Shape {
         self != other && carriers.any(|carrier| self.names(carrier) == other.names(carrier))
     }
 
+    /// The only labels of this shape that might agree with those given, unless it has names that are not among them.
+    pub(super) fn filled_from(&self, labels: &Labels) -> Option<Labels> {
+        let value = |(name, is_empty): &(String, bool)| {
+            let mut labels = labels.iter().filter(|(_, value)| !value.is_empty());
+            let value = labels
+                .find(|(given, _)| given == name)
+                .map(|(_, value)| value);
+            let value = if *is_empty { Some("") } else { value };
+            value.map(|value| (name.clone(), value.to_owned()))
+        };
+        let pairs: Option<Vec<_>> = self.constant.iter().map(value).collect();
+        Labels::new(pairs?).ok()
+    }
+
     /// All names that Prometheus sees.
     fn names(&self, carrier: usize) -> BTreeSet<&str> {
         let constant = self.constant.iter();

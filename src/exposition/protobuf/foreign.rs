@@ -64,7 +64,9 @@ fn role(kind: Kind, family: &str, sample: &Sample<'_>) -> Option<Role> {
     let suffix = sample.name.strip_prefix(family)?;
     match (kind, suffix) {
         (Kind::Counter, "_total") | (Kind::Info, "_info") => Some(Role::Value),
-        (Kind::Gauge | Kind::StateSet | Kind::Unknown, "") => Some(Role::Value),
+        (Kind::Gauge | Kind::PlainCounter | Kind::StateSet | Kind::Unknown, "") => {
+            Some(Role::Value)
+        }
         (Kind::Histogram, "_bucket") => sample.bound().map(Role::Bucket),
         (Kind::Summary, "") => sample.label("quantile")?.parse().ok().map(Role::Quantile),
         (Kind::Histogram | Kind::Summary, "_sum") => Some(Role::Sum),
@@ -75,17 +77,11 @@ fn role(kind: Kind, family: &str, sample: &Sample<'_>) -> Option<Role> {
 }
 
 fn are_of_one_metric(kind: Kind, a: &Sample<'_>, b: &Sample<'_>) -> bool {
-    match kind {
-        Kind::Histogram | Kind::Summary => a.is_beside(b),
-        _ => a.labels == b.labels,
-    }
+    a.labels_of_metric(kind).eq(b.labels_of_metric(kind))
 }
 
 fn labels_of_metric<'a>(kind: Kind, sample: &Sample<'a>) -> Vec<(&'a str, Cow<'a, str>)> {
-    match kind {
-        Kind::Histogram | Kind::Summary => unescaped(&sample.series().collect::<Vec<_>>()),
-        _ => unescaped(&sample.labels),
-    }
+    unescaped(&sample.labels_of_metric(kind).collect::<Vec<_>>())
 }
 
 // === impl Series ===
@@ -126,6 +122,7 @@ impl<'s, 'a> Series<'s, 'a> {
         let value = sample.number;
         match kind {
             Kind::Counter => metric.counter(value, exemplar(kind, sample).as_ref(), self.created),
+            Kind::PlainCounter => metric.counter(value, None, None),
             Kind::Unknown => metric.untyped(value),
             _ => metric.gauge(value),
         }
@@ -178,7 +175,8 @@ fn count(sample: &Sample<'_>) -> Count {
 }
 
 fn write_timestamp(metric: &mut Metric<'_>, sample: &Sample<'_>) {
-    let seconds = sample.timestamp.and_then(|seconds| seconds.parse().ok());
+    let seconds = sample.timestamp.as_deref();
+    let seconds = seconds.and_then(|seconds| seconds.parse().ok());
     if let Some(seconds) = seconds {
         metric.timestamp(Timestamp::new(seconds));
     }

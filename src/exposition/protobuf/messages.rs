@@ -70,6 +70,7 @@ impl Page {
     ) {
         let (suffix, metric_type) = match kind {
             Kind::Counter => ("_total", Type::Counter),
+            Kind::PlainCounter => ("", Type::Counter),
             Kind::Gauge | Kind::StateSet => ("", Type::Gauge),
             Kind::Histogram => ("", Type::Histogram),
             Kind::Info => ("_info", Type::Gauge),
@@ -326,6 +327,7 @@ mod tests {
             (Kind::Counter, "x_total", 0),
             (Kind::Gauge, "x", 1),
             (Kind::Info, "x_info", 1),
+            (Kind::PlainCounter, "x", 0),
             (Kind::Unknown, "x", 3),
             (Kind::Histogram, "x", 4),
         ] {

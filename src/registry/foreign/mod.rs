@@ -1,6 +1,6 @@
-//! What prometheus-client writes, taken apart.
+//! What others encode, taken apart.
 //!
-//! Its text is read into families and samples, so that a page can have a family once for all who have samples in it; in
+//! Their text is read into families and samples, so that a page can have a family once for all who have samples in it; in
 //! order, for series come as a hash map has them; and with nothing in it that strict parsers would not read: see
 //! [`rules`].
 
@@ -45,7 +45,7 @@ impl<'a> ForeignFamily<'a> {
     /// Names the line that is not a sample.
     pub(crate) fn add_samples(&mut self, text: &'a str) -> Result<(), Error> {
         for line in text.lines().filter(|line| !line.starts_with('#')) {
-            self.add_sample(line)?;
+            self.samples.push(Sample::parse_line(line)?);
         }
         Ok(())
     }
@@ -79,12 +79,5 @@ impl<'a> ForeignFamily<'a> {
                 .sort_by(|a, b| a.labels_but(name).cmp(b.labels_but(name)));
         }
         rules::check(name, self.kind, self.unit.as_deref(), &self.samples)
-    }
-
-    fn add_sample(&mut self, line: &'a str) -> Result<(), Error> {
-        let sample = Sample::parse(line)
-            .ok_or_else(|| Error::new(format!("{line:?} is not a sample: look at its encoder")))?;
-        self.samples.push(sample);
-        Ok(())
     }
 }

@@ -1,68 +1,222 @@
 //! A whole text.
 
-use super::ForeignFamily;
+use super::{ForeignFamily, Sample};
 use crate::Error;
 use crate::registry::Kind;
+use std::collections::BTreeMap;
 
-/// Takes a whole text apart. What stands between HELP and TYPE is HELP
-/// continued, for line feeds in it are not escaped.
+/// Takes a whole text apart, be it OpenMetrics, the Prometheus text format 0.0.4, or what prometheus-client writes,
+/// which is OpenMetrics but for HELP.
+///
+/// A text that ends in `# EOF` is OpenMetrics. In any other
+///
+/// - a counter whose samples are called as it is, is the family that OpenMetrics calls so without `_total`; if its
+///   name does not end so, it is a counter to 0.0.4 alone, and to OpenMetrics of unknown type;
+/// - what has no metadata is of unknown type;
+/// - a timestamp that is a whole number is in milliseconds.
+///
+/// prometheus-client escapes no line feeds in HELP: what stands between a HELP and its TYPE is HELP continued.
 ///
 /// # Errors
 ///
-/// As [`ForeignFamily::add_samples`]; if samples come before any family; or names a family whose
-/// type is missing or unknown.
+/// As [`ForeignFamily::add_samples`]; if samples of OpenMetrics come before any family; or names a family whose
+/// type is unknown.
 pub(crate) fn parse(text: &str) -> Result<Vec<(&str, ForeignFamily<'_>)>, Error> {
-    let mut families: Vec<(&str, ForeignFamily<'_>)> = Vec::new();
-    let mut in_help = false;
-    for line in text.lines() {
-        let mut words = line.splitn(4, ' ');
-        match (words.next(), words.next(), words.next()) {
-            (Some("#"), Some("HELP"), Some(name)) if !in_help => {
-                let mut family = ForeignFamily::new(Kind::Unknown);
-                words.next().unwrap_or("").clone_into(&mut family.help);
-                families.push((name, family));
-                in_help = true;
+    let is_open_metrics = text.trim_end().ends_with("# EOF");
+    // The last line that tells the type of a family.
+    let types = text.lines().enumerate();
+    let types = types.filter_map(|(place, line)| match Metadata::parse(line)? {
+        Metadata::Type(name, _) => Some((name, place)),
+        _ => None,
+    });
+    let types: BTreeMap<&str, usize> = types.collect();
+    let mut families = Families::default();
+    let mut help_of = None;
+    for (place, line) in text.lines().enumerate() {
+        let metadata = Metadata::parse(line);
+        if let Some(name) = help_of {
+            if !matches!(metadata, Some(Metadata::Type(of, _)) if of == name) {
+                let help = &mut families.last(name).family.help;
+                help.push('\n');
+                help.push_str(line);
                 continue;
             }
-            (Some("#"), Some("EOF"), None) if !in_help => continue,
-            _ => {}
+            help_of = None;
         }
-        let Some((name, family)) = families.last_mut() else {
-            return Err(Error::new(format!(
-                "{line:?} belongs to no family: metadata must come before samples"
-            )));
-        };
-        if let Some(of_type) = metadata(line, "TYPE", name) {
-            family.kind = Kind::from_text(of_type).ok_or_else(|| {
-                Error::new(format!(
-                    "family `{name}` is of the type {of_type:?}, which not both formats have: leave it out"
-                ))
-            })?;
-            in_help = false;
-        } else if in_help {
-            family.help.push('\n');
-            family.help.push_str(line);
-        } else if let Some(unit) = metadata(line, "UNIT", name) {
-            family.unit = Some(unit.to_owned());
-        } else {
-            family.add_sample(line)?;
+        match metadata {
+            Some(Metadata::Help(name, help)) => {
+                let last = families.open(name, |last| last.family.help.is_empty());
+                help.clone_into(&mut last.family.help);
+                let is_followed = types.get(name).is_some_and(|of_type| *of_type > place);
+                help_of = is_followed.then_some(name);
+            }
+            Some(Metadata::Type(name, kind)) => {
+                let last = families.open(name, |last| !last.is_typed);
+                last.is_typed = true;
+                last.family.kind = Kind::from_text(kind).ok_or_else(|| {
+                    Error::new(format!(
+                        "family `{name}` is of the type {kind:?}, which not both formats have: leave it out"
+                    ))
+                })?;
+            }
+            Some(Metadata::Unit(name, unit)) => {
+                let last = families.open(name, |_| true);
+                last.family.unit = Some(unit.to_owned());
+            }
+            None if line.trim().is_empty() || line.trim_start().starts_with('#') => {}
+            None => {
+                let sample = Sample::parse_line(line)?;
+                families.add(sample, is_open_metrics)?;
+            }
         }
     }
-    match families.last() {
-        Some((name, _)) if in_help => Err(Error::new(format!(
-            "family `{name}` has HELP and no TYPE: look at its encoder, and at its name"
-        ))),
-        _ => Ok(families),
+    let families = families.0.into_iter();
+    Ok(families.map(|last| last.finish(is_open_metrics)).collect())
+}
+
+/// In the order of the text; a family may be there again.
+#[derive(Default)]
+struct Families<'a>(Vec<Found<'a>>);
+
+struct Found<'a> {
+    name: &'a str,
+    is_typed: bool,
+    family: ForeignFamily<'a>,
+}
+
+/// A line about a family.
+enum Metadata<'a> {
+    Help(&'a str, &'a str),
+    Type(&'a str, &'a str),
+    Unit(&'a str, &'a str),
+}
+
+// === impl Families ===
+
+impl<'a> Families<'a> {
+    /// The last family if it is called so and may be gone on with, or else a new one.
+    fn open(&mut self, name: &'a str, may_go_on: impl Fn(&Found<'a>) -> bool) -> &mut Found<'a> {
+        let goes_on = |last: &Found<'a>| {
+            last.name == name && last.family.samples.is_empty() && may_go_on(last)
+        };
+        if !self.0.last().is_some_and(goes_on) {
+            self.0.push(Found::new(name));
+        }
+        self.last(name)
+    }
+
+    fn last(&mut self, name: &'a str) -> &mut Found<'a> {
+        if self.0.is_empty() {
+            self.0.push(Found::new(name));
+        }
+        let last = self.0.len() - 1;
+        &mut self.0[last]
+    }
+
+    fn add(&mut self, sample: Sample<'a>, is_open_metrics: bool) -> Result<(), Error> {
+        let last = self.0.last();
+        if is_open_metrics && last.is_none() {
+            return Err(Error::new(format!(
+                "the sample `{}` belongs to no family: metadata must come before samples",
+                sample.name
+            )));
+        }
+        if !is_open_metrics && !last.is_some_and(|last| last.may_have(&sample)) {
+            self.0.push(Found::new(sample.name));
+        }
+        self.last(sample.name).family.samples.push(sample);
+        Ok(())
     }
 }
 
-/// `# TYPE name counter` holds `counter`.
-fn metadata<'a>(line: &'a str, keyword: &str, name: &str) -> Option<&'a str> {
-    line.strip_prefix("# ")?
-        .strip_prefix(keyword)?
-        .strip_prefix(' ')?
-        .strip_prefix(name)?
-        .strip_prefix(' ')
+// === impl Found ===
+
+impl<'a> Found<'a> {
+    fn new(name: &'a str) -> Self {
+        Self {
+            name,
+            is_typed: false,
+            family: ForeignFamily::new(Kind::Unknown),
+        }
+    }
+
+    fn may_have(&self, sample: &Sample<'_>) -> bool {
+        let kind = self.family.kind;
+        let suffix = sample.name.strip_prefix(self.name);
+        suffix.is_some_and(|suffix| {
+            kind.suffixes().contains(&suffix) || (kind == Kind::Counter && suffix.is_empty())
+        })
+    }
+
+    fn finish(self, is_open_metrics: bool) -> (&'a str, ForeignFamily<'a>) {
+        let Self {
+            mut name,
+            mut family,
+            ..
+        } = self;
+        if let Some(help) = unescaped(&family.help) {
+            family.help = help;
+        }
+        if is_open_metrics {
+            return (name, family);
+        }
+        let mut samples = family.samples.iter();
+        if family.kind == Kind::Counter && samples.all(|sample| sample.name == name) {
+            match name.strip_suffix("_total") {
+                Some(stem) => name = stem,
+                None if family.samples.is_empty() => {}
+                None => family.kind = Kind::PlainCounter,
+            }
+        }
+        let samples = family.samples.iter_mut();
+        samples.for_each(Sample::take_timestamp_for_millis);
+        (name, family)
+    }
+}
+
+// === impl Metadata ===
+
+impl<'a> Metadata<'a> {
+    /// `# TYPE name counter`, with any blanks between.
+    fn parse(line: &'a str) -> Option<Self> {
+        let (keyword, rest) = word(line.trim_start().strip_prefix('#')?);
+        let (name, rest) = word(rest);
+        if name.is_empty() {
+            return None;
+        }
+        match keyword {
+            "HELP" => Some(Self::Help(name, rest.strip_prefix(BLANKS).unwrap_or(rest))),
+            "TYPE" => Some(Self::Type(name, rest.trim())),
+            "UNIT" => Some(Self::Unit(name, rest.trim())),
+            _ => None,
+        }
+    }
+}
+
+const BLANKS: [char; 2] = [' ', '\t'];
+
+/// The first word, and what follows it.
+fn word(text: &str) -> (&str, &str) {
+    let text = text.trim_start_matches(BLANKS);
+    text.split_at(text.find(BLANKS).unwrap_or(text.len()))
+}
+
+/// A HELP that has been escaped; nothing if it has not: prometheus-client does not, and a backslash stands for
+/// itself.
+fn unescaped(help: &str) -> Option<String> {
+    let mut plain = String::with_capacity(help.len());
+    let mut chars = help.chars();
+    while let Some(c) = chars.next() {
+        plain.push(match c {
+            '\\' => match chars.next()? {
+                'n' => '\n',
+                c @ ('\\' | '"') => c,
+                _ => return None,
+            },
+            c => c,
+        });
+    }
+    Some(plain)
 }
 
 #[cfg(test)]
@@ -85,13 +239,93 @@ mod tests {
     #[test]
     fn what_can_not_be_shown_is_named() {
         for (text, named) in [
-            ("a 1", "a 1"),
+            ("a 1\n# EOF", "`a`"),
             ("# HELP a .\n# TYPE a gauge\nnot a sample{", "not a sample{"),
             ("# HELP a .\n# TYPE a matrix\na 1", "\"matrix\""),
-            ("# HELP a\n# TYPE b gauge\na 1", "`a`"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");
+        }
+    }
+
+    /// Each family with its type, its help, and its samples with their timestamps.
+    fn outline(text: &str) -> Vec<String> {
+        let families = parse(text).unwrap();
+        let families = families.iter().map(|(name, family)| {
+            let ForeignFamily {
+                kind,
+                help,
+                samples,
+                ..
+            } = family;
+            let samples: Vec<_> = samples
+                .iter()
+                .map(|sample| {
+                    format!(
+                        "{}@{}",
+                        sample.name,
+                        sample.timestamp.as_deref().unwrap_or("")
+                    )
+                })
+                .collect();
+            format!("{name} {kind:?} {help:?} {}", samples.join(" "))
+        });
+        families.collect()
+    }
+
+    #[test]
+    fn both_formats_are_read() {
+        let rows: [(&str, &[&str]); 12] = [
+            // A counter is called as its samples are, or is none to OpenMetrics.
+            (
+                "# TYPE a_total counter\na_total 1",
+                &["a Counter \"\" a_total@"],
+            ),
+            ("# TYPE a counter\na 1", &["a PlainCounter \"\" a@"]),
+            ("# TYPE a counter\na_total 1", &["a Counter \"\" a_total@"]),
+            (
+                "# TYPE a_total counter\na_total_total 1",
+                &["a_total Counter \"\" a_total_total@"],
+            ),
+            // Metadata may be missing, in any order, and apart from comments.
+            (
+                "# HELP a A\na 1\nb 2\n",
+                &["a Unknown \"A\" a@", "b Unknown \"\" b@"],
+            ),
+            (
+                "# TYPE a gauge\n# HELP a A\n# by hand\n\n  a\t 1\n",
+                &["a Gauge \"A\" a@"],
+            ),
+            (
+                "# HELP a A\n# TYPE b gauge\nb 1\n",
+                &["a Unknown \"A\" ", "b Gauge \"\" b@"],
+            ),
+            ("#\tTYPE  a \t gauge \na{} 1", &["a Gauge \"\" a@"]),
+            // Whole timestamps are in milliseconds, those with a fraction never were.
+            ("a 1 1500", &["a Unknown \"\" a@1.500"]),
+            ("a 1 -1500\n", &["a Unknown \"\" a@-1.500"]),
+            ("a 1 1.5", &["a Unknown \"\" a@1.5"]),
+            (
+                "# TYPE a gauge\na 1 1500\n# EOF\n",
+                &["a Gauge \"\" a@1500"],
+            ),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(outline(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_help_is_unescaped_if_it_is_escaped() {
+        for (help, expected) in [
+            (r"a\\b\nc", "a\\b\nc"),
+            (r#"say \"a\""#, "say \"a\""),
+            (r"C:\temp", r"C:\temp"),
+            (r"a\", r"a\"),
+        ] {
+            let text = format!("# HELP a {help}\n# TYPE a gauge\n");
+            let (_, family) = parse(&text).unwrap().remove(0);
+            assert_eq!(family.help, expected);
         }
     }
 }

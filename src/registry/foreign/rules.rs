@@ -122,7 +122,7 @@ fn check_sample(family: &str, kind: Kind, sample: &Sample<'_>) -> Result<(), Err
         )));
     };
     check_labels(sample)?;
-    if let Some(timestamp) = sample.timestamp
+    if let Some(timestamp) = &sample.timestamp
         && !is_decimal(timestamp)
     {
         return Err(Error::new(format!(
@@ -298,7 +298,7 @@ mod tests {
     }
 
     fn family(kind: &str, samples: &str) -> String {
-        format!("# HELP a .\n# TYPE a {kind}\n{samples}\n")
+        format!("# HELP a .\n# TYPE a {kind}\n{samples}\n# EOF\n")
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! A line of text that holds a sample.
 
+use crate::Error;
+use crate::registry::Kind;
+use std::borrow::Cow;
+
 /// A line that holds a sample.
 #[derive(Debug)]
 pub(crate) struct Sample<'a> {
@@ -8,7 +12,7 @@ pub(crate) struct Sample<'a> {
     pub(crate) value: &'a str,
     pub(crate) number: f64,
     /// In seconds.
-    pub(crate) timestamp: Option<&'a str>,
+    pub(crate) timestamp: Option<Cow<'a, str>>,
     pub(crate) exemplar: Option<&'a str>,
 }
 
@@ -20,25 +24,53 @@ type Pairs<'a> = Vec<(&'a str, &'a str)>;
 impl<'a> Sample<'a> {
     /// `name{label="value"} value timestamp # exemplar`; only name and value must be there.
     pub(crate) fn parse(line: &'a str) -> Option<Self> {
-        let name = &line[..line.find(['{', ' '])?];
-        let (labels, rest) = parse_labels(&line[name.len()..])?;
-        let rest = rest.strip_prefix(' ')?;
+        let line = line.trim();
+        let name = &line[..line.find(['{', ' ', '\t'])?];
+        let rest = &line[name.len()..];
+        let (labels, rest) = match rest.trim_start() {
+            labels if labels.starts_with('{') => pairs(labels, true)?,
+            _ => (Vec::new(), rest),
+        };
+        let rest = rest.strip_prefix([' ', '\t'])?;
         let (value, exemplar) = match rest.split_once(" # ") {
             Some((value, exemplar)) => (value, Some(exemplar)),
             None => (rest, None),
         };
-        let (value, timestamp) = match value.split_once(' ') {
-            Some((value, timestamp)) => (value, Some(timestamp)),
-            None => (value, None),
-        };
+        let mut words = value.split_ascii_whitespace();
+        let (value, timestamp) = (words.next()?, words.next());
+        words.next().is_none().then_some(())?;
         Some(Self {
             name,
             labels,
             value,
             number: value.parse().ok()?,
-            timestamp,
+            timestamp: timestamp.map(Cow::Borrowed),
             exemplar,
         })
+    }
+
+    /// # Errors
+    ///
+    /// Names the line if it is none.
+    pub(super) fn parse_line(line: &'a str) -> Result<Self, Error> {
+        let sample = Self::parse(line);
+        sample.ok_or_else(|| Error::new(format!("{line:?} is not a sample: look at its encoder")))
+    }
+
+    /// Takes a timestamp that is a whole number for milliseconds.
+    pub(super) fn take_timestamp_for_millis(&mut self) {
+        let Some(timestamp) = self.timestamp.as_deref() else {
+            return;
+        };
+        let (sign, digits) = match timestamp.strip_prefix('-') {
+            Some(digits) => ("-", digits),
+            None => ("", timestamp),
+        };
+        if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            let digits = format!("{digits:0>4}");
+            let (seconds, millis) = digits.split_at(digits.len() - 3);
+            self.timestamp = Some(Cow::Owned(format!("{sign}{seconds}.{millis}")));
+        }
     }
 
     /// What all samples of a series have in common. Where it does not tell a bucket or a quantile, a label of that
@@ -54,6 +86,16 @@ impl<'a> Sample<'a> {
         };
         let labels = self.labels.iter().copied();
         labels.filter(move |(name, _)| Some(*name) != own)
+    }
+
+    /// What all samples of a metric of this type have in common.
+    pub(crate) fn labels_of_metric(&self, kind: Kind) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let series = matches!(kind, Kind::Histogram | Kind::Summary).then(|| self.series());
+        let all = series.is_none().then(|| self.labels.iter().copied());
+        series
+            .into_iter()
+            .flatten()
+            .chain(all.into_iter().flatten())
     }
 
     /// Its labels without this one.
@@ -82,27 +124,36 @@ impl<'a> Sample<'a> {
 
 /// The labels between the braces that `text` begins with, if it does, and what follows them.
 pub(crate) fn parse_labels(text: &str) -> Option<(Pairs<'_>, &str)> {
-    let mut labels = Vec::new();
-    let Some(mut rest) = text.strip_prefix('{') else {
-        return Some((labels, text));
-    };
-    if let Some(after) = rest.strip_prefix('}') {
-        return Some((labels, after));
+    if text.starts_with('{') {
+        pairs(text, false)
+    } else {
+        Some((Vec::new(), text))
     }
-    loop {
-        let (name, value) = rest.split_once("=\"")?;
+}
+
+/// The labels between braces, and what follows them. There may be blanks around them, and a comma after the last one,
+/// if that is `free`.
+fn pairs(text: &str, free: bool) -> Option<(Pairs<'_>, &str)> {
+    let trim = |text| if free { str::trim_start(text) } else { text };
+    let mut labels = Vec::new();
+    let mut rest = trim(text.strip_prefix('{')?);
+    while !rest.starts_with('}') {
+        let (name, value) = rest.split_once('=')?;
+        let name = if free { name.trim_end() } else { name };
+        let value = trim(value).strip_prefix('"')?;
         let (value, after) = value.split_at(end_of_value(value)?);
         labels.push((name, value));
         // Past the quote that closes the value.
-        let after = &after[1..];
-        match after.strip_prefix(',') {
-            Some(next) => rest = next,
-            None => {
-                labels.sort_by_key(|(label, _)| *label);
-                return Some((labels, after.strip_prefix('}')?));
-            }
+        rest = trim(&after[1..]);
+        match rest.strip_prefix(',') {
+            Some(next) if free || !next.starts_with('}') => rest = trim(next),
+            Some(_) => return None,
+            None if rest.starts_with('}') => {}
+            None => return None,
         }
     }
+    labels.sort_by_key(|(label, _)| *label);
+    Some((labels, &rest[1..]))
 }
 
 /// Where the quote stands that closes a label's value.

@@ -1,0 +1,457 @@
+//! Texts of others on our page, and our families in a registry of theirs.
+
+mod support;
+
+use self::support::{Page, page_of};
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::sync::Arc;
+use tower_openmetrics::{Clock, Error, MetricsLayer, MetricsRegistry};
+
+const OPEN_METRICS: &str = "application/openmetrics-text";
+const TEXT: &str = "text/plain";
+
+/// As the crate `prometheus` writes it (`TextEncoder`).
+const PROMETHEUS: &str = "\
+# HELP http_request_seconds Time \\\\ to answer,\\nin seconds
+# TYPE http_request_seconds histogram
+http_request_seconds_bucket{path=\"/a\",le=\"0.005\"} 0
+http_request_seconds_bucket{path=\"/a\",le=\"1\"} 1
+http_request_seconds_bucket{path=\"/a\",le=\"+Inf\"} 2
+http_request_seconds_sum{path=\"/a\"} 2.5
+http_request_seconds_count{path=\"/a\"} 2
+# HELP jobs_total Jobs done
+# TYPE jobs_total counter
+jobs_total{queue=\"mail\"} 3
+jobs_total{queue=\"a\\\"b\"} 1 1520879607789
+# HELP process_open_fds Number of open file descriptors.
+# TYPE process_open_fds gauge
+process_open_fds 12
+# TYPE queue_depth gauge
+queue_depth -1.5
+# TYPE anything untyped
+anything 7
+";
+
+/// As the crate `metrics-exporter-prometheus` writes it.
+const METRICS: &str = "\
+# HELP http_requests_total Requests served
+# TYPE http_requests_total counter
+http_requests_total{method=\"GET\",path=\"/\"} 12
+http_requests_total{method=\"PUT\",path=\"/\"} 1
+
+# TYPE calls counter
+calls 4
+
+# TYPE pool_size gauge
+pool_size{pool=\"main\"} 8
+
+# TYPE latency summary
+latency{quantile=\"0\"} 0.1
+latency{quantile=\"0.5\"} 0.2
+latency{quantile=\"0.99\"} 0.5
+latency{quantile=\"1\"} 0.5
+latency_sum 0.9
+latency_count 3
+
+";
+
+/// As somebody may write it by hand, or a language of another kind.
+const BY_HAND: &str = "\
+# A note to the reader.
+up 1
+#HELP  build_info\tWhat was built
+# TYPE  build_info\tgauge
+build_info { version = \"1.2\" , revision=\"3\", }   1
+# HELP free Without a type
+free{disk=\"a\"} 1e+06
+free{disk=\"b\"} Nan
+
+\t# TYPE  last_run_seconds  gauge
+last_run_seconds 1.5e9 1395066363000
+# The end.
+";
+
+fn registry() -> MetricsRegistry {
+    MetricsRegistry::with_clock(Clock::manual())
+}
+
+fn include(registry: &MetricsRegistry, text: &'static str) -> Result<(), Error> {
+    registry.include_with(move |page| {
+        page.push_str(text);
+        Ok(())
+    })
+}
+
+/// The page without uptime.
+fn page(registry: &MetricsRegistry, accept: &str) -> String {
+    let page = page_of(registry.exporter(), accept);
+    let lines = page.lines().filter(|line| !line.contains("uptime_seconds"));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn a_text_of_the_crate_prometheus() {
+    let registry = registry();
+    include(&registry, PROMETHEUS).unwrap();
+    let expected = "\
+# HELP anything \n# TYPE anything untyped
+anything 7
+# HELP http_request_seconds Time \\\\ to answer,\\nin seconds
+# TYPE http_request_seconds histogram
+http_request_seconds_bucket{le=\"0.005\",path=\"/a\"} 0
+http_request_seconds_bucket{le=\"1.0\",path=\"/a\"} 1
+http_request_seconds_bucket{le=\"+Inf\",path=\"/a\"} 2
+http_request_seconds_sum{path=\"/a\"} 2.5
+http_request_seconds_count{path=\"/a\"} 2
+# HELP jobs_total Jobs done
+# TYPE jobs_total counter
+jobs_total{queue=\"a\\\"b\"} 1 1520879607789
+jobs_total{queue=\"mail\"} 3
+# HELP process_open_fds Number of open file descriptors.
+# TYPE process_open_fds gauge
+process_open_fds 12
+# HELP queue_depth \n# TYPE queue_depth gauge
+queue_depth -1.5
+";
+    assert_eq!(page(&registry, TEXT), expected);
+    let expected = expected
+        .replace("anything untyped", "anything unknown")
+        .replace("HELP jobs_total", "HELP jobs")
+        .replace("TYPE jobs_total", "TYPE jobs")
+        .replace("1520879607789", "1520879607.789");
+    assert_eq!(page(&registry, OPEN_METRICS), format!("{expected}# EOF\n"));
+}
+
+#[test]
+fn a_text_of_the_crate_metrics_exporter_prometheus() {
+    let registry = registry();
+    include(&registry, METRICS).unwrap();
+    let expected = "\
+# HELP calls \n# TYPE calls counter
+calls 4
+# HELP http_requests_total Requests served
+# TYPE http_requests_total counter
+http_requests_total{method=\"GET\",path=\"/\"} 12
+http_requests_total{method=\"PUT\",path=\"/\"} 1
+# HELP latency \n# TYPE latency summary
+latency{quantile=\"0\"} 0.1
+latency{quantile=\"0.5\"} 0.2
+latency{quantile=\"0.99\"} 0.5
+latency{quantile=\"1\"} 0.5
+latency_sum 0.9
+latency_count 3
+# HELP pool_size \n# TYPE pool_size gauge
+pool_size{pool=\"main\"} 8
+";
+    assert_eq!(page(&registry, TEXT), expected);
+    // OpenMetrics has no counter of that name.
+    let expected = expected
+        .replace("calls counter", "calls unknown")
+        .replace("HELP http_requests_total", "HELP http_requests")
+        .replace("TYPE http_requests_total", "TYPE http_requests");
+    assert_eq!(page(&registry, OPEN_METRICS), format!("{expected}# EOF\n"));
+}
+
+#[test]
+fn a_text_that_is_written_freely() {
+    let registry = registry();
+    include(&registry, BY_HAND).unwrap();
+    assert_eq!(
+        page(&registry, TEXT),
+        "\
+# HELP build_info What was built
+# TYPE build_info gauge
+build_info{revision=\"3\",version=\"1.2\"} 1
+# HELP free Without a type
+# TYPE free untyped
+free{disk=\"a\"} 1e+06
+free{disk=\"b\"} NaN
+# HELP last_run_seconds \n# TYPE last_run_seconds gauge
+last_run_seconds 1.5e9 1395066363000
+# HELP up \n# TYPE up untyped
+up 1
+"
+    );
+}
+
+/// What our own exporter writes, in either format, is read again as it was.
+#[test]
+fn a_page_of_ours_is_one_that_we_read() {
+    for accept in [TEXT, OPEN_METRICS] {
+        let ours = registry();
+        let builder = MetricsLayer::builder().registry(&ours);
+        let layer = builder.build([("endpoint", "a \"b\"\\\n")]).unwrap();
+        let help = "Jobs \\ of\nthe day";
+        let counter = layer.register("jobs", help, Counter::<u64>::default());
+        counter.unwrap().inc();
+        let text = page_of(ours.exporter(), accept);
+        let other = MetricsRegistry::with_prefix("other").unwrap();
+        let included = text.clone();
+        other
+            .include_with(move |page| {
+                page.push_str(&included);
+                Ok(())
+            })
+            .unwrap();
+        let shown = page_of(other.exporter(), accept);
+        for line in text.lines() {
+            assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
+        }
+    }
+}
+
+/// By the name that both would show.
+#[test]
+fn what_clashes_is_named() {
+    let rows = [
+        (
+            "# TYPE requests_total counter\nrequests_total 1\n",
+            "`requests_total`",
+        ),
+        ("# TYPE requests counter\nrequests 1\n", "`requests`"),
+        ("requests_total 1\n", "`requests_total`"),
+        ("# TYPE ours_total counter\nours_total 1\n", "`ours_total`"),
+        ("# TYPE ours_total gauge\nours_total 1\n", "`ours_total`"),
+        (
+            "# TYPE uptime_seconds gauge\nuptime_seconds 1\n",
+            "`uptime_seconds`",
+        ),
+        (
+            "# TYPE x_total counter\nx_total 1\n# TYPE x gauge\nx 1\n",
+            "`x`",
+        ),
+        (
+            "# TYPE x_total counter\nx_total 1\n\n# TYPE x_total counter\nx_total 2\n",
+            "`x_total`",
+        ),
+    ];
+    for (text, named) in rows {
+        let registry = registry();
+        let builder = MetricsLayer::builder().registry(&registry);
+        drop(builder.build([("endpoint", "a")]).unwrap());
+        let ours = registry.register("ours", "Ours", Counter::<u64>::default());
+        ours.unwrap();
+        let before = page(&registry, TEXT);
+        let error = include(&registry, text).unwrap_err().to_string();
+        assert!(error.contains(named), "{named}: {error}");
+        assert_eq!(page(&registry, TEXT), before);
+        // In the other order it is the same.
+        let registry = self::registry();
+        if include(&registry, text).is_ok() && !text.contains("ours") {
+            let builder = MetricsLayer::builder().registry(&registry);
+            let error = builder.build([("endpoint", "a")]).unwrap_err().to_string();
+            assert!(error.contains(named), "{named}: {error}");
+        }
+    }
+}
+
+/// A metric of ours may be in a family of theirs, whoever comes first.
+#[test]
+fn a_family_may_be_shared() {
+    let theirs = "# HELP jobs_total Jobs\n# TYPE jobs_total counter\njobs_total{by=\"them\"} 2\n";
+    for is_first in [true, false] {
+        let registry = registry();
+        if is_first {
+            include(&registry, theirs).unwrap();
+        }
+        let counter = registry.register("jobs", "Jobs", Counter::<u64>::default());
+        counter.unwrap().inc();
+        if !is_first {
+            include(&registry, theirs).unwrap();
+        }
+        let expected = "# HELP jobs_total Jobs\n# TYPE jobs_total counter\njobs_total 1\njobs_total{by=\"them\"} 2\n";
+        assert_eq!(page(&registry, TEXT), expected);
+    }
+}
+
+// === ours in theirs ===
+
+/// How often the page has each HELP, TYPE and UNIT.
+#[track_caller]
+fn assert_once(page: &str) {
+    let mut metadata: Vec<_> = page.lines().filter(|line| line.starts_with("# ")).collect();
+    metadata.sort_unstable();
+    let twice = metadata.windows(2).find(|pair| pair[0] == pair[1]);
+    assert_eq!(twice, None, "{page}");
+}
+
+fn encoded(theirs: &Registry) -> String {
+    let mut page = String::new();
+    text::encode(&mut page, theirs).unwrap();
+    page
+}
+
+#[test]
+fn two_registries_in_one_of_theirs_are_refused_with_the_way_to_do_it() {
+    let (a, b) = (
+        MetricsLayer::new([("endpoint", "a")]),
+        MetricsLayer::new([("endpoint", "b")]),
+    );
+    let mut theirs = Registry::with_prefix("app");
+    theirs.register("jobs", "Jobs", Gauge::<i64>::default());
+    a.registry().register_in(&mut theirs).unwrap();
+    let before = encoded(&theirs);
+    let error = b.registry().register_in(&mut theirs).unwrap_err();
+    let error = error.to_string();
+    for named in [
+        "`app_",
+        "`MetricsLayerBuilder::registry`",
+        "`MetricsRegistry::with_prefix`",
+    ] {
+        assert!(error.contains(named), "{error}");
+    }
+    let again = a.registry().register_in(&mut theirs).unwrap_err();
+    assert!(again.to_string().contains("`app_"), "{again}");
+    let without_time = |page: &str| {
+        let lines = page.lines().filter(|line| !line.starts_with("app_uptime"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(without_time(&encoded(&theirs)), without_time(&before));
+    assert_once(&before);
+}
+
+#[test]
+fn one_registry_shows_all_layers_once_in_theirs() {
+    let registry = registry();
+    let mut theirs = Registry::default();
+    registry.register_in(&mut theirs).unwrap();
+    for endpoint in ["a", "b"] {
+        let builder = MetricsLayer::builder().registry(&registry);
+        drop(builder.build([("endpoint", endpoint)]).unwrap());
+    }
+    let page = encoded(&theirs);
+    assert_once(&page);
+    for endpoint in ["a", "b"] {
+        let line = format!("requests_total{{endpoint=\"{endpoint}\"}} 0");
+        assert!(page.lines().any(|found| found == line), "{page}");
+    }
+}
+
+#[test]
+fn what_theirs_shows_already_is_named() {
+    for (name, named) in [
+        ("requests", "`requests_total`"),
+        ("uptime_seconds", "`uptime_seconds`"),
+    ] {
+        let mut theirs = Registry::default();
+        match name {
+            "requests" => theirs.register(name, "Theirs", Counter::<u64>::default()),
+            _ => theirs.register(name, "Theirs", Gauge::<i64>::default()),
+        }
+        let layer = MetricsLayer::new([("endpoint", "a")]);
+        let error = layer.registry().register_in(&mut theirs).unwrap_err();
+        assert!(error.to_string().contains(named), "{error}");
+        let page = encoded(&theirs);
+        assert!(!page.contains("endpoint"), "{page}");
+    }
+    // What they have twice by themselves is their own concern.
+    let mut theirs = Registry::default();
+    for shelf in ["a", "b"] {
+        let labels = [("shelf".into(), shelf.into())].into_iter();
+        let sub = theirs.sub_registry_with_labels(labels);
+        sub.register("books", "Books", Gauge::<i64>::default());
+    }
+    registry().register_in(&mut theirs).unwrap();
+}
+
+// === prefixes ===
+
+#[test]
+fn a_prefix_reaches_all_that_is_the_registrys_own() {
+    let registry = MetricsRegistry::with_prefix("shop").unwrap();
+    let builder = || MetricsLayer::builder().registry(&registry);
+    drop(builder().build([("endpoint", "a")]).unwrap());
+    drop(builder().prefix("cart").build([("endpoint", "a")]).unwrap());
+    drop(
+        builder()
+            .open_telemetry()
+            .build([("endpoint", "a")])
+            .unwrap(),
+    );
+    let exporter = registry.exporter().self_metrics().unwrap();
+    for accept in [TEXT, OPEN_METRICS] {
+        let page = page_of(exporter.clone(), accept);
+        let names = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let others: Vec<_> = names.filter(|name| !name.starts_with("shop_")).collect();
+        assert!(others.is_empty(), "{others:?}");
+        for name in [
+            "shop_uptime_seconds ",
+            "shop_requests_total{",
+            "shop_cart_requests_total{",
+            "# TYPE shop_http_server_active_requests ",
+            "shop_metrics_exporter_scrapes_total{",
+        ] {
+            assert!(
+                page.lines().any(|line| line.starts_with(name)),
+                "{name}\n{page}"
+            );
+        }
+    }
+    // A scrape may name them.
+    let request = http::Request::get("/metrics?name[]=shop_uptime_seconds").body(());
+    let page = support::now(tower::ServiceExt::oneshot(
+        registry.exporter(),
+        request.unwrap(),
+    ));
+    let page = support::now(http_body_util::BodyExt::collect(page.unwrap().into_body()));
+    let page = String::from_utf8(page.unwrap().to_bytes().into()).unwrap();
+    assert_eq!(page.lines().count(), 3, "{page}");
+    // One's own keep the names that they were given, and are told of the new ones.
+    let own = registry.register("uptime_seconds", "Own", Gauge::<i64>::default());
+    own.unwrap();
+    let taken = registry.register("shop_uptime_seconds", "Own", Gauge::<i64>::default());
+    let error = taken.unwrap_err().to_string();
+    assert!(error.contains("`shop_uptime_seconds`"), "{error}");
+}
+
+/// What the error advises helps.
+#[test]
+fn a_second_uptime_has_a_place_under_a_prefix() {
+    let (outer, inner) = (MetricsRegistry::new(), MetricsRegistry::new());
+    let error = outer.register_collector(inner).unwrap_err().to_string();
+    assert!(error.contains("`MetricsRegistry::with_prefix`"), "{error}");
+
+    let layer = |registry: &MetricsRegistry| {
+        let builder = MetricsLayer::builder().registry(registry);
+        builder.build([("endpoint", "a")]).unwrap()
+    };
+    let inner = MetricsRegistry::with_prefix("inner").unwrap();
+    let (_a, _b) = (layer(&outer), layer(&inner));
+    outer.register_collector(inner.clone()).unwrap();
+    let page = page_of(outer.exporter(), OPEN_METRICS);
+    assert_once(&page);
+    for name in ["uptime_seconds", "inner_uptime_seconds"] {
+        Page::read(outer.exporter()).one(name);
+    }
+    assert!(
+        page.contains("\ninner_requests_total{endpoint=\"a\"} 0\n"),
+        "{page}"
+    );
+
+    // In one of theirs, and with that on a page of ours.
+    let mut theirs = Registry::default();
+    for registry in [&MetricsRegistry::new(), &inner] {
+        registry.register_in(&mut theirs).unwrap();
+    }
+    assert_once(&encoded(&theirs));
+    let third = MetricsRegistry::with_prefix("third").unwrap();
+    third.include(Arc::new(theirs)).unwrap();
+    assert_once(&page_of(third.exporter(), OPEN_METRICS));
+}
+
+#[test]
+fn a_prefix_is_the_beginning_of_a_name() {
+    for prefix in ["my-app", "1st", " "] {
+        let error = MetricsRegistry::with_prefix(prefix)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(&format!("{prefix:?}")), "{error}");
+    }
+    for (prefix, name) in [("", "uptime_seconds"), ("my_", "my_uptime_seconds")] {
+        let registry = MetricsRegistry::with_prefix(prefix).unwrap();
+        Page::read(registry.exporter()).one(name);
+    }
+}
