@@ -109,22 +109,15 @@ pub(crate) type Polled<B> = Poll<Option<Result<Frame<<B as Body>::Data>, <B as B
 // === impl RequestBody ===
 
 impl<B> RequestBody<B> {
+    /// `told` is what it tells its call by, and how many bytes it owes; one that is over before it begins has nothing to
+    /// tell.
     #[inline]
-    pub(crate) fn new(inner: B, call: CallHandle, owed: u64) -> Self {
+    pub(crate) fn new(inner: B, told: Option<(CallHandle, u64)>) -> Self {
+        let (call, owed) = told.unzip();
         Self {
             inner,
-            call: Some(call),
-            owed,
-        }
-    }
-
-    /// One that is over before it begins has nothing to tell its call.
-    #[inline]
-    pub(crate) fn over(inner: B) -> Self {
-        Self {
-            inner,
-            call: None,
-            owed: 0,
+            call,
+            owed: owed.unwrap_or(0),
         }
     }
 

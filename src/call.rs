@@ -3,10 +3,11 @@
 use crate::answering::{self, Identity};
 use crate::classify::{ErrorType, Fault, Head};
 use crate::clock::Moment as Time;
+use crate::flags::Flags;
 use crate::handle::CallHandle;
 use crate::labels::{Carrier, Moment, RequestHead, Values};
 use crate::recorder::{
-    Asks, Begun, Common, Key, Measured, Outcome, Own, REQUEST_BYTES, REQUEST_MESSAGES,
+    Common, Key, Measured, Outcome, Own, REQUEST_BYTES, REQUEST_MESSAGES,
     RESPONSE_BYTES, RESPONSE_MESSAGES, ROOT, Report, SetIndex, with,
 };
 use crate::trace::TraceContext;
@@ -33,61 +34,56 @@ pub struct Call {
     /// [`UNKNOWN`] until the head of the response is there.
     head: SetIndex,
     note: u32,
-    code: Option<u8>,
+    /// [`NO_CODE`] until the protocol has one.
+    code: u16,
     fault: Option<Outcome>,
-    asks: Asks,
-    owes_nothing: bool,
-    /// The response stays open by intent.
-    is_stream: bool,
-    /// The report keeps a trace.
-    is_traced: bool,
-    has_ended: bool,
+    flags: Flags,
 }
+
+const NO_CODE: u16 = u16::MAX;
 
 const UNKNOWN: SetIndex = SetIndex::MAX;
 
 // === impl Call ===
 
 impl Call {
-    /// A call begins; what `request` gives is only asked for if somebody wants to see it.
-    #[inline]
-    pub(crate) fn begin<'a>(key: Key, request: impl FnOnce() -> Option<RequestHead<'a>>) -> Self {
-        let begun = with(key, |own| (!own.asks().requests).then(|| own.begin(ROOT)));
+    /// A call begins, unless its request has to be looked at before: see [`begin_asking`](Self::begin_asking).
+    #[inline(always)]
+    pub(crate) fn begin(key: Key) -> Option<Self> {
+        let begun = with(key, |own| match own.asks_requests() {
+            true => (Time::default(), None),
+            false => (own.begin(ROOT), Some(own.asks())),
+        });
         match begun {
-            Some(Some(begun)) => Self::new(key, ROOT, begun),
-            Some(None) => Self::begin_asking(key, request()),
-            None => Self::nowhere(),
+            Some((began, Some(asks))) => Some(Self::new(key, ROOT, began, asks)),
+            Some((_, None)) => None,
+            None => Some(Self::nowhere()),
         }
     }
 
     #[inline]
-    fn new(key: Key, begin: SetIndex, Begun { began, asks }: Begun) -> Self {
+    fn new(key: Key, begin: SetIndex, began: Time, asks: Flags) -> Self {
         Self {
             key,
             began,
             report: None,
             begin,
-            head: if asks.head_labels { UNKNOWN } else { begin },
+            head: begin,
             note: 0,
-            code: None,
+            code: NO_CODE,
             fault: None,
-            asks,
-            owes_nothing: false,
-            is_stream: false,
-            is_traced: false,
-            has_ended: false,
+            flags: asks,
         }
     }
 
     /// One that is counted nowhere.
     #[cold]
     fn nowhere() -> Self {
-        Self::new(Key::NONE, ROOT, Begun::default())
+        Self::new(Key::NONE, ROOT, Time::default(), Flags::NONE)
     }
 
     /// One at whose request users' functions have to look.
-    #[inline(never)]
-    fn begin_asking(key: Key, request: Option<RequestHead<'_>>) -> Self {
+    pub(crate) fn begin_asking(key: Key, request: Option<RequestHead<'_>>) -> Self {
         let Some(common) = with(key, |own| own.lend()) else {
             return Self::nowhere();
         };
@@ -118,22 +114,28 @@ impl Call {
     fn labelled(key: Key, values: &Values<'_>, trace: Option<TraceContext>) -> Self {
         let begun = with(key, |own| {
             let begin = own.find(Moment::Begin, ROOT, values);
-            (begin, own.begin(begin))
+            let mut call = Self::new(key, begin, own.begin(begin), own.asks());
+            if own.common().settings.schema.asks(Moment::Head) {
+                call.head = UNKNOWN;
+            }
+            call
         });
-        let Some((begin, begun)) = begun else {
+        let Some(mut call) = begun else {
             return Self::nowhere();
         };
-        let mut call = Self::new(key, begin, begun);
-        if call.asks.sizes {
+        if call.flags.has(Flags::ASKS_SIZES) {
             call.report.get_or_insert_with(Report::open).measure();
         }
         if let Some(trace) = trace {
-            call.is_traced = true;
-            call.report
-                .get_or_insert_with(Report::open)
-                .set_trace(trace);
+            call.tell(Flags::TRACED);
+            call.report.get_or_insert_with(Report::open).set_trace(trace);
         }
         call
+    }
+
+    #[inline]
+    fn tell(&mut self, flags: Flags) {
+        self.flags = self.flags.with(flags);
     }
 
     /// Counts bytes of the request that the service has been given.
@@ -170,7 +172,7 @@ impl Call {
     /// The head of the response is there.
     #[inline]
     pub fn head(&mut self) {
-        if self.asks.responses {
+        if self.asks_head() {
             self.ask_head(None);
         }
     }
@@ -179,9 +181,15 @@ impl Call {
     /// the response are read from it.
     #[inline]
     pub fn response_head(&mut self, head: &Head<'_>) {
-        if self.asks.responses {
+        if self.asks_head() {
             self.ask_head(Some(head));
         }
+    }
+
+    /// Whether the head of the response has to be looked at.
+    #[inline]
+    pub(crate) fn asks_head(&self) -> bool {
+        self.flags.has(Flags::ASKS_HEAD)
     }
 
     #[inline(never)]
@@ -195,7 +203,8 @@ impl Call {
             Some(head) => {
                 settings.schema.of_response(head, &mut values);
                 let is_stream = settings.streams.as_ref().map(|streams| &streams.is_stream);
-                self.is_stream |= is_stream.is_some_and(|is_stream| (**is_stream)(head));
+                let is_stream = is_stream.is_some_and(|is_stream| (**is_stream)(head));
+                self.tell(Flags::STREAM.given(is_stream));
             }
             None => settings.schema.of_no_response(&mut values),
         }
@@ -242,7 +251,7 @@ impl Call {
         let block = own.block(self.head, Carrier::Head);
         block.add(RESPONSE_BYTES, bytes);
         block.add(RESPONSE_MESSAGES, messages);
-        if self.asks.sizes || self.asks.first_byte {
+        if self.flags.has(Flags::ASKS_SIZES.with(Flags::ASKS_FIRST_BYTE)) {
             self.measure_response(own, bytes);
         }
     }
@@ -252,7 +261,8 @@ impl Call {
         if let Some(report) = self.measured() {
             report.add_response_bytes(bytes);
         }
-        if mem::take(&mut self.asks.first_byte) {
+        if self.flags.has(Flags::ASKS_FIRST_BYTE) {
+            self.flags = self.flags.without(Flags::ASKS_FIRST_BYTE);
             let nanos = own.common().settings.clock.nanos_since(self.began);
             own.observe(self.head, Measured::FirstByte, nanos, self.traced());
         }
@@ -271,7 +281,7 @@ impl Call {
     /// call is complete all the same.
     #[inline]
     pub fn owes_nothing(&mut self) {
-        self.owes_nothing = true;
+        self.tell(Flags::OWES_NOTHING);
     }
 
     /// Ends the call well, if it had no fault.
@@ -302,7 +312,7 @@ impl Call {
     /// [`code`](crate::labels::Label::code). The last word stands.
     #[inline]
     pub fn set_code(&mut self, code: u8) {
-        self.code = Some(code);
+        self.code = code.into();
     }
 
     #[inline]
@@ -313,13 +323,13 @@ impl Call {
     /// The report, if it keeps count of what the call moves.
     #[inline]
     fn measured(&self) -> Option<&Report> {
-        self.report.as_ref().filter(|_| self.asks.sizes)
+        self.report.as_ref().filter(|_| self.flags.has(Flags::ASKS_SIZES))
     }
 
     /// The report, if it keeps a trace.
     #[inline]
     fn traced(&self) -> Option<&Report> {
-        self.report.as_ref().filter(|_| self.is_traced)
+        self.report.as_ref().filter(|_| self.flags.has(Flags::TRACED))
     }
 
     /// No head has come: that of a call without one.
@@ -333,7 +343,7 @@ impl Call {
 
     #[inline]
     fn outcome(&self) -> Outcome {
-        let unhindered = match self.owes_nothing {
+        let unhindered = match self.flags.has(Flags::OWES_NOTHING) {
             true => Outcome::COMPLETED,
             false => Outcome::CANCELLED,
         };
@@ -349,7 +359,8 @@ impl Call {
     /// The response is over, and these were the last messages and bytes of it.
     #[inline]
     pub(crate) fn end(&mut self, messages: u64, bytes: u64) {
-        if !mem::replace(&mut self.has_ended, true) {
+        if !self.flags.has(Flags::ENDED) {
+            self.tell(Flags::ENDED);
             with(self.key, |own| self.count_end(own, messages, bytes));
         }
     }
@@ -368,12 +379,12 @@ impl Call {
             }
             _ => self.outcome(),
         };
-        let end = match self.asks.end_labels {
+        let end = match self.flags.has(Flags::ASKS_END) {
             true => self.end_set(own, outcome),
             false => self.head,
         };
         let nanos = own.common().settings.clock.nanos_since(self.began);
-        let timed = match self.is_stream {
+        let timed = match self.flags.has(Flags::STREAM) {
             true => Measured::StreamDuration,
             false => Measured::Duration,
         };
@@ -394,7 +405,8 @@ impl Call {
         let common = own.lend();
         let mut values = Values::NONE;
         let schema = &common.settings.schema;
-        schema.of_end(self.code, common.failure(outcome), &mut values);
+        let code = u8::try_from(self.code).ok();
+        schema.of_end(code, common.failure(outcome), &mut values);
         own.find(Moment::End, self.head, &values)
     }
 }

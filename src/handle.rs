@@ -1,6 +1,7 @@
 //! Calls, reached from elsewhere.
 
 use crate::classify::{ErrorType, Fault};
+use crate::flags::Flags;
 use crate::labels::Carrier;
 use crate::recorder::{Key, REQUEST_BYTES, REQUEST_MESSAGES, Reporter, SetIndex, with};
 use crate::watch::Unwound;
@@ -48,15 +49,14 @@ impl CallHandle {
     #[inline]
     pub(crate) fn request_messages(&self, messages: u64, bytes: u64) {
         with(self.key, |own| {
-            let asks = own.asks();
             // Where idle label sets leave, another one may have the place after the call has ended.
-            if asks.idle && !self.reporter.is_open() {
+            if own.asks_idle() && !self.reporter.is_open() {
                 return;
             }
             let block = own.block(self.begin, Carrier::Begin);
             block.add(REQUEST_BYTES, bytes);
             block.add(REQUEST_MESSAGES, messages);
-            if asks.sizes {
+            if own.asks().has(Flags::ASKS_SIZES) {
                 self.reporter.add_request_bytes(bytes);
             }
         });

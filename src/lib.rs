@@ -158,6 +158,7 @@ pub mod collectors;
 mod error;
 pub mod exporter;
 mod exposition;
+mod flags;
 mod function;
 mod future;
 pub mod grpc;

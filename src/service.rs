@@ -58,11 +58,37 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        let mut call = None;
-        let mut watch = Watch::over(&mut call);
-        let begun = watch.insert(Call::begin(self.key, || self.protocol.head(&request)));
+        match Call::begin(self.key) {
+            Some(call) => self.call_begun(call, request),
+            None => self.call_asking(request),
+        }
+    }
+}
+
+impl<S, P> Metrics<S, P> {
+    /// As `call`, where users' functions look at the request.
+    // On its own, for what they may look at can't be moved on without a copy: 130 instructions a call.
+    #[inline(never)]
+    fn call_asking<Req>(&mut self, request: Req) -> ResponseFuture<S::Future, P>
+    where
+        P: Protocol<Req>,
+        S: Service<P::Request>,
+    {
+        let call = Call::begin_asking(self.key, self.protocol.head(&request));
+        self.call_begun(call, request)
+    }
+
+    #[inline(always)]
+    fn call_begun<Req>(&mut self, call: Call, request: Req) -> ResponseFuture<S::Future, P>
+    where
+        P: Protocol<Req>,
+        S: Service<P::Request>,
+    {
+        let mut begun = None;
+        let mut watch = Watch::over(&mut begun);
+        let call = watch.insert(call);
         let protocol = self.protocol.clone();
-        let request = self.protocol.open(begun, request);
+        let request = self.protocol.open(call, request);
         // Takes the call out of the watch, which then has nothing to tell any more.
         ResponseFuture::of(&mut self.inner, request, &mut watch, protocol)
     }

@@ -60,10 +60,11 @@ where
             Method::CONNECT => CONNECT,
             _ => OTHER,
         });
-        match request.body().is_end_stream() {
-            true => request.map(RequestBody::over),
-            false => listened_to(call, request),
-        }
+        let told = (!request.body().is_end_stream()).then(|| {
+            let owed = body::owed(request.body(), content_length(request.headers()));
+            (call.handle(), owed)
+        });
+        request.map(|body| RequestBody::new(body, told))
     }
 }
 
@@ -79,11 +80,45 @@ where
     const HEARS_OF_PANICS: bool = true;
 
     #[inline]
-    fn answer(&self, mut call: Call, response: Response<B>) -> Self::Response {
+    fn answer(&self, call: Call, response: Response<B>) -> Self::Response {
+        match call.asks_head() {
+            true => self.answer_asking(call, response),
+            false => self.answer_known(call, response),
+        }
+    }
+
+    #[cold]
+    fn failed(&self, mut call: Call, error: &E) {
+        let mut watch = Watch::over(&mut call);
+        watch.fault(self.classifier.error(error, Phase::Generate));
+        watch.done();
+    }
+}
+
+impl<C: Classify> Http<C> {
+    /// As `answer`, where users' functions look at the head.
+    // On its own, for what they may look at can't be moved on without a copy.
+    #[inline(never)]
+    fn answer_asking<B>(&self, mut call: Call, response: Response<B>) -> Response<ResponseBody<B, C>>
+    where
+        B: Body,
+        B::Error: 'static,
+    {
+        let mut watch = Watch::over(&mut call);
+        watch.response_head(&Head::of(&response));
+        watch.done();
+        self.answer_known(call, response)
+    }
+
+    #[inline(always)]
+    fn answer_known<B>(&self, mut call: Call, response: Response<B>) -> Response<ResponseBody<B, C>>
+    where
+        B: Body,
+        B::Error: 'static,
+    {
         let due = due(call.note(), response.status());
         let head = Head::of(&response);
         let mut watch = Watch::over(&mut call);
-        watch.response_head(&head);
         let fault = match head.extensions.get::<ErrorType>() {
             Some(said_by_handler) => Some((*said_by_handler).into()),
             None => self.classifier.head(&head),
@@ -98,21 +133,6 @@ where
         let call = (!over).then_some(call);
         response.map(|body| ResponseBody::new(body, call, promised, classifier))
     }
-
-    #[cold]
-    fn failed(&self, mut call: Call, error: &E) {
-        let mut watch = Watch::over(&mut call);
-        watch.fault(self.classifier.error(error, Phase::Generate));
-        watch.done();
-    }
-}
-
-/// A request whose body tells its call what comes of it.
-// On its own, so that requests without a body, at whose headers nobody looks, are not copied for the sake of others.
-fn listened_to<B: Body>(call: &mut Call, request: Request<B>) -> Request<RequestBody<B>> {
-    let owed = body::owed(request.body(), content_length(request.headers()));
-    let handle = call.handle();
-    request.map(|body| RequestBody::new(body, handle, owed))
 }
 
 /// RFC 9110, sections 6.4.1 and 15.4.5: what has no content by its method or status.

@@ -57,7 +57,7 @@ pub(crate) use self::layout::{
     CANCELLATIONS, ENDED, Layout, Measured, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS,
     RESPONSE_BYTES, RESPONSE_MESSAGES,
 };
-pub(crate) use self::recorder::{Asks, Common, Key, Recorder};
+pub(crate) use self::recorder::{Common, Key, Recorder};
 pub(crate) use self::series::{Rare, Series};
 pub(crate) use self::settings::{Filter, IsStream, LABEL_SETS, Settings, Streams, Traces};
-pub(crate) use self::thread::{Begun, Own, with};
+pub(crate) use self::thread::{Own, with};

@@ -7,8 +7,10 @@ use super::series::Series;
 use super::settings::Settings;
 use crate::classify::Fault;
 use crate::clock::Moment as Time;
+use crate::flags::Flags;
 use crate::labels::Moment;
 use foldhash::fast::RandomState;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -37,25 +39,17 @@ pub(crate) struct Common {
     began: Time,
 }
 
-/// What calls have to ask beyond being counted.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Asks {
-    /// Something of the request.
-    pub(crate) requests: bool,
-    /// Something of the response's head, or what time it comes.
-    pub(crate) responses: bool,
-    /// When the first byte comes.
-    pub(crate) first_byte: bool,
-    /// How large the bodies are.
-    pub(crate) sizes: bool,
-    /// Labels that requests bring, at any moment.
+/// What a recorder has to do beyond counting.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asks {
+    /// Calls have to be looked at when they begin.
+    pub(super) requests: bool,
+    /// Requests bring labels, at some moment.
     pub(super) labels: bool,
-    /// Those of the response.
-    pub(crate) head_labels: bool,
-    /// Those of the end.
-    pub(crate) end_labels: bool,
-    /// Which label sets are in use.
-    pub(crate) idle: bool,
+    /// Calls say which label sets they use.
+    pub(super) idle: bool,
+    /// What each call has to ask.
+    pub(super) of_calls: Flags,
 }
 
 /// Leads to a recorder, if that is still there.
@@ -65,7 +59,7 @@ pub(crate) struct Asks {
 pub(crate) struct Key {
     slot: u32,
     /// Which of the recorders that have had the slot.
-    generation: u32,
+    generation: NonZeroU32,
 }
 
 /// The recorders of the process.
@@ -78,7 +72,7 @@ struct Slots {
 }
 
 struct Slot {
-    generation: u32,
+    generation: NonZeroU32,
     recorder: Weak<Recorder>,
 }
 
@@ -196,19 +190,25 @@ impl Asks {
             filter,
             streams,
             exemplars,
+            sizes,
+            response_head,
+            first_byte,
+            label_idle,
             ..
         } = settings;
         let labels = !schema.is_empty();
-        let sizes = settings.sizes.is_some();
+        let heads = *response_head || streams.is_some() || schema.asks(Moment::Head);
+        let of_calls = [
+            Flags::ASKS_HEAD.given(heads),
+            Flags::ASKS_FIRST_BYTE.given(*first_byte),
+            Flags::ASKS_SIZES.given(sizes.is_some()),
+            Flags::ASKS_END.given(schema.asks(Moment::End)),
+        ];
         Self {
-            requests: labels || sizes || filter.is_some() || exemplars.is_some(),
-            responses: settings.response_head || streams.is_some() || schema.asks(Moment::Head),
-            first_byte: settings.first_byte,
-            sizes,
+            requests: labels || sizes.is_some() || filter.is_some() || exemplars.is_some(),
             labels,
-            head_labels: schema.asks(Moment::Head),
-            end_labels: schema.asks(Moment::End),
-            idle: settings.label_idle.is_some(),
+            idle: label_idle.is_some(),
+            of_calls: of_calls.into_iter().fold(Flags::NONE, Flags::with),
         }
     }
 }
@@ -255,7 +255,7 @@ impl Key {
     /// Leads nowhere: what is counted there nobody sees.
     pub(crate) const NONE: Self = Self {
         slot: u32::MAX,
-        generation: 0,
+        generation: NonZeroU32::MIN,
     };
 
     #[inline]
@@ -282,7 +282,7 @@ pub(super) fn gone() -> u64 {
 impl Slots {
     fn add(&mut self) -> u32 {
         self.slots.push(Slot {
-            generation: 0,
+            generation: NonZeroU32::MIN,
             recorder: Weak::new(),
         });
         (self.slots.len() - 1) as u32

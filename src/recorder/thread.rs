@@ -9,9 +9,10 @@ use super::error_types::{LAST, Outcome};
 use super::exemplars;
 use super::label_sets::{LabelSet, ROOT, SetIndex, Wanted};
 use super::layout::{BEGUN, CANCELLATIONS, ENDED, Measured, REQUESTS};
-use super::recorder::{Asks, Common, Key, Recorder, gone};
+use super::recorder::{Common, Key, Recorder, gone};
 use super::series::Series;
 use crate::clock::Moment as Time;
+use crate::flags::Flags;
 use crate::labels::{Carrier, MOMENTS, Moment, Values};
 use hashbrown::HashTable;
 use std::cell::{OnceCell, RefCell};
@@ -41,13 +42,6 @@ pub(crate) struct Own {
     left_over: Vec<(Arc<Series>, Block, usize)>,
     /// Where calls count that nobody sees any more.
     nowhere: OnceCell<Block>,
-}
-
-/// A call has begun.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Begun {
-    pub(crate) began: Time,
-    pub(crate) asks: Asks,
 }
 
 /// What a thread holds.
@@ -80,7 +74,7 @@ struct AtExit;
 /// Calls `count` with what the running thread holds of a recorder, if that is still there.
 ///
 /// `count` must not run users' code, dropping included: that could come here, too.
-#[inline]
+#[inline(always)]
 pub(crate) fn with<R>(key: Key, count: impl FnOnce(&mut Own) -> R) -> Option<R> {
     LOCAL.with(|local| {
         if let Ok(mut local) = local.try_borrow_mut()
@@ -202,10 +196,22 @@ impl Own {
         }
     }
 
-    /// What its calls ask.
+    /// Whether calls have to be looked at when they begin.
     #[inline]
-    pub(crate) fn asks(&self) -> Asks {
-        self.common.asks
+    pub(crate) fn asks_requests(&self) -> bool {
+        self.common.asks.requests
+    }
+
+    /// What each call has to ask.
+    #[inline]
+    pub(crate) fn asks(&self) -> Flags {
+        self.common.asks.of_calls
+    }
+
+    /// Whether label sets leave that no call uses.
+    #[inline]
+    pub(crate) fn asks_idle(&self) -> bool {
+        self.common.asks.idle
     }
 
     #[inline]
@@ -220,17 +226,14 @@ impl Own {
     }
 
     /// A call begins.
-    #[inline]
-    pub(crate) fn begin(&mut self, set: SetIndex) -> Begun {
+    #[inline(always)]
+    pub(crate) fn begin(&mut self, set: SetIndex) -> Time {
         self.block(set, Carrier::Begin).add(BEGUN, 1);
-        Begun {
-            began: self.common.settings.clock.now(),
-            asks: self.common.asks,
-        }
+        self.common.settings.clock.now()
     }
 
     /// Where the metrics of a carrier are counted under a label set.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn block(&mut self, set: SetIndex, carrier: Carrier) -> &Block {
         let at = self.ready(set, carrier);
         self.at(at)
@@ -365,7 +368,7 @@ impl Own {
     }
 
     /// Makes sure that the block is there, and returns its place.
-    #[inline]
+    #[inline(always)]
     fn ready(&mut self, set: SetIndex, carrier: Carrier) -> usize {
         let group = self.common.layout.group_of(carrier);
         let at = (set as usize).wrapping_mul(self.groups) + group;
@@ -375,7 +378,7 @@ impl Own {
         at
     }
 
-    #[inline]
+    #[inline(always)]
     fn at(&self, at: usize) -> &Block {
         match self.blocks.get(at) {
             Some(Some(block)) => block,
