@@ -1,6 +1,5 @@
 //! Hearing of a panic while a protocol of a user's own holds the call.
 
-use crate::clock::Moment;
 use std::cell::Cell;
 use std::thread;
 
@@ -14,8 +13,8 @@ pub(crate) struct Answering {
     before: Option<Identity>,
 }
 
-/// Tells a call from all others that are open: the label set under which it began, and when.
-pub(crate) type Identity = (u32, Moment);
+/// Tells a call from all others that are open: where its slot is in memory.
+pub(crate) type Identity = usize;
 
 thread_local! {
     static ANSWERING: Cell<Option<Identity>> = const { Cell::new(None) };

@@ -293,9 +293,9 @@ where
             };
             if over {
                 finish(call, *this.taken, *this.promised);
-                call.end(0, bytes);
-                // Where it is: taken out it would be copied.
-                *watch = None;
+                if let Some(call) = watch.take() {
+                    call.end(0, bytes);
+                }
             } else {
                 call.response_bytes(bytes);
             }

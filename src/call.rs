@@ -7,13 +7,14 @@ use crate::flags::Flags;
 use crate::handle::CallHandle;
 use crate::labels::{Carrier, Moment, RequestHead, Values};
 use crate::recorder::{
-    Common, Key, Measured, Outcome, Own, REQUEST_BYTES, REQUEST_MESSAGES,
-    RESPONSE_BYTES, RESPONSE_MESSAGES, ROOT, Report, SetIndex, with,
+    CallSlot, Common, Key, Measured, Outcome, Own, RESPONSE_BYTES, RESPONSE_MESSAGES, ROOT,
+    SetIndex, with,
 };
 use crate::trace::TraceContext;
 use crate::watch::Unwound;
 use std::fmt;
 use std::mem;
+use std::ptr;
 
 /// The one place that knows how a call goes.
 ///
@@ -27,20 +28,8 @@ use std::mem;
 /// 3. else the caller went away before the end: it is cancelled.
 #[must_use = "a call that is dropped has ended"]
 pub struct Call {
-    key: Key,
-    began: Time,
-    report: Option<Report>,
-    begin: SetIndex,
-    /// [`UNKNOWN`] until the head of the response is there.
-    head: SetIndex,
-    note: u32,
-    /// [`NO_CODE`] until the protocol has one.
-    code: u16,
-    fault: Option<Outcome>,
-    flags: Flags,
+    slot: &'static CallSlot,
 }
-
-const NO_CODE: u16 = u16::MAX;
 
 const UNKNOWN: SetIndex = SetIndex::MAX;
 
@@ -48,38 +37,34 @@ const UNKNOWN: SetIndex = SetIndex::MAX;
 
 impl Call {
     /// A call begins, unless its request has to be looked at before: see [`begin_asking`](Self::begin_asking).
-    #[inline(always)]
+    #[inline]
     pub(crate) fn begin(key: Key) -> Option<Self> {
         let begun = with(key, |own| match own.asks_requests() {
-            true => (Time::default(), None),
-            false => (own.begin(ROOT), Some(own.asks())),
+            true => None,
+            false => Some(Self::at(key, own, ROOT)),
         });
-        match begun {
-            Some((began, Some(asks))) => Some(Self::new(key, ROOT, began, asks)),
-            Some((_, None)) => None,
-            None => Some(Self::nowhere()),
-        }
+        begun.unwrap_or_else(|| Some(Self::nowhere()))
     }
 
     #[inline]
-    fn new(key: Key, begin: SetIndex, began: Time, asks: Flags) -> Self {
+    fn at(key: Key, own: &mut Own, begin: SetIndex) -> Self {
+        let flags = own.asks();
+        let head = match flags.has(Flags::ASKS_HEAD_LABELS) {
+            true => UNKNOWN,
+            false => begin,
+        };
+        let began = own.begin(begin);
         Self {
-            key,
-            began,
-            report: None,
-            begin,
-            head: begin,
-            note: 0,
-            code: NO_CODE,
-            fault: None,
-            flags: asks,
+            slot: CallSlot::open(key, [begin, head], began, flags),
         }
     }
 
     /// One that is counted nowhere.
     #[cold]
     fn nowhere() -> Self {
-        Self::new(Key::NONE, ROOT, Time::default(), Flags::NONE)
+        Self {
+            slot: CallSlot::open(Key::NONE, [ROOT; 2], Time::default(), Flags::NONE),
+        }
     }
 
     /// One at whose request users' functions have to look.
@@ -114,28 +99,24 @@ impl Call {
     fn labelled(key: Key, values: &Values<'_>, trace: Option<TraceContext>) -> Self {
         let begun = with(key, |own| {
             let begin = own.find(Moment::Begin, ROOT, values);
-            let mut call = Self::new(key, begin, own.begin(begin), own.asks());
-            if own.common().settings.schema.asks(Moment::Head) {
-                call.head = UNKNOWN;
-            }
-            call
+            Self::at(key, own, begin)
         });
-        let Some(mut call) = begun else {
+        let Some(call) = begun else {
             return Self::nowhere();
         };
-        if call.flags.has(Flags::ASKS_SIZES) {
-            call.report.get_or_insert_with(Report::open).measure();
+        if call.slot.flags().has(Flags::ASKS_SIZES) {
+            call.slot.measure();
         }
         if let Some(trace) = trace {
             call.tell(Flags::TRACED);
-            call.report.get_or_insert_with(Report::open).set_trace(trace);
+            call.slot.set_trace(trace);
         }
         call
     }
 
     #[inline]
-    fn tell(&mut self, flags: Flags) {
-        self.flags = self.flags.with(flags);
+    fn tell(&self, flags: Flags) {
+        self.slot.set_flags(self.slot.flags().with(flags));
     }
 
     /// Counts bytes of the request that the service has been given.
@@ -153,20 +134,18 @@ impl Call {
 
     #[inline]
     fn request(&self, messages: u64, bytes: u64) {
-        with(self.key, |own| {
-            let block = own.block(self.begin, Carrier::Begin);
-            block.add(REQUEST_BYTES, bytes);
-            block.add(REQUEST_MESSAGES, messages);
-        });
-        if let Some(report) = self.measured() {
-            report.reporter().add_request_bytes(bytes);
-        }
+        self.handle_of().request_messages(messages, bytes);
     }
 
     /// A way to reach this call from elsewhere.
+    #[inline]
     pub fn handle(&mut self) -> CallHandle {
-        let report = self.report.get_or_insert_with(Report::open);
-        CallHandle::new(self.key, self.begin, report.reporter())
+        self.handle_of()
+    }
+
+    #[inline]
+    fn handle_of(&self) -> CallHandle {
+        CallHandle::new(self.slot.key(), self.slot.begin(), self.slot.reporter())
     }
 
     /// The head of the response is there.
@@ -189,12 +168,12 @@ impl Call {
     /// Whether the head of the response has to be looked at.
     #[inline]
     pub(crate) fn asks_head(&self) -> bool {
-        self.flags.has(Flags::ASKS_HEAD)
+        self.slot.flags().has(Flags::ASKS_HEAD)
     }
 
     #[inline(never)]
     fn ask_head(&mut self, head: Option<&Head<'_>>) {
-        let Some(common) = with(self.key, |own| own.lend()) else {
+        let Some(common) = with(self.slot.key(), |own| own.lend()) else {
             return;
         };
         let settings = &common.settings;
@@ -208,19 +187,16 @@ impl Call {
             }
             None => settings.schema.of_no_response(&mut values),
         }
-        let (began, begin, known, traced) = (self.began, self.begin, self.head, self.traced());
-        let found = with(self.key, |own| {
-            let head = match known {
-                UNKNOWN => own.find(Moment::Head, begin, &values),
-                known => known,
-            };
-            if settings.response_head {
-                let nanos = settings.clock.nanos_since(began);
-                own.observe(head, Measured::ResponseHead, nanos, traced);
+        let slot = self.slot;
+        with(slot.key(), |own| {
+            if slot.head() == UNKNOWN {
+                slot.set_head(own.find(Moment::Head, slot.begin(), &values));
             }
-            head
+            if settings.response_head {
+                let nanos = settings.clock.nanos_since(slot.began());
+                own.observe(slot.head(), Measured::ResponseHead, nanos, self.traced());
+            }
         });
-        self.head = found.unwrap_or(known);
     }
 
     /// Counts bytes of the response that the caller has taken.
@@ -240,40 +216,45 @@ impl Call {
     /// As [`response_message`](Self::response_message), for several at once.
     #[inline]
     pub(crate) fn response_messages(&mut self, messages: u64, bytes: u64) {
-        with(self.key, |own| self.count_response(own, messages, bytes));
+        with(self.slot.key(), |own| {
+            self.count_response(own, messages, bytes)
+        });
     }
 
     #[inline]
-    fn count_response(&mut self, own: &mut Own, messages: u64, bytes: u64) {
-        if self.head == UNKNOWN {
+    fn count_response(&self, own: &mut Own, messages: u64, bytes: u64) {
+        if self.slot.head() == UNKNOWN {
             self.find_no_head(own);
         }
-        let block = own.block(self.head, Carrier::Head);
+        let block = own.block(self.slot.head(), Carrier::Head);
         block.add(RESPONSE_BYTES, bytes);
         block.add(RESPONSE_MESSAGES, messages);
-        if self.flags.has(Flags::ASKS_SIZES.with(Flags::ASKS_FIRST_BYTE)) {
+        let flags = self.slot.flags();
+        if flags.has(Flags::ASKS_SIZES.with(Flags::ASKS_FIRST_BYTE)) {
             self.measure_response(own, bytes);
         }
     }
 
     #[cold]
-    fn measure_response(&mut self, own: &mut Own, bytes: u64) {
-        if let Some(report) = self.measured() {
-            report.add_response_bytes(bytes);
+    fn measure_response(&self, own: &mut Own, bytes: u64) {
+        let (slot, flags) = (self.slot, self.slot.flags());
+        if flags.has(Flags::ASKS_SIZES) {
+            slot.add_response_bytes(bytes);
         }
-        if self.flags.has(Flags::ASKS_FIRST_BYTE) {
-            self.flags = self.flags.without(Flags::ASKS_FIRST_BYTE);
-            let nanos = own.common().settings.clock.nanos_since(self.began);
-            own.observe(self.head, Measured::FirstByte, nanos, self.traced());
+        if flags.has(Flags::ASKS_FIRST_BYTE) {
+            slot.set_flags(flags.without(Flags::ASKS_FIRST_BYTE));
+            let nanos = own.common().settings.clock.nanos_since(slot.began());
+            own.observe(slot.head(), Measured::FirstByte, nanos, self.traced());
         }
     }
 
     /// Something went wrong. Only the first fault of a call counts.
     #[cold]
     pub fn fault(&mut self, fault: impl Into<Fault>) {
-        if self.fault.is_none() {
-            let own = || with(self.key, |own| own.common().outcome(fault.into()));
-            self.fault = self.reported().or_else(own);
+        let slot = self.slot;
+        let own = || with(slot.key(), |own| own.common().outcome(fault.into()));
+        if let Some(first) = slot.told().or_else(own) {
+            slot.set_fault(first);
         }
     }
 
@@ -299,129 +280,114 @@ impl Call {
     /// has seen in the request and needs to know then.
     #[inline]
     pub fn set_note(&mut self, note: u32) {
-        self.note = note;
+        self.slot.set_note(note);
     }
 
     /// The number kept; 0 if there is none.
     #[inline]
     pub fn note(&self) -> u32 {
-        self.note
+        self.slot.note()
     }
 
     /// What the protocol itself calls the outcome: its place among the names that were given to the label
     /// [`code`](crate::labels::Label::code). The last word stands.
     #[inline]
     pub fn set_code(&mut self, code: u8) {
-        self.code = code.into();
+        self.slot.set_code(code);
     }
 
+    /// The slot, if it keeps a trace.
     #[inline]
-    fn reported(&self) -> Option<Outcome> {
-        self.report.as_ref().and_then(Report::outcome)
-    }
-
-    /// The report, if it keeps count of what the call moves.
-    #[inline]
-    fn measured(&self) -> Option<&Report> {
-        self.report.as_ref().filter(|_| self.flags.has(Flags::ASKS_SIZES))
-    }
-
-    /// The report, if it keeps a trace.
-    #[inline]
-    fn traced(&self) -> Option<&Report> {
-        self.report.as_ref().filter(|_| self.flags.has(Flags::TRACED))
+    fn traced(&self) -> Option<&CallSlot> {
+        Some(self.slot).filter(|slot| slot.flags().has(Flags::TRACED))
     }
 
     /// No head has come: that of a call without one.
     #[cold]
-    fn find_no_head(&mut self, own: &mut Own) {
+    fn find_no_head(&self, own: &mut Own) {
         let common = own.lend();
         let mut values = Values::NONE;
         common.settings.schema.of_no_response(&mut values);
-        self.head = own.find(Moment::Head, self.begin, &values);
+        let head = own.find(Moment::Head, self.slot.begin(), &values);
+        self.slot.set_head(head);
     }
 
     #[inline]
     fn outcome(&self) -> Outcome {
-        let unhindered = match self.flags.has(Flags::OWES_NOTHING) {
+        let unhindered = match self.slot.flags().has(Flags::OWES_NOTHING) {
             true => Outcome::COMPLETED,
             false => Outcome::CANCELLED,
         };
-        self.told().unwrap_or(unhindered)
+        self.slot.told().unwrap_or(unhindered)
     }
 
-    /// The first fault that it was told of, here or elsewhere.
+    /// Ends the call, whose last messages and bytes these are.
     #[inline]
-    fn told(&self) -> Option<Outcome> {
-        self.fault.or_else(|| self.reported())
-    }
-
-    /// The response is over, and these were the last messages and bytes of it.
-    #[inline]
-    pub(crate) fn end(&mut self, messages: u64, bytes: u64) {
-        if !self.flags.has(Flags::ENDED) {
-            self.tell(Flags::ENDED);
-            with(self.key, |own| self.count_end(own, messages, bytes));
-        }
+    pub(crate) fn end(self, messages: u64, bytes: u64) {
+        self.count_end(messages, bytes);
+        mem::forget(self);
     }
 
     #[inline]
-    fn count_end(&mut self, own: &mut Own, messages: u64, bytes: u64) {
-        if bytes > 0 || messages > 0 {
-            self.count_response(own, messages, bytes);
-        }
-        if self.head == UNKNOWN {
-            self.find_no_head(own);
-        }
-        let outcome = match self.told() {
-            None if answering::panicked(|| self.identity()) => {
-                own.common().outcome(ErrorType::PANIC.into())
+    fn count_end(&self, messages: u64, bytes: u64) {
+        let slot = self.slot;
+        with(slot.key(), |own| {
+            if bytes > 0 || messages > 0 {
+                self.count_response(own, messages, bytes);
+            } else if slot.head() == UNKNOWN {
+                self.find_no_head(own);
             }
-            _ => self.outcome(),
-        };
-        let end = match self.flags.has(Flags::ASKS_END) {
-            true => self.end_set(own, outcome),
-            false => self.head,
-        };
-        let nanos = own.common().settings.clock.nanos_since(self.began);
-        let timed = match self.flags.has(Flags::STREAM) {
-            true => Measured::StreamDuration,
-            false => Measured::Duration,
-        };
-        own.observe(end, timed, nanos, self.traced());
-        if let Some(report) = self.measured() {
-            own.observe_sizes(end, report.sizes());
-        }
-        own.end([self.begin, self.head, end], outcome);
+            let outcome = match slot.told() {
+                None if answering::panicked(|| self.identity()) => {
+                    own.common().outcome(ErrorType::PANIC.into())
+                }
+                _ => self.outcome(),
+            };
+            let flags = slot.flags();
+            let end = match flags.has(Flags::ASKS_END) {
+                true => self.end_set(own, outcome),
+                false => slot.head(),
+            };
+            let nanos = own.common().settings.clock.nanos_since(slot.began());
+            let timed = match flags.has(Flags::STREAM) {
+                true => Measured::StreamDuration,
+                false => Measured::Duration,
+            };
+            own.observe(end, timed, nanos, self.traced());
+            if flags.has(Flags::ASKS_SIZES) {
+                own.observe_sizes(end, slot.sizes());
+            }
+            own.end([slot.begin(), slot.head(), end], outcome);
+        });
+        slot.close();
     }
 
     /// What tells it from all others that are open.
     pub(crate) fn identity(&self) -> Identity {
-        (self.begin, self.began)
+        ptr::from_ref(self.slot).addr()
     }
 
     #[inline(never)]
-    fn end_set(&mut self, own: &mut Own, outcome: Outcome) -> SetIndex {
+    fn end_set(&self, own: &mut Own, outcome: Outcome) -> SetIndex {
         let common = own.lend();
         let mut values = Values::NONE;
         let schema = &common.settings.schema;
-        let code = u8::try_from(self.code).ok();
-        schema.of_end(code, common.failure(outcome), &mut values);
-        own.find(Moment::End, self.head, &values)
+        schema.of_end(self.slot.code(), common.failure(outcome), &mut values);
+        own.find(Moment::End, self.slot.head(), &values)
     }
 }
 
 impl Drop for Call {
     #[inline]
     fn drop(&mut self) {
-        self.end(0, 0);
+        self.count_end(0, 0);
     }
 }
 
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
-            .field("began", &self.began)
+            .field("began", &self.slot.began())
             .field("outcome", &self.outcome())
             .finish_non_exhaustive()
     }

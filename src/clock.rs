@@ -37,6 +37,18 @@ enum Source {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Moment(u64);
 
+impl Moment {
+    #[inline]
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+}
+
 /// Where a long time is counted from. The rate of the time stamp counter is
 /// known to some 20 parts in a million: well enough for a call, but not for
 /// weeks, so this one keeps to the system's clock.

@@ -1,10 +1,6 @@
 //! What a call has to ask, and what it has been told, in one byte.
 
 /// The small facts of a call.
-///
-/// One byte and not a `bool` each, for the sake of copies: a call moves from the service to the future and on to the
-/// response. With bools it is 48 bytes instead of 40, and an `Option` of it is told by one of them, so that each move
-/// is made in pieces around that one: 90 instructions more a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Flags(u8);
 
@@ -20,6 +16,8 @@ impl Flags {
     pub(crate) const ASKS_SIZES: Self = Self(1 << 2);
     /// The labels of its end.
     pub(crate) const ASKS_END: Self = Self(1 << 3);
+    /// The labels of its response's head.
+    pub(crate) const ASKS_HEAD_LABELS: Self = Self(1 << 7);
 
     // What it has been told.
     /// All that was promised is out.
@@ -28,7 +26,16 @@ impl Flags {
     pub(crate) const STREAM: Self = Self(1 << 5);
     /// The report keeps a trace.
     pub(crate) const TRACED: Self = Self(1 << 6);
-    pub(crate) const ENDED: Self = Self(1 << 7);
+
+    #[inline]
+    pub(crate) const fn to_bits(self) -> u8 {
+        self.0
+    }
+
+    #[inline]
+    pub(crate) const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
 
     /// Whether it has one of these.
     #[inline]
@@ -60,8 +67,8 @@ mod tests {
     #[test]
     fn flags_come_and_go_by_themselves() {
         let flags = Flags::STREAM.with(Flags::ASKS_END.given(true));
-        assert!(flags.has(Flags::STREAM) && flags.has(Flags::ASKS_END.with(Flags::ENDED)));
+        assert!(flags.has(Flags::STREAM) && flags.has(Flags::ASKS_END.with(Flags::TRACED)));
         assert_eq!(flags.without(Flags::STREAM), Flags::ASKS_END);
-        assert_eq!(Flags::ENDED.given(false), Flags::NONE);
+        assert_eq!(Flags::TRACED.given(false), Flags::NONE);
     }
 }

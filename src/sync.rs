@@ -3,7 +3,9 @@
 
 #[cfg(not(all(openmetrics_loom, test)))]
 mod imp {
-    pub(crate) use std::sync::atomic::{AtomicU64, Ordering, fence};
+    pub(crate) use std::sync::atomic::{
+        AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence,
+    };
     pub(crate) use std::sync::{Mutex, MutexGuard};
 
     /// Stores, relaxed, to a word that others change by compare-and-exchange.
@@ -15,7 +17,9 @@ mod imp {
 
 #[cfg(all(openmetrics_loom, test))]
 mod imp {
-    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{
+        AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence,
+    };
     pub(crate) use loom::sync::{Mutex, MutexGuard};
 
     /// A swap, because loom 0.7 would let a plain store come between what a
@@ -25,4 +29,6 @@ mod imp {
     }
 }
 
-pub(crate) use self::imp::{AtomicU64, Mutex, MutexGuard, Ordering, fence, overwrite};
+pub(crate) use self::imp::{
+    AtomicU8, AtomicU16, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, fence, overwrite,
+};

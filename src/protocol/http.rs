@@ -99,7 +99,11 @@ impl<C: Classify> Http<C> {
     /// As `answer`, where users' functions look at the head.
     // On its own, for what they may look at can't be moved on without a copy.
     #[inline(never)]
-    fn answer_asking<B>(&self, mut call: Call, response: Response<B>) -> Response<ResponseBody<B, C>>
+    fn answer_asking<B>(
+        &self,
+        mut call: Call,
+        response: Response<B>,
+    ) -> Response<ResponseBody<B, C>>
     where
         B: Body,
         B::Error: 'static,

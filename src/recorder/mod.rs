@@ -31,10 +31,10 @@
 //! | [`exemplars`] | the latest traced call of each bucket |
 //! | [`settings`] | what a layer is set to record |
 //! | [`error_types`] | how a call ended, and a number for each error type |
-//! | [`body_report`] | what a request's body tells its call |
+//! | [`call_slot`] | what is known of an open call, and what its request's body tells it |
 
 mod block;
-mod body_report;
+mod call_slot;
 mod error_types;
 mod exemplars;
 mod histogram;
@@ -46,7 +46,7 @@ mod series;
 mod settings;
 mod thread;
 
-pub(crate) use self::body_report::{Report, Reporter};
+pub(crate) use self::call_slot::{CallSlot, Reporter};
 pub(crate) use self::error_types::{DeclaredTypes, MOST_ERROR_TYPES, Outcome, Place};
 pub(crate) use self::exemplars::Exemplar;
 pub(crate) use self::histogram::{Bounds, Histogram};

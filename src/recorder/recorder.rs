@@ -10,7 +10,6 @@ use crate::clock::Moment as Time;
 use crate::flags::Flags;
 use crate::labels::Moment;
 use foldhash::fast::RandomState;
-use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -59,7 +58,7 @@ pub(super) struct Asks {
 pub(crate) struct Key {
     slot: u32,
     /// Which of the recorders that have had the slot.
-    generation: NonZeroU32,
+    generation: u32,
 }
 
 /// The recorders of the process.
@@ -72,7 +71,7 @@ struct Slots {
 }
 
 struct Slot {
-    generation: NonZeroU32,
+    generation: u32,
     recorder: Weak<Recorder>,
 }
 
@@ -200,6 +199,7 @@ impl Asks {
         let heads = *response_head || streams.is_some() || schema.asks(Moment::Head);
         let of_calls = [
             Flags::ASKS_HEAD.given(heads),
+            Flags::ASKS_HEAD_LABELS.given(schema.asks(Moment::Head)),
             Flags::ASKS_FIRST_BYTE.given(*first_byte),
             Flags::ASKS_SIZES.given(sizes.is_some()),
             Flags::ASKS_END.given(schema.asks(Moment::End)),
@@ -255,8 +255,21 @@ impl Key {
     /// Leads nowhere: what is counted there nobody sees.
     pub(crate) const NONE: Self = Self {
         slot: u32::MAX,
-        generation: NonZeroU32::MIN,
+        generation: 0,
     };
+
+    #[inline]
+    pub(super) fn to_bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.slot)
+    }
+
+    #[inline]
+    pub(super) fn from_bits(bits: u64) -> Self {
+        Self {
+            slot: bits as u32,
+            generation: (bits >> 32) as u32,
+        }
+    }
 
     #[inline]
     pub(super) fn slot(self) -> usize {
@@ -282,7 +295,7 @@ pub(super) fn gone() -> u64 {
 impl Slots {
     fn add(&mut self) -> u32 {
         self.slots.push(Slot {
-            generation: NonZeroU32::MIN,
+            generation: 0,
             recorder: Weak::new(),
         });
         (self.slots.len() - 1) as u32

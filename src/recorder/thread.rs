@@ -4,7 +4,7 @@
 //! else is done once for each thread, recorder and label set.
 
 use super::block::Block;
-use super::body_report::Report;
+use super::call_slot::CallSlot;
 use super::error_types::{LAST, Outcome};
 use super::exemplars;
 use super::label_sets::{LabelSet, ROOT, SetIndex, Wanted};
@@ -246,16 +246,16 @@ impl Own {
         set: SetIndex,
         measured: Measured,
         value: u64,
-        traced: Option<&Report>,
+        traced: Option<&CallSlot>,
     ) {
         let at = self.ready(set, measured.carrier());
         if let Some(histogram) = self.common.layout.histogram(measured) {
             let block = self.at(at);
             let bucket = histogram.observe(block, value);
-            if let Some(report) = traced
+            if let Some(call) = traced
                 && let Some(first) = histogram.exemplar_at(bucket)
             {
-                exemplars::keep(block, first, report.trace(), value);
+                exemplars::keep(block, first, call.trace(), value);
             }
         }
     }
