@@ -39,7 +39,7 @@ impl Call {
     /// A call begins, unless its request has to be looked at before: see [`begin_asking`](Self::begin_asking).
     #[inline]
     pub(crate) fn begin(key: Key) -> Option<Self> {
-        let begun = with(key, |own| match own.asks_requests() {
+        let begun = with(key, move |own| match own.asks_requests() {
             true => None,
             false => Some(Self::at(key, own, ROOT)),
         });
@@ -194,7 +194,7 @@ impl Call {
             }
             if settings.response_head {
                 let nanos = settings.clock.nanos_since(slot.began());
-                own.observe(slot.head(), Measured::ResponseHead, nanos, self.traced());
+                own.observe(slot.head(), Measured::ResponseHead, nanos, traced(slot));
             }
         });
     }
@@ -216,35 +216,39 @@ impl Call {
     /// As [`response_message`](Self::response_message), for several at once.
     #[inline]
     pub(crate) fn response_messages(&mut self, messages: u64, bytes: u64) {
-        with(self.slot.key(), |own| {
-            self.count_response(own, messages, bytes)
+        let slot = self.slot;
+        with(slot.key(), move |own| {
+            Self::count_response(slot, own, messages, bytes);
         });
     }
 
+    const MEASURES_RESPONSE: Flags = Flags::ASKS_SIZES.with(Flags::ASKS_FIRST_BYTE);
+
     #[inline]
-    fn count_response(&self, own: &mut Own, messages: u64, bytes: u64) {
-        if self.slot.head() == UNKNOWN {
-            self.find_no_head(own);
+    fn count_response(slot: &CallSlot, own: &mut Own, messages: u64, bytes: u64) {
+        if slot.head() == UNKNOWN {
+            Self::find_no_head(slot, own);
         }
-        let block = own.block(self.slot.head(), Carrier::Head);
+        let block = own.block(slot.head(), Carrier::Head);
         block.add(RESPONSE_BYTES, bytes);
-        block.add(RESPONSE_MESSAGES, messages);
-        let flags = self.slot.flags();
-        if flags.has(Flags::ASKS_SIZES.with(Flags::ASKS_FIRST_BYTE)) {
-            self.measure_response(own, bytes);
+        if messages > 0 {
+            block.add(RESPONSE_MESSAGES, messages);
+        }
+        if bytes + messages > 0 && slot.flags().has(Self::MEASURES_RESPONSE) {
+            Self::measure_response(slot, own, bytes);
         }
     }
 
     #[cold]
-    fn measure_response(&self, own: &mut Own, bytes: u64) {
-        let (slot, flags) = (self.slot, self.slot.flags());
+    fn measure_response(slot: &CallSlot, own: &mut Own, bytes: u64) {
+        let flags = slot.flags();
         if flags.has(Flags::ASKS_SIZES) {
             slot.add_response_bytes(bytes);
         }
         if flags.has(Flags::ASKS_FIRST_BYTE) {
             slot.set_flags(flags.without(Flags::ASKS_FIRST_BYTE));
             let nanos = own.common().settings.clock.nanos_since(slot.began());
-            own.observe(slot.head(), Measured::FirstByte, nanos, self.traced());
+            own.observe(slot.head(), Measured::FirstByte, nanos, traced(slot));
         }
     }
 
@@ -296,20 +300,14 @@ impl Call {
         self.slot.set_code(code);
     }
 
-    /// The slot, if it keeps a trace.
-    #[inline]
-    fn traced(&self) -> Option<&CallSlot> {
-        Some(self.slot).filter(|slot| slot.flags().has(Flags::TRACED))
-    }
-
     /// No head has come: that of a call without one.
     #[cold]
-    fn find_no_head(&self, own: &mut Own) {
+    fn find_no_head(slot: &CallSlot, own: &mut Own) {
         let common = own.lend();
         let mut values = Values::NONE;
         common.settings.schema.of_no_response(&mut values);
-        let head = own.find(Moment::Head, self.slot.begin(), &values);
-        self.slot.set_head(head);
+        let head = own.find(Moment::Head, slot.begin(), &values);
+        slot.set_head(head);
     }
 
     #[inline]
@@ -331,50 +329,49 @@ impl Call {
     #[inline]
     fn count_end(&self, messages: u64, bytes: u64) {
         let slot = self.slot;
-        with(slot.key(), |own| {
-            if bytes > 0 || messages > 0 {
-                self.count_response(own, messages, bytes);
-            } else if slot.head() == UNKNOWN {
-                self.find_no_head(own);
-            }
+        let flags = slot.flags();
+        with(slot.key(), move |own| {
+            Self::count_response(slot, own, messages, bytes);
             let outcome = match slot.told() {
-                None if answering::panicked(|| self.identity()) => {
+                Some(told) => told,
+                None if answering::panicked(|| identity(slot)) => {
                     own.common().outcome(ErrorType::PANIC.into())
                 }
-                _ => self.outcome(),
+                None if flags.has(Flags::OWES_NOTHING) => Outcome::COMPLETED,
+                None => Outcome::CANCELLED,
             };
-            let flags = slot.flags();
             let end = match flags.has(Flags::ASKS_END) {
-                true => self.end_set(own, outcome),
+                true => Self::end_set(slot, own, outcome),
                 false => slot.head(),
             };
             let nanos = own.common().settings.clock.nanos_since(slot.began());
-            let timed = match flags.has(Flags::STREAM) {
-                true => Measured::StreamDuration,
-                false => Measured::Duration,
-            };
-            own.observe(end, timed, nanos, self.traced());
-            if flags.has(Flags::ASKS_SIZES) {
-                own.observe_sizes(end, slot.sizes());
-            }
-            own.end([slot.begin(), slot.head(), end], outcome);
+            own.end([slot.begin(), slot.head(), end], outcome, nanos, slot, flags);
         });
         slot.close();
     }
 
     /// What tells it from all others that are open.
     pub(crate) fn identity(&self) -> Identity {
-        ptr::from_ref(self.slot).addr()
+        identity(self.slot)
     }
 
     #[inline(never)]
-    fn end_set(&self, own: &mut Own, outcome: Outcome) -> SetIndex {
+    fn end_set(slot: &CallSlot, own: &mut Own, outcome: Outcome) -> SetIndex {
         let common = own.lend();
         let mut values = Values::NONE;
         let schema = &common.settings.schema;
-        schema.of_end(self.slot.code(), common.failure(outcome), &mut values);
-        own.find(Moment::End, self.slot.head(), &values)
+        schema.of_end(slot.code(), common.failure(outcome), &mut values);
+        own.find(Moment::End, slot.head(), &values)
     }
+}
+
+/// The slot, if it keeps a trace.
+fn traced(slot: &CallSlot) -> Option<&CallSlot> {
+    Some(slot).filter(|slot| slot.flags().has(Flags::TRACED))
+}
+
+fn identity(slot: &CallSlot) -> Identity {
+    ptr::from_ref(slot).addr()
 }
 
 impl Drop for Call {

@@ -48,16 +48,23 @@ impl CallHandle {
     /// As [`request_message`](Self::request_message), for several at once.
     #[inline]
     pub(crate) fn request_messages(&self, messages: u64, bytes: u64) {
-        with(self.key, |own| {
+        let Self {
+            key,
+            begin,
+            reporter,
+        } = *self;
+        with(key, move |own| {
             // Where idle label sets leave, another one may have the place after the call has ended.
-            if own.asks_idle() && !self.reporter.is_open() {
+            if own.asks_idle() && !reporter.is_open() {
                 return;
             }
-            let block = own.block(self.begin, Carrier::Begin);
+            let block = own.block(begin, Carrier::Begin);
             block.add(REQUEST_BYTES, bytes);
-            block.add(REQUEST_MESSAGES, messages);
+            if messages > 0 {
+                block.add(REQUEST_MESSAGES, messages);
+            }
             if own.asks().has(Flags::ASKS_SIZES) {
-                self.reporter.add_request_bytes(bytes);
+                reporter.add_request_bytes(bytes);
             }
         });
     }

@@ -80,49 +80,11 @@ where
     const HEARS_OF_PANICS: bool = true;
 
     #[inline]
-    fn answer(&self, call: Call, response: Response<B>) -> Self::Response {
-        match call.asks_head() {
-            true => self.answer_asking(call, response),
-            false => self.answer_known(call, response),
-        }
-    }
-
-    #[cold]
-    fn failed(&self, mut call: Call, error: &E) {
-        let mut watch = Watch::over(&mut call);
-        watch.fault(self.classifier.error(error, Phase::Generate));
-        watch.done();
-    }
-}
-
-impl<C: Classify> Http<C> {
-    /// As `answer`, where users' functions look at the head.
-    // On its own, for what they may look at can't be moved on without a copy.
-    #[inline(never)]
-    fn answer_asking<B>(
-        &self,
-        mut call: Call,
-        response: Response<B>,
-    ) -> Response<ResponseBody<B, C>>
-    where
-        B: Body,
-        B::Error: 'static,
-    {
-        let mut watch = Watch::over(&mut call);
-        watch.response_head(&Head::of(&response));
-        watch.done();
-        self.answer_known(call, response)
-    }
-
-    #[inline(always)]
-    fn answer_known<B>(&self, mut call: Call, response: Response<B>) -> Response<ResponseBody<B, C>>
-    where
-        B: Body,
-        B::Error: 'static,
-    {
+    fn answer(&self, mut call: Call, response: Response<B>) -> Self::Response {
         let due = due(call.note(), response.status());
         let head = Head::of(&response);
         let mut watch = Watch::over(&mut call);
+        watch.response_head(&head);
         let fault = match head.extensions.get::<ErrorType>() {
             Some(said_by_handler) => Some((*said_by_handler).into()),
             None => self.classifier.head(&head),
@@ -136,6 +98,13 @@ impl<C: Classify> Http<C> {
         watch.done();
         let call = (!over).then_some(call);
         response.map(|body| ResponseBody::new(body, call, promised, classifier))
+    }
+
+    #[cold]
+    fn failed(&self, mut call: Call, error: &E) {
+        let mut watch = Watch::over(&mut call);
+        watch.fault(self.classifier.error(error, Phase::Generate));
+        watch.done();
     }
 }
 

@@ -5,7 +5,6 @@
 //! read-modify-write. A scrape sums the blocks of all threads.
 
 use crate::sync::{AtomicU64, Ordering, fence};
-use std::array;
 use std::fmt;
 use std::hint;
 use std::ops::Range;
@@ -17,14 +16,12 @@ use std::sync::Arc;
 /// after that has ended whoever holds the lock of the series.
 #[derive(Clone)]
 pub(crate) struct Block {
-    lines: Arc<[Line]>,
+    cells: Arc<[AtomicU64]>,
 }
 
-/// A cache line of cells: threads whose blocks are neighbours in memory don't disturb each other.
-#[repr(align(64))]
-struct Line([AtomicU64; LINE]);
-
-const LINE: usize = 8;
+/// Cells in front that are never used. With the counts of the `Arc` they fill a cache line, so that what another
+/// thread writes before it in memory does not disturb the first numbers, which are written most.
+const PADDING: usize = 6;
 
 /// How a sum lies in two cells: its low half, and the number of times that has overflowed, in steps of two.
 pub(super) const SUM_CELLS: usize = 2;
@@ -34,15 +31,15 @@ pub(super) const SUM_CELLS: usize = 2;
 impl Block {
     /// All cells at zero.
     pub(super) fn new(cells: usize) -> Self {
-        let line = || Line(array::from_fn(|_| AtomicU64::new(0)));
+        let cells = (0..PADDING + cells).map(|_| AtomicU64::new(0));
         Self {
-            lines: (0..cells.div_ceil(LINE)).map(|_| line()).collect(),
+            cells: cells.collect(),
         }
     }
 
     #[inline]
     pub(super) fn cell(&self, cell: usize) -> &AtomicU64 {
-        &self.lines[cell / LINE].0[cell % LINE]
+        &self.cells[PADDING + cell]
     }
 
     /// Adds to a cell.
@@ -74,8 +71,7 @@ impl Block {
 
     /// Adds cell by cell to `numbers`.
     pub(super) fn add_to(&self, numbers: &mut [u64]) {
-        let cells = self.lines.iter().flat_map(|line| &line.0);
-        for (number, cell) in numbers.iter_mut().zip(cells) {
+        for (number, cell) in numbers.iter_mut().zip(&self.cells[PADDING..]) {
             *number = number.wrapping_add(cell.load(Ordering::Relaxed));
         }
     }
@@ -137,7 +133,7 @@ impl Block {
     }
 
     pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.lines, &other.lines)
+        Arc::ptr_eq(&self.cells, &other.cells)
     }
 }
 

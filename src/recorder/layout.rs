@@ -16,6 +16,8 @@ pub(crate) struct Layout {
     /// The group of each carrier.
     of: [usize; Carrier::ALL.len()],
     histograms: [Option<Histogram>; Measured::ALL.len()],
+    /// That of [`Measured::Duration`], which all have.
+    duration: Histogram,
     /// Where the declared error types are counted, and after them all others that there is no room for; nowhere, if
     /// there is no `errors_total`.
     pub(crate) errors_at: Option<usize>,
@@ -119,6 +121,7 @@ impl Layout {
             groups,
             of,
             histograms: Default::default(),
+            duration: Histogram::new(&settings.buckets, COUNTERS).0,
             errors_at: None,
         };
         for measured in Measured::ALL {
@@ -147,6 +150,9 @@ impl Layout {
                 }
             }
         }
+        if let Some(duration) = layout.histogram(Measured::Duration) {
+            layout.duration = duration.clone();
+        }
         layout
     }
 
@@ -158,6 +164,11 @@ impl Layout {
     #[inline]
     pub(crate) fn group_of(&self, carrier: Carrier) -> usize {
         self.of[carrier as usize]
+    }
+
+    #[inline]
+    pub(super) fn duration(&self) -> &Histogram {
+        &self.duration
     }
 
     #[inline]

@@ -240,7 +240,6 @@ impl Own {
     }
 
     /// Counts a time, and keeps the trace that the call belongs to, if it does to one.
-    #[inline]
     pub(crate) fn observe(
         &mut self,
         set: SetIndex,
@@ -260,28 +259,60 @@ impl Own {
         }
     }
 
-    /// Counts the sizes of a request and of its response.
-    #[cold]
-    pub(crate) fn observe_sizes(&mut self, set: SetIndex, (request, response): (u64, u64)) {
-        self.observe(set, Measured::RequestSize, request, None);
-        self.observe(set, Measured::ResponseSize, response, None);
-    }
-
     /// A call ends, whose label sets at its three moments these are.
     #[inline]
-    pub(crate) fn end(&mut self, sets: [SetIndex; MOMENTS], outcome: Outcome) {
+    pub(crate) fn end(
+        &mut self,
+        sets: [SetIndex; MOMENTS],
+        outcome: Outcome,
+        nanos: u64,
+        call: &CallSlot,
+        flags: Flags,
+    ) {
+        const RARE: Flags = Flags::STREAM.with(Flags::TRACED).with(Flags::ASKS_SIZES);
         let [begin, _, end] = sets;
-        self.block(end, Carrier::End).add(REQUESTS, 1);
+        let at = self.ready(end, Carrier::End);
+        // With constant labels there is one block for all: not to be looked up three times.
+        let is_only = self.groups == 1 && begin == end;
+        self.at(at).add(REQUESTS, 1);
         if outcome != Outcome::COMPLETED {
             self.end_otherwise(end, outcome);
+        }
+        if flags.has(RARE) {
+            self.observe_rare(end, nanos, call, flags);
+        } else {
+            let at = match is_only {
+                true => at,
+                false => self.ready(end, Carrier::Duration),
+            };
+            self.common.layout.duration().observe(self.at(at), nanos);
         }
         if self.common.asks.labels {
             self.count_overflow(end);
         }
+        let at = match is_only {
+            true => at,
+            false => self.ready(begin, Carrier::Begin),
+        };
         // Last: whoever sees it sees all the rest.
-        self.block(begin, Carrier::Begin).publish(ENDED);
+        self.at(at).publish(ENDED);
         if self.common.asks.idle {
             self.exit(sets);
+        }
+    }
+
+    /// What is timed elsewhere than most, traced, or measured besides.
+    #[cold]
+    fn observe_rare(&mut self, set: SetIndex, nanos: u64, call: &CallSlot, flags: Flags) {
+        let timed = match flags.has(Flags::STREAM) {
+            true => Measured::StreamDuration,
+            false => Measured::Duration,
+        };
+        self.observe(set, timed, nanos, Some(call).filter(|_| flags.has(Flags::TRACED)));
+        if flags.has(Flags::ASKS_SIZES) {
+            let (request, response) = call.sizes();
+            self.observe(set, Measured::RequestSize, request, None);
+            self.observe(set, Measured::ResponseSize, response, None);
         }
     }
 
