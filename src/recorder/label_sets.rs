@@ -231,7 +231,7 @@ impl Table {
         let is = |index: &SetIndex| {
             self.sets[*index as usize]
                 .as_ref()
-                .is_some_and(|set| set.is(wanted))
+                .is_some_and(|set| wanted.is(set))
         };
         let found = self.by_values.find(wanted.hash, is).copied();
         found.or_else(|| {
@@ -390,11 +390,11 @@ impl Table {
 
 impl LabelSet {
     #[inline]
-    pub(super) fn is(&self, wanted: Wanted<'_>) -> bool {
-        self.before == wanted.before
-            && self.moment == wanted.moment
-            && self.values.len() == wanted.values.len()
-            && self.values.iter().zip(wanted.values).all(|(a, b)| a == b)
+    pub(super) fn is(&self, moment: Moment, before: SetIndex, values: &[Value<'_>]) -> bool {
+        self.before == before
+            && self.moment == moment
+            && self.values.len() == values.len()
+            && self.values.iter().zip(values).all(|(a, b)| a == b)
     }
 
     pub(super) fn hash(&self) -> u64 {
@@ -405,6 +405,11 @@ impl LabelSet {
 // === impl Wanted ===
 
 impl<'a> Wanted<'a> {
+    #[inline]
+    pub(super) fn is(&self, set: &LabelSet) -> bool {
+        set.is(self.moment, self.before, self.values)
+    }
+
     #[inline]
     pub(super) fn new(
         hasher: &RandomState,
