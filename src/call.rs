@@ -68,7 +68,10 @@ impl Call {
     }
 
     /// One at whose request users' functions have to look.
-    pub(crate) fn begin_asking(key: Key, request: Option<RequestHead<'_>>) -> Self {
+    pub(crate) fn begin_asking<'a>(
+        key: Key,
+        request: impl FnOnce() -> Option<RequestHead<'a>>,
+    ) -> Self {
         let Some(common) = with(key, |own| own.lend()) else {
             return Self::nowhere();
         };
@@ -79,7 +82,7 @@ impl Call {
         };
         let mut values = Values::NONE;
         let mut trace = None;
-        match &request {
+        match &request() {
             Some(head) => {
                 if let Some(is_measured) = &settings.filter
                     && !(**is_measured)(head)
