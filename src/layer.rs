@@ -208,11 +208,9 @@ impl MetricsLayer<Grpc<HttpClient>> {
     ///
     /// As [`MetricsLayer::new`].
     #[track_caller]
-    pub fn grpc_client<L, K, V>(labels: L) -> Self
+    pub fn grpc_client<L, M>(labels: L) -> Self
     where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
+        L: IntoLabels<M>,
     {
         match Self::grpc_client_builder().build(labels) {
             Ok(layer) => layer,
