@@ -193,14 +193,27 @@ impl MetricsLayer<Grpc<HttpClient>> {
     ///
     /// In all else as [`grpc`](MetricsLayer::grpc). It stands around tonic's channel, or another client:
     ///
-    /// ```ignore
-    /// let metrics = MetricsLayer::grpc_client([("component", "cart_client")]);
-    /// let channel = ServiceBuilder::new()
-    ///     .layer(metrics.clone())
-    ///     .map_request(|request: Request<_>| request.map(tonic::body::Body::new))
-    ///     .service(channel);
-    /// let client = CartClient::new(channel);
     /// ```
+    /// use http::Request;
+    /// use tonic::body::Body;
+    /// use tonic::transport::{Channel, Error};
+    /// use tower::ServiceBuilder;
+    /// use tower_openmetrics::MetricsLayer;
+    /// use tower_openmetrics::grpc::RequestBody;
+    ///
+    /// async fn connect() -> Result<(), Error> {
+    ///     let channel = Channel::from_static("http://cart.internal:50051").connect().await?;
+    ///     let metrics = MetricsLayer::grpc_client([("component", "cart_client")]);
+    ///     let channel = ServiceBuilder::new()
+    ///         .layer(metrics.clone())
+    ///         .map_request(|request: Request<RequestBody<Body>>| request.map(Body::new))
+    ///         .service(channel);
+    ///     // let cart = CartClient::new(channel);
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// With the feature `tonic`, [`boxed`](MetricsLayer::boxed) does the same without the `map_request`.
     ///
     /// On the registry of a server's layer it needs labels, or a prefix, that differ from the server's.
     ///
@@ -208,11 +221,9 @@ impl MetricsLayer<Grpc<HttpClient>> {
     ///
     /// As [`MetricsLayer::new`].
     #[track_caller]
-    pub fn grpc_client<L, K, V>(labels: L) -> Self
+    pub fn grpc_client<L, M>(labels: L) -> Self
     where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
+        L: IntoLabels<M>,
     {
         match Self::grpc_client_builder().build(labels) {
             Ok(layer) => layer,

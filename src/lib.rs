@@ -92,7 +92,7 @@
 //! | `requests_total` | counter | when a call ends, however it ends |
 //! | `request_bytes_total` | counter | as the service reads the request |
 //! | `response_bytes_total` | counter | as the caller takes the response |
-//! | `errors_total{error_type}` | counter | when a failed call ends, under its first failure; see [`classify`] |
+//! | `errors_total{error_type}` | counter | when a failed call ends, under its first failure; see [`classify`]. With [labels of requests](labels#when-a-series-begins), all types stand at 0 from the first call with these labels on |
 //! | `cancellations_total` | counter | when a call ends because its caller went away |
 //! | `request_duration_seconds` | histogram | when a call ends |
 //! | `concurrent_requests` | gauge | when a call begins and when it ends |
@@ -100,7 +100,7 @@
 //! | `response_head_seconds` | histogram | [on request](MetricsLayerBuilder::response_head_seconds): at the head of the response |
 //! | `first_byte_seconds` | histogram | [on request](MetricsLayerBuilder::first_byte_seconds): at the first byte, or item, of the response |
 //! | `request_messages_total`, `response_messages_total` | counter | [on request](MetricsLayerBuilder::messages_total), and always for gRPC: as `…_bytes_total`, for traffic in messages |
-//! | `stream_duration_seconds` | histogram | [on request](MetricsLayerBuilder::stream_duration_seconds): when a call ends that stays open by intent, *instead of* `request_duration_seconds` |
+//! | `stream_duration_seconds` | histogram | [on request](MetricsLayerBuilder::stream_duration_seconds): when a call ends that stays open by intent, *instead of* `request_duration_seconds`; where there was such a call |
 //! | `label_overflow_total` | counter | with [labels of requests](labels): when a call ends for whose labels there was no room |
 //!
 //! A call lasts from `Service::call` to the end of its response, and ends in one of three ways: completed,
@@ -123,6 +123,7 @@
 //! | have labels by method, route, status, or what requests bring | [`labels`] |
 //! | see the trace of a slow call | [`MetricsLayerBuilder::exemplars`] |
 //! | put several layers, and metrics of your own, on one page | [`MetricsRegistry`] |
+//! | put two registries on one page, or ours in one of prometheus-client's | [`MetricsRegistry::with_prefix`], [`MetricsRegistry::register_in`] |
 //! | show the process's cpu, memory and files, its tokio runtime, and what was built | [`collectors`] |
 //! | come from another layer | [`migration`] |
 //! | have OpenTelemetry's names and labels for HTTP | [`open_telemetry`] |

@@ -28,8 +28,8 @@ impl TraceContext {
         Self { trace_id, span_id }
     }
 
-    /// What the header `traceparent` of the request says, if the trace is sampled: of one that is not there is
-    /// nothing to look at.
+    /// What the header `traceparent` of the request says. `None` if there is none, or its trace is not sampled: nobody could
+    /// look at that.
     ///
     /// The span is the caller's. Headers that are not of the form that
     /// [W3C Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header) gives, or that are repeated, are none.

@@ -211,6 +211,19 @@ fn a_layer_around_the_router_is_told_by_the_response() {
     );
 }
 
+/// Templates are the program's own: clients can't make them long.
+#[test]
+fn long_templates_are_not_cut() {
+    let long = "a".repeat(200);
+    for end in ["x", "y"] {
+        let layer = layer(Label::axum_route());
+        let route = format!("/{long}/{{id}}/{end}");
+        let app = Router::new().route(&route, hello()).layer(layer.clone());
+        let (counted, _) = counted(&layer, app, "GET", &route.replace("{id}", "7"));
+        assert_eq!(counted, route);
+    }
+}
+
 /// axum's main branch lets a layer see the route by which it finds a fallback, as a layer sees this one here.
 #[test]
 fn a_route_that_axum_made_for_itself_is_none() {

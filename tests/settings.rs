@@ -33,6 +33,8 @@ fn no_labels_at_all() -> Result<(), Error> {
     // Whose series all have labels of requests.
     let _ = MetricsLayer::grpc(());
     let _ = MetricsLayer::grpc_builder().build(())?;
+    let _ = MetricsLayer::grpc_client(());
+    let _ = MetricsLayer::grpc_client_builder().build(())?;
 
     let registry = MetricsRegistry::new();
     let _ = MetricsLayer::builder().registry(&registry).build(())?;

@@ -1,9 +1,8 @@
 //! What an exporter tells of its own scrapes.
 
-use super::Body;
 use crate::Error;
 use crate::registry::MetricsRegistry;
-use http::{Response, StatusCode};
+use http::StatusCode;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
@@ -95,10 +94,10 @@ impl SelfMetrics {
 // === impl Scrape ===
 
 impl Scrape {
-    /// The same answer, with whose body the scrape ends.
-    pub(super) fn answered(mut self, response: Response<Body>) -> Response<Body> {
-        self.code = response.status().as_u16();
-        response.map(|body| body.of(self))
+    /// The same scrape, which was answered with this status.
+    pub(super) fn answered(mut self, status: StatusCode) -> Self {
+        self.code = status.as_u16();
+        self
     }
 
     pub(super) fn sent(&mut self, bytes: usize) {

@@ -141,8 +141,9 @@ impl MetricsExporter {
             Method::HEAD => self.page(&head).await.map(Body::withheld),
             _ => answer::wrong_method(),
         };
-        match scrape {
-            Some(scrape) => scrape.answered(response),
+        match scrape.map(|scrape| scrape.answered(response.status())) {
+            // With whose body it ends.
+            Some(scrape) => response.map(|body| body.of(scrape)),
             None => response,
         }
     }

@@ -3,7 +3,6 @@
 use super::Label;
 use super::http::{RequestHead, public_route};
 use axum::extract::{MatchedPath, NestedPath};
-use std::sync::LazyLock;
 
 impl Label {
     /// `route`: the template that axum's router has matched, as `/items/{id}`, with what it is nested in; `none` where no
@@ -28,9 +27,7 @@ impl Label {
     /// # }
     /// ```
     pub fn axum_route() -> Self {
-        // One for all, so that layers that have it are seen to have the same.
-        static ROUTE: LazyLock<Label> = LazyLock::new(|| Label::from_request("route", template));
-        ROUTE.clone()
+        Self::route(template)
     }
 }
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 /// A label whose value a request brings: where it comes from, what it is called, and which metrics carry it.
 ///
 /// See the [module](crate::labels) for which label goes where. Layers that share a registry and have the same constant labels
-/// must have the same labels of a request; where one is made of a closure, clone it for the other
-/// layers, for closures can't be compared.
+/// must have the same labels of a request; where one is made of a closure that captures something, clone it for the other
+/// layers, for what closures capture can't be compared.
 #[derive(Clone, PartialEq)]
 #[must_use = "a label is given to a layer by `MetricsLayerBuilder::label`"]
 pub struct Label {

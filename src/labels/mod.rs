@@ -28,7 +28,8 @@
 //! |---|---|---|---|---|
 //! | `concurrent_requests`, `request_bytes_total`, `request_messages_total` | from the beginning | yes, [unless told otherwise](Label::at_begin) | no | no |
 //! | `response_bytes_total`, `response_messages_total`, `response_head_seconds`, `first_byte_seconds` | from the response's head | yes | yes | no |
-//! | `requests_total`, `errors_total`, `cancellations_total` | at the end | yes | yes | yes |
+//! | `requests_total`, `cancellations_total` | at the end | yes | yes | yes |
+//! | `errors_total` | at the end | yes, [unless told otherwise](Label::on_errors) | those of [`from_response`](Label::from_response); the [status](Label::status) [if told so](Label::on_errors) | [if told so](Label::on_errors) |
 //! | `request_duration_seconds`, `stream_duration_seconds` | at the end | yes, [unless told otherwise](Label::on_duration) | those of [`from_response`](Label::from_response); the [status](Label::status) [if told so](Label::on_duration) | [if told so](Label::on_duration) |
 //! | `label_overflow_total`, `uptime_seconds` | | no | no | no |
 //!
@@ -45,10 +46,21 @@
 //! sent, but for one that takes the rest. What finds no room is recorded there, under `_OTHER` in every label of a request: nothing is lost, and the sums over all series stay exact. `label_overflow_total` counts
 //! the calls for which that happened; it should be 0, and a budget or a label is to be reconsidered where it is not.
 //!
-//! A value of more than 128 bytes is `_OTHER` too, and so is a method that is not one of HTTP's.
+//! Room that made-up values have taken comes back where label sets [leave](crate::MetricsLayerBuilder::label_idle) that no call has
+//! used for a while. Without that, a label set stays for as long as its layer.
 //!
-//! A series exists from the first call that it counts. One that is to stand at 0 before that, so that the first call
+//! A value of more than [128 bytes](Label::max_len) is `_OTHER` too, and so is a method that is not one of HTTP's. Values that are the program's own
+//! have no bound: those of [`route`](Label::route), and declared ones.
+//!
+//! # When a series begins
+//!
+//! A series exists from the first call that has its labels. One that is to stand at 0 before that, so that the first call
 //! shows as an increase, can be [declared](crate::MetricsLayerBuilder::declare).
+//!
+//! Errors are rare, so that the first one is often the one that matters. Where `errors_total` has labels of the request alone, as
+//! by default, each error type stands at 0 as soon as a first call with these labels has begun, and
+//! `increase(errors_total[5m])` shows the first failure. A status or a code that is put [on errors](Label::on_errors) takes that away: its
+//! value is known only when the call has failed.
 //!
 //! # Routes of axum
 //!
@@ -119,7 +131,8 @@
 //! # fn main() -> Result<(), tower_openmetrics::Error> {
 //! let route = Label::from_response("route", |head| {
 //!     Some(head.extensions.get::<MatchedPath>()?.as_str())
-//! });
+//! })
+//! .max_len(usize::MAX); // templates are the program's own
 //! let metrics = MetricsLayer::builder().label(route).build([("endpoint", "shop")])?;
 //! let app: Router = Router::new()
 //!     .route("/items/{id}", get(async || "an item"))

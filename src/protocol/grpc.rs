@@ -37,20 +37,30 @@ use http_body::Body;
 ///
 /// # Around tonic
 ///
-/// ```ignore
-/// // A server:
-/// Server::builder().layer(metrics.clone()).add_service(cart).serve(address).await?;
+#[cfg_attr(feature = "tonic", doc = "```")]
+#[cfg_attr(not(feature = "tonic"), doc = "```ignore")]
+/// use tonic::body::Body;
+/// use tonic::transport::{Channel, Error, Server};
+/// use tower::ServiceBuilder;
+/// use tower_openmetrics::MetricsLayer;
 ///
-/// // A client, with the feature `tonic`: its channel takes tonic's own body alone. So does what is written for that, between
-/// // the layer and a server's services.
-/// let channel = ServiceBuilder::new()
-///     .layer(metrics.clone().boxed::<tonic::body::Body>())
-///     .service(channel);
-/// let client = CartClient::new(channel); // `metrics` is `MetricsLayer::grpc_client([…])`
+/// let metrics = MetricsLayer::grpc([("component", "cart")]);
+/// let mut server = Server::builder().layer(metrics.clone());
+/// // server.add_service(CartServer::new(cart)).serve(address).await?;
+///
+/// async fn connect() -> Result<(), Error> {
+///     let channel = Channel::from_static("http://cart.internal:50051").connect().await?;
+///     let metrics = MetricsLayer::grpc_client([("component", "cart_client")]);
+///     let channel = ServiceBuilder::new()
+///         .layer(metrics.clone().boxed::<Body>())
+///         .service(channel);
+///     // let cart = CartClient::new(channel);
+///     Ok(())
+/// }
 /// ```
 ///
-/// Without that feature, `.layer(metrics.clone()).map_request(|request: Request<_>| request.map(tonic::body::Body::new))` does
-/// the same for requests.
+/// The channel takes tonic's own body alone, which `boxed` gives it, and so does what is written for that body between the layer and a
+/// server's services. It needs the feature `tonic`. Without that a [`map_request`](crate::MetricsLayer::grpc_client) does the same for requests.
 ///
 /// A layer *inside* of what watches deadlines sees calls that are dropped when they pass, and so cancellations.
 /// tonic's own server is such a place: it heeds `grpc-timeout` outside of all layers. Its channel does so inside of them, and

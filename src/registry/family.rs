@@ -120,7 +120,7 @@ pub(super) fn name(name: &str, unit: Option<&str>, kind: Kind) -> Result<String,
     }
 }
 
-/// What names begin with that have this prefix: nothing for none, and a `_` at the end of any other.
+/// What names begin with that have this prefix: nothing for none, and one `_` at the end of any other.
 ///
 /// # Errors
 ///
@@ -129,13 +129,13 @@ pub(super) fn prefix(prefix: &str) -> Result<String, Error> {
     if prefix.is_empty() {
         return Ok(String::new());
     }
-    if !is_plain_name(prefix) {
+    let stem = prefix.trim_end_matches('_');
+    if !is_plain_name(stem) {
         return Err(Error::new(format!(
             "prefix {prefix:?} is invalid: use letters, digits and `_`, not beginning with a digit"
         )));
     }
-    let end = if prefix.ends_with('_') { "" } else { "_" };
-    Ok(format!("{prefix}{end}"))
+    Ok(format!("{stem}_"))
 }
 
 /// `[a-zA-Z_:][a-zA-Z0-9_:]*`: a name in all the formats and to all scrapers.

@@ -1,7 +1,7 @@
 //! The metrics that appear together on one page.
 //!
 //! Layers and exporters meet here and know nothing of each other: a layer
-//! enters its table of numbers, an exporter reads what is there.
+//! enters its recorder, an exporter reads what is there.
 
 mod automatic;
 mod custom;
