@@ -348,7 +348,13 @@ impl Call {
                 false => slot.head(),
             };
             let nanos = own.common().settings.clock.nanos_since(slot.began());
-            own.end([slot.begin(), slot.head(), end], outcome, nanos, slot, flags);
+            own.end(
+                [slot.begin(), slot.head(), end],
+                outcome,
+                nanos,
+                slot,
+                flags,
+            );
         });
         slot.close();
     }

@@ -282,34 +282,64 @@ static COMMON: Mutex<Vec<&'static CallSlot>> = Mutex::new(Vec::new());
 
 thread_local! {
     // One without a destructor, which is cheaper to get at, and one that is nothing else.
-    static KEPT: RefCell<ManuallyDrop<Vec<&'static CallSlot>>> =
-        const { RefCell::new(ManuallyDrop::new(Vec::new())) };
+    static KEPT: RefCell<ManuallyDrop<Kept>> = const {
+        RefCell::new(ManuallyDrop::new(Kept {
+            slots: Vec::new(),
+            most: MAX_KEPT,
+        }))
+    };
     static AT_EXIT: AtExit = const { AtExit };
+}
+
+struct Kept {
+    slots: Vec<&'static CallSlot>,
+    /// None, once the thread is ending.
+    most: usize,
 }
 
 struct AtExit;
 
 impl Drop for AtExit {
     fn drop(&mut self) {
-        KEPT.with(|kept| give_back(&mut kept.borrow_mut(), 0));
+        KEPT.with(|kept| {
+            let kept = &mut **kept.borrow_mut();
+            kept.most = 0;
+            give_back(&mut kept.slots, 0);
+            kept.slots = Vec::new();
+        });
     }
 }
 
 #[inline]
 fn take() -> &'static CallSlot {
-    let kept = KEPT.with(|kept| kept.borrow_mut().pop());
+    let kept = KEPT.with(|kept| kept.borrow_mut().slots.pop());
     kept.unwrap_or_else(refill)
 }
 
 #[inline]
 fn put(slot: &'static CallSlot) {
     KEPT.with(|kept| {
-        let kept = &mut kept.borrow_mut();
-        kept.push(slot);
-        if kept.len() > MAX_KEPT {
-            give_back(kept, BATCH);
+        let kept = &mut **kept.borrow_mut();
+        if (1..kept.most).contains(&kept.slots.len()) {
+            kept.slots.push(slot);
+        } else {
+            kept.put_otherwise(slot);
         }
     });
+}
+
+impl Kept {
+    /// Where there is none, or enough.
+    #[cold]
+    fn put_otherwise(&mut self, slot: &'static CallSlot) {
+        // It must be there before there is something to give back.
+        let lasts = AT_EXIT.try_with(|_| ()).is_ok();
+        self.slots.push(slot);
+        if !lasts || self.slots.len() > self.most {
+            let left = if lasts { BATCH } else { 0 };
+            give_back(&mut self.slots, left);
+        }
+    }
 }
 
 /// Takes some from the process, which makes them if need be.
@@ -318,20 +348,19 @@ fn put(slot: &'static CallSlot) {
 /// a batch or two for each thread.
 #[cold]
 fn refill() -> &'static CallSlot {
+    // A thread that is ending, and would give nothing back, takes one.
+    let lasts = AT_EXIT.try_with(|_| ()).is_ok();
     let mut common = COMMON.lock().unwrap_or_else(PoisonError::into_inner);
     if common.is_empty() {
         let made: &'static [CallSlot; BATCH] =
             Box::leak(Box::new(array::from_fn(|_| CallSlot::new())));
         common.extend(made);
     }
-    // A thread that is ending, and would give nothing back, takes one.
-    let lasts = AT_EXIT.try_with(|_| ()).is_ok();
-    let left = common.len().saturating_sub(if lasts { BATCH } else { 1 });
-    let one = KEPT.with(|kept| {
-        let kept = &mut kept.borrow_mut();
-        kept.extend(common.drain(left..));
-        kept.pop()
-    });
+    let one = common.pop();
+    if lasts {
+        let left = common.len().saturating_sub(BATCH - 1);
+        KEPT.with(|kept| kept.borrow_mut().slots.extend(common.drain(left..)));
+    }
     one.unwrap_or_else(|| Box::leak(Box::new(CallSlot::new())))
 }
 

@@ -311,7 +311,12 @@ impl Own {
             true => Measured::StreamDuration,
             false => Measured::Duration,
         };
-        self.observe(set, timed, nanos, Some(call).filter(|_| flags.has(Flags::TRACED)));
+        self.observe(
+            set,
+            timed,
+            nanos,
+            Some(call).filter(|_| flags.has(Flags::TRACED)),
+        );
         if flags.has(Flags::ASKS_SIZES) {
             let (request, response) = call.sizes();
             self.observe(set, Measured::RequestSize, request, None);
@@ -484,8 +489,11 @@ impl Own {
         if self.sets.len() <= place {
             self.sets.resize_with(place + 1, || None);
             self.next.resize(place + 1, ROOT);
+            let blocks = self.sets.len() * self.groups;
+            // A little at a time: a thread may have thousands of label sets.
             self.blocks
-                .resize_with(self.sets.len() * self.groups, || None);
+                .reserve_exact((blocks - self.blocks.len()).max(blocks / 8));
+            self.blocks.resize_with(blocks, || None);
         }
         let is_other = |there: &Arc<LabelSet>| !Arc::ptr_eq(there, &set);
         if self.sets[place].as_ref().is_some_and(is_other) {
