@@ -59,8 +59,8 @@ impl<P> MetricsLayerBuilder<P> {
     }
 
     /// Error types of your own that are to stand on the page, at 0, from the
-    /// start. Defaults to none; the built-in ones always do, and those that the classifier
-    /// [names](crate::classify::Classify::error_types).
+    /// start; with labels of requests, [from the first call](crate::labels#when-a-series-begins) of a label set on. Defaults to none; the
+    /// built-in ones always do, and those that the classifier [names](crate::classify::Classify::error_types).
     pub fn error_types(mut self, error_types: impl IntoIterator<Item = ErrorType>) -> Self {
         self.given.error_types = error_types.into_iter().collect();
         self

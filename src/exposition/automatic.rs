@@ -144,6 +144,6 @@ fn write_histogram(
     }
     text.sample("_sum", labels.as_str(), sum);
     text.sample("_count", labels.as_str(), |value| {
-        value.integer(histogram.count())
+        value.integer(histogram.count());
     });
 }

@@ -112,7 +112,7 @@ fn streaming() {
 fn with_a_handle_too() {
     let builder = MetricsLayer::unary_builder()
         .classifier(classifier())
-        .pass_handle(|_: &mut &str, call: CallHandle| drop(call));
+        .pass_handle(|_: &mut &str, _: CallHandle| ());
     let stage = Stage::new(builder);
     let refused = stage.call("abc", |_| Err::<(), _>(EngineError::OutOfMemory));
     assert!(refused.is_err());
