@@ -11,8 +11,17 @@
 //! $ curl http://127.0.0.1:8080/metrics
 //! ```
 //!
-//! Ctrl-C lets the answers that are on their way finish, and ends the event streams.
+//! | variable | says | when unset |
+//! |---|---|---|
+//! | `PORT` | the port; 0 picks a free one | 8080 |
+//! | `DRAIN_MS` | how long to go on after Ctrl-C or SIGTERM, with 503 at `/health` | 2000 |
+//!
+//! Then answers that are on their way may finish, and event streams end.
 
+pub(crate) mod process;
+mod serving;
+
+use self::process::Stop;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::sse::{Event, Sse};
@@ -20,13 +29,12 @@ use axum::routing::{get, post};
 use axum::{BoxError, Router};
 use futures_util::stream::{self, Stream, StreamExt};
 use std::convert::Infallible;
-use std::env;
-use std::future::IntoFuture;
 use std::net::Ipv4Addr;
+use std::process::ExitCode;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::interval;
-use tokio_util::sync::CancellationToken;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 use tower_openmetrics::MetricsLayer;
 use tower_openmetrics::labels::{Label, is_long_lived};
 
@@ -34,26 +42,21 @@ use tower_openmetrics::labels::{Label, is_long_lived};
 const ITEMS: u64 = 100;
 
 #[tokio::main]
-async fn main() -> Result<(), BoxError> {
-    let port = match env::var("PORT") {
-        Ok(port) => port.parse()?,
-        Err(_) => 8080,
-    };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-    println!("http://{}", listener.local_addr()?);
-
-    let stop = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, stop.clone()));
-    tokio::signal::ctrl_c().await?;
-    println!("stopping");
-    stop.cancel();
-    server.await?
+async fn main() -> ExitCode {
+    process::report(run()).await
 }
 
-pub(crate) async fn serve(listener: TcpListener, stop: CancellationToken) -> Result<(), BoxError> {
+async fn run() -> Result<(), BoxError> {
+    let stop = Stop::on_signals()?;
+    let listener = process::listen(Ipv4Addr::LOCALHOST, "PORT", 8080).await?;
+    println!("http://{}", listener.local_addr()?);
+    serve(listener, stop).await
+}
+
+pub(crate) async fn serve(listener: TcpListener, stop: Stop) -> Result<(), BoxError> {
     let app = app(&metrics()?, stop.clone());
-    let server = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned());
-    Ok(server.into_future().await?)
+    serving::serve(listener, app, stop.closing).await;
+    Ok(())
 }
 
 fn metrics() -> Result<MetricsLayer, tower_openmetrics::Error> {
@@ -70,17 +73,18 @@ fn metrics() -> Result<MetricsLayer, tower_openmetrics::Error> {
         .build([("service", "shop")])
 }
 
-fn app(metrics: &MetricsLayer, stop: CancellationToken) -> Router {
+fn app(metrics: &MetricsLayer, stop: Stop) -> Router {
     let items = Router::new().route("/{id}", get(item));
     Router::new()
         .nest("/items", items)
         .route("/words", post(words))
         .route("/ticks", get(ticks))
-        .route("/health", get(async || "ok\n"))
+        .route("/health", get(health))
         .fallback(async || (StatusCode::NOT_FOUND, "there is no such page\n"))
         .with_state(stop)
         .layer(metrics.clone())
-        // After the layer: scrapes are not among the calls.
+        .layer(RequestBodyTimeoutLayer::new(serving::UPLOAD))
+        // After the layers: scrapes are not among the calls.
         .route_service("/metrics", metrics.exporter())
 }
 
@@ -96,14 +100,21 @@ async fn words(text: String) -> String {
     format!("{}\n", text.split_whitespace().count())
 }
 
+/// Whether to send more requests here.
+async fn health(State(stop): State<Stop>) -> Result<&'static str, StatusCode> {
+    if stop.asked.is_cancelled() {
+        Err(StatusCode::SERVICE_UNAVAILABLE)
+    } else {
+        Ok("ok\n")
+    }
+}
+
 /// An event a second, until one side or the other has enough.
-async fn ticks(
-    State(stop): State<CancellationToken>,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+async fn ticks(State(stop): State<Stop>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let ticks = stream::unfold(interval(Duration::from_secs(1)), async |mut interval| {
         interval.tick().await;
         Some((Ok(Event::default().data("tick")), interval))
     });
     // Or the server would wait for its clients when it is to stop.
-    Sse::new(ticks.take_until(stop.cancelled_owned()))
+    Sse::new(ticks.take_until(stop.closing.cancelled_owned()))
 }

@@ -12,69 +12,48 @@
 //! The handler takes any body. One that wants a certain type, such as `BoxBody<Bytes, hyper::Error>`, gets it from
 //! `metrics.boxed::<BoxBody<Bytes, hyper::Error>>()`.
 //!
-//! Ctrl-C lets the answers that are on their way finish.
+//! `serving/mod.rs` is the server: how each connection is given to the service, and how it ends.
+//!
+//! | variable | says | when unset |
+//! |---|---|---|
+//! | `PORT` | the port; 0 picks a free one | 8080 |
+//! | `DRAIN_MS` | how long to go on after Ctrl-C or SIGTERM | 2000 |
+//!
+//! Then answers that are on their way may finish.
 
-use bytes::Bytes;
+mod process;
+mod serving;
+
+use self::process::Stop;
+use bytes::{Buf, Bytes};
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Body, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use std::convert::Infallible;
-use std::env;
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::pin::pin;
+use std::process::ExitCode;
 use tokio::net::TcpListener;
-use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
+use tower_http::timeout::RequestBodyTimeoutLayer;
 use tower_openmetrics::MetricsLayer;
 use tower_openmetrics::labels::Label;
 
-/// How long answers that are on their way may take after the signal to stop.
-const GRACE: Duration = Duration::from_secs(10);
-
 #[tokio::main]
-async fn main() -> Result<(), BoxError> {
-    let port = match env::var("PORT") {
-        Ok(port) => port.parse()?,
-        Err(_) => 8080,
-    };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-    println!("http://{}", listener.local_addr()?);
-
-    let stop = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, stop.clone()));
-    tokio::signal::ctrl_c().await?;
-    println!("stopping");
-    stop.cancel();
-    server.await?
+async fn main() -> ExitCode {
+    process::report(run()).await
 }
 
-/// HTTP/1.1 or HTTP/2, whichever a client begins with, until it is to stop.
+async fn run() -> Result<(), BoxError> {
+    let stop = Stop::on_signals()?;
+    let listener = process::listen(Ipv4Addr::LOCALHOST, "PORT", 8080).await?;
+    println!("http://{}", listener.local_addr()?);
+    serve(listener, stop.closing).await
+}
+
 pub(crate) async fn serve(listener: TcpListener, stop: CancellationToken) -> Result<(), BoxError> {
-    let service = with_page(&metrics()?);
-    let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new());
-    http.http2().timer(TokioTimer::new());
-    let connections = GracefulShutdown::new();
-    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-        let Ok((stream, _)) = accepted else {
-            // Out of file descriptors, most likely.
-            sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let service = TowerToHyperService::new(service.clone());
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        // How a connection fails is its client's affair.
-        tokio::spawn(connections.watch(connection.into_owned()));
-    }
-    drop(listener);
-    if timeout(GRACE, connections.shutdown()).await.is_err() {
-        eprintln!("some answers took longer than {GRACE:?} and are cut off");
-    }
+    serving::serve(listener, with_page(&metrics()?), stop).await;
     Ok(())
 }
 
@@ -117,7 +96,8 @@ fn with_page(
 + 'static {
     let page = metrics.exporter();
     let measured = ServiceBuilder::new()
-        .map_request(|mut request: Request<Incoming>| {
+        .layer(RequestBodyTimeoutLayer::new(serving::UPLOAD))
+        .map_request(|mut request: Request<_>| {
             if let Some(route) = route(request.uri().path()) {
                 request.extensions_mut().insert(route);
             }
@@ -146,8 +126,8 @@ where
     let route = request.extensions().get::<Route>();
     let answer = match (route, request.method()) {
         (Some(Route("/")), &Method::GET) => text(StatusCode::OK, "hello"),
-        (Some(Route("/count")), &Method::POST) => match request.into_body().collect().await {
-            Ok(body) => text(StatusCode::OK, &body.to_bytes().len().to_string()),
+        (Some(Route("/count")), &Method::POST) => match count(request.into_body()).await {
+            Ok(bytes) => text(StatusCode::OK, &bytes.to_string()),
             Err(_) => text(StatusCode::BAD_REQUEST, "the body broke off"),
         },
         (Some(Route("/hello/{name}")), &Method::GET) => text(StatusCode::OK, "hello to you"),
@@ -155,6 +135,16 @@ where
         (None, _) => text(StatusCode::NOT_FOUND, "there is no such page"),
     };
     Ok(answer)
+}
+
+/// Bytes, of which none is kept.
+async fn count<B: Body>(body: B) -> Result<usize, B::Error> {
+    let mut body = pin!(body);
+    let mut bytes = 0;
+    while let Some(frame) = body.frame().await.transpose()? {
+        bytes += frame.data_ref().map_or(0, Buf::remaining);
+    }
+    Ok(bytes)
 }
 
 fn text(status: StatusCode, text: &str) -> Response<Full<Bytes>> {

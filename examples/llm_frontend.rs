@@ -17,25 +17,28 @@
 //! | `DYN_WORKER` | where `llm_worker` is | 127.0.0.1:8090 |
 //! | `UPSTREAM` | the server to forward to instead: `http://…`, without `/v1` | none |
 //! | `DYN_SYSTEM_*` | the status server, see `StatusServer::from_env` | none |
+//! | `DRAIN_MS` | how long to take requests after Ctrl-C or SIGTERM, with 503 at `/health` | 2000 |
 
 mod llm;
 #[path = "llm/openai.rs"]
 mod openai;
 mod process;
+pub(crate) mod serving;
 mod status;
 mod transport;
 
 use self::llm::{Prompt, Token};
 use self::openai::{Answer, ChatRequest, MODEL, Problem};
+use self::process::Stop;
 use axum::body::Body;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, TRANSFER_ENCODING};
+use axum::http::uri::{Authority, PathAndQuery, Scheme};
 use axum::http::{HeaderMap, Method, Request, StatusCode, Uri};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use axum::serve::ListenerExt;
 use axum::{Extension, Json, Router};
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
@@ -43,21 +46,19 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 use tower::BoxError;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 use tower_openmetrics::{CallHandle, Error, ErrorType, MetricsLayer, MetricsRegistry};
 
 /// A longer request is refused.
 const MAX_REQUEST_BYTES: usize = 1 << 20;
 
-/// How long answers that are under way may take after the signal to stop.
-const GRACE: Duration = Duration::from_secs(10);
+/// A longer answer of the worker's is cut off, if it is to be given as a whole.
+const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 // === the two routers ===
 
@@ -72,11 +73,8 @@ pub(crate) fn front_end(worker: String, registry: &MetricsRegistry) -> Result<Ro
 }
 
 /// Answers with what another server answers.
-pub(crate) fn forwarder(upstream: String, registry: &MetricsRegistry) -> Result<Router, Error> {
-    let upstream = Upstream {
-        base: upstream.trim_end_matches('/').into(),
-        client: Client::builder(TokioExecutor::new()).build_http(),
-    };
+pub(crate) fn forwarder(upstream: String, registry: &MetricsRegistry) -> Result<Router, BoxError> {
+    let upstream = Upstream::at(&upstream)?;
     let routes = routes(registry, post(forward), get(forward))?;
     Ok(routes.with_state(upstream))
 }
@@ -111,7 +109,8 @@ fn routes<S: Clone + Send + Sync + 'static>(
             let message = format!("{method} is not allowed here");
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, message)
         })
-        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES)))
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
+        .layer(RequestBodyTimeoutLayer::new(serving::UPLOAD)))
 }
 
 // === a chat with the worker ===
@@ -140,6 +139,9 @@ async fn chat(
         while let Some(token) = tokens.next().await {
             let token = token.map_err(Problem::bad_gateway)?;
             text += &token.text;
+            if text.len() > MAX_ANSWER_BYTES {
+                return Err(Problem::bad_gateway("the answer is too long"));
+            }
             finish_reason = token.finish_reason;
             count += 1;
         }
@@ -182,8 +184,35 @@ impl Worker {
 
 #[derive(Clone, Debug)]
 struct Upstream {
-    base: Arc<str>,
+    authority: Authority,
+    /// What stands before the paths of requests.
+    path: Arc<str>,
     client: Client<HttpConnector, Body>,
+}
+
+impl Upstream {
+    fn at(url: &str) -> Result<Self, BoxError> {
+        let uri = url.parse::<Uri>().ok();
+        let uri = uri.filter(|uri| uri.scheme() == Some(&Scheme::HTTP) && uri.query().is_none());
+        let uri = uri.ok_or_else(|| format!("UPSTREAM can't be {url:?}: use http://host:port"))?;
+        let authority = uri.authority().ok_or("a URI with a scheme has a host")?;
+        Ok(Self {
+            authority: authority.clone(),
+            path: uri.path().trim_end_matches('/').into(),
+            client: Client::builder(TokioExecutor::new()).build_http(),
+        })
+    }
+
+    /// Where a request goes: of its own URI only the path counts, for over HTTP/2, and where the front end is asked as a
+    /// proxy is, that begins with a host.
+    fn uri(&self, asked: &Uri) -> Result<Uri, axum::http::Error> {
+        let path = asked.path_and_query().map_or("/", PathAndQuery::as_str);
+        Uri::builder()
+            .scheme(Scheme::HTTP)
+            .authority(self.authority.clone())
+            .path_and_query(format!("{}{path}", self.path))
+            .build()
+    }
 }
 
 async fn forward(
@@ -193,9 +222,8 @@ async fn forward(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let mut request = Request::builder()
-        .method(method)
-        .uri(format!("{}{uri}", upstream.base));
+    let uri = upstream.uri(&uri).map_err(Problem::bad_gateway)?;
+    let mut request = Request::builder().method(method).uri(uri);
     for name in [ACCEPT, AUTHORIZATION, CONTENT_TYPE] {
         if let Some(value) = headers.get(&name) {
             request = request.header(name, value);
@@ -218,7 +246,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), BoxError> {
-    let stop = process::asked_to_stop()?;
+    let stop = Stop::on_signals()?;
     let registry = MetricsRegistry::new();
     let (app, behind) = match process::variable::<String>("UPSTREAM")? {
         Some(upstream) => (forwarder(upstream.clone(), &registry)?, upstream),
@@ -228,36 +256,13 @@ async fn run() -> Result<(), BoxError> {
             (front_end(worker.clone(), &registry)?, worker)
         }
     };
-    let listener = process::listen("DYN_HTTP_PORT", 8080).await?;
-    let status = status::serve(registry.exporter(), "chat").await?;
-    let here = process::reachable(listener.local_addr()?);
+    let listener = process::listen(Ipv4Addr::UNSPECIFIED, "DYN_HTTP_PORT", 8080).await?;
+    let here = listener.local_addr()?;
     println!("front end:     http://{here}/v1 before {behind}");
-    serve(listener, app, stop).await?;
+    let status = status::serve(registry.exporter(), "chat", &stop.asked).await?;
+    serving::serve(listener, app, stop.closing).await;
     if let Some(status) = status {
         status.shutdown().await;
-    }
-    Ok(())
-}
-
-/// Serves until `stop`, then lets the answers that are under way finish.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    app: Router,
-    stop: CancellationToken,
-) -> Result<(), BoxError> {
-    // Each token on its way at once, however small it is.
-    let listener = listener.tap_io(|io| {
-        let _ = io.set_nodelay(true);
-    });
-    let stopped = stop.clone().cancelled_owned();
-    let served = axum::serve(listener, app).with_graceful_shutdown(stopped);
-    let cut_off = async {
-        stop.cancelled().await;
-        sleep(GRACE).await;
-    };
-    tokio::select! {
-        served = served.into_future() => served?,
-        () = cut_off => eprintln!("some answers took longer than {GRACE:?} and are cut off"),
     }
     Ok(())
 }

@@ -11,15 +11,19 @@
 //! | `DYN_WORKER_PORT` | the worker's port; 0 picks a free one | 8090 |
 //! | `DYN_TOKEN_DELAY_MS` | how long each token takes | 20 |
 //! | `DYN_SYSTEM_*` | the status server, see `StatusServer::from_env` | none |
+//! | `DRAIN_MS` | how long to take requests after Ctrl-C or SIGTERM, with 503 at `/health` | 2000 |
 
 pub(crate) mod llm;
 mod process;
+pub(crate) mod serving;
 mod status;
 pub(crate) mod transport;
 
 use self::llm::{FinishReason, Prompt, Token};
+use self::process::Stop;
 use futures_util::stream::{self, Stream, StreamExt};
 use std::convert::Infallible;
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -61,7 +65,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), BoxError> {
-    let stop = process::asked_to_stop()?;
+    let stop = Stop::on_signals()?;
     let delay = process::variable("DYN_TOKEN_DELAY_MS")?.unwrap_or(20);
     let delay = Duration::from_millis(delay);
 
@@ -78,14 +82,14 @@ async fn run() -> Result<(), BoxError> {
     let page = metrics.exporter();
     let handler = metrics.layer(model);
 
-    let listener = process::listen("DYN_WORKER_PORT", 8090).await?;
-    let status = status::serve(page, ENDPOINT).await?;
-    println!(
-        "worker:        {}",
-        process::reachable(listener.local_addr()?)
-    );
+    let listener = process::listen(Ipv4Addr::UNSPECIFIED, "DYN_WORKER_PORT", 8090).await?;
+    let status = status::serve(page, ENDPOINT, &stop.asked).await?;
+    println!("worker:        {}", listener.local_addr()?);
 
-    transport::serve(listener, handler, stop).await;
+    serving::accept(listener, stop.closing.clone(), |io, _, _| {
+        transport::serve_connection(io, handler.clone(), stop.closing.clone())
+    })
+    .await;
     if let Some(status) = status {
         status.shutdown().await;
     }

@@ -29,6 +29,7 @@
 mod process;
 pub(crate) mod pushgateway;
 
+use self::process::Stop;
 use self::pushgateway::{Pushgateway, Retry};
 use std::convert::Infallible;
 use std::pin::pin;
@@ -116,7 +117,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), BoxError> {
-    let stop = process::asked_to_stop()?;
+    let stop = Stop::on_signals()?;
     let url = process::variable("PUSHGATEWAY")?;
     let job = process::variable("PUSH_JOB")?;
     let interval = process::variable("PUSH_INTERVAL_MS")?.unwrap_or(10_000);
@@ -133,7 +134,7 @@ async fn run() -> Result<(), BoxError> {
         .service(service_fn(move |item| work(item, takes)));
 
     let work = work_through(service, (0..items).map(|number| format!("item {number}")));
-    push_while(work, &gateway, Duration::from_millis(interval), stop).await?;
+    push_while(work, &gateway, Duration::from_millis(interval), stop.asked).await?;
     println!("pushed to {url}");
     Ok(())
 }

@@ -11,10 +11,12 @@
 //!
 //! A call is what the program asked for: redirects that reqwest follows on the way are a part of it.
 
+use bytes::Buf;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use reqwest::{Body, Client};
 use std::env;
+use std::pin::pin;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 use tower_openmetrics::classify::{HttpClient, Phase, by_error};
 use tower_openmetrics::labels::Label;
@@ -48,8 +50,8 @@ pub(crate) async fn run(
             Ok(response) => {
                 let status = response.status();
                 // A call is over when its answer has been read, or dropped.
-                match response.into_body().collect().await {
-                    Ok(body) => eprintln!("{url}: {status}, {} bytes", body.to_bytes().len()),
+                match count(response.into_body()).await {
+                    Ok(bytes) => eprintln!("{url}: {status}, {bytes} bytes"),
                     Err(error) => eprintln!("{url}: {status}, and then {error}"),
                 }
             }
@@ -60,6 +62,16 @@ pub(crate) async fn run(
     let page = metrics.exporter().oneshot(Request::new(())).await?;
     let page = page.into_body().collect().await?.to_bytes();
     Ok(String::from_utf8(page.to_vec())?)
+}
+
+/// Bytes, of which none is kept: who knows how many come.
+async fn count<B: http_body::Body>(body: B) -> Result<usize, B::Error> {
+    let mut body = pin!(body);
+    let mut bytes = 0;
+    while let Some(frame) = body.frame().await.transpose()? {
+        bytes += frame.data_ref().map_or(0, Buf::remaining);
+    }
+    Ok(bytes)
 }
 
 /// reqwest's client as the layer takes it.

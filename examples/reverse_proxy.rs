@@ -6,7 +6,9 @@
 //! $ curl http://localhost:9090/metrics    the numbers of both sides
 //! ```
 //!
-//! The server can be named by `UPSTREAM` too; `PROXY_PORT` and `METRICS_PORT` are 8080 and 9090 when unset.
+//! The server can be named by `UPSTREAM` too; `PROXY_PORT` and `METRICS_PORT` are 8080 and 9090 when unset. After Ctrl-C or
+//! SIGTERM it goes on for `DRAIN_MS`, 2000 when unset, with 503 at `/health` of the metrics' port; then answers that are
+//! on their way may finish.
 //!
 //! Clients come over HTTP/1 or HTTP/2. Bodies stream through both ways, frame by frame, and trailers with them;
 //! `Host` stays what the client sent. A connection that is upgraded, to a WebSocket say, becomes a
@@ -17,6 +19,11 @@
 //! can't be reached they say `errors_total{error_type="generate"}`, for a 502, and
 //! `upstream_errors_total{error_type="connect"}`.
 
+mod process;
+mod serving;
+mod status;
+
+use self::process::Stop;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE, VIA};
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -28,20 +35,17 @@ use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use std::convert::Infallible;
 use std::env;
-use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tower::{BoxError, Layer, Service, ServiceBuilder};
 use tower_openmetrics::classify::HttpClient;
 use tower_openmetrics::labels::{Label, is_long_lived};
 use tower_openmetrics::protocol::Http;
-use tower_openmetrics::server::{HealthStatus, StatusServer};
+use tower_openmetrics::server::StatusServer;
 use tower_openmetrics::{Error, Metrics, MetricsLayer, MetricsRegistry, RequestBody, ResponseBody};
 
 /// What goes in is measured twice, as it comes from the client and as it goes to the server.
@@ -61,41 +65,28 @@ struct Upstream {
     client: Metrics<Client<HttpConnector, Upload>, Http<HttpClient>>,
 }
 
-/// How long answers may still take once it was told to stop.
-const GRACE: Duration = Duration::from_secs(5);
-
 #[tokio::main]
-async fn main() -> Result<(), BoxError> {
+async fn main() -> ExitCode {
+    process::report(run()).await
+}
+
+async fn run() -> Result<(), BoxError> {
     let upstream = env::args().nth(1).or_else(|| env::var("UPSTREAM").ok());
     let upstream = upstream.ok_or("name the server, as 127.0.0.1:3000, or set UPSTREAM to it")?;
     let upstream = upstream.trim_start_matches("http://").trim_end_matches('/');
+    let stop = Stop::on_signals()?;
     let registry = MetricsRegistry::new();
     let proxy = Proxy::new(upstream.parse()?, &registry)?;
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port("PROXY_PORT", 8080)?)).await?;
-    let page = StatusServer::new().port(port("METRICS_PORT", 9090)?);
+    let listener = process::listen(Ipv4Addr::UNSPECIFIED, "PROXY_PORT", 8080).await?;
+    let here = listener.local_addr()?;
+    println!("proxy:   http://{here}/ for http://{upstream}/");
+    let page = StatusServer::new().port(process::variable("METRICS_PORT")?.unwrap_or(9090));
     let page = page.bind(registry.exporter()).await?.spawn();
-    page.health().set("proxy", HealthStatus::Ready);
-    println!(
-        "proxy:   http://{}/ for http://{upstream}/",
-        listener.local_addr()?
-    );
     println!("metrics: http://{}/metrics", page.local_addr());
-    let stop = async {
-        // Without a handler for the signal it ends the process all the same.
-        let _ = tokio::signal::ctrl_c().await;
-    };
-    proxy.serve(listener, stop).await;
+    status::ready_until(&stop.asked, page.health(), "proxy");
+    proxy.serve(listener, stop.closing).await;
     page.shutdown().await;
     Ok(())
-}
-
-fn port(variable: &str, default: u16) -> Result<u16, BoxError> {
-    match env::var(variable) {
-        Ok(port) => port
-            .parse()
-            .map_err(|error| format!("{variable} can't be {port:?}: {error}").into()),
-        Err(_) => Ok(default),
-    }
 }
 
 // === impl Proxy ===
@@ -129,69 +120,29 @@ impl Proxy {
         })
     }
 
-    /// Serves until it is told to stop, and then a while longer for answers that are on their way.
-    pub(crate) async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
-        let mut http = auto::Builder::new(TokioExecutor::new());
-        http.http1().timer(TokioTimer::new());
-        http.http2().timer(TokioTimer::new());
-        let connections = GracefulShutdown::new();
-        let mut stop = std::pin::pin!(stop);
-        loop {
-            let accepted = tokio::select! {
-                () = &mut stop => break,
-                accepted = listener.accept() => accepted,
-            };
-            let Ok((stream, peer)) = accepted else {
-                // No file descriptor is left, most likely: others have to end first.
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            };
-            let _ = stream.set_nodelay(true);
-            let service = TowerToHyperService::new(self.service(peer));
-            let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
-            // How a connection fails is its client's affair.
-            tokio::spawn(connections.watch(connection.into_owned()));
-        }
-        drop(listener);
-        let _ = tokio::time::timeout(GRACE, connections.shutdown()).await;
-    }
-
-    /// What one client talks to.
-    fn service(
-        &self,
-        peer: SocketAddr,
-    ) -> impl Service<
-        Request<Incoming>,
-        Response = Response<ResponseBody<Download>>,
-        Error = Infallible,
-        Future: Send,
-    > + Clone
-    + Send
-    + 'static {
-        let upstream = self.upstream.clone();
-        ServiceBuilder::new()
-            .layer(self.clients.clone())
+    /// Serves until it is to `stop`, and then a while longer for answers that are on their way.
+    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let Self { clients, upstream } = self;
+        let service = ServiceBuilder::new()
+            .layer(clients)
             .service_fn(move |request| {
                 let upstream = upstream.clone();
-                async move { Ok(upstream.forward(peer.ip(), request).await) }
-            })
+                async move { Ok::<_, Infallible>(upstream.forward(request).await) }
+            });
+        serving::serve(listener, service, stop).await;
     }
 }
 
 // === impl Upstream ===
 
 impl Upstream {
-    async fn forward(
-        mut self,
-        peer: IpAddr,
-        mut request: Request<RequestBody<Incoming>>,
-    ) -> Response<Download> {
+    async fn forward(mut self, mut request: Request<RequestBody<Incoming>>) -> Response<Download> {
         if request.method() == Method::CONNECT {
             return own_answer(StatusCode::NOT_IMPLEMENTED, "there are no tunnels here\n");
         }
         let upgrade = wanted_upgrade(&request);
         let client_side = hyper::upgrade::on(&mut request);
-        let request = match self.outgoing(peer, request, upgrade) {
+        let request = match self.outgoing(request, upgrade) {
             Ok(request) => request,
             Err(error) => {
                 eprintln!("a request that can't be passed on: {error}");
@@ -214,7 +165,6 @@ impl Upstream {
     /// The request as the server is to get it.
     fn outgoing<B: Body>(
         &self,
-        peer: IpAddr,
         request: Request<B>,
         upgrade: Option<HeaderValue>,
     ) -> Result<Request<B>, http::Error> {
@@ -241,8 +191,10 @@ impl Upstream {
             headers.insert(HOST, HeaderValue::from_str(authority.as_str())?);
         }
         headers.append(VIA, HeaderValue::from_static("1.1 reverse_proxy"));
-        let peer = HeaderValue::from_str(&peer.to_string())?;
-        headers.append("x-forwarded-for", peer);
+        if let Some(peer) = parts.extensions.get::<SocketAddr>() {
+            let peer = HeaderValue::from_str(&peer.ip().to_string())?;
+            headers.append("x-forwarded-for", peer);
+        }
 
         let root = PathAndQuery::from_static("/");
         let uri = Uri::builder()

@@ -18,6 +18,8 @@
 //!
 //! Prometheus brings them along by `authorization`, `basic_auth` and `tls_config` of a [scrape config].
 //!
+//! Ctrl-C and SIGTERM let the answers that are on their way finish.
+//!
 //! Who is refused learns how to be let in, and nothing of the page: the exporter is not even asked. A
 //! client without the right certificate never gets to say what it wants.
 //!
@@ -25,35 +27,29 @@
 
 pub(crate) mod access;
 mod process;
+mod serving;
 
 use self::access::{Credentials, Tls, acceptor};
+use self::process::Stop;
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::io::{self, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{self, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::BoxError;
 use tower_http::validate_request::ValidateRequestHeaderLayer;
 use tower_openmetrics::collectors::TokioCollector;
 use tower_openmetrics::{MetricsExporter, MetricsRegistry};
 
-/// How long a client may take to shake hands.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-
 /// How long a client that was refused may take to read why, and how much it may have sent meanwhile.
 const GOODBYE: Duration = Duration::from_secs(1);
 const UNREAD: u64 = 64 * 1024;
-
-/// How long answers that are on their way may take after the signal to stop.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// What keeps others out. One of them is needed.
 #[derive(Debug, Default)]
@@ -122,39 +118,23 @@ impl SecureExporter {
 
     /// Serves until it is to `stop`, and then what is under way.
     pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        let connections = GracefulShutdown::new();
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                accepted = listener.accept() => match accepted {
-                    // Each on its own: a slow handshake keeps nobody waiting.
-                    Ok((socket, _)) => drop(tokio::spawn(
-                        self.clone().connection(socket, connections.watcher(), stop.clone()),
-                    )),
-                    Err(error) => {
-                        eprintln!("no connection could be accepted: {error}");
-                        sleep(Duration::from_millis(100)).await;
-                    }
-                }
+        let Self { app, tls } = self;
+        match tls {
+            None => serving::serve(listener, app, stop).await,
+            Some(tls) => {
+                let handshake = |socket| shake_hands(tls.clone(), socket);
+                serving::serve_after(listener, handshake, app, stop).await;
             }
         }
-        drop(listener);
-        if timeout(GRACE, connections.shutdown()).await.is_err() {
-            eprintln!("some answers took longer than {GRACE:?} and are cut off");
-        }
     }
+}
 
-    /// How a connection fails is its client's affair.
-    async fn connection(self, socket: TcpStream, watcher: Watcher, stop: CancellationToken) {
-        let Self { app, tls } = self;
-        let Some(tls) = tls else {
-            return serve(app, socket, watcher).await;
-        };
-        let handshake = timeout(HANDSHAKE, tls.accept(socket).into_fallible());
-        match stop.run_until_cancelled(handshake).await {
-            Some(Ok(Ok(socket))) => serve(app, socket, watcher).await,
-            Some(Ok(Err((_refused, socket)))) => say_goodbye(socket).await,
-            None | Some(Err(_)) => {}
+async fn shake_hands(tls: TlsAcceptor, socket: TcpStream) -> Option<TlsStream<TcpStream>> {
+    match tls.accept(socket).into_fallible().await {
+        Ok(socket) => Some(socket),
+        Err((_refused, socket)) => {
+            say_goodbye(socket).await;
+            None
         }
     }
 }
@@ -170,17 +150,6 @@ async fn say_goodbye(mut socket: TcpStream) {
     let _ = timeout(GOODBYE, goodbye).await;
 }
 
-async fn serve<S>(app: Router, socket: S, watcher: Watcher)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new());
-    http.http2().timer(TokioTimer::new());
-    let connection = http.serve_connection(TokioIo::new(socket), TowerToHyperService::new(app));
-    let _ = watcher.watch(connection).await;
-}
-
 // === the process around it ===
 
 #[tokio::main]
@@ -189,7 +158,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), BoxError> {
-    let stop = process::asked_to_stop()?;
+    let stop = Stop::on_signals()?;
     let access = Access::from_env()?;
 
     let registry = MetricsRegistry::new();
@@ -197,12 +166,12 @@ async fn run() -> Result<(), BoxError> {
     registry.build_info([("version", env!("CARGO_PKG_VERSION"))])?;
     let exporter = SecureExporter::new(registry.exporter().self_metrics()?, &access)?;
 
-    let listener = process::listen("METRICS_PORT", 9443).await?;
-    let here = process::reachable(listener.local_addr()?);
+    let listener = process::listen(Ipv4Addr::UNSPECIFIED, "METRICS_PORT", 9443).await?;
+    let here = listener.local_addr()?;
     match &access.tls {
         Some(_) => println!("page: https://{here}/metrics"),
         None => println!("page: http://{here}/metrics, for all to listen in"),
     }
-    exporter.serve(listener, stop).await;
+    exporter.serve(listener, stop.asked).await;
     Ok(())
 }

@@ -15,13 +15,16 @@
 //! | variable | says | when unset |
 //! |---|---|---|
 //! | `DYN_HTTP_PORT` | the handler's port; 0 picks a free one | 8080 |
-//! | `DYN_SYSTEM_ENABLED` | whether there is a status server | false |
-//! | `DYN_SYSTEM_HOST`, `DYN_SYSTEM_PORT`, `DYN_SYSTEM_STARTING_HEALTH_STATUS` | see `StatusServer::from_env` | |
+//! | `DYN_SYSTEM_*` | the status server, see `StatusServer::from_env` | none |
+//! | `DRAIN_MS` | how long to take requests after Ctrl-C or SIGTERM, with 503 at `/health` | 2000 |
 //!
-//! Ctrl-C and SIGTERM let the answers that are on their way finish.
+//! Then answers that are on their way may finish, and the status server stops last.
 
 mod process;
+mod serving;
+mod status;
 
+use self::process::Stop;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use http::header::{ALLOW, CONTENT_TYPE};
@@ -29,27 +32,19 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use prometheus_client::metrics::counter::Counter;
 use serde_json::json;
 use std::convert::Infallible;
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
-use std::time::Duration;
-use tokio::time::{sleep, timeout};
 use tower::{BoxError, ServiceBuilder};
+use tower_http::timeout::RequestBodyTimeoutLayer;
 use tower_openmetrics::MetricsLayer;
-use tower_openmetrics::server::{HealthStatus, StatusServer};
 
 const ENDPOINT: &str = "dyn_example_endpoint";
 
 /// A longer request is refused.
 const MAX_REQUEST_BYTES: usize = 1 << 20;
-
-/// How long answers that are on their way may take after the signal to stop.
-const GRACE: Duration = Duration::from_secs(10);
 
 // === the work, which knows nothing of its measuring ===
 
@@ -118,7 +113,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), BoxError> {
-    let stop = process::asked_to_stop()?;
+    let stop = Stop::on_signals()?;
 
     // What measures, and what is measured.
     let metrics = MetricsLayer::new([
@@ -133,65 +128,16 @@ async fn run() -> Result<(), BoxError> {
     )?;
     let exporter = metrics.exporter();
     let handler = ServiceBuilder::new()
+        .layer(RequestBodyTimeoutLayer::new(serving::UPLOAD))
         .layer(metrics)
         .service_fn(move |request| work(request, bytes_processed.clone()));
 
-    // Both ports are open before either is told to anybody.
-    let status = match StatusServer::from_env("DYN_SYSTEM")? {
-        Some(server) => Some(server.bind(exporter).await?.spawn()),
-        None => None,
-    };
-    let listener = process::listen("DYN_HTTP_PORT", 8080).await?;
-    let here = process::reachable(listener.local_addr()?);
-    println!("work handler:  http://{here}/");
-    println!("  curl -d '\"test message 1\"' http://{here}/");
-    match &status {
-        Some(status) => {
-            status.health().set(ENDPOINT, HealthStatus::Ready);
-            let here = process::reachable(status.local_addr());
-            println!("status server: http://{here}/metrics");
-            println!("  curl http://{here}/metrics");
-            println!("  curl http://{here}/health");
-            println!("  curl http://{here}/live");
-        }
-        None => println!("status server: none, since DYN_SYSTEM_ENABLED=true is not set"),
-    }
+    let listener = process::listen(Ipv4Addr::UNSPECIFIED, "DYN_HTTP_PORT", 8080).await?;
+    println!("work handler:  http://{}/", listener.local_addr()?);
+    let status = status::serve(exporter, ENDPOINT, &stop.asked).await?;
 
-    // HTTP/1.1 and HTTP/2, whichever the client begins with.
-    let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new());
-    http.http2().timer(TokioTimer::new());
-    let connections = GracefulShutdown::new();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    // Each item on its way at once, however small it is.
-                    let _ = stream.set_nodelay(true);
-                    let handler = TowerToHyperService::new(handler.clone());
-                    let connection = http.serve_connection(TokioIo::new(stream), handler);
-                    // How a connection fails is its client's affair.
-                    tokio::spawn(connections.watch(connection.into_owned()));
-                }
-                Err(error) => {
-                    eprintln!("no connection could be accepted: {error}");
-                    sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
-    }
-
-    // Nobody new, then the answers that are on their way, and the page last, so
-    // that their end can still be seen there.
-    drop(listener);
-    println!("stopping");
-    if let Some(status) = &status {
-        status.health().set(ENDPOINT, HealthStatus::NotReady);
-    }
-    if timeout(GRACE, connections.shutdown()).await.is_err() {
-        eprintln!("some answers took longer than {GRACE:?} and are cut off");
-    }
+    serving::serve(listener, handler, stop.closing).await;
+    // Last, so that the end of the last call can still be seen.
     if let Some(status) = status {
         status.shutdown().await;
     }

@@ -10,40 +10,57 @@
 //!
 //! With names it is a client, which prints what it has counted itself; without, the server. The service is
 //! written by hand, where yours is generated, so that this needs no `protoc`.
+//!
+//! After Ctrl-C or SIGTERM the server goes on for `DRAIN_MS`, 2000 when unset, with 503 at `/health` of the metrics'
+//! port; then answers that are on their way may finish.
 
+pub(crate) mod process;
+mod serving;
+mod status;
+
+use self::process::Stop;
 use bytes::{Buf, BufMut};
 use http::{Request, Response, Uri};
 use http_body_util::BodyExt;
 use std::convert::Infallible;
 use std::env;
-use std::error::Error;
-use std::iter::successors;
 use std::pin::Pin;
+use std::process::ExitCode;
 use std::task::{Context, Poll};
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::transport::{Channel, Server};
-use tonic::{Status, TimeoutExpired};
+use tonic::service::Routes;
+use tonic::transport::Channel;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
-use tower_openmetrics::classify::{Classify, GrpcCode, by_error};
+use tower_openmetrics::MetricsLayer;
+use tower_openmetrics::classify::{Classify, HttpClient};
 use tower_openmetrics::protocol::Grpc;
 use tower_openmetrics::server::StatusServer;
-use tower_openmetrics::{ErrorType, MetricsLayer};
 
 const GRPC: &str = "127.0.0.1:50051";
 const METRICS_PORT: u16 = 9090;
 
 #[tokio::main]
-async fn main() -> Result<(), BoxError> {
+async fn main() -> ExitCode {
+    process::report(run()).await
+}
+
+async fn run() -> Result<(), BoxError> {
     let names: Vec<String> = env::args().skip(1).collect();
     if names.is_empty() {
         let listener = TcpListener::bind(GRPC).await?;
-        let stop = async { drop(tokio::signal::ctrl_c().await) };
-        return serve(listener, server_metrics(), METRICS_PORT, stop).await;
+        println!("greeter: http://{}", listener.local_addr()?);
+        return serve(
+            listener,
+            server_metrics(),
+            METRICS_PORT,
+            Stop::on_signals()?,
+        )
+        .await;
     }
-    let metrics = client_metrics()?;
+    let metrics = client_metrics();
     for name in names {
         println!(
             "{}",
@@ -65,37 +82,27 @@ pub(crate) async fn serve(
     listener: TcpListener,
     metrics: MetricsLayer<Grpc>,
     metrics_port: u16,
-    stop: impl Future<Output = ()>,
+    stop: Stop,
 ) -> Result<(), BoxError> {
     let status = StatusServer::new().host("127.0.0.1").port(metrics_port);
     let status = status.bind(metrics.exporter()).await?.spawn();
     println!("metrics: http://{}/metrics", status.local_addr());
+    status::ready_until(&stop.asked, status.health(), "greeter");
 
-    Server::builder()
+    // tonic's `Server` takes the layer as well, by its `layer`, but waits for clients that say nothing for ever.
+    let greeter = ServiceBuilder::new()
         .layer(metrics) // this is all
-        .add_service(Greeter)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop)
-        .await?;
+        .service(Routes::new(Greeter));
+    serving::serve(listener, greeter, stop.closing).await;
     status.shutdown().await;
     Ok(())
 }
 
 // === the client ===
 
-/// What tonic's own errors mean is told by closures, for the layer knows nothing of tonic.
-pub(crate) fn client_metrics()
--> Result<MetricsLayer<Grpc<impl Classify + Send + 'static>>, BoxError> {
-    let of_the_channel = by_error(|error: &tonic::transport::Error, _| {
-        let mut causes = successors(error.source(), |cause| (*cause).source());
-        causes
-            .any(|cause| cause.is::<TimeoutExpired>())
-            .then_some(ErrorType::TIMEOUT)
-    });
-    let of_bodies = by_error(|status: &Status, _| {
-        GrpcCode::from_number(i32::from(status.code()) as u32).fault()
-    });
-    let layer = MetricsLayer::grpc_builder().classifier(of_the_channel.or(of_bodies));
-    Ok(layer.build([("component", "greeter_client")])?)
+/// Time limits that have passed, and connections that can't be made, are known by the feature `tonic`.
+pub(crate) fn client_metrics() -> MetricsLayer<Grpc<HttpClient>> {
+    MetricsLayer::grpc_client([("component", "greeter_client")])
 }
 
 pub(crate) async fn greet<C: Classify + Send + 'static>(

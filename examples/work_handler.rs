@@ -28,14 +28,18 @@
 //! |---|---|---|
 //! | `DYN_WORKER_PORT` | the worker's port; 0 picks a free one | 8090 |
 //! | `DYN_SYSTEM_*` | the status server, see `StatusServer::from_env` | none |
+//! | `DRAIN_MS` | how long to take requests after Ctrl-C or SIGTERM, with 503 at `/health` | 2000 |
 
 mod process;
+pub(crate) mod serving;
 mod status;
 pub(crate) mod transport;
 
+use self::process::Stop;
 use futures_util::stream::{self, Stream, StreamExt};
 use prometheus_client::metrics::counter::Counter;
 use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::task::yield_now;
@@ -110,7 +114,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), BoxError> {
-    let stop = process::asked_to_stop()?;
+    let stop = Stop::on_signals()?;
 
     let metrics = MetricsLayer::streaming_builder()
         .classifier(by_error(transport::error_type))
@@ -134,14 +138,14 @@ async fn run() -> Result<(), BoxError> {
         .layer(metrics)
         .service(transport::json(engine));
 
-    let listener = process::listen("DYN_WORKER_PORT", 8090).await?;
-    let status = status::serve(page, ENDPOINT).await?;
-    println!(
-        "work handler:  {}",
-        process::reachable(listener.local_addr()?)
-    );
+    let listener = process::listen(Ipv4Addr::UNSPECIFIED, "DYN_WORKER_PORT", 8090).await?;
+    let status = status::serve(page, ENDPOINT, &stop.asked).await?;
+    println!("work handler:  {}", listener.local_addr()?);
 
-    transport::serve(listener, handler, stop).await;
+    serving::accept(listener, stop.closing.clone(), |io, _, _| {
+        transport::serve_connection(io, handler.clone(), stop.closing.clone())
+    })
+    .await;
     // Last, so that the end of the last call can still be seen.
     if let Some(status) = status {
         status.shutdown().await;

@@ -41,6 +41,8 @@ enum Answer {
     HangUp,
     /// Says nothing, and waits for the client to give up.
     Silence,
+    /// Never stops answering.
+    Endless(&'static str),
     /// Says 200 once it is told to.
     After(oneshot::Receiver<()>),
 }
@@ -122,6 +124,13 @@ async fn serve(socket: TcpStream, answer: Answer, events: mpsc::UnboundedSender<
     let status = match answer {
         Answer::Status(status) => status,
         Answer::HangUp => return,
+        Answer::Endless(status) => {
+            let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\n\r\n");
+            socket.write_all(head.as_bytes()).await.unwrap();
+            // Until the client has had enough.
+            while socket.write_all(&[b'x'; 1024]).await.is_ok() {}
+            return;
+        }
         Answer::Silence => {
             assert_eq!(socket.read_u8().await.ok(), None);
             return;
@@ -264,6 +273,18 @@ async fn a_page_that_the_gateway_refuses_is_not_pushed_again() {
     let error = three_items(&gateway, RETRY).await.unwrap_err();
     assert!(error.contains("400 Bad Request: as is"), "{error}");
     assert_eq!(gateway.pushes().await.len(), 1);
+}
+
+/// Of which only the beginning is read.
+#[tokio::test]
+async fn an_answer_without_an_end() {
+    let gateway = Gateway::start([Answer::Endless("400 Bad Request")]).await;
+    let error = three_items(&gateway, RETRY).await.unwrap_err();
+    assert!(error.contains("400 Bad Request: xxx"), "{error}");
+    assert!(error.len() < 8 * 1024, "{} bytes", error.len());
+
+    let gateway = Gateway::start([Answer::Endless("200 OK")]).await;
+    three_items(&gateway, RETRY).await.unwrap();
 }
 
 #[tokio::test]

@@ -4,10 +4,12 @@
 use std::env;
 use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tower::BoxError;
 
@@ -36,48 +38,62 @@ pub(crate) fn variable<T: FromStr>(name: &str) -> Result<Option<T>, BoxError> {
     }
 }
 
-/// A listener on the port that a variable names. 0 picks a free one.
-pub(crate) async fn listen(variable_name: &str, default: u16) -> Result<TcpListener, BoxError> {
+/// A listener at `ip`, on the port that a variable names. 0 picks a free one.
+pub(crate) async fn listen(
+    ip: Ipv4Addr,
+    variable_name: &str,
+    default: u16,
+) -> Result<TcpListener, BoxError> {
     let port = variable(variable_name)?.unwrap_or(default);
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await;
-    listener.map_err(|error| format!("can't listen on port {port}: {error}").into())
+    let listener = TcpListener::bind((ip, port)).await;
+    listener.map_err(|error| format!("can't listen on {ip}:{port}: {error}").into())
 }
 
-/// Where to reach a listener at `addr` from this machine.
-pub(crate) fn reachable(mut addr: SocketAddr) -> SocketAddr {
-    if addr.ip().is_unspecified() {
-        addr.set_ip(Ipv4Addr::LOCALHOST.into());
+/// How a process stops: in two steps, so that those who send it work learn of the first before the second.
+#[derive(Clone, Debug)]
+pub(crate) struct Stop {
+    /// Cancelled on Ctrl-C and SIGTERM. From then on the process says that it is not ready.
+    pub(crate) asked: CancellationToken,
+    /// Cancelled `DRAIN_MS` later, 2000 if that is unset. From then on it takes no connection.
+    pub(crate) closing: CancellationToken,
+}
+
+impl Stop {
+    /// Heeds the signals from now on.
+    pub(crate) fn on_signals() -> Result<Self, BoxError> {
+        let pause = Duration::from_millis(variable("DRAIN_MS")?.unwrap_or(2_000));
+        let signal = signal()?;
+        let (asked, closing) = (CancellationToken::new(), CancellationToken::new());
+        let stop = Self {
+            asked: asked.clone(),
+            closing: closing.clone(),
+        };
+        tokio::spawn(async move {
+            signal.await;
+            asked.cancel();
+            println!("stopping");
+            sleep(pause).await;
+            closing.cancel();
+        });
+        Ok(stop)
     }
-    addr
 }
 
-/// Cancelled on Ctrl-C or SIGTERM.
 #[cfg(unix)]
-pub(crate) fn asked_to_stop() -> io::Result<CancellationToken> {
+fn signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let stop = CancellationToken::new();
-    let asked = stop.clone();
-    tokio::spawn(async move {
+    Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        asked.cancel();
-    });
-    Ok(stop)
+    })
 }
 
-/// Cancelled on Ctrl-C.
 #[cfg(not(unix))]
-pub(crate) fn asked_to_stop() -> io::Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    let asked = stop.clone();
-    tokio::spawn(async move {
-        let _ = tokio::signal::ctrl_c().await;
-        asked.cancel();
-    });
-    Ok(stop)
+fn signal() -> io::Result<impl Future<Output = ()>> {
+    Ok(async { drop(tokio::signal::ctrl_c().await) })
 }

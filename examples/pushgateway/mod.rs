@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::uri::InvalidUri;
-use http::{Request, Response, StatusCode, Uri};
+use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -13,6 +14,9 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tower::{BoxError, ServiceExt};
 use tower_openmetrics::MetricsExporter;
+
+/// How much of the gateway's answer is read: enough to say what is wrong.
+const MAX_ANSWER_BYTES: usize = 4 * 1024;
 
 /// Where a page is pushed to.
 pub(crate) struct Pushgateway {
@@ -84,10 +88,12 @@ impl Pushgateway {
         let page = self.scrape().await?;
         let answer = self.client.request(page).await;
         let answer = answer.map_err(|error| Failure::passing(with_causes(&error)))?;
-        let (status, text) = read(answer).await.map_err(Failure::passing)?;
+        let status = answer.status();
         if status.is_success() {
             return Ok(());
         }
+        let text = beginning(answer.into_body()).await;
+        let text = text.map_err(|error| Failure::passing(with_causes(&error)))?;
         Err(Failure {
             why: format!("{status}: {}", text.trim_end()),
             // The gateway won't like the same page any better; but it may have too much to do.
@@ -102,11 +108,15 @@ impl Pushgateway {
         // One that accepts nothing in particular gets what every gateway reads.
         let Ok(page) = self.page.clone().oneshot(Request::new(())).await;
         let format = page.headers()[CONTENT_TYPE].clone();
-        let (status, text) = read(page).await.map_err(Failure::passing)?;
+        let status = page.status();
+        let page = page.into_body().collect().await;
+        let page = page.map_err(|error| Failure::passing(with_causes(&error)))?;
+        let page = page.to_bytes();
         if status != StatusCode::OK {
-            return Err(Failure::passing(text));
+            let text = String::from_utf8_lossy(&page);
+            return Err(Failure::passing(text.into_owned()));
         }
-        let mut request = Request::new(Full::from(text));
+        let mut request = Request::new(Full::from(page));
         *request.method_mut() = http::Method::PUT;
         *request.uri_mut() = self.group.clone();
         request.headers_mut().insert(CONTENT_TYPE, format);
@@ -148,15 +158,16 @@ fn group_uri(url: &str, group: &[(&str, &str)]) -> Result<Uri, BoxError> {
     Ok(uri.parse().map_err(invalid)?)
 }
 
-async fn read<B>(response: Response<B>) -> Result<(StatusCode, String), String>
-where
-    B: http_body::Body,
-    B::Error: std::error::Error,
-{
-    let status = response.status();
-    let body = response.into_body().collect().await;
-    let body = body.map_err(|error| with_causes(&error))?.to_bytes();
-    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+/// The text of an answer, cut off where it gets long: a gateway may be anything that answers.
+async fn beginning(mut answer: Incoming) -> Result<String, hyper::Error> {
+    let mut text = Vec::new();
+    while text.len() < MAX_ANSWER_BYTES
+        && let Some(frame) = answer.frame().await.transpose()?
+    {
+        text.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+    }
+    text.truncate(MAX_ANSWER_BYTES);
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// hyper says in the causes what has happened.

@@ -13,14 +13,14 @@
 //!
 //! A client sends its requests one after another. The worker answers each with items, then
 //! with at most one failure, and always with the end. To close the connection is to want no more
-//! answers.
+//! answers. The worker closes it if no request comes for ten seconds.
 #![allow(dead_code, unused_imports, reason = "each example uses some of it")]
 
 mod client;
 mod server;
 
 pub(crate) use self::client::{Answer, call};
-pub(crate) use self::server::{error_type, json, serve, serve_connection};
+pub(crate) use self::server::{REQUEST, error_type, json, serve_connection};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};

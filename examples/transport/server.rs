@@ -13,9 +13,7 @@ use std::future::pending;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::codec::Framed;
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt, service_fn};
@@ -23,8 +21,8 @@ use tower_openmetrics::classify::{Classify, Phase};
 use tower_openmetrics::message::Measure;
 use tower_openmetrics::{ErrorType, ResponseStream};
 
-/// How long answers that are under way may take after the signal to stop.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long a client may take for its next request, or for the rest of one.
+pub(crate) const REQUEST: Duration = Duration::from_secs(10);
 
 /// Decodes requests for `engine`, and encodes the items that it answers with.
 pub(crate) fn json<S, R, St, T, E>(
@@ -72,42 +70,7 @@ pub(crate) fn error_type(failure: &Failure, _: Phase) -> Option<ErrorType> {
     }
 }
 
-/// Answers everybody who connects until `stop`, then lets the answers that are
-/// under way finish.
-pub(crate) async fn serve<H, S, M, C>(listener: TcpListener, handler: H, stop: CancellationToken)
-where
-    H: Service<Frame, Response = ResponseStream<S, M, C>, Error = Failure, Future: Send>,
-    H: Clone + Send + 'static,
-    S: Stream<Item = Frame> + Send + 'static,
-    M: Measure<Frame> + Send + 'static,
-    C: Classify + Send + 'static,
-{
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => break,
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((io, _)) => {
-                    // Each item on its way at once, however small it is.
-                    let _ = io.set_nodelay(true);
-                    connections.spawn(serve_connection(io, handler.clone(), stop.clone()));
-                }
-                Err(error) => {
-                    eprintln!("no connection could be accepted: {error}");
-                    sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
-    }
-    drop(listener);
-    let all_end = async { while connections.join_next().await.is_some() {} };
-    if timeout(GRACE, all_end).await.is_err() {
-        eprintln!("some answers took longer than {GRACE:?} and are cut off");
-    }
-}
-
-/// Answers the requests of one client, one after another.
+/// Answers the requests of one client, one after another, until `stop` or until none comes.
 pub(crate) async fn serve_connection<IO, H, S, M, C>(
     io: IO,
     mut handler: H,
@@ -125,9 +88,12 @@ where
     loop {
         let request = match early.take() {
             Some(frame) => frame,
-            None => match stop.run_until_cancelled(frames.next()).await {
-                Some(Some(frame)) => frame?,
-                Some(None) | None => return Ok(()),
+            None => match stop
+                .run_until_cancelled(timeout(REQUEST, frames.next()))
+                .await
+            {
+                Some(Ok(Some(frame))) => frame?,
+                Some(Ok(None) | Err(_)) | None => return Ok(()),
             },
         };
         if request == Frame::Cancel {

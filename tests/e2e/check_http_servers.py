@@ -13,8 +13,8 @@ from tally import samples
 class Server(Process):
     """An example that is its own status server."""
 
-    def __init__(self, name):
-        super().__init__(name, PORT="0")
+    def __init__(self, name, **variables):
+        super().__init__(name, PORT="0", **variables)
         self.port = urlsplit(self.addresses["server"]).port
 
     def _addresses(self):

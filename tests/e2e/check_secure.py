@@ -9,10 +9,10 @@ import unittest
 
 from check_prometheus import Prometheus
 from clients import PATIENCE, wait_until
-from processes import TARGET
+from processes import DEBUG_EXAMPLES
 
 # Only there is it built: in a release it would take TLS as long again.
-EXAMPLE = TARGET / "debug" / "examples" / "secure_exporter"
+EXAMPLE = DEBUG_EXAMPLES / "secure_exporter"
 
 CONFIG = """\
 global:

@@ -1,11 +1,14 @@
 """The status server's other answers, and how the example stops."""
 
 import json
+import re
+import socket
 import subprocess
 import unittest
 
 from clients import Raw
 from example import Example
+from processes import ADDRESS, Process
 from tally import wait_for
 
 
@@ -30,6 +33,24 @@ class Status(unittest.TestCase):
         for path in ("/metrics", "/health", "/live", "/nope"):
             self.example.status(path)
         wait_for(self.example)
+
+
+class Addresses(unittest.TestCase):
+    def test_what_is_printed_is_what_listens(self):
+        names = ("system_server", "work_handler", "llm_worker", "llm_frontend")
+        for name in names:
+            with self.subTest(name):
+                process = self.enterContext(Process(name, DYN_SYSTEM_HOST="127.0.0.1"))
+                lines = [line for line in process.lines if ADDRESS.match(line)]
+                status, main = sorted(lines, key=lambda line: not line.startswith("status"))
+                self.assertIn(" 0.0.0.0:", main.replace("http://", ""))
+                self.assertIn(" http://127.0.0.1:", status)
+                for line, elsewhere in ((main, True), (status, False)):
+                    port = int(re.search(r":(\d+)(/|$| )", line)[1])
+                    with socket.socket() as client:
+                        # An address of this machine's that is not the usual one.
+                        connected = client.connect_ex(("127.0.0.2", port)) == 0
+                    self.assertEqual(connected, elsewhere, line)
 
 
 class Stop(unittest.TestCase):

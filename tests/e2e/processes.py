@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import resource
 import subprocess
 import threading
 from urllib.parse import urlsplit
@@ -13,6 +14,8 @@ from tally import samples
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 EXAMPLES = TARGET / "release" / "examples"
+# Those that would take long in a release.
+DEBUG_EXAMPLES = TARGET / "debug" / "examples"
 
 ADDRESS = re.compile(r"^(?P<what>[a-z ]+): +(?P<address>\S+)")
 
@@ -20,7 +23,7 @@ ADDRESS = re.compile(r"^(?P<what>[a-z ]+): +(?P<address>\S+)")
 class Process:
     """A running example with a status server, on ports of its own."""
 
-    def __init__(self, name, **variables):
+    def __init__(self, name, descriptors=None, **variables):
         binary = EXAMPLES / name
         if not binary.exists():
             raise AssertionError(f"build the examples first, there is no {binary}")
@@ -30,8 +33,14 @@ class Process:
             "DYN_SYSTEM_PORT": "0",
             "DYN_HTTP_PORT": "0",
             "DYN_WORKER_PORT": "0",
+            "DRAIN_MS": "50",
             **variables,
         }
+
+        def limit():
+            if descriptors:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
         self.lines = []
         self.process = subprocess.Popen(
             [binary],
@@ -40,6 +49,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=limit,
         )
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -62,7 +72,12 @@ class Process:
 
     def _addresses(self):
         found = [ADDRESS.match(line) for line in list(self.lines)]
-        found = {match["what"]: match["address"] for match in found if match}
+        # What listens on all addresses is reached at this one.
+        found = {
+            match["what"]: match["address"].replace("0.0.0.0", "127.0.0.1")
+            for match in found
+            if match
+        }
         if len(found) == 2:
             return found
         if self.process.poll() is not None:

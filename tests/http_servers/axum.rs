@@ -1,6 +1,10 @@
-use crate::axum_example::serve;
+use crate::axum_example;
+use crate::axum_example::process::Stop;
 use crate::running::{Running, request};
 use crate::wire_support::Http1;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower::BoxError;
 
 #[tokio::test]
 async fn calls_are_counted_by_method_route_and_status() {
@@ -42,6 +46,28 @@ async fn calls_are_counted_by_method_route_and_status() {
     for absent in ["/health", "/metrics", "/nowhere"] {
         assert!(!page.contains(&format!("\"{absent}\"")), "{page}");
     }
+    server.stop().await;
+}
+
+async fn serve(listener: TcpListener, stop: CancellationToken) -> Result<(), BoxError> {
+    let (asked, closing) = (stop.clone(), stop);
+    axum_example::serve(listener, Stop { asked, closing }).await
+}
+
+#[tokio::test]
+async fn it_says_that_it_stops_before_it_does() {
+    let asked = CancellationToken::new();
+    let server = Running::start(|listener, closing| {
+        let asked = asked.clone();
+        axum_example::serve(listener, Stop { asked, closing })
+    })
+    .await;
+    let health = async || server.ask("GET", "/health", "").await;
+    assert!(health().await.starts_with("HTTP/1.1 200 "));
+    asked.cancel();
+    assert!(health().await.starts_with("HTTP/1.1 503 "));
+    let item = server.ask("GET", "/items/7", "").await;
+    assert!(item.starts_with("HTTP/1.1 200 "));
     server.stop().await;
 }
 

@@ -1,4 +1,5 @@
 //! The examples `axum` and `hyper` over real loopback connections.
+#![allow(clippy::duplicate_mod, reason = "each example is a program of its own")]
 
 mod axum;
 #[allow(dead_code, reason = "the process around it is not used")]

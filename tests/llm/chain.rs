@@ -1,9 +1,9 @@
 //! Front end and worker, as their processes start them, and their client.
 
-use crate::llm_frontend::{forwarder, front_end, serve};
+use crate::llm_frontend::{forwarder, front_end};
 use crate::llm_worker::generate;
 use crate::llm_worker::llm::{Prompt, Token};
-use crate::llm_worker::transport;
+use crate::llm_worker::{serving, transport};
 use crate::{BOUND, within};
 use axum::Router;
 use futures_util::{Stream, StreamExt};
@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{AcquireError, Semaphore};
 use tokio::task::{JoinSet, yield_now};
 use tokio_util::sync::CancellationToken;
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{BoxError, Layer, ServiceExt, service_fn};
 use tower_openmetrics::classify::by_error;
 use tower_openmetrics::{MetricsLayer, MetricsRegistry};
 
@@ -85,7 +85,13 @@ impl Chain {
         let handler = layer.layer(transport::json(model));
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        tasks.spawn(transport::serve(listener, handler, stop.clone()));
+        let stopped = stop.clone();
+        tasks.spawn(async move {
+            serving::accept(listener, stopped.clone(), |io, _, _| {
+                transport::serve_connection(io, handler.clone(), stopped.clone())
+            })
+            .await;
+        });
         let mut chain = Self {
             addr: worker,
             pages: vec![page],
@@ -96,7 +102,7 @@ impl Chain {
         };
         let worker = worker.to_string();
         chain
-            .put_before(|registry| front_end(worker, registry))
+            .put_before(|registry| Ok(front_end(worker, registry)?))
             .await;
         chain
     }
@@ -110,7 +116,7 @@ impl Chain {
         chain.stop = CancellationToken::new();
         chain.pages.clear();
         chain
-            .put_before(|registry| front_end(nobody, registry))
+            .put_before(|registry| Ok(front_end(nobody, registry)?))
             .await;
         chain
     }
@@ -125,16 +131,13 @@ impl Chain {
         chain
     }
 
-    async fn put_before(
-        &mut self,
-        app: impl FnOnce(&MetricsRegistry) -> Result<Router, tower_openmetrics::Error>,
-    ) {
+    async fn put_before(&mut self, app: impl FnOnce(&MetricsRegistry) -> Result<Router, BoxError>) {
         let registry = MetricsRegistry::new();
         let app = app(&registry).unwrap();
         let (listener, addr) = listen().await;
         let stop = self.stop.clone();
         self.tasks
-            .spawn(async move { serve(listener, app, stop).await.unwrap() });
+            .spawn(async move { serving::serve(listener, app, stop).await });
         self.addr = addr;
         self.pages.push(Page {
             registry,

@@ -8,6 +8,7 @@
 mod cancellation;
 mod chain;
 mod chats;
+mod forwarding;
 mod problems;
 
 #[allow(dead_code, reason = "the process around it is not used")]

@@ -15,11 +15,11 @@ use self::reverse_proxy::Proxy;
 use self::wire_support::bounded;
 use http::Request;
 use http_body_util::BodyExt;
-use std::future::pending;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tower_openmetrics::MetricsRegistry;
 
@@ -36,7 +36,7 @@ impl Running {
         let proxy = Proxy::new(authority, &registry).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(proxy.serve(listener, pending()));
+        tokio::spawn(proxy.serve(listener, CancellationToken::new()));
         Self { address, registry }
     }
 

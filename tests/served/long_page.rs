@@ -3,11 +3,15 @@
 
 #[path = "../../examples/process/mod.rs"]
 mod process;
+#[path = "../../examples/serving/mod.rs"]
+mod serving;
 #[path = "../../examples/status/mod.rs"]
 mod status;
 
+use self::process::Stop;
 use axum::routing::Router;
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use tower::BoxError;
 use tower_openmetrics::MetricsRegistry;
@@ -18,7 +22,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), BoxError> {
-    let stop = process::asked_to_stop()?;
+    let stop = Stop::on_signals()?;
     let registry = MetricsRegistry::new();
     let place = "x".repeat(1_000);
     let mut text = "# HELP cells Readings\n# TYPE cells gauge\n".to_owned();
@@ -28,13 +32,10 @@ async fn run() -> Result<(), BoxError> {
     registry.include_with(move |page| page.write_str(&text))?;
     let app = Router::new().route_service("/metrics", registry.exporter());
 
-    let listener = process::listen("DYN_WORKER_PORT", 8090).await?;
-    let here = process::reachable(listener.local_addr()?);
-    println!("work handler:  http://{here}/");
-    let status = status::serve(registry.exporter(), "page").await?;
-    axum::serve(listener, app)
-        .with_graceful_shutdown(async move { stop.cancelled().await })
-        .await?;
+    let listener = process::listen(Ipv4Addr::LOCALHOST, "DYN_WORKER_PORT", 8090).await?;
+    println!("work handler:  http://{}/", listener.local_addr()?);
+    let status = status::serve(registry.exporter(), "page", &stop.asked).await?;
+    serving::serve(listener, app, stop.closing).await;
     if let Some(status) = status {
         status.shutdown().await;
     }

@@ -5,11 +5,15 @@
 
 #[path = "../../examples/process/mod.rs"]
 mod process;
+#[path = "../../examples/serving/mod.rs"]
+mod serving;
 #[path = "../../examples/status/mod.rs"]
 mod status;
 
+use self::process::Stop;
 use axum::extract::Path;
 use axum::routing::{Router, get};
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::time::Duration;
 use tower::BoxError;
@@ -21,7 +25,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), BoxError> {
-    let stop = process::asked_to_stop()?;
+    let stop = Stop::on_signals()?;
     let clock = Clock::manual();
     let registry = MetricsRegistry::new();
     let builder = MetricsLayer::builder()
@@ -38,13 +42,10 @@ async fn run() -> Result<(), BoxError> {
         .route("/both/{milliseconds}", get(last).layer(both))
         .route("/native/{milliseconds}", get(last).layer(native));
 
-    let listener = process::listen("DYN_WORKER_PORT", 8090).await?;
-    let here = process::reachable(listener.local_addr()?);
-    println!("work handler:  http://{here}/");
-    let status = status::serve(registry.exporter(), "both").await?;
-    axum::serve(listener, app)
-        .with_graceful_shutdown(async move { stop.cancelled().await })
-        .await?;
+    let listener = process::listen(Ipv4Addr::LOCALHOST, "DYN_WORKER_PORT", 8090).await?;
+    println!("work handler:  http://{}/", listener.local_addr()?);
+    let status = status::serve(registry.exporter(), "both", &stop.asked).await?;
+    serving::serve(listener, app, stop.closing).await;
     if let Some(status) = status {
         status.shutdown().await;
     }

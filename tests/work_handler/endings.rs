@@ -7,6 +7,7 @@ use crate::work_handler::work;
 use crate::worker::{THEN_AN_ITEM, THEN_THE_END, Worker, layer};
 use futures_util::StreamExt;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
 use tower::{Layer, ServiceExt, service_fn};
@@ -23,6 +24,18 @@ async fn completed() {
     client.end().await;
     let expected = call(request, 2, 2 * ITEM);
     worker.at_rest(1).await.assert(expected);
+    worker.stop().await;
+}
+
+/// Half a frame, or none, is not waited for.
+#[tokio::test(start_paused = true)]
+async fn no_request() {
+    let worker = Worker::start().await;
+    for half in [&b""[..], b"\0\0", b"\0\0\0\x10R{"] {
+        let mut client = TcpStream::connect(worker.addr).await.unwrap();
+        client.write_all(half).await.unwrap();
+        within(client.read_to_end(&mut Vec::new())).await.unwrap();
+    }
     worker.stop().await;
 }
 

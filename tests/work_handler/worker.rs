@@ -1,7 +1,7 @@
 use crate::client::Client;
 use crate::numbers::Numbers;
-use crate::work_handler::transport;
 use crate::work_handler::{Item, Request, work};
+use crate::work_handler::{serving, transport};
 use crate::{BOUND, within};
 use futures_util::FutureExt;
 use futures_util::stream::{self, Stream, StreamExt};
@@ -71,8 +71,11 @@ impl Worker {
         let layer = layer();
         let registry = layer.registry().clone();
         let handler = layer.layer(transport::json(service_fn(work)));
-        Self::spawn(registry, |listener, stop| {
-            transport::serve(listener, handler, stop)
+        Self::spawn(registry, async move |listener, stop: CancellationToken| {
+            serving::accept(listener, stop.clone(), |io, _, _| {
+                transport::serve_connection(io, handler.clone(), stop.clone())
+            })
+            .await;
         })
         .await
     }
