@@ -267,8 +267,10 @@ impl Key {
     pub(super) fn recorder(self) -> Option<Arc<Recorder>> {
         let slots = Slots::lock();
         let slot = slots.slots.get(self.slot())?;
+        // Another one must not be held, not even briefly: it would be dropped here if everyone else has let go of it
+        // meanwhile, and that takes the lock.
         let is_own = slot.generation == self.generation;
-        slot.recorder.upgrade().filter(|_| is_own)
+        is_own.then(|| slot.recorder.upgrade()).flatten()
     }
 }
 

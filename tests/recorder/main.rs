@@ -1,0 +1,15 @@
+//! What the recorder promises, whatever threads, layers and label sets come and go.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod budget;
+mod equal;
+mod idle;
+mod layers;
+mod moving;
+mod raw;
+mod reentrant;
+mod storm;
+mod sums;
+mod threads;
