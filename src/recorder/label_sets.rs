@@ -173,8 +173,9 @@ impl LabelSets {
         now.saturating_sub(self.swept.load(Ordering::Relaxed)) > idle / 4
     }
 
-    /// Lets go of the sets that no call has used for so long. Returns whether there were any.
-    pub(super) fn sweep(&self, idle: u64, now: u64) -> bool {
+    /// Lets go of the sets that no call has used for so long. Returns whether there were any, and calls `left` before another set
+    /// can have the place of one of them.
+    pub(super) fn sweep(&self, idle: u64, now: u64, left: impl FnOnce()) -> bool {
         self.swept.store(now, Ordering::Relaxed);
         let is_idle = |set: &Arc<LabelSet>| set.in_use.is_idle(idle, now);
         if !self.read().sets.iter().flatten().any(is_idle) {
@@ -192,6 +193,9 @@ impl LabelSets {
                     any = true;
                 }
             }
+        }
+        if any {
+            left();
         }
         any
     }

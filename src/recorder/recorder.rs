@@ -163,12 +163,10 @@ impl Recorder {
         let Some(idle) = self.common.idle() else {
             return false;
         };
-        let any = self.sets.sweep(idle, self.common.now());
-        if any {
+        self.sets.sweep(idle, self.common.now(), || {
             // Threads look at it before they use the place of a set, which another one may have by now.
             self.common.sweeps.fetch_add(1, Ordering::Release);
-        }
-        any
+        })
     }
 }
 

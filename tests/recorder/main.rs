@@ -6,6 +6,7 @@ mod support;
 mod budget;
 mod equal;
 mod idle;
+mod idle_storm;
 mod layers;
 mod moving;
 mod raw;
