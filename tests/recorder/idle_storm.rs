@@ -65,6 +65,15 @@ fn burst(service: Measured, name: &str, seed: usize, ender: &Ender) -> [i64; 2] 
     counts
 }
 
+/// One of the threads that run, until it is dropped.
+struct Running<'a>(&'a AtomicUsize);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
 /// Reads pages until `is_over`, and what there is of each label set before it leaves.
 struct Scraper<'a> {
     layer: &'a MetricsLayer<Raw>,
@@ -123,7 +132,9 @@ fn no_count_is_lost_that_a_scrape_could_have_shown() {
         seen: Ledger::new(),
         gone: &gone,
     };
+    let scrapes = AtomicUsize::new(0);
     let work = |worker: usize| {
+        let _running = Running(&running);
         let mut ledger = Ledger::new();
         let (ender, to_end) = mpsc::channel::<Call>();
         let ending = thread::spawn(move || to_end.into_iter().for_each(Call::complete));
@@ -131,7 +142,10 @@ fn no_count_is_lost_that_a_scrape_could_have_shown() {
             let name = format!("{worker}-{}", round % NAMES);
             let has_left = |status| gone.lock().unwrap().remove(&labels(&name, status));
             for status in STATUSES.into_iter().filter(|_| round >= NAMES) {
+                let before = scrapes.load(Ordering::Relaxed);
                 while !has_left(status) {
+                    let waited = scrapes.load(Ordering::Relaxed) - before;
+                    assert!(waited < 1_000, "{name} does not leave");
                     thread::yield_now();
                 }
             }
@@ -149,7 +163,6 @@ fn no_count_is_lost_that_a_scrape_could_have_shown() {
         }
         drop(ender);
         ending.join().unwrap();
-        running.fetch_sub(1, Ordering::Release);
         ledger
     };
     let expected: Ledger = thread::scope(|scope| {
@@ -159,6 +172,7 @@ fn no_count_is_lost_that_a_scrape_could_have_shown() {
             .collect();
         while running.load(Ordering::Acquire) > 0 {
             scraper.scrape();
+            scrapes.fetch_add(1, Ordering::Relaxed);
         }
         let ledgers = workers.into_iter().map(|worker| worker.join().unwrap());
         ledgers.flatten().collect()
@@ -194,6 +208,7 @@ fn no_call_is_lost_where_room_is_short() {
         for worker in 0..WORKERS {
             let (ender, running) = (ender.clone(), &running);
             scope.spawn(move || {
+                let _running = Running(running);
                 let mut state = worker + 1;
                 for number in 0..CALLS {
                     state = state * 1_103_515_245 % 2_147_483_648 + 12_345;
@@ -206,7 +221,6 @@ fn no_call_is_lost_where_room_is_short() {
                         _ => call.complete(),
                     }
                 }
-                running.fetch_sub(1, Ordering::Release);
             });
         }
         drop(ender);
