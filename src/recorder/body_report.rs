@@ -11,7 +11,7 @@ use crate::trace::TraceContext;
 use std::array;
 use std::cell::RefCell;
 use std::fmt;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::sync::{Mutex, PoisonError};
 
 /// The call's end: it sees what was reported, and closes.
@@ -210,7 +210,8 @@ struct AtExit;
 
 impl Drop for AtExit {
     fn drop(&mut self) {
-        KEPT.with(|kept| give_back(&mut kept.borrow_mut(), 0));
+        let mut kept = KEPT.with(|kept| mem::take(&mut **kept.borrow_mut()));
+        give_back(&mut kept, 0);
     }
 }
 
@@ -224,11 +225,23 @@ fn take() -> &'static Word {
 fn put(word: &'static Word) {
     KEPT.with(|kept| {
         let kept = &mut kept.borrow_mut();
+        if kept.capacity() == 0 {
+            return put_first(kept, word);
+        }
         kept.push(word);
         if kept.len() > MAX_KEPT {
             give_back(kept, BATCH);
         }
     });
+}
+
+/// The first that a thread keeps, which it gives back at its end; that may have begun.
+#[cold]
+fn put_first(kept: &mut Vec<&'static Word>, word: &'static Word) {
+    match AT_EXIT.try_with(|_| ()) {
+        Ok(()) => kept.push(word),
+        Err(_) => give_back(&mut vec![word], 0),
+    }
 }
 
 /// Takes some from the process, which makes them if need be.
@@ -245,11 +258,9 @@ fn refill() -> &'static Word {
     // A thread that is ending, and would give nothing back, takes one.
     let lasts = AT_EXIT.try_with(|_| ()).is_ok();
     let left = common.len().saturating_sub(if lasts { BATCH } else { 1 });
-    let one = KEPT.with(|kept| {
-        let kept = &mut kept.borrow_mut();
-        kept.extend(common.drain(left..));
-        kept.pop()
-    });
+    let mut taken = common.drain(left..);
+    let one = taken.next();
+    KEPT.with(|kept| kept.borrow_mut().extend(taken));
     one.unwrap_or_else(|| Box::leak(Box::new(Word::new())))
 }
 

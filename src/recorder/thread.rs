@@ -115,14 +115,16 @@ fn attach<R>(
         }
         local.let_go(&mut gone);
     }
+    // It must be there before there is something to drop: once it has run, nothing would.
+    let lasts = AT_EXIT.try_with(|_| ()).is_ok();
     let Some(recorder) = key.recorder() else {
-        if let Ok(mut local) = local.try_borrow_mut() {
+        if let Ok(mut local) = local.try_borrow_mut()
+            && lasts
+        {
             local.bury(key);
         }
         return None;
     };
-    // It must be there before there is something to drop: once it has run, nothing would.
-    let lasts = AT_EXIT.try_with(|_| ()).is_ok();
     let counted = match local.try_borrow_mut() {
         Ok(mut local) if lasts => count(local.hold(&recorder, &mut gone)),
         // The thread ends, or is here already: counted all the same, by a thread of this one call.
@@ -175,7 +177,7 @@ impl Drop for AtExit {
     fn drop(&mut self) {
         let held = LOCAL.with(|local| {
             let mut local = local.try_borrow_mut().ok()?;
-            Some(mem::take(&mut local.recorders))
+            Some((mem::take(&mut local.recorders), mem::take(&mut local.dead)))
         });
         drop(held);
     }
