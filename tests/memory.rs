@@ -5,7 +5,7 @@
 mod raw;
 mod support;
 
-use self::raw::{Done, begin, builder, call, name};
+use self::raw::{Done, begin, builder, call, group, name};
 use self::support::{Page, now, take_to_end};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -188,6 +188,33 @@ fn label_sets_idle_and_gone() {
         Page::read(layer.exporter()).integer("label_overflow_total"),
         0
     );
+}
+
+/// Sets leave one after the other, and their series with the last of them.
+#[test]
+fn label_sets_that_share_series_idle_and_gone() {
+    let _alone = alone();
+    let clock = Clock::manual();
+    let shared = |label: Label| label.at_begin(false).on_duration(false).on_errors(false);
+    let settings = builder().clock(clock).label(group()).label(shared(name()));
+    let layer = settings
+        .label_idle(Duration::from_secs(2))
+        .build(())
+        .unwrap();
+    let service = layer.layer(Done);
+    let scrape = || {
+        clock.advance(Duration::from_secs(1));
+        Page::read(layer.exporter());
+    };
+    assert_flat(500, |round| {
+        for name in 0..3 {
+            call(&service, &format!("/{round}/{name}"));
+            scrape();
+        }
+        for _ in 0..3 {
+            scrape();
+        }
+    });
 }
 
 #[test]

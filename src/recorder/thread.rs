@@ -458,6 +458,7 @@ impl Own {
                 self.forget(place);
             }
         }
+        self.left_over.retain(|(series, ..)| !series.has_left());
     }
 
     fn forget(&mut self, place: usize) {
