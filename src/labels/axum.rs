@@ -29,7 +29,8 @@ impl Label {
     /// ```
     pub fn axum_route() -> Self {
         // One for all, so that layers that have it are seen to have the same.
-        static ROUTE: LazyLock<Label> = LazyLock::new(|| Label::from_request("route", template));
+        static ROUTE: LazyLock<Label> =
+            LazyLock::new(|| Label::from_request("route", template).max_len(usize::MAX));
         ROUTE.clone()
     }
 }
