@@ -262,7 +262,8 @@ impl Call {
     #[cold]
     pub fn fault(&mut self, fault: impl Into<Fault>) {
         if self.fault.is_none() {
-            let own = || with(self.key, |own| own.common().outcome(fault.into()));
+            let fault = fault.into();
+            let own = || with(self.key, |own| own.common().outcome(fault));
             self.fault = self.reported().or_else(own);
         }
     }
