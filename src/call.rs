@@ -258,8 +258,8 @@ impl Call {
     /// Something went wrong. Only the first fault of a call counts.
     #[cold]
     pub fn fault(&mut self, fault: impl Into<Fault>) {
-        let slot = self.slot;
-        let own = || with(slot.key(), |own| own.common().outcome(fault.into()));
+        let (slot, fault) = (self.slot, fault.into());
+        let own = || with(slot.key(), |own| own.common().outcome(fault));
         if let Some(first) = slot.told().or_else(own) {
             slot.set_fault(first);
         }

@@ -73,7 +73,8 @@ impl CallHandle {
     /// it had a fault before or has ended.
     #[cold]
     pub fn fault(&self, fault: impl Into<Fault>) {
-        let outcome = with(self.key, |own| own.common().outcome(fault.into()));
+        let fault = fault.into();
+        let outcome = with(self.key, |own| own.common().outcome(fault));
         if let Some(outcome) = outcome {
             self.reporter.report(outcome);
         }

@@ -301,3 +301,20 @@ fn layers_that_have_it_agree() -> Result<(), Error> {
     );
     Ok(())
 }
+
+/// Templates are the program's own: they are shown whole, and two that are alike to their last bytes are told apart.
+#[test]
+fn long_templates_are_never_cut() {
+    let stem = format!("/{}", "segment/".repeat(24));
+    for last in ["a", "b"] {
+        let template = format!("{stem}{last}/{{id}}");
+        assert!(template.len() > 128 + 64);
+        let layer = layer(Label::axum_route());
+        let app = Router::new()
+            .route(&format!("{stem}a/{{id}}"), hello())
+            .route(&format!("{stem}b/{{id}}"), hello())
+            .layer(layer.clone());
+        let found = counted(&layer, app, "GET", &format!("{stem}{last}/1"));
+        assert_eq!(found, (template, "200".to_owned()));
+    }
+}

@@ -173,8 +173,9 @@ impl LabelSets {
         now.saturating_sub(self.swept.load(Ordering::Relaxed)) > idle / 4
     }
 
-    /// Lets go of the sets that no call has used for so long. Returns whether there were any.
-    pub(super) fn sweep(&self, idle: u64, now: u64) -> bool {
+    /// Lets go of the sets that no call has used for so long. Returns whether there were any, and calls `left` before another set
+    /// can have the place of one of them.
+    pub(super) fn sweep(&self, idle: u64, now: u64, left: impl FnOnce()) -> bool {
         self.swept.store(now, Ordering::Relaxed);
         let is_idle = |set: &Arc<LabelSet>| set.in_use.is_idle(idle, now);
         if !self.read().sets.iter().flatten().any(is_idle) {
@@ -182,16 +183,25 @@ impl LabelSets {
         }
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
         let mut any = false;
-        // A call uses the sets before its own, too, so those are never idle while one after them is not.
+        // A set stays as long as one after it, which is found by its place. A call that ends touches them one by one.
+        let mut after = vec![0_usize; table.sets.len()];
+        for set in table.sets.iter().flatten() {
+            after[set.before as usize] += 1;
+        }
         for moment in [Moment::End, Moment::Head, Moment::Begin] {
             for index in 0..table.sets.len() {
                 let set = table.sets[index].as_ref();
                 let set = set.filter(|set| set.moment == moment && is_idle(set));
-                if set.is_some_and(|set| set.in_use.leave()) {
+                let set = set.filter(|set| after[index] == 0 && set.in_use.leave());
+                if let Some(before) = set.map(|set| set.before) {
+                    after[before as usize] -= 1;
                     table.remove(index);
                     any = true;
                 }
             }
+        }
+        if any {
+            left();
         }
         any
     }

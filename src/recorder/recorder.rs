@@ -156,12 +156,10 @@ impl Recorder {
         let Some(idle) = self.common.idle() else {
             return false;
         };
-        let any = self.sets.sweep(idle, self.common.now());
-        if any {
+        self.sets.sweep(idle, self.common.now(), || {
             // Threads look at it before they use the place of a set, which another one may have by now.
             self.common.sweeps.fetch_add(1, Ordering::Release);
-        }
-        any
+        })
     }
 }
 
@@ -280,8 +278,10 @@ impl Key {
     pub(super) fn recorder(self) -> Option<Arc<Recorder>> {
         let slots = Slots::lock();
         let slot = slots.slots.get(self.slot())?;
+        // Another one must not be held, not even briefly: it would be dropped here if everyone else has let go of it
+        // meanwhile, and that takes the lock.
         let is_own = slot.generation == self.generation;
-        slot.recorder.upgrade().filter(|_| is_own)
+        is_own.then(|| slot.recorder.upgrade()).flatten()
     }
 }
 

@@ -17,6 +17,7 @@ use crate::labels::{Carrier, MOMENTS, Moment, Values};
 use hashbrown::HashTable;
 use std::cell::{OnceCell, RefCell};
 use std::mem::{self, ManuallyDrop};
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -26,7 +27,7 @@ pub(crate) struct Own {
     key: Key,
     common: Arc<Common>,
     /// Lent to calls while users' functions run: a reference count of the thread's own.
-    lent: Rc<Arc<Common>>,
+    lent: Rc<Lent>,
     /// The blocks of all groups of a label set in a row, set by set.
     blocks: Vec<Option<Block>>,
     groups: usize,
@@ -46,10 +47,13 @@ pub(crate) struct Own {
     nowhere: OnceCell<Block>,
 }
 
+/// What threads share of a recorder, lent to one call of the thread.
+pub(crate) struct Lent(Arc<Common>);
+
 /// What a thread holds.
 struct Local {
     /// By the slots of their keys.
-    recorders: Vec<Option<Own>>,
+    recorders: Vec<Option<Box<Own>>>,
     /// Which thread this is; 0 if nobody has asked.
     thread: u64,
     /// How many recorders had gone when it last looked.
@@ -111,14 +115,16 @@ fn attach<R>(
         }
         local.let_go(&mut gone);
     }
+    // It must be there before there is something to drop: once it has run, nothing would.
+    let lasts = AT_EXIT.try_with(|_| ()).is_ok();
     let Some(recorder) = key.recorder() else {
-        if let Ok(mut local) = local.try_borrow_mut() {
+        if let Ok(mut local) = local.try_borrow_mut()
+            && lasts
+        {
             local.bury(key);
         }
         return None;
     };
-    // It must be there before there is something to drop: once it has run, nothing would.
-    let lasts = AT_EXIT.try_with(|_| ()).is_ok();
     let counted = match local.try_borrow_mut() {
         Ok(mut local) if lasts => count(local.hold(&recorder, &mut gone)),
         // The thread ends, or is here already: counted all the same, by a thread of this one call.
@@ -142,7 +148,7 @@ impl Local {
             let held = self.recorders.iter_mut();
             let of_gone =
                 held.filter_map(|own| own.take_if(|own| own.recorder.strong_count() == 0));
-            gone_now.extend(of_gone);
+            gone_now.extend(of_gone.map(|own| *own));
         }
     }
 
@@ -162,8 +168,8 @@ impl Local {
             self.recorders.resize_with(slot + 1, || None);
         }
         let place = &mut self.recorders[slot];
-        gone.extend(place.take());
-        place.insert(Own::new(recorder, self.thread))
+        gone.extend(place.take().map(|own| *own));
+        place.insert(Box::new(Own::new(recorder, self.thread)))
     }
 }
 
@@ -171,7 +177,7 @@ impl Drop for AtExit {
     fn drop(&mut self) {
         let held = LOCAL.with(|local| {
             let mut local = local.try_borrow_mut().ok()?;
-            Some(mem::take(&mut local.recorders))
+            Some((mem::take(&mut local.recorders), mem::take(&mut local.dead)))
         });
         drop(held);
     }
@@ -185,7 +191,7 @@ impl Own {
         Self {
             key: recorder.key(),
             common: common.clone(),
-            lent: Rc::new(common.clone()),
+            lent: Rc::new(Lent(common.clone())),
             blocks: Vec::new(),
             groups: common.layout.groups().len(),
             sets: Vec::new(),
@@ -224,7 +230,7 @@ impl Own {
 
     /// For users' functions, which must not be called while the thread's own is borrowed.
     #[inline]
-    pub(crate) fn lend(&self) -> Rc<Arc<Common>> {
+    pub(crate) fn lend(&self) -> Rc<Lent> {
         self.lent.clone()
     }
 
@@ -345,10 +351,10 @@ impl Own {
             _ if error_type < declared => error_type,
             _ => {
                 let group = layout.group_of(Carrier::Errors);
-                return match self.series(set, group) {
-                    Some(series) => series.count_undeclared(error_type),
-                    None => {}
-                };
+                if let Some(series) = self.series(set, group) {
+                    series.count_undeclared(error_type);
+                }
+                return;
             }
         };
         self.block(set, Carrier::Errors).add(first + place, 1);
@@ -524,6 +530,7 @@ impl Own {
                 self.forget(place);
             }
         }
+        self.left_over.retain(|(series, ..)| !series.has_left());
     }
 
     fn forget(&mut self, place: usize) {
@@ -570,6 +577,14 @@ impl Own {
                 set.in_use.exit(now);
             }
         }
+    }
+}
+
+impl Deref for Lent {
+    type Target = Common;
+
+    fn deref(&self) -> &Common {
+        &self.0
     }
 }
 

@@ -12,15 +12,8 @@ pub(super) struct Shape {
     /// Constant ones, and whether they are empty.
     constant: Vec<(String, bool)>,
     /// Those of requests, for each carrier.
-    of_requests: [Vec<String>; CARRIERS.len()],
+    of_requests: [Vec<String>; Carrier::ALL.len()],
 }
-
-const CARRIERS: [Carrier; 4] = [
-    Carrier::Begin,
-    Carrier::Head,
-    Carrier::End,
-    Carrier::Duration,
-];
 
 impl Shape {
     pub(super) fn of(labels: &Labels, schema: &Schema) -> Self {
@@ -28,14 +21,15 @@ impl Shape {
         let constant = constant.map(|(name, value)| (name.to_owned(), value.is_empty()));
         Self {
             constant: constant.collect(),
-            of_requests: CARRIERS.map(|carrier| schema.names(carrier).map(str::to_owned).collect()),
+            of_requests: Carrier::ALL
+                .map(|carrier| schema.names(carrier).map(str::to_owned).collect()),
         }
     }
 
     /// Whether layers of these two shapes may have series in common, though their constant labels differ. It takes values
     /// to tell.
     pub(super) fn may_meet(&self, other: &Self) -> bool {
-        let mut carriers = 0..CARRIERS.len();
+        let mut carriers = 0..Carrier::ALL.len();
         self != other && carriers.any(|carrier| self.names(carrier) == other.names(carrier))
     }
 

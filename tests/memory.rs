@@ -1,0 +1,372 @@
+//! What layers, label sets and threads take is given back when they are gone: counted by the allocator, for the whole process.
+
+#[allow(dead_code, reason = "it uses a part")]
+#[path = "recorder/raw.rs"]
+mod raw;
+mod support;
+
+use self::raw::{Done, begin, builder, call, group, name};
+use self::support::{Page, now, take_to_end};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use std::alloc::System;
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_openmetrics::labels::{Label, is_long_lived};
+use tower_openmetrics::{Call, CallHandle, Clock, MetricsLayer, TraceContext};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// What the test harness does on the side may take so much.
+const NOISE: isize = 16 << 10;
+
+/// One test at a time: memory is the process's.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn in_use() -> isize {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated as isize - stats.bytes_deallocated as isize
+}
+
+fn allocations() -> usize {
+    ALLOCATOR.stats().allocations
+}
+
+/// That `pass`, so often after as many times to warm up, leaves nothing behind.
+#[track_caller]
+fn assert_flat(times: usize, mut pass: impl FnMut(usize)) {
+    (0..times).for_each(&mut pass);
+    let before = in_use();
+    (times..2 * times).for_each(&mut pass);
+    let grown = in_use() - before;
+    assert!(grown < NOISE, "{times} times have left {grown} bytes");
+}
+
+fn join(run: impl FnOnce() + Send) {
+    thread::scope(|scope| scope.spawn(run).join()).expect("it does not panic");
+}
+
+/// A thread that does what it is told to, and lives on.
+struct Worker {
+    jobs: mpsc::Sender<Box<dyn FnOnce() + Send>>,
+    done: mpsc::Receiver<()>,
+}
+
+impl Worker {
+    fn new() -> Self {
+        let (jobs, todo) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
+        let (told, done) = mpsc::channel();
+        thread::spawn(move || {
+            for job in todo {
+                job();
+                told.send(()).unwrap();
+            }
+        });
+        Self { jobs, done }
+    }
+
+    fn run(&self, job: impl FnOnce() + Send + 'static) {
+        self.jobs.send(Box::new(job)).unwrap();
+        self.done.recv().unwrap();
+    }
+}
+
+/// An HTTP call whose request has a body, which reports to it.
+fn upload(layer: &MetricsLayer) {
+    let service = layer.layer(service_fn(async |request: Request<_>| {
+        take_to_end(pin!(request.into_body()));
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hello")))
+    }));
+    let Ok(answer) = now(service.oneshot(Request::new(Full::<Bytes>::from("hello"))));
+    take_to_end(pin!(answer.into_body()));
+}
+
+#[test]
+fn layers_with_closures_of_their_own_come_and_go() {
+    const LAYERS: usize = 5_000;
+    let _alone = alone();
+    let pass = |number: usize| {
+        let layer = MetricsLayer::builder()
+            .filter(move |head| head.uri.path().len() != number + 10)
+            .label(Label::method())
+            .label(Label::route(move |head| head.uri.path().get(number % 1..)))
+            .label(Label::status())
+            .exemplars(move |_| Some(TraceContext::new(number as u128 + 1, 1)))
+            .stream_duration_seconds(move |head| head.headers.len() > number || is_long_lived(head))
+            .build([("endpoint", "a")])
+            .unwrap();
+        upload(&layer);
+    };
+    const SOME: usize = 100;
+    let costs = |numbers: std::ops::Range<usize>| {
+        let before = allocations();
+        numbers.for_each(pass);
+        allocations() - before
+    };
+    costs(0..SOME);
+    let before = in_use();
+    let first = costs(SOME..2 * SOME);
+    costs(2 * SOME..LAYERS - SOME);
+    let last = costs(LAYERS - SOME..LAYERS);
+    let grown = in_use() - before;
+    assert!(grown < NOISE, "{LAYERS} layers have left {grown} bytes");
+    let few = SOME / 2;
+    assert!(
+        last <= first + few,
+        "{first} allocations at first, {last} at last"
+    );
+}
+
+/// With clones of one builder, and on many threads at once.
+#[test]
+fn layers_come_and_go_on_many_threads() {
+    let _alone = alone();
+    let builder = builder().label(name()).label(Label::status());
+    assert_flat(100, |_| {
+        thread::scope(|scope| {
+            let threads = [(); 4].map(|()| {
+                let builder = builder.clone();
+                scope.spawn(move || {
+                    for _ in 0..10 {
+                        let layer = builder.clone().build(()).unwrap();
+                        call(&layer.layer(Done), "/a");
+                    }
+                })
+            });
+            threads
+                .into_iter()
+                .for_each(|thread| thread.join().unwrap());
+        });
+    });
+}
+
+/// A million of them over time, of which there are never more than the idle ones that no scrape has swept yet.
+#[test]
+fn label_sets_idle_and_gone() {
+    const NAMES: usize = 1_000_000;
+    const AT_ONCE: usize = 1_000;
+    let _alone = alone();
+    let clock = Clock::manual();
+    let settings = builder().clock(clock).label(name()).buckets([1.0]);
+    let settings = settings
+        .label_idle(Duration::from_secs(1))
+        .label_sets(2 * AT_ONCE);
+    let layer = settings.build(()).unwrap();
+    let service = layer.layer(Done);
+    let worker = Worker::new();
+    let pass = |round: usize| {
+        for number in 0..AT_ONCE {
+            call(&service, &format!("/{round}-{number}"));
+        }
+        clock.advance(Duration::from_secs(1));
+        // Every other time nobody scrapes, and they leave when room is short.
+        if round % 2 == 0 {
+            let page = Page::read(layer.exporter());
+            let own = page
+                .all("requests_total")
+                .filter(|(labels, _)| !labels.contains("_OTHER"));
+            assert_eq!(own.count(), 0);
+        }
+        if round % 100 == 0 {
+            let service = service.clone();
+            worker.run(move || call(&service, &format!("/worker-{round}")));
+        }
+    };
+    assert_flat(NAMES / AT_ONCE / 2, pass);
+    assert_eq!(
+        Page::read(layer.exporter()).integer("label_overflow_total"),
+        0
+    );
+}
+
+/// Sets leave one after the other, and their series with the last of them.
+#[test]
+fn label_sets_that_share_series_idle_and_gone() {
+    let _alone = alone();
+    let clock = Clock::manual();
+    let shared = |label: Label| label.at_begin(false).on_duration(false).on_errors(false);
+    let settings = builder().clock(clock).label(group()).label(shared(name()));
+    let layer = settings
+        .label_idle(Duration::from_secs(2))
+        .build(())
+        .unwrap();
+    let service = layer.layer(Done);
+    let scrape = || {
+        clock.advance(Duration::from_secs(1));
+        Page::read(layer.exporter());
+    };
+    assert_flat(500, |round| {
+        for name in 0..3 {
+            call(&service, &format!("/{round}/{name}"));
+            scrape();
+        }
+        for _ in 0..3 {
+            scrape();
+        }
+    });
+}
+
+#[test]
+fn threads_that_make_calls_come_and_go() {
+    let _alone = alone();
+    let settings = || builder().label(name()).label(Label::status());
+    let layers = [
+        settings().build(()).unwrap(),
+        settings()
+            .label_idle(Duration::from_secs(60))
+            .build(())
+            .unwrap(),
+        settings()
+            .exemplars(|_| Some(TraceContext::new(1, 1)))
+            .native_histograms(true)
+            .build(())
+            .unwrap(),
+    ];
+    let services: Vec<_> = layers.iter().map(|layer| layer.layer(Done)).collect();
+    assert_flat(1_000, |_| {
+        join(|| {
+            for service in &services {
+                call(service, "/a");
+                drop(begin(service, "/b"));
+            }
+        });
+    });
+}
+
+/// Their requests' bodies report to them.
+#[test]
+fn threads_that_make_calls_with_bodies_come_and_go() {
+    let _alone = alone();
+    let layer = MetricsLayer::new(());
+    assert_flat(1_000, |_| join(|| upload(&layer)));
+}
+
+fn with_handle(service: &tower_openmetrics::Metrics<Done, raw::Raw>) -> (Call, CallHandle) {
+    let mut call = begin(service, "/a");
+    let handle = call.handle();
+    (call, handle)
+}
+
+#[test]
+fn threads_that_end_calls_of_others_come_and_go() {
+    let _alone = alone();
+    let layer = builder().build(()).unwrap();
+    let service = layer.layer(Done);
+    assert_flat(1_000, |_| {
+        let calls = [(); 10].map(|()| with_handle(&service));
+        join(move || drop(calls));
+    });
+    // And those that begin them.
+    assert_flat(1_000, |_| {
+        let mut calls = Vec::new();
+        join(|| calls.extend([(); 10].map(|()| with_handle(&service))));
+        drop(calls);
+    });
+}
+
+/// Calls that begin, and end, while the thread is torn down.
+#[test]
+fn threads_that_make_calls_as_they_are_torn_down_come_and_go() {
+    struct AtTheEnd(RefCell<Option<Box<dyn FnOnce()>>>);
+    impl Drop for AtTheEnd {
+        fn drop(&mut self) {
+            if let Some(job) = self.0.take() {
+                job();
+            }
+        }
+    }
+    thread_local! {
+        static FIRST: AtTheEnd = const { AtTheEnd(RefCell::new(None)) };
+        static LAST: AtTheEnd = const { AtTheEnd(RefCell::new(None)) };
+    }
+    let _alone = alone();
+    let layer = builder().label(name()).build(()).unwrap();
+    let service = layer.layer(Done);
+    let gone = builder().build(()).unwrap().layer(Done);
+    let job = || {
+        let (service, gone) = (service.clone(), gone.clone());
+        let open = with_handle(&service);
+        let job = move || {
+            drop(open);
+            drop(with_handle(&service));
+            call(&gone, "/a");
+        };
+        Box::new(job) as Box<dyn FnOnce() + Send>
+    };
+    assert_flat(1_000, |_| {
+        let [first, last] = [(); 2].map(|()| job());
+        join(move || {
+            FIRST.with(|at_the_end| at_the_end.0.replace(Some(first)));
+            drop(job());
+            LAST.with(|at_the_end| at_the_end.0.replace(Some(last)));
+        });
+    });
+}
+
+/// A service may outlive its layer.
+#[test]
+fn threads_that_call_what_is_gone_come_and_go() {
+    let _alone = alone();
+    let gone = || builder().build(()).unwrap().layer(Done);
+    let services: Vec<_> = (0..10).map(|_| gone()).collect();
+    let layers: Vec<_> = (0..200).map(|_| builder().build(()).unwrap()).collect();
+    // In a slot far up.
+    let far_up = gone();
+    drop(layers);
+    assert_flat(1_000, |_| {
+        join(|| {
+            services
+                .iter()
+                .chain([&far_up])
+                .for_each(|gone| call(gone, "/"))
+        });
+    });
+}
+
+/// What threads hold of a layer they let go when they meet another one.
+#[test]
+fn a_layer_that_is_dropped_gives_back_what_it_had() {
+    const SETS: usize = 1_000;
+    let _alone = alone();
+    let worker = Worker::new();
+    let meet_another = || {
+        let [here, there] = [(); 2].map(|()| builder().build(()).unwrap());
+        call(&here.layer(Done), "/");
+        let service = there.layer(Done);
+        worker.run(move || call(&service, "/"));
+    };
+    let pass = |_| {
+        let before = in_use();
+        let layer = builder()
+            .label(name())
+            .label(Label::status())
+            .build(())
+            .unwrap();
+        let service = layer.layer(Done);
+        let calls = move || (0..SETS).for_each(|set| call(&service, &format!("/{set}")));
+        calls();
+        let one_thread = in_use() - before;
+        assert!(one_thread > 500 * SETS as isize, "{one_thread}");
+        worker.run(calls);
+        drop(layer);
+        meet_another();
+        let left = in_use() - before;
+        assert!(
+            left < one_thread / 20,
+            "{left} of {one_thread} and as much of the other thread"
+        );
+    };
+    meet_another();
+    assert_flat(20, pass);
+}

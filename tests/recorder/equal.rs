@@ -1,0 +1,115 @@
+//! Layers with the same labels have the same functions, or are told that they haven't.
+
+use crate::raw::{Done, Raw, begin, builder, sum};
+use std::time::Duration;
+use tower::Layer;
+use tower_openmetrics::labels::{Label, is_long_lived};
+use tower_openmetrics::{Error, MetricsLayer, MetricsLayerBuilder, MetricsRegistry, TraceContext};
+
+type Builder = MetricsLayerBuilder<Raw>;
+
+/// Two layers with the same labels on one registry, each called once.
+fn two(first: Builder, second: Builder) -> Result<MetricsLayer<Raw>, Error> {
+    let registry = MetricsRegistry::new();
+    let build = |builder: Builder| builder.registry(&registry).build([("a", "1")]);
+    let layers = [build(first).unwrap(), build(second)?];
+    for layer in &layers {
+        begin(&layer.layer(Done), "/").complete();
+    }
+    let [first, second] = layers;
+    assert_eq!(sum(&first, "requests_total"), 2);
+    Ok(second)
+}
+
+fn path(head: &tower_openmetrics::labels::RequestHead<'_>) -> bool {
+    head.uri.path() == "/"
+}
+
+#[test]
+fn functions_without_data_are_the_same() {
+    for settings in [
+        || builder().stream_duration_seconds(is_long_lived),
+        || builder().exemplars(TraceContext::from_traceparent),
+        || builder().filter(path),
+        || builder().filter(|_| true),
+        || builder().label(Label::route(|head| Some(head.uri.path()))),
+        || builder().label(Label::from_request("path", |head| Some(head.uri.path()))),
+        || builder().label(Label::from_response("path", |_| None)),
+        || builder().label_idle(Duration::from_secs(1)),
+        || {
+            builder()
+                .stream_duration_seconds(is_long_lived)
+                .exemplars(TraceContext::from_traceparent)
+                .filter(path)
+                .label(Label::method())
+                .label(Label::status())
+        },
+    ] as [fn() -> Builder; 9]
+    {
+        let _ = two(settings(), settings()).unwrap();
+    }
+}
+
+#[test]
+fn clones_of_one_builder_are_the_same() {
+    let captured = String::from("/");
+    let [filter, label, route, response, streams] = [(); 5].map(|()| captured.clone());
+    let one = builder()
+        .filter(move |head| head.uri.path() == filter)
+        .label(Label::from_request("path", move |_| {
+            Some("x").filter(|_| !label.is_empty())
+        }))
+        .label(Label::route(move |_| {
+            Some("x").filter(|_| !route.is_empty())
+        }))
+        .label(Label::from_response("r", move |_| {
+            Some("x").filter(|_| !response.is_empty())
+        }))
+        .stream_duration_seconds(move |_| streams.is_empty())
+        .exemplars(move |_| Some(TraceContext::new(captured.len() as u128, 1)));
+    let _ = two(one.clone(), one).unwrap();
+    let label = Label::route({
+        let captured = 1;
+        move |_| Some("x").filter(|_| captured == 1)
+    });
+    let _ = two(builder().label(label.clone()), builder().label(label)).unwrap();
+}
+
+#[test]
+fn what_captures_something_or_is_another_function_differs() {
+    fn capturing(number: usize) -> [Builder; 5] {
+        [
+            builder().filter(move |head| head.uri.path().len() != number),
+            builder().label(Label::route(move |head| head.uri.path().get(number..))),
+            builder().label(Label::from_response("a_label", move |_| {
+                Some("x").filter(|_| number > 1)
+            })),
+            builder().stream_duration_seconds(move |head| head.headers.len() > number),
+            builder().exemplars(move |_| Some(TraceContext::new(number as u128, 1))),
+        ]
+    }
+    let others = [
+        (builder().filter(|_| true), builder().filter(|_| !false)),
+        (builder().filter(path), builder()),
+        (
+            builder().exemplars(TraceContext::from_traceparent),
+            builder().exemplars(|_| None),
+        ),
+        (builder().stream_duration_seconds(is_long_lived), builder()),
+        (builder().label_idle(Duration::from_secs(1)), builder()),
+        (
+            builder().label_idle(Duration::from_secs(1)),
+            builder().label_idle(Duration::from_secs(2)),
+        ),
+        (
+            builder().label(Label::method().max_len(1)),
+            builder().label(Label::method()),
+        ),
+    ];
+    let capturing = capturing(1).into_iter().zip(capturing(1));
+    for (first, second) in capturing.chain(others) {
+        let told = format!("{first:?}");
+        let error = two(first, second).expect_err(&told).to_string();
+        assert!(error.contains("different settings"), "{error}");
+    }
+}

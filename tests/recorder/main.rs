@@ -1,0 +1,16 @@
+//! What the recorder promises, whatever threads, layers and label sets come and go.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod budget;
+mod equal;
+mod idle;
+mod idle_storm;
+mod layers;
+mod moving;
+mod raw;
+mod reentrant;
+mod storm;
+mod sums;
+mod threads;

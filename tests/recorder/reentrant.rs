@@ -1,0 +1,223 @@
+//! Functions of users' that call a measured service in turn, be it of another layer or of their own.
+
+use crate::raw::{Measured, all, answer, assert_all, begin, builder, built, call, name, sum};
+use http::Request;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+use tower_openmetrics::classify::{Fault, Head};
+use tower_openmetrics::labels::{Label, RequestHead};
+use tower_openmetrics::{ErrorType, TraceContext};
+
+/// Services that functions call: one of the layer that they are given to, and one of another.
+#[derive(Clone, Default)]
+struct Inner(Arc<OnceLock<[Measured; 2]>>);
+
+impl Inner {
+    /// One call to each, unless the request is such a one itself.
+    fn call(&self, by: &'static str, path: &str) {
+        if let (false, Some(services)) = (path.starts_with("/inner"), self.0.get()) {
+            for service in services {
+                call(service, &format!("/inner/{by}"));
+            }
+        }
+    }
+
+    fn of_request(&self, by: &'static str, head: &RequestHead<'_>) {
+        self.call(by, head.uri.path());
+    }
+
+    /// Its caller's response is the only one with a status of 201.
+    fn of_response(&self, by: &'static str, head: &Head<'_>) {
+        if head.status == 201 {
+            self.call(by, "");
+        }
+    }
+}
+
+#[test]
+fn functions_may_call_measured_services() {
+    const CALLS: i64 = 20;
+    for idle in [false, true] {
+        let inner = Inner::default();
+        let of = || inner.clone();
+        let (filter, traces, label, response, streams) = (of(), of(), of(), of(), of());
+        let mut settings = builder()
+            .filter(move |head| {
+                filter.of_request("filter", head);
+                true
+            })
+            .exemplars(move |head| {
+                traces.of_request("exemplars", head);
+                Some(TraceContext::new(1, 2))
+            })
+            .label(name())
+            .label(Label::from_request("label", move |head| {
+                label.of_request("label", head);
+                Some("")
+            }))
+            .label(Label::from_response("response", move |head| {
+                response.of_response("response", head);
+                Some("")
+            }))
+            .stream_duration_seconds(move |head| {
+                streams.of_response("stream", head);
+                false
+            })
+            .response_head_seconds(true);
+        if idle {
+            settings = settings.label_idle(Duration::from_secs(3_600));
+        }
+        let (layer, service) = built(settings);
+        let (other_layer, other) = built(builder().label(name()));
+        assert!(inner.0.set([service, other]).is_ok());
+
+        let run = move || {
+            for _ in 0..CALLS / 2 {
+                let mut call = begin(&service, "/outer");
+                answer(&mut call, 201);
+                call.complete();
+            }
+        };
+        run();
+        thread::spawn(run).join().unwrap();
+
+        let by = ["exemplars", "filter", "label", "response", "stream"];
+        let labels = |name: &str| format!(r#"{{label="",name="{name}",response=""}}"#);
+        let none = |name: &str| format!(r#"{{label="",name="{name}",response="none"}}"#);
+        let expected = by.map(|name| (none(name), CALLS));
+        let expected = expected.into_iter().chain([(labels("outer"), CALLS)]);
+        assert_eq!(all(&layer, "requests_total"), expected.collect());
+        let expected = by.map(|name| (format!(r#"{{name="{name}"}}"#), CALLS));
+        assert_eq!(all(&other_layer, "requests_total"), expected.into());
+        for layer in [&layer, &other_layer] {
+            assert_eq!(sum(layer, "concurrent_requests"), 0);
+        }
+    }
+}
+
+/// Calls when it is dropped.
+struct CallsWhenDropped(Vec<(Measured, &'static str)>);
+
+impl Drop for CallsWhenDropped {
+    fn drop(&mut self) {
+        for (service, path) in &self.0 {
+            call(service, path);
+        }
+    }
+}
+
+/// Whoever drops the last of a layer drops its functions, and what they own.
+#[test]
+fn functions_may_call_measured_services_when_they_are_dropped() {
+    let (layer, service) = built(builder().label(name()));
+    let passing = |path: &'static str| {
+        let owned = CallsWhenDropped(vec![(service, path)]);
+        built(builder().filter(move |_| owned.0.len() == 1))
+    };
+
+    // With the layer, for no thread has met it.
+    drop(passing("/uncalled"));
+    assert_eq!(sum(&layer, "requests_total"), 1);
+
+    // When this thread meets something new.
+    let (gone, of_gone) = passing("/here");
+    call(&of_gone, "/");
+    drop(gone);
+    let (_new_layer, new) = built(builder());
+    call(&new, "/");
+    assert_all(
+        &layer,
+        "requests_total",
+        &[(r#"name="here""#, 1), (r#"name="uncalled""#, 1)],
+    );
+
+    // When another one ends, to which it is nothing new, and to which it is.
+    for is_new in [false, true] {
+        let (gone, of_gone) = passing("/there");
+        thread::spawn(move || {
+            if !is_new {
+                call(&service, "/known");
+            }
+            call(&of_gone, "/");
+            drop(gone);
+        })
+        .join()
+        .unwrap();
+    }
+    assert_all(
+        &layer,
+        "requests_total",
+        &[
+            (r#"name="here""#, 1),
+            (r#"name="known""#, 1),
+            (r#"name="there""#, 2),
+            (r#"name="uncalled""#, 1),
+        ],
+    );
+    assert_eq!(sum(&layer, "concurrent_requests"), 0);
+
+    // A layer whose function owns its own service: what that calls is gone by then.
+    let own = Arc::new(OnceLock::<Measured>::new());
+    struct Own(Arc<OnceLock<Measured>>);
+    impl Drop for Own {
+        fn drop(&mut self) {
+            call(self.0.get().unwrap(), "/own");
+        }
+    }
+    let owned = Own(own.clone());
+    let (gone, of_gone) = built(builder().filter(move |_| owned.0.get().is_some()));
+    own.set(of_gone).unwrap();
+    call(&of_gone, "/");
+    drop(gone);
+    let (_new_layer, new) = built(builder());
+    call(&new, "/");
+}
+
+/// Which is the last of several layers that own each other.
+#[test]
+fn layers_may_be_dropped_by_functions_of_layers() {
+    let (layer, service) = built(builder().label(name()));
+    let mut owner = None;
+    for _ in 0..50 {
+        let owned = (owner.take(), CallsWhenDropped(vec![(service, "/dropped")]));
+        let (next, of_next) =
+            built(builder().filter(move |_| owned.1.0.len() == 1 || owned.0.is_none()));
+        call(&of_next, "/");
+        owner = Some(next);
+    }
+    drop(owner);
+    // Each is held by this thread until it has met something new after it is gone.
+    for _ in 0..50 {
+        let (_new_layer, new) = built(builder());
+        call(&new, "/");
+    }
+    assert_eq!(sum(&layer, "requests_total"), 50);
+}
+
+/// What becomes a fault, and calls a measured service meanwhile.
+struct Calls(Measured);
+
+impl From<Calls> for Fault {
+    fn from(Calls(service): Calls) -> Self {
+        call(&service, "/inner");
+        ErrorType::GENERATE.into()
+    }
+}
+
+#[test]
+fn faults_may_call_measured_services_when_they_are_made() {
+    let (layer, service) = built(builder().label(name()));
+    for _ in 0..10 {
+        let mut call = begin(&service, "/outer");
+        call.fault(Calls(service));
+        drop(call);
+        let mut call = begin(&service, "/outer");
+        call.handle().fault(Calls(service));
+        drop(call);
+    }
+    let expected = [(r#"name="inner""#, 20), (r#"name="outer""#, 20)];
+    assert_all(&layer, "requests_total", &expected);
+    assert_eq!(sum(&layer, "errors_total"), 20);
+    let _ = Request::new(());
+}
