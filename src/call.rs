@@ -37,8 +37,8 @@ pub struct Call {
     fault: Option<Outcome>,
     asks: Asks,
     owes_nothing: bool,
-    /// The response stays open by intent.
-    is_stream: bool,
+    /// Where its time is counted. That of an upgraded call, which ends with its head, says nothing.
+    timed: Option<Measured>,
     /// The report keeps a trace.
     is_traced: bool,
     has_ended: bool,
@@ -73,7 +73,7 @@ impl Call {
             fault: None,
             asks,
             owes_nothing: false,
-            is_stream: false,
+            timed: Some(Measured::Duration),
             is_traced: false,
             has_ended: false,
         }
@@ -98,6 +98,7 @@ impl Call {
         };
         let mut values = Values::NONE;
         let mut trace = None;
+        let mut is_stream = false;
         match &request {
             Some(head) => {
                 if let Some(is_measured) = &settings.filter
@@ -107,12 +108,18 @@ impl Call {
                     return Self::nowhere();
                 }
                 trace = settings.exemplars.as_ref().and_then(|of| (**of)(head));
+                let streams = settings.streams.as_ref();
+                is_stream = streams.is_some_and(|streams| streams.is_requested(head));
                 settings.schema.of_request(head, &mut values);
             }
             None => settings.schema.of_no_request(&mut values),
         }
         mem::forget(unlooked);
-        Self::labelled(key, &values, trace)
+        let mut call = Self::labelled(key, &values, trace);
+        if is_stream {
+            call.time_as_stream();
+        }
+        call
     }
 
     fn labelled(key: Key, values: &Values<'_>, trace: Option<TraceContext>) -> Self {
@@ -194,8 +201,10 @@ impl Call {
         match head {
             Some(head) => {
                 settings.schema.of_response(head, &mut values);
-                let is_stream = settings.streams.as_ref().map(|streams| &streams.is_stream);
-                self.is_stream |= is_stream.is_some_and(|is_stream| (**is_stream)(head));
+                let streams = settings.streams.as_ref();
+                if streams.is_some_and(|streams| streams.is_answered(head)) {
+                    self.time_as_stream();
+                }
             }
             None => settings.schema.of_no_response(&mut values),
         }
@@ -283,6 +292,16 @@ impl Call {
     /// Ends the call with a fault, if it had none before.
     pub fn fail(mut self, fault: impl Into<Fault>) {
         self.fault(fault);
+    }
+
+    /// It stays open by intent.
+    pub(crate) fn time_as_stream(&mut self) {
+        self.timed = Some(Measured::StreamDuration);
+    }
+
+    /// Its connection becomes something else. Unless somebody follows that, nobody knows how long it takes.
+    pub(crate) fn upgraded(&mut self) {
+        self.timed = None;
     }
 
     /// Keeps a number of the protocol's own until the response comes: what it
@@ -373,11 +392,9 @@ impl Call {
             false => self.head,
         };
         let nanos = own.common().settings.clock.nanos_since(self.began);
-        let timed = match self.is_stream {
-            true => Measured::StreamDuration,
-            false => Measured::Duration,
-        };
-        own.observe(end, timed, nanos, self.traced());
+        if let Some(timed) = self.timed {
+            own.observe(end, timed, nanos, self.traced());
+        }
         if let Some(report) = self.measured() {
             own.observe_sizes(end, report.sizes());
         }

@@ -6,7 +6,9 @@ use crate::classify::ErrorType;
 use crate::labels::{Declared, IntoLabels, Labels, Schema};
 use crate::layer::MetricsLayer;
 use crate::open_telemetry::{self, BODY_SIZE_BUCKETS, DURATION_BUCKETS, Naming};
-use crate::recorder::{Bounds, DeclaredTypes, MOST_ERROR_TYPES, Settings, Streams};
+use crate::recorder::{
+    Bounds, DeclaredTypes, Filter, IsStream, MOST_ERROR_TYPES, Settings, Streams,
+};
 use crate::registry::MetricsRegistry;
 use std::time::Duration;
 
@@ -74,7 +76,12 @@ impl<P> MetricsLayerBuilder<P> {
             declared: within(given.label_sets, declared)?,
             schema,
             filter: given.filter,
-            streams: with_buckets(given.streams, given.stream_buckets, kind)?,
+            streams: streams(
+                given.stream_requests,
+                given.streams,
+                given.stream_buckets,
+                kind,
+            )?,
             exemplars: given.exemplars,
             sizes: size_bounds(given.naming, given.body_size_buckets)?,
         };
@@ -111,14 +118,20 @@ fn checked_idle(idle: Option<Duration>) -> Result<Option<Duration>, Error> {
     Ok(idle)
 }
 
-fn with_buckets(
-    streams: Option<Streams>,
+fn streams(
+    of_requests: Option<Filter>,
+    of_responses: Option<IsStream>,
     bounds: Option<Vec<f64>>,
     kind: impl Fn(Bounds) -> Bounds,
 ) -> Result<Option<Streams>, Error> {
     let bounds = bounds.unwrap_or_else(|| STREAM_BUCKETS.to_vec());
     let buckets = kind(Bounds::new(bounds)?);
-    Ok(streams.map(|streams| Streams { buckets, ..streams }))
+    let any = of_requests.is_some() || of_responses.is_some();
+    Ok(any.then_some(Streams {
+        of_requests,
+        of_responses,
+        buckets,
+    }))
 }
 
 /// The buckets of the sizes of bodies, which only OpenTelemetry's conventions have.

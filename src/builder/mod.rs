@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::labels::Label;
 use crate::open_telemetry::Naming;
 use crate::protocol::Http;
-use crate::recorder::{Filter, LABEL_SETS, Streams, Traces};
+use crate::recorder::{Filter, IsStream, LABEL_SETS, Traces};
 use crate::registry::MetricsRegistry;
 use std::time::Duration;
 
@@ -43,7 +43,8 @@ struct Given {
     label_idle: Option<Duration>,
     declared: Vec<Vec<(String, String)>>,
     filter: Option<Filter>,
-    streams: Option<Streams>,
+    streams: Option<IsStream>,
+    stream_requests: Option<Filter>,
     stream_buckets: Option<Vec<f64>>,
     exemplars: Option<Traces>,
     native_histograms: bool,
@@ -97,6 +98,7 @@ impl Default for Given {
             declared: Vec::new(),
             filter: None,
             streams: None,
+            stream_requests: None,
             stream_buckets: None,
             exemplars: None,
             native_histograms: false,

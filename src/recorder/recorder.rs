@@ -200,9 +200,21 @@ impl Asks {
         } = settings;
         let labels = !schema.is_empty();
         let sizes = settings.sizes.is_some();
+        let of_requests = streams
+            .as_ref()
+            .and_then(|streams| streams.of_requests.as_ref());
+        let of_responses = streams
+            .as_ref()
+            .and_then(|streams| streams.of_responses.as_ref());
         Self {
-            requests: labels || sizes || filter.is_some() || exemplars.is_some(),
-            responses: settings.response_head || streams.is_some() || schema.asks(Moment::Head),
+            requests: labels
+                || sizes
+                || filter.is_some()
+                || exemplars.is_some()
+                || of_requests.is_some(),
+            responses: settings.response_head
+                || of_responses.is_some()
+                || schema.asks(Moment::Head),
             first_byte: settings.first_byte,
             sizes,
             labels,
