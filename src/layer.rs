@@ -248,9 +248,9 @@ impl MetricsLayer<Unary> {
         }
     }
 
-    /// As [`unary`](Self::unary), with settings of your own.
+    /// As [`unary`](Self::unary), with settings of your own. Those that are about heads of requests are an error, for there are none.
     pub fn unary_builder() -> MetricsLayerBuilder<Unary> {
-        MetricsLayerBuilder::new(Unary::default())
+        MetricsLayerBuilder::new(Unary::default()).without_heads()
     }
 }
 
@@ -275,14 +275,18 @@ impl MetricsLayer<Streaming> {
         }
     }
 
-    /// As [`streaming`](Self::streaming), with settings of your own.
+    /// As [`streaming`](Self::streaming), with settings of your own. Those that are about heads of requests are an error, for there are
+    /// none.
     pub fn streaming_builder() -> MetricsLayerBuilder<Streaming> {
-        MetricsLayerBuilder::new(Streaming::default())
+        MetricsLayerBuilder::new(Streaming::default()).without_heads()
     }
 }
 
 impl<P> MetricsLayer<P> {
     /// A layer for traffic that is measured by a [protocol](crate::protocol) of your own.
+    ///
+    /// Settings that look at the heads of requests, as [`filter`](MetricsLayerBuilder::filter) does, are asked for requests whose
+    /// [`Protocol::head`](crate::protocol::Protocol::head) gives one.
     pub fn protocol_builder(protocol: P) -> MetricsLayerBuilder<P> {
         MetricsLayerBuilder::new(protocol)
     }

@@ -79,7 +79,7 @@ impl<P> MetricsLayerBuilder<P> {
     /// A label set by method, route and status takes some 1.5 KiB, and 0.7 KiB more for each further thread that records
     /// under it.
     pub fn label_sets(mut self, most: usize) -> Self {
-        self.given.label_sets = most;
+        self.given.label_sets = Some(most);
         self
     }
 

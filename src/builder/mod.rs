@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::labels::Label;
 use crate::open_telemetry::Naming;
 use crate::protocol::Http;
-use crate::recorder::{Filter, IsStream, LABEL_SETS, Traces};
+use crate::recorder::{Filter, IsStream, Traces};
 use crate::registry::MetricsRegistry;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ struct Given {
     error_types: Vec<ErrorType>,
     classifier_error_types: &'static [ErrorType],
     labels: Vec<Label>,
-    label_sets: usize,
+    label_sets: Option<usize>,
     label_idle: Option<Duration>,
     declared: Vec<Vec<(String, String)>>,
     filter: Option<Filter>,
@@ -50,6 +50,8 @@ struct Given {
     native_histograms: bool,
     classic_histograms: bool,
     clock: Clock,
+    /// Whether requests have, or may have, heads to look at.
+    has_heads: bool,
 }
 
 // === impl MetricsLayerBuilder ===
@@ -60,6 +62,12 @@ impl<P> MetricsLayerBuilder<P> {
             given: Given::default(),
             protocol,
         }
+    }
+
+    /// Neither requests nor responses have heads.
+    pub(crate) fn without_heads(mut self) -> Self {
+        self.given.has_heads = false;
+        self
     }
 
     /// What the classifier of the protocol names stands on the page from the start.
@@ -93,7 +101,7 @@ impl Default for Given {
             error_types: Vec::new(),
             classifier_error_types: &[],
             labels: Vec::new(),
-            label_sets: LABEL_SETS,
+            label_sets: None,
             label_idle: None,
             declared: Vec::new(),
             filter: None,
@@ -104,6 +112,7 @@ impl Default for Given {
             native_histograms: false,
             classic_histograms: true,
             clock: Clock::real(),
+            has_heads: true,
         }
     }
 }
