@@ -1,7 +1,7 @@
 //! One call, from its beginning to its one end.
 
 use crate::answering::{self, Identity};
-use crate::classify::{ErrorType, Fault, Head};
+use crate::classify::{ErrorType, Fault, GrpcCode, Head};
 use crate::clock::Moment as Time;
 use crate::handle::CallHandle;
 use crate::labels::{Carrier, Moment, RequestHead, Values};
@@ -387,6 +387,9 @@ impl Call {
             }
             _ => self.outcome(),
         };
+        if self.asks.proves {
+            self.prove(own, outcome);
+        }
         let end = match self.asks.end_labels {
             true => self.end_set(own, outcome),
             false => self.head,
@@ -399,6 +402,17 @@ impl Call {
             own.observe_sizes(end, report.sizes());
         }
         own.end([self.begin, self.head, end], outcome);
+    }
+
+    /// The server has what was asked for, unless it said that it has not, or never got to say anything.
+    fn prove(&self, own: &mut Own, outcome: Outcome) {
+        let is_there = match self.code {
+            Some(code) => code != GrpcCode::Unimplemented as u8,
+            None => outcome != Outcome::CANCELLED,
+        };
+        if is_there {
+            own.prove(self.begin);
+        }
     }
 
     /// What tells it from all others that are open.

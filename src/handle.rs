@@ -50,7 +50,7 @@ impl CallHandle {
         with(self.key, |own| {
             let asks = own.asks();
             // Where idle label sets leave, another one may have the place after the call has ended.
-            if asks.idle && !self.reporter.is_open() {
+            if asks.idle && !own.is_to_stay(self.begin) && !self.reporter.is_open() {
                 return;
             }
             let block = own.block(self.begin, Carrier::Begin);

@@ -175,14 +175,16 @@ impl MetricsLayer<Grpc> {
         }
     }
 
-    /// As [`grpc`](Self::grpc), with settings of your own. To leave out its labels, begin with
+    /// As [`grpc`](Self::grpc), with settings of your own. A label with the name of one of the three takes its place. To leave them out, begin with
     /// [`protocol_builder`](Self::protocol_builder)`(Grpc::new())`.
     pub fn grpc_builder() -> MetricsLayerBuilder<Grpc> {
         MetricsLayerBuilder::new(Grpc::new())
             .messages_total(true)
-            .label(Label::grpc_service())
-            .label(Label::grpc_method())
-            .label(Label::grpc_code())
+            .default_labels([
+                Label::grpc_service(),
+                Label::grpc_method(),
+                Label::grpc_code(),
+            ])
     }
 }
 

@@ -100,6 +100,8 @@ impl<P> MetricsLayerBuilder<P> {
     /// A label set that is to stand on the page, at 0 and with all declared error types, before the first call with it: so that
     /// a counter's first step shows as an increase. Defaults to none.
     ///
+    /// By themselves declared label sets keep out no others: [`Label::only_declared`] does.
+    ///
     /// Labels of the request are to be named all. Of those of the response that are not, a status is 200, or
     /// `2xx`, and any other is [absent](Label::absent).
     ///

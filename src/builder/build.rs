@@ -49,7 +49,12 @@ impl<P> MetricsLayerBuilder<P> {
         check_all_do_something(&given)?;
         let label_sets = given.label_sets.unwrap_or(LABEL_SETS);
         let labels = Labels::new(labels.into_labels())?;
-        let of_request = open_telemetry::labels(given.naming, given.labels);
+        let mut of_request = open_telemetry::labels(given.naming, given.labels);
+        for label in given.default_labels {
+            if of_request.iter().all(|given| given.name() != label.name()) {
+                of_request.push(label);
+            }
+        }
         let mut schema = Schema::new(of_request, &labels)?;
         let declared = given.declared.iter();
         let declared: Vec<_> = declared

@@ -39,6 +39,8 @@ struct Given {
     error_types: Vec<ErrorType>,
     classifier_error_types: &'static [ErrorType],
     labels: Vec<Label>,
+    /// Those that there are unless others have their names.
+    default_labels: Vec<Label>,
     label_sets: Option<usize>,
     label_idle: Option<Duration>,
     declared: Vec<Vec<(String, String)>>,
@@ -62,6 +64,12 @@ impl<P> MetricsLayerBuilder<P> {
             given: Given::default(),
             protocol,
         }
+    }
+
+    /// Labels that are there unless a label of the same name is given.
+    pub(crate) fn default_labels(mut self, labels: impl Into<Vec<Label>>) -> Self {
+        self.given.default_labels = labels.into();
+        self
     }
 
     /// Neither requests nor responses have heads.
@@ -101,6 +109,7 @@ impl Default for Given {
             error_types: Vec::new(),
             classifier_error_types: &[],
             labels: Vec::new(),
+            default_labels: Vec::new(),
             label_sets: None,
             label_idle: None,
             declared: Vec::new(),

@@ -45,7 +45,16 @@
 //! sent, but for one that takes the rest. What finds no room is recorded there, under `_OTHER` in every label of a request: nothing is lost, and the sums over all series stay exact. `label_overflow_total` counts
 //! the calls for which that happened; it should be 0, and a budget or a label is to be reconsidered where it is not.
 //!
-//! A value of more than 128 bytes is `_OTHER` too, and so is a method that is not one of HTTP's.
+//! A value of more than [128 bytes](Label::max_len) is `_OTHER` too, and so is a method that is not one of HTTP's.
+//!
+//! Some values are up to clients. Of each label that is so:
+//!
+//! | label | a client can make up | what keeps that from taking the room of others |
+//! |---|---|---|
+//! | [`method`](Label::method), [`scheme`](Label::scheme), [`version`](Label::version) | nothing: there are as many as HTTP has, and `_OTHER` | |
+//! | [`route`](Label::route) | nothing, if `find` gives templates | |
+//! | [`grpc_service`](Label::grpc_service), [`grpc_method`](Label::grpc_method) | any names | those that the server only ever answers with `UNIMPLEMENTED` go to `_OTHER` when there is no room left; [`only_declared`](Label::only_declared) |
+//! | of your own, [from a header](Label::from_request) say | what the function lets through | [`only_declared`](Label::only_declared); [`label_idle`](crate::MetricsLayerBuilder::label_idle) |
 //!
 //! A series exists from the first call that it counts. One that is to stand at 0 before that, so that the first call
 //! shows as an increase, can be [declared](crate::MetricsLayerBuilder::declare).

@@ -56,6 +56,8 @@ pub(crate) struct Asks {
     pub(crate) end_labels: bool,
     /// Which label sets are in use.
     pub(crate) idle: bool,
+    /// Whether the server has what the labels name.
+    pub(crate) proves: bool,
 }
 
 /// Leads to a recorder, if that is still there.
@@ -143,19 +145,29 @@ impl Recorder {
     /// The set that is wanted, or the one of calls for whose labels there is no room.
     pub(super) fn get_or_make(&self, wanted: Wanted<'_>) -> Option<(SetIndex, Arc<LabelSet>)> {
         let Common {
-            settings, layout, ..
+            settings,
+            layout,
+            hasher,
+            sweeps,
+            ..
         } = &*self.common;
-        let plan = (settings, layout);
+        let (plan, shared) = ((settings, layout), (hasher, sweeps));
         let now = self.common.now();
-        let found = self.sets.get_or_make(plan, wanted, now)?;
+        let found = self.sets.get_or_make(plan, shared, wanted, now)?;
         let is_due = || {
             let idle = self.common.idle();
             idle.is_some_and(|idle| self.sets.is_sweep_due(idle, now))
         };
         if found.1.is_overflow && is_due() && self.sweep() {
-            return self.sets.get_or_make(plan, wanted, now);
+            return self.sets.get_or_make(plan, shared, wanted, now);
         }
         Some(found)
+    }
+
+    /// The server has what the labels of this set name.
+    pub(super) fn prove(&self, begin: SetIndex) {
+        let stays = self.common.settings.label_idle.is_none();
+        self.sets.prove(begin, stays);
     }
 
     /// Lets go of idle label sets, where they are to leave. Returns whether there were any.
@@ -220,7 +232,8 @@ impl Asks {
             labels,
             head_labels: schema.asks(Moment::Head),
             end_labels: schema.asks(Moment::End),
-            idle: settings.label_idle.is_some(),
+            idle: settings.label_idle.is_some() || schema.has_to_be_proven(),
+            proves: schema.has_to_be_proven(),
         }
     }
 }

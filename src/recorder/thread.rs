@@ -485,7 +485,8 @@ impl Own {
 
     fn enter(&mut self, index: SetIndex) -> bool {
         let set = self.known(index);
-        let entered = set.is_none_or(|set| set.in_use.enter(self.common.now()));
+        let entered =
+            set.is_none_or(|set| set.in_use.is_to_stay() || set.in_use.enter(self.common.now()));
         if !entered {
             self.forget(index as usize);
         }
@@ -494,13 +495,29 @@ impl Own {
 
     #[cold]
     fn exit(&mut self, sets: [SetIndex; MOMENTS]) {
-        let now = self.common.now();
-        for (index, moment) in sets.into_iter().zip(Moment::ALL) {
-            if self.common.settings.schema.asks(moment)
+        let common = self.lend();
+        // The first set last: while it is in use, so are those that come after it.
+        for (index, moment) in sets.into_iter().zip(Moment::ALL).rev() {
+            if common.settings.schema.asks(moment)
                 && let Some(set) = self.set(index)
+                && !set.in_use.is_to_stay()
             {
-                set.in_use.exit(now);
+                set.in_use.exit(common.now());
             }
+        }
+    }
+
+    /// Whether calls may count under the set even when they have ended.
+    pub(crate) fn is_to_stay(&mut self, set: SetIndex) -> bool {
+        self.set(set).is_some_and(|set| set.in_use.is_to_stay())
+    }
+
+    /// The server has what the labels of a call name that is about to end.
+    pub(crate) fn prove(&mut self, begin: SetIndex) {
+        if self.set(begin).is_some_and(|set| !set.is_proven())
+            && let Some(recorder) = self.recorder.upgrade()
+        {
+            recorder.prove(begin);
         }
     }
 }
