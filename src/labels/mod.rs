@@ -28,7 +28,8 @@
 //! |---|---|---|---|---|
 //! | `concurrent_requests`, `request_bytes_total`, `request_messages_total` | from the beginning | yes, [unless told otherwise](Label::at_begin) | no | no |
 //! | `response_bytes_total`, `response_messages_total`, `response_head_seconds`, `first_byte_seconds` | from the response's head | yes | yes | no |
-//! | `requests_total`, `errors_total`, `cancellations_total` | at the end | yes | yes | yes |
+//! | `requests_total`, `cancellations_total` | at the end | yes | yes | yes |
+//! | `errors_total` | at the end | yes, [unless told otherwise](Label::on_errors) | those of [`from_response`](Label::from_response); the [status](Label::status) [if told so](Label::on_errors) | [if told so](Label::on_errors) |
 //! | `request_duration_seconds`, `stream_duration_seconds` | at the end | yes, [unless told otherwise](Label::on_duration) | those of [`from_response`](Label::from_response); the [status](Label::status) [if told so](Label::on_duration) | [if told so](Label::on_duration) |
 //! | `label_overflow_total`, `uptime_seconds` | | no | no | no |
 //!
@@ -56,8 +57,9 @@
 //! | [`grpc_service`](Label::grpc_service), [`grpc_method`](Label::grpc_method) | any names | those that the server only ever answers with `UNIMPLEMENTED` go to `_OTHER` when there is no room left; [`only_declared`](Label::only_declared) |
 //! | of your own, [from a header](Label::from_request) say | what the function lets through | [`only_declared`](Label::only_declared); [`label_idle`](crate::MetricsLayerBuilder::label_idle) |
 //!
-//! A series exists from the first call that it counts. One that is to stand at 0 before that, so that the first call
-//! shows as an increase, can be [declared](crate::MetricsLayerBuilder::declare).
+//! A series exists from the first call that it counts, those of `errors_total` from the first call with their labels on, at 0 for each error type: so the
+//! first error of a later call shows as an increase. What is to stand at 0 before any call can be
+//! [declared](crate::MetricsLayerBuilder::declare).
 //!
 //! # Routes of axum
 //!
