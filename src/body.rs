@@ -101,6 +101,8 @@ pub(crate) enum Due {
     Nothing,
     /// The connection becomes something else, which nobody here sees.
     Upgrade,
+    /// The same, if the caller agrees: who has asked for a tunnel may take the body for it.
+    Tunnel,
 }
 
 /// What a body gives that is polled for a frame.
@@ -355,7 +357,7 @@ pub(crate) fn meet<B: Body>(
             content_length.or_else(|| body.size_hint().exact()),
             body.is_end_stream(),
         ),
-        Due::Nothing => (None, body.is_end_stream()),
+        Due::Nothing | Due::Tunnel => (None, body.is_end_stream()),
         Due::Upgrade => (None, true),
     };
     if due != Due::Body {

@@ -49,7 +49,7 @@ impl Call {
     #[inline]
     fn at(key: Key, own: &mut Own, begin: SetIndex) -> Self {
         let flags = own.asks();
-        let head = match flags.has(Flags::ASKS_HEAD_LABELS) {
+        let head = match own.asks_head_labels() {
             true => UNKNOWN,
             false => begin,
         };
@@ -82,6 +82,7 @@ impl Call {
         };
         let mut values = Values::NONE;
         let mut trace = None;
+        let mut is_stream = false;
         match &request() {
             Some(head) => {
                 if let Some(is_measured) = &settings.filter
@@ -91,12 +92,18 @@ impl Call {
                     return Self::nowhere();
                 }
                 trace = settings.exemplars.as_ref().and_then(|of| (**of)(head));
+                let streams = settings.streams.as_ref();
+                is_stream = streams.is_some_and(|streams| streams.is_requested(head));
                 settings.schema.of_request(head, &mut values);
             }
             None => settings.schema.of_no_request(&mut values),
         }
         mem::forget(unlooked);
-        Self::labelled(key, &values, trace)
+        let mut call = Self::labelled(key, &values, trace);
+        if is_stream {
+            call.time_as_stream();
+        }
+        call
     }
 
     fn labelled(key: Key, values: &Values<'_>, trace: Option<TraceContext>) -> Self {
@@ -184,9 +191,10 @@ impl Call {
         match head {
             Some(head) => {
                 settings.schema.of_response(head, &mut values);
-                let is_stream = settings.streams.as_ref().map(|streams| &streams.is_stream);
-                let is_stream = is_stream.is_some_and(|is_stream| (**is_stream)(head));
-                self.tell(Flags::STREAM.given(is_stream));
+                let streams = settings.streams.as_ref();
+                if streams.is_some_and(|streams| streams.is_answered(head)) {
+                    self.time_as_stream();
+                }
             }
             None => settings.schema.of_no_response(&mut values),
         }
@@ -281,6 +289,17 @@ impl Call {
     /// Ends the call with a fault, if it had none before.
     pub fn fail(mut self, fault: impl Into<Fault>) {
         self.fault(fault);
+    }
+
+    /// It stays open by intent.
+    pub(crate) fn time_as_stream(&mut self) {
+        let flags = self.slot.flags().without(Flags::UNTIMED);
+        self.slot.set_flags(flags.with(Flags::STREAM));
+    }
+
+    /// Its connection becomes something else. Unless somebody follows that, nobody knows how long it takes.
+    pub(crate) fn upgraded(&mut self) {
+        self.tell(Flags::UNTIMED);
     }
 
     /// Keeps a number of the protocol's own until the response comes: what it

@@ -16,16 +16,16 @@ impl Flags {
     pub(crate) const ASKS_SIZES: Self = Self(1 << 2);
     /// The labels of its end.
     pub(crate) const ASKS_END: Self = Self(1 << 3);
-    /// The labels of its response's head.
-    pub(crate) const ASKS_HEAD_LABELS: Self = Self(1 << 7);
 
     // What it has been told.
     /// All that was promised is out.
     pub(crate) const OWES_NOTHING: Self = Self(1 << 4);
     /// The response stays open by intent.
     pub(crate) const STREAM: Self = Self(1 << 5);
-    /// The report keeps a trace.
+    /// The slot keeps a trace.
     pub(crate) const TRACED: Self = Self(1 << 6);
+    /// Nobody knows how long it takes.
+    pub(crate) const UNTIMED: Self = Self(1 << 7);
 
     #[inline]
     pub(crate) const fn to_bits(self) -> u8 {

@@ -55,7 +55,7 @@ impl CallHandle {
         } = *self;
         with(key, move |own| {
             // Where idle label sets leave, another one may have the place after the call has ended.
-            if own.asks_idle() && !reporter.is_open() {
+            if own.asks_idle() && !own.is_to_stay(begin) && !reporter.is_open() {
                 return;
             }
             let block = own.block(begin, Carrier::Begin);

@@ -175,14 +175,16 @@ impl MetricsLayer<Grpc> {
         }
     }
 
-    /// As [`grpc`](Self::grpc), with settings of your own. To leave out its labels, begin with
+    /// As [`grpc`](Self::grpc), with settings of your own. A label with the name of one of the three takes its place. To leave them out, begin with
     /// [`protocol_builder`](Self::protocol_builder)`(Grpc::new())`.
     pub fn grpc_builder() -> MetricsLayerBuilder<Grpc> {
         MetricsLayerBuilder::new(Grpc::new())
             .messages_total(true)
-            .label(Label::grpc_service())
-            .label(Label::grpc_method())
-            .label(Label::grpc_code())
+            .default_labels([
+                Label::grpc_service(),
+                Label::grpc_method(),
+                Label::grpc_code(),
+            ])
     }
 }
 
@@ -259,9 +261,9 @@ impl MetricsLayer<Unary> {
         }
     }
 
-    /// As [`unary`](Self::unary), with settings of your own.
+    /// As [`unary`](Self::unary), with settings of your own. Those that are about heads of requests are an error, for there are none.
     pub fn unary_builder() -> MetricsLayerBuilder<Unary> {
-        MetricsLayerBuilder::new(Unary::default())
+        MetricsLayerBuilder::new(Unary::default()).without_heads()
     }
 }
 
@@ -286,14 +288,18 @@ impl MetricsLayer<Streaming> {
         }
     }
 
-    /// As [`streaming`](Self::streaming), with settings of your own.
+    /// As [`streaming`](Self::streaming), with settings of your own. Those that are about heads of requests are an error, for there are
+    /// none.
     pub fn streaming_builder() -> MetricsLayerBuilder<Streaming> {
-        MetricsLayerBuilder::new(Streaming::default())
+        MetricsLayerBuilder::new(Streaming::default()).without_heads()
     }
 }
 
 impl<P> MetricsLayer<P> {
     /// A layer for traffic that is measured by a [protocol](crate::protocol) of your own.
+    ///
+    /// Settings that look at the heads of requests, as [`filter`](MetricsLayerBuilder::filter) does, are asked for requests whose
+    /// [`Protocol::head`](crate::protocol::Protocol::head) gives one.
     pub fn protocol_builder(protocol: P) -> MetricsLayerBuilder<P> {
         MetricsLayerBuilder::new(protocol)
     }

@@ -100,12 +100,12 @@
 //! | `response_head_seconds` | histogram | [on request](MetricsLayerBuilder::response_head_seconds): at the head of the response |
 //! | `first_byte_seconds` | histogram | [on request](MetricsLayerBuilder::first_byte_seconds): at the first byte, or item, of the response |
 //! | `request_messages_total`, `response_messages_total` | counter | [on request](MetricsLayerBuilder::messages_total), and always for gRPC: as `…_bytes_total`, for traffic in messages |
-//! | `stream_duration_seconds` | histogram | [on request](MetricsLayerBuilder::stream_duration_seconds): when a call ends that stays open by intent, *instead of* `request_duration_seconds`; where there was such a call |
+//! | `stream_duration_seconds` | histogram | on request ([by the response](MetricsLayerBuilder::stream_duration_seconds), [by the request](MetricsLayerBuilder::stream_requests)): when a call ends that stays open by intent, *instead of* `request_duration_seconds`; where there was such a call |
 //! | `label_overflow_total` | counter | with [labels of requests](labels): when a call ends for whose labels there was no room |
 //!
 //! A call lasts from `Service::call` to the end of its response, and ends in one of three ways: completed,
-//! failed or cancelled. When none is running, `requests_total` and the count of the histogram (of both, where streams have one of their
-//! own) are the sum of the three, and `concurrent_requests` is 0. In every scrape counters only grow, a histogram's count is its `+Inf` bucket, and the
+//! failed or cancelled. When none is running, `requests_total` is the sum of the three, and `concurrent_requests` is 0. The count of the histogram is
+//! the same (of both, where streams have one of their own), but for [upgrades](upgrade), which are not timed unless somebody follows them. In every scrape counters only grow, a histogram's count is its `+Inf` bucket, and the
 //! gauge is not negative.
 //!
 //! # Where to find what
@@ -121,6 +121,7 @@
 //! | go around what is written for one type of body, as axum's middleware is | [`MetricsLayer::boxed`] |
 //! | say what is a failure | [`classify`] |
 //! | have labels by method, route, status, or what requests bring | [`labels`] |
+//! | follow a WebSocket until it is closed | [`upgrade`] |
 //! | see the trace of a slow call | [`MetricsLayerBuilder::exemplars`] |
 //! | put several layers, and metrics of your own, on one page | [`MetricsRegistry`] |
 //! | put two registries on one page, or ours in one of prometheus-client's | [`MetricsRegistry::with_prefix`], [`MetricsRegistry::register_in`] |
@@ -181,6 +182,7 @@ mod service;
 pub mod stream;
 mod sync;
 mod trace;
+pub mod upgrade;
 mod watch;
 
 pub use self::body::{RequestBody, ResponseBody};
@@ -198,6 +200,7 @@ pub use self::registry::MetricsRegistry;
 pub use self::service::Metrics;
 pub use self::stream::{RequestStream, ResponseStream};
 pub use self::trace::TraceContext;
+pub use self::upgrade::UpgradedCall;
 
 /// The examples in the README are tested as these are.
 #[cfg(doctest)]

@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::handle::CallHandle;
 use crate::labels::{Label, RequestHead};
 use crate::protocol::PassHandle;
-use crate::recorder::{Bounds, Filter, IsStream, Streams, Traces};
+use crate::recorder::{Filter, IsStream, Traces};
 use crate::registry::MetricsRegistry;
 use crate::trace::TraceContext;
 use std::sync::Arc;
@@ -79,7 +79,7 @@ impl<P> MetricsLayerBuilder<P> {
     /// A label set by method, route and status takes 1.5 KiB, 0.2 KiB more once it was shown, and 0.7 KiB more for each further
     /// thread that records under it.
     pub fn label_sets(mut self, most: usize) -> Self {
-        self.given.label_sets = most;
+        self.given.label_sets = Some(most);
         self
     }
 
@@ -99,6 +99,8 @@ impl<P> MetricsLayerBuilder<P> {
 
     /// A label set that is to stand on the page, at 0 and with all declared error types, before the first call with it: so that
     /// a counter's first step shows as an increase. Defaults to none.
+    ///
+    /// By themselves declared label sets keep out no others: [`Label::only_declared`] does.
     ///
     /// Labels of the request are to be named all. Of those of the response that are not, a status is 200, or
     /// `2xx`, and any other is [absent](Label::absent).
@@ -155,7 +157,9 @@ impl<P> MetricsLayerBuilder<P> {
 
     /// Which calls last long by intent, by the head of the response: they are timed by `stream_duration_seconds` *instead of*
     /// `request_duration_seconds`, which they would spoil. [`is_long_lived`](crate::labels::is_long_lived) knows event
-    /// streams and upgrades. With labels of requests, a label set shows it once there was such a call. Defaults to none, without that metric.
+    /// streams. With labels of requests, a label set shows it once there was such a call. Defaults to none, without that metric.
+    ///
+    /// [Upgrades](crate::upgrade) that are followed to their end are streams, whatever `is_stream` says. Those that are not are not timed.
     ///
     /// ```
     /// use tower_openmetrics::MetricsLayer;
@@ -175,10 +179,36 @@ impl<P> MetricsLayerBuilder<P> {
     where
         F: Fn(&Head<'_>) -> bool + Send + Sync + 'static,
     {
-        self.given.streams = Some(Streams {
-            is_stream: IsStream::new::<F>(Arc::new(is_stream)),
-            buckets: Bounds::default(),
-        });
+        self.given.streams = Some(IsStream::new::<F>(Arc::new(is_stream)));
+        self
+    }
+
+    /// As [`stream_duration_seconds`](Self::stream_duration_seconds), by the head of the *request*: for a long poll or a watch that
+    /// is told by what is asked for. Defaults to none.
+    ///
+    /// Such a call is a stream from its beginning on, even if its client leaves before it is answered. Where both are given, a call
+    /// is a stream if either says so.
+    ///
+    /// ```
+    /// use tower_openmetrics::MetricsLayer;
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let layer = MetricsLayer::builder()
+    ///     .stream_requests(|head| {
+    ///         let query = head.uri.query().unwrap_or_default();
+    ///         query.split('&').any(|parameter| parameter == "watch=true")
+    ///     })
+    ///     .build([("endpoint", "a")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Layers with the same labels on one registry must have the same function: a clone of one builder.
+    pub fn stream_requests<F>(mut self, is_stream: F) -> Self
+    where
+        F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
+    {
+        self.given.stream_requests = Some(Filter::new::<F>(Arc::new(is_stream)));
         self
     }
 

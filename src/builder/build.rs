@@ -1,12 +1,14 @@
 //! From what a builder was told to a layer.
 
-use super::MetricsLayerBuilder;
+use super::{Given, MetricsLayerBuilder};
 use crate::Error;
 use crate::classify::ErrorType;
 use crate::labels::{Declared, IntoLabels, Labels, Schema};
 use crate::layer::MetricsLayer;
 use crate::open_telemetry::{self, BODY_SIZE_BUCKETS, DURATION_BUCKETS, Naming};
-use crate::recorder::{Bounds, DeclaredTypes, MOST_ERROR_TYPES, Settings, Streams};
+use crate::recorder::{
+    Bounds, DeclaredTypes, Filter, IsStream, LABEL_SETS, MOST_ERROR_TYPES, Settings, Streams,
+};
 use crate::registry::MetricsRegistry;
 use std::time::Duration;
 
@@ -30,6 +32,9 @@ impl<P> MetricsLayerBuilder<P> {
     ///   (eight of the request, eight of the response);
     /// - a declared label set that names none of those labels, or not all that a request has; or more of them than there may be;
     /// - room for no label set at all, or no time before idle ones leave;
+    /// - a setting that would do nothing: one that looks at the heads of requests or responses, as [`filter`](Self::filter) and
+    ///   [`label`](Self::label) do, for [unary](MetricsLayer::unary_builder) or [streaming](MetricsLayer::streaming_builder)
+    ///   services, which have none; buckets of streams where nothing is a stream, or of sizes without the conventions that have them;
     /// - a metric that is there already and shows a name that an automatic one would, be it
     ///   registered, included, or another layer's with another prefix;
     /// - another layer with the same labels and prefix in the registry that has other settings,
@@ -41,8 +46,15 @@ impl<P> MetricsLayerBuilder<P> {
         L: IntoLabels<M>,
     {
         let Self { given, protocol } = self;
+        check_all_do_something(&given)?;
+        let label_sets = given.label_sets.unwrap_or(LABEL_SETS);
         let labels = Labels::new(labels.into_labels())?;
-        let of_request = open_telemetry::labels(given.naming, given.labels);
+        let mut of_request = open_telemetry::labels(given.naming, given.labels);
+        for label in given.default_labels {
+            if of_request.iter().all(|given| given.name() != label.name()) {
+                of_request.push(label);
+            }
+        }
         let mut schema = Schema::new(of_request, &labels)?;
         let declared = given.declared.iter();
         let declared: Vec<_> = declared
@@ -69,12 +81,17 @@ impl<P> MetricsLayerBuilder<P> {
             first_byte: given.first_byte_seconds,
             messages: given.messages,
             error_types: all_error_types(given.classifier_error_types, &given.error_types)?,
-            label_sets: given.label_sets,
+            label_sets,
             label_idle: checked_idle(given.label_idle)?,
-            declared: within(given.label_sets, declared)?,
+            declared: within(label_sets, declared)?,
             schema,
             filter: given.filter,
-            streams: with_buckets(given.streams, given.stream_buckets, kind)?,
+            streams: streams(
+                given.stream_requests,
+                given.streams,
+                given.stream_buckets,
+                kind,
+            )?,
             exemplars: given.exemplars,
             sizes: size_bounds(given.naming, given.body_size_buckets)?,
         };
@@ -84,6 +101,55 @@ impl<P> MetricsLayerBuilder<P> {
         let endpoint = registry.endpoint(&given.prefix, labels, settings)?;
         Ok(MetricsLayer::of(registry, endpoint, protocol))
     }
+}
+
+/// A setting that nobody would ever ask for is a mistake.
+fn check_all_do_something(given: &Given) -> Result<(), Error> {
+    let Given {
+        labels,
+        label_sets,
+        label_idle,
+        declared,
+        filter,
+        streams,
+        stream_requests,
+        stream_buckets,
+        exemplars,
+        body_size_buckets,
+        naming,
+        ..
+    } = given;
+    let has_streams = streams.is_some() || stream_requests.is_some();
+    let about_heads = [
+        ("filter", filter.is_some()),
+        ("label", !labels.is_empty()),
+        ("declare", !declared.is_empty()),
+        ("label_sets", label_sets.is_some()),
+        ("label_idle", label_idle.is_some()),
+        ("exemplars", exemplars.is_some()),
+        ("stream_duration_seconds", streams.is_some()),
+        ("stream_requests", stream_requests.is_some()),
+    ];
+    if let Some((setting, _)) = about_heads.iter().find(|(_, is_given)| *is_given)
+        && !given.has_heads
+    {
+        let of = labels.first().filter(|_| *setting == "label");
+        let of = of.map_or(String::new(), |label| format!(" of `{}`", label.name()));
+        return Err(Error::new(format!(
+            "`{setting}`{of} would do nothing: it is about the heads of requests and responses, which unary and streaming services don't have. Take it out, or give a protocol of your own whose `Protocol::head` makes one to `protocol_builder`"
+        )));
+    }
+    if stream_buckets.is_some() && !has_streams {
+        return Err(Error::new(
+            "`stream_buckets` would do nothing: say what is a stream, by `stream_duration_seconds` or `stream_requests`",
+        ));
+    }
+    if body_size_buckets.is_some() && naming.is_own() {
+        return Err(Error::new(
+            "`body_size_buckets` would do nothing: sizes are of the conventions that `open_telemetry` and `open_telemetry_client` set",
+        ));
+    }
+    Ok(())
 }
 
 /// The declared label sets, if there is room for all.
@@ -111,14 +177,20 @@ fn checked_idle(idle: Option<Duration>) -> Result<Option<Duration>, Error> {
     Ok(idle)
 }
 
-fn with_buckets(
-    streams: Option<Streams>,
+fn streams(
+    of_requests: Option<Filter>,
+    of_responses: Option<IsStream>,
     bounds: Option<Vec<f64>>,
     kind: impl Fn(Bounds) -> Bounds,
 ) -> Result<Option<Streams>, Error> {
     let bounds = bounds.unwrap_or_else(|| STREAM_BUCKETS.to_vec());
     let buckets = kind(Bounds::new(bounds)?);
-    Ok(streams.map(|streams| Streams { buckets, ..streams }))
+    let any = of_requests.is_some() || of_responses.is_some();
+    Ok(any.then_some(Streams {
+        of_requests,
+        of_responses,
+        buckets,
+    }))
 }
 
 /// The buckets of the sizes of bodies, which only OpenTelemetry's conventions have.

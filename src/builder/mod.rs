@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::labels::Label;
 use crate::open_telemetry::Naming;
 use crate::protocol::Http;
-use crate::recorder::{Filter, LABEL_SETS, Streams, Traces};
+use crate::recorder::{Filter, IsStream, Traces};
 use crate::registry::MetricsRegistry;
 use std::time::Duration;
 
@@ -39,16 +39,21 @@ struct Given {
     error_types: Vec<ErrorType>,
     classifier_error_types: &'static [ErrorType],
     labels: Vec<Label>,
-    label_sets: usize,
+    /// Those that there are unless others have their names.
+    default_labels: Vec<Label>,
+    label_sets: Option<usize>,
     label_idle: Option<Duration>,
     declared: Vec<Vec<(String, String)>>,
     filter: Option<Filter>,
-    streams: Option<Streams>,
+    streams: Option<IsStream>,
+    stream_requests: Option<Filter>,
     stream_buckets: Option<Vec<f64>>,
     exemplars: Option<Traces>,
     native_histograms: bool,
     classic_histograms: bool,
     clock: Clock,
+    /// Whether requests have, or may have, heads to look at.
+    has_heads: bool,
 }
 
 // === impl MetricsLayerBuilder ===
@@ -59,6 +64,18 @@ impl<P> MetricsLayerBuilder<P> {
             given: Given::default(),
             protocol,
         }
+    }
+
+    /// Labels that are there unless a label of the same name is given.
+    pub(crate) fn default_labels(mut self, labels: impl Into<Vec<Label>>) -> Self {
+        self.given.default_labels = labels.into();
+        self
+    }
+
+    /// Neither requests nor responses have heads.
+    pub(crate) fn without_heads(mut self) -> Self {
+        self.given.has_heads = false;
+        self
     }
 
     /// What the classifier of the protocol names stands on the page from the start.
@@ -92,16 +109,19 @@ impl Default for Given {
             error_types: Vec::new(),
             classifier_error_types: &[],
             labels: Vec::new(),
-            label_sets: LABEL_SETS,
+            default_labels: Vec::new(),
+            label_sets: None,
             label_idle: None,
             declared: Vec::new(),
             filter: None,
             streams: None,
+            stream_requests: None,
             stream_buckets: None,
             exemplars: None,
             native_histograms: false,
             classic_histograms: true,
             clock: Clock::real(),
+            has_heads: true,
         }
     }
 }

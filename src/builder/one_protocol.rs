@@ -61,7 +61,7 @@ macro_rules! message_setters {
                 self,
                 classifier: D,
             ) -> MetricsLayerBuilder<$protocol<I, A, D>> {
-                self.classified_by(&classifier).map_protocol(|protocol| $protocol {
+                self.without_heads().classified_by(&classifier).map_protocol(|protocol| $protocol {
                     incoming: protocol.incoming,
                     measure: protocol.measure,
                     classifier,
@@ -74,7 +74,7 @@ macro_rules! message_setters {
                 self,
                 measure: M,
             ) -> MetricsLayerBuilder<$protocol<I, M, C>> {
-                self.map_protocol(|protocol| $protocol {
+                self.without_heads().map_protocol(|protocol| $protocol {
                     incoming: protocol.incoming,
                     measure,
                     classifier: protocol.classifier,
@@ -87,7 +87,7 @@ macro_rules! message_setters {
                 self,
                 measure: M,
             ) -> MetricsLayerBuilder<$protocol<One<M>, A, C>> {
-                self.map_protocol(|protocol| $protocol {
+                self.without_heads().map_protocol(|protocol| $protocol {
                     incoming: One(measure),
                     measure: protocol.measure,
                     classifier: protocol.classifier,
@@ -104,7 +104,7 @@ macro_rules! message_setters {
                 self,
                 measure: M,
             ) -> MetricsLayerBuilder<$protocol<Many<M>, A, C>> {
-                self.map_protocol(|protocol| $protocol {
+                self.without_heads().map_protocol(|protocol| $protocol {
                     incoming: Many(measure),
                     measure: protocol.measure,
                     classifier: protocol.classifier,

@@ -3,6 +3,20 @@
 //! [`MetricsExporter`] is an HTTP service without a path of its own: mount it where the scraper
 //! looks. It takes requests with any body, which it drops unread, is always ready and never fails.
 //!
+//! # Scraped by Prometheus
+//!
+//! ```yaml
+//! scrape_configs:
+//!   - job_name: shop
+//!     honor_labels: true
+//!     static_configs:
+//!       - targets: ["localhost:8081"]
+//! ```
+//!
+//! Prometheus has labels for each target too, and service discovery in Kubernetes calls some of them `namespace`, `service`, `pod` and `endpoint`. Without
+//! `honor_labels` those of the page that have the same names arrive as `exported_namespace`, `exported_endpoint` and so on. With it the page's win. A page could
+//! pose as any other then: for one that is not trusted, leave it off and give the constant labels other names.
+//!
 //! # Answers
 //!
 //! | request | answer |

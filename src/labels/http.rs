@@ -42,7 +42,8 @@ impl<'a> RequestHead<'a> {
 /// Whether an answer stays open by intent: a stream of events (`text/event-stream`), an upgrade (101), or any
 /// answer that says so by [`LongLived`] in its extensions.
 ///
-/// For [`stream_duration_seconds`](crate::MetricsLayerBuilder::stream_duration_seconds).
+/// For [`stream_duration_seconds`](crate::MetricsLayerBuilder::stream_duration_seconds). How long an upgraded connection stays open is only known
+/// if somebody [follows](crate::upgrade) it.
 pub fn is_long_lived(head: &Head<'_>) -> bool {
     let is_event_stream = || {
         let value = head.headers.get(CONTENT_TYPE)?.to_str().ok()?;

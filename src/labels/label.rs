@@ -4,6 +4,7 @@ use super::{OTHER, grpc};
 use crate::classify::{GrpcCode, Head};
 use crate::function::Function;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,6 +23,15 @@ pub struct Label {
     on_duration: bool,
     on_errors: bool,
     max_len: usize,
+    /// The only values that are shown; all, if there is none.
+    declared: Option<DeclaredValues>,
+}
+
+/// Values of a label that were declared.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct DeclaredValues {
+    texts: HashSet<Box<str>>,
+    codes: Vec<u16>,
 }
 
 type FromRequest = Function<dyn for<'a> Fn(&RequestHead<'a>) -> Option<&'a str> + Send + Sync>;
@@ -176,7 +186,8 @@ impl Label {
     /// `shop.Cart` of `/shop.Cart/Add`; none for requests that don't say by their content type that they are gRPC's. [`MetricsLayer::grpc`](crate::MetricsLayer::grpc) has it.
     ///
     /// What is no name in Protocol Buffers is `_OTHER`. A server gets those paths that its clients
-    /// send, and beyond the budget of label sets they are `_OTHER` too.
+    /// send. What it only ever answered with `UNIMPLEMENTED`, or not at all before the client left, makes room for others when there is none
+    /// left: its series leave the page, and their numbers go to `_OTHER`. [`only_declared`](Self::only_declared) keeps them away from the beginning.
     pub fn grpc_service() -> Self {
         Self::new("grpc_service", Source::GrpcService)
     }
@@ -214,6 +225,7 @@ impl Label {
             on_duration: true,
             on_errors: true,
             max_len: MAX_LEN,
+            declared: None,
         }
     }
 
@@ -266,6 +278,31 @@ impl Label {
         self
     }
 
+    /// Whether only values that were [declared](crate::MetricsLayerBuilder::declare) are shown, with any label set, and all others
+    /// are `_OTHER`. [Absence](Self::absent) needs no declaration. Defaults to false.
+    ///
+    /// So nobody can make up values, nor fill the room for others with them.
+    ///
+    /// ```
+    /// use tower_openmetrics::MetricsLayer;
+    /// use tower_openmetrics::labels::Label;
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let layer = MetricsLayer::grpc_builder()
+    ///     // In place of those that the builder has by itself.
+    ///     .label(Label::grpc_service().only_declared(true))
+    ///     .label(Label::grpc_method().only_declared(true))
+    ///     .declare([("grpc_service", "shop.Cart"), ("grpc_method", "Add")])
+    ///     .declare([("grpc_service", "shop.Cart"), ("grpc_method", "Remove")])
+    ///     .build([("component", "cart")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn only_declared(mut self, on: bool) -> Self {
+        self.declared = on.then(DeclaredValues::default);
+        self
+    }
+
     /// What the label says where there is no value, unless that was said already.
     pub(crate) fn absent_by_default(self, value: &'static str) -> Self {
         match &*self.absent {
@@ -281,6 +318,34 @@ impl Label {
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether a client can name what the server does not have.
+    pub(super) fn has_to_be_proven(&self) -> bool {
+        matches!(self.source, Source::GrpcService | Source::GrpcMethod)
+    }
+
+    /// One more value that is shown.
+    pub(super) fn declare(&mut self, shown: &str) {
+        let value = self.value_of(shown);
+        match (&mut self.declared, value) {
+            (Some(declared), KeptValue::Text(text)) => {
+                declared.texts.insert(text);
+            }
+            (Some(declared), KeptValue::Code(code)) => declared.codes.push(code),
+            (None, _) => {}
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_undeclared(&self, value: Value<'_>) -> bool {
+        match (&self.declared, value) {
+            (None, _) => false,
+            (Some(declared), Value::Code(code)) => !declared.codes.contains(&code),
+            (Some(declared), Value::Text(text)) => {
+                *text != *self.absent && !declared.texts.contains(text)
+            }
+        }
     }
 
     pub(super) fn is_at_begin(&self) -> bool {

@@ -52,6 +52,15 @@
 //! A value of more than [128 bytes](Label::max_len) is `_OTHER` too, and so is a method that is not one of HTTP's. Values that are the program's own
 //! have no bound: those of [`route`](Label::route), and declared ones.
 //!
+//! Some values are up to clients. Of each label that is so:
+//!
+//! | label | a client can make up | what keeps that from taking the room of others |
+//! |---|---|---|
+//! | [`method`](Label::method), [`scheme`](Label::scheme), [`version`](Label::version) | nothing: there are as many as HTTP has, and `_OTHER` | |
+//! | [`route`](Label::route) | nothing, if `find` gives templates | |
+//! | [`grpc_service`](Label::grpc_service), [`grpc_method`](Label::grpc_method) | any names | those that the server only ever answers with `UNIMPLEMENTED` go to `_OTHER` when there is no room left; [`only_declared`](Label::only_declared) |
+//! | of your own, [from a header](Label::from_request) say | what the function lets through | [`only_declared`](Label::only_declared); [`label_idle`](crate::MetricsLayerBuilder::label_idle) |
+//!
 //! # When a series begins
 //!
 //! A series exists from the first call that has its labels. One that is to stand at 0 before that, so that the first call

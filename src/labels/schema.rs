@@ -97,6 +97,12 @@ impl Schema {
         self.labels.is_empty()
     }
 
+    /// Whether labels name what only the server's answers show to be there.
+    pub(crate) fn has_to_be_proven(&self) -> bool {
+        let mut labels = self.moments[Moment::Begin as usize].iter();
+        labels.any(Label::has_to_be_proven)
+    }
+
     /// Whether there are labels that are known at this moment.
     #[inline]
     pub(crate) fn asks(&self, moment: Moment) -> bool {
@@ -143,7 +149,8 @@ impl Schema {
     ) {
         for label in &self.moments[moment as usize] {
             let value = value(label);
-            let is_cut = label.is_too_long(value) && !self.is_own(value);
+            let is_cut =
+                label.is_too_long(value) && !self.is_own(value) || label.is_undeclared(value);
             values.push(if is_cut { Value::Text(OTHER) } else { value });
         }
     }
@@ -219,6 +226,11 @@ impl Schema {
             };
             labels.iter().map(value).collect()
         });
+        for label in self.moments.iter_mut().flatten().chain(&mut self.labels) {
+            let given = given.iter().find(|(name, _)| name == label.name());
+            let expected = label.expected().to_owned();
+            label.declare(given.map_or(&expected, |(_, value)| value));
+        }
         self.own
             .extend(given.iter().map(|(_, value)| value.clone().into()));
         Ok(declared)

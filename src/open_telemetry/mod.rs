@@ -133,7 +133,7 @@
 //!   connections of clients.
 //! - The list of known methods can't be changed. A [label of your own](crate::labels::Label::from_request) named `http_request_method` can take its place.
 //! - Where streams are [told apart](crate::MetricsLayerBuilder::stream_duration_seconds) they have sizes and no
-//!   `…_request_duration_seconds`.
+//!   `…_request_duration_seconds`, and so have [upgrades](crate::upgrade).
 //!
 //! [`Label::method`]: crate::labels::Label::method
 //! [`Label::scheme`]: crate::labels::Label::scheme

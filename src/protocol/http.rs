@@ -3,9 +3,10 @@ use crate::body::{self, Due, RequestBody, ResponseBody};
 use crate::call::Call;
 use crate::classify::{Classify, ErrorType, Head, HttpStatus, Phase};
 use crate::labels::RequestHead;
+use crate::upgrade::UpgradedCall;
 use crate::watch::Watch;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
 
 /// HTTP, 1 and 2: requests and responses with bodies.
@@ -80,7 +81,7 @@ where
     const HEARS_OF_PANICS: bool = true;
 
     #[inline]
-    fn answer(&self, mut call: Call, response: Response<B>) -> Self::Response {
+    fn answer(&self, mut call: Call, mut response: Response<B>) -> Self::Response {
         let due = due(call.note(), response.status());
         let head = Head::of(&response);
         let mut watch = Watch::over(&mut call);
@@ -95,8 +96,13 @@ where
         let content_length = content_length(head.headers);
         let (promised, over) = body::meet(&mut watch, response.body(), due, content_length);
         let classifier = self.classifier.clone();
+        let is_upgraded = matches!(due, Due::Upgrade | Due::Tunnel);
+        let is_client = is_upgraded && classifier.is_client();
         watch.done();
-        let call = (!over).then_some(call);
+        let call = match is_upgraded {
+            true => upgraded(call, over, response.extensions_mut(), is_client),
+            false => (!over).then_some(call),
+        };
         response.map(|body| ResponseBody::new(body, call, promised, classifier))
     }
 
@@ -108,13 +114,38 @@ where
     }
 }
 
-/// RFC 9110, sections 6.4.1 and 15.4.5: what has no content by its method or status.
+/// The connection becomes something else: whoever follows that takes the call over.
+///
+/// A server's handler says so in the response. A client's program can only say so when it has that.
+#[cold]
+fn upgraded(
+    mut call: Call,
+    over: bool,
+    extensions: &mut Extensions,
+    is_client: bool,
+) -> Option<Call> {
+    call.upgraded();
+    if is_client {
+        let follower: &mut UpgradedCall = extensions.get_or_insert_default();
+        follower.take_over(call);
+        return None;
+    }
+    match extensions.get::<UpgradedCall>() {
+        Some(follower) => {
+            follower.take_over(call);
+            None
+        }
+        None => (!over).then_some(call),
+    }
+}
+
+/// RFC 9110, sections 6.4.1, 9.3.6 and 15.4.5: what has no content by its method or status.
 #[inline]
 fn due(request: u32, status: StatusCode) -> Due {
     match (request, status) {
         (_, StatusCode::SWITCHING_PROTOCOLS) => Due::Upgrade,
+        (CONNECT, status) if status.is_success() => Due::Tunnel,
         (_, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) | (HEAD, _) => Due::Nothing,
-        (CONNECT, status) if status.is_success() => Due::Nothing,
         _ => Due::Body,
     }
 }

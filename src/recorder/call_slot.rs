@@ -333,11 +333,12 @@ impl Kept {
     #[cold]
     fn put_otherwise(&mut self, slot: &'static CallSlot) {
         // It must be there before there is something to give back.
-        let lasts = AT_EXIT.try_with(|_| ()).is_ok();
+        if AT_EXIT.try_with(|_| ()).is_err() {
+            return give_back(&mut vec![slot], 0);
+        }
         self.slots.push(slot);
-        if !lasts || self.slots.len() > self.most {
-            let left = if lasts { BATCH } else { 0 };
-            give_back(&mut self.slots, left);
+        if self.slots.len() > self.most {
+            give_back(&mut self.slots, BATCH);
         }
     }
 }

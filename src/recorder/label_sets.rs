@@ -15,7 +15,8 @@ use std::borrow::Borrow;
 use std::cmp;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{self, AtomicBool};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The place of a label set among those of its recorder.
 pub(crate) type SetIndex = u32;
@@ -35,6 +36,8 @@ pub(super) struct LabelSet {
     /// Whether calls are here because there was no room for their labels.
     pub(super) is_overflow: bool,
     pub(super) in_use: InUse,
+    /// Whether it may not make room for others. A set that names what the server does not have may.
+    is_proven: AtomicBool,
 }
 
 /// Which calls a label set is in use by, where idle ones leave.
@@ -70,6 +73,8 @@ struct Table {
     /// How many there are of each moment.
     counts: [usize; MOMENTS],
     overflow: Option<[SetIndex; MOMENTS]>,
+    /// How many there are that are not proven.
+    unproven: usize,
     /// The series of each group in the order of the page, and how many sets use each.
     series: Vec<BTreeMap<ByValues, usize>>,
 }
@@ -102,6 +107,7 @@ impl LabelSets {
             free: Vec::new(),
             counts: [0; MOMENTS],
             overflow: None,
+            unproven: 0,
             series: layout.groups().iter().map(|_| BTreeMap::new()).collect(),
         };
         let root = Wanted::new(hasher, Moment::Begin, ROOT, &Values::NONE);
@@ -130,19 +136,32 @@ impl LabelSets {
 
     /// The set that is wanted, which is made if there is room for it; else the one of all calls for which there is none.
     ///
-    /// Takes the same time however many there are.
+    /// Takes the same time however many there are, unless there is no room and some of them may make it.
     pub(super) fn get_or_make(
         &self,
         plan: Plan<'_>,
+        (hasher, sweeps): (&RandomState, &atomic::AtomicU64),
         wanted: Wanted<'_>,
         now: u64,
     ) -> Option<(SetIndex, Arc<LabelSet>)> {
         let table = self.read();
-        if let Some(index) = table.find(plan, wanted) {
-            return table.entry(index);
+        if let Some(index) = table.find(plan, wanted)
+            && let Some(found) = table.entry(index)
+            && (!found.1.is_overflow || !table.can_make_room(wanted))
+        {
+            return Some(found);
         }
         drop(table);
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.write();
+        if table.is_full(plan, wanted.moment)
+            && table.get(wanted).is_none()
+            && table.can_make_room(wanted)
+            && table.release_unproven(plan, hasher)
+        {
+            // Before others can have the places of those that have left: threads look at it before they use one.
+            sweeps.fetch_add(1, Ordering::Release);
+        }
+        let is_unproven = wanted.moment == Moment::Begin && plan.0.schema.has_to_be_proven();
         let index = match table.find(plan, wanted) {
             Some(index) => index,
             None if table.is_full(plan, wanted.moment) => {
@@ -152,13 +171,27 @@ impl LabelSets {
                 plan,
                 wanted,
                 Making {
-                    stays: false,
+                    stays: plan.0.label_idle.is_none() && !is_unproven,
+                    is_proven: !is_unproven,
                     now,
                     ..Making::TO_STAY
                 },
             ),
         };
         table.entry(index)
+    }
+
+    /// The server has what the labels of this set name.
+    pub(super) fn prove(&self, begin: SetIndex, stays: bool) {
+        let mut table = self.write();
+        if let Some(Some(set)) = table.sets.get(begin as usize)
+            && !set.is_proven.swap(true, Ordering::Relaxed)
+        {
+            if stays {
+                set.in_use.stay();
+            }
+            table.unproven -= 1;
+        }
     }
 
     /// The series of a group that are on the page, in its order.
@@ -181,7 +214,7 @@ impl LabelSets {
         if !self.read().sets.iter().flatten().any(is_idle) {
             return false;
         }
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.write();
         let mut any = false;
         // A set stays as long as one after it, which is found by its place. A call that ends touches them one by one.
         let mut after = vec![0_usize; table.sets.len()];
@@ -195,7 +228,7 @@ impl LabelSets {
                 let set = set.filter(|set| after[index] == 0 && set.in_use.leave());
                 if let Some(before) = set.map(|set| set.before) {
                     after[before as usize] -= 1;
-                    table.remove(index);
+                    table.remove(index, None);
                     any = true;
                 }
             }
@@ -209,6 +242,10 @@ impl LabelSets {
     fn read(&self) -> RwLockReadGuard<'_, Table> {
         self.table.read().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Table> {
+        self.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 // === impl Table ===
@@ -217,6 +254,7 @@ impl LabelSets {
 struct Making {
     has_series: bool,
     stays: bool,
+    is_proven: bool,
     is_overflow: bool,
     now: u64,
 }
@@ -225,6 +263,7 @@ impl Making {
     const TO_STAY: Self = Self {
         has_series: true,
         stays: true,
+        is_proven: true,
         is_overflow: false,
         now: 0,
     };
@@ -236,15 +275,17 @@ impl Table {
         Some((index, set))
     }
 
+    fn get(&self, wanted: Wanted<'_>) -> Option<SetIndex> {
+        let is = |index: &SetIndex| {
+            let set = self.sets[*index as usize].as_ref();
+            set.is_some_and(|set| wanted.is(set))
+        };
+        self.by_values.find(wanted.hash, is).copied()
+    }
+
     /// The set that is wanted; or, if it is known that there is no room for it, the one of those for which there is none.
     fn find(&self, plan: Plan<'_>, wanted: Wanted<'_>) -> Option<SetIndex> {
-        let is = |index: &SetIndex| {
-            self.sets[*index as usize]
-                .as_ref()
-                .is_some_and(|set| wanted.is(set))
-        };
-        let found = self.by_values.find(wanted.hash, is).copied();
-        found.or_else(|| {
+        self.get(wanted).or_else(|| {
             let before = self.sets[wanted.before as usize].as_ref();
             let is_full =
                 self.is_full(plan, wanted.moment) || before.is_some_and(|set| set.is_overflow);
@@ -261,6 +302,7 @@ impl Table {
         let Making {
             has_series,
             stays,
+            is_proven,
             is_overflow,
             now,
         } = making;
@@ -274,7 +316,9 @@ impl Table {
             series,
             is_overflow,
             in_use: InUse::new(if stays { STAYS } else { 0 }),
+            is_proven: AtomicBool::new(is_proven),
         });
+        self.unproven += usize::from(!is_proven);
         let index = self.free.pop().unwrap_or_else(|| {
             self.sets.push(None);
             (self.sets.len() - 1) as SetIndex
@@ -370,8 +414,59 @@ impl Table {
         overflow
     }
 
-    /// It leaves the page, and gives its room back.
-    fn remove(&mut self, index: usize) {
+    /// What no call uses of what is not proven leaves, with all that comes after it. Its numbers go where those of others go.
+    fn release_unproven(&mut self, plan: Plan<'_>, hasher: &RandomState) -> bool {
+        let values = plan.0.schema.overflow();
+        let others = Values::of(&values[Moment::Begin as usize]);
+        let others = Wanted::new(hasher, Moment::Begin, ROOT, &others);
+        // For each that leaves the one that takes its numbers in.
+        let mut into: Vec<Option<SetIndex>> = vec![None; self.sets.len()];
+        for moment in Moment::ALL {
+            for index in 0..into.len() {
+                let set = self.sets[index].clone();
+                let Some(set) = set.filter(|set| set.moment == moment) else {
+                    continue;
+                };
+                if moment == Moment::Begin {
+                    if !set.is_proven() && set.in_use.leave() {
+                        self.unproven -= 1;
+                        into[index] = Some(self.find_or_make(plan, others));
+                    }
+                } else if let Some(Some(before)) = into.get(set.before as usize).copied() {
+                    set.in_use.go();
+                    let values = Values::of(&set.values);
+                    let wanted = Wanted::new(hasher, moment, before, &values);
+                    into[index] = Some(self.find_or_make(plan, wanted));
+                }
+            }
+        }
+        let mut any = false;
+        for (index, into) in into.into_iter().enumerate() {
+            if let Some(into) = into {
+                let into = self.sets[into as usize].clone();
+                self.remove(index, into.map(|into| (into, plan.1)));
+                any = true;
+            }
+        }
+        any
+    }
+
+    fn find_or_make(&mut self, plan: Plan<'_>, wanted: Wanted<'_>) -> SetIndex {
+        let found = self.get(wanted);
+        found.unwrap_or_else(|| self.make(plan, wanted, Making::TO_STAY))
+    }
+
+    /// Whether there is something that the server does not have and no call uses.
+    fn can_make_room(&self, wanted: Wanted<'_>) -> bool {
+        let before = self.sets[wanted.before as usize].as_ref();
+        let is_unused = |set: &Arc<LabelSet>| !set.is_proven() && set.in_use.is_unused();
+        self.unproven > 0
+            && before.is_none_or(|set| !set.is_overflow)
+            && self.sets.iter().flatten().any(is_unused)
+    }
+
+    /// It leaves the page, and gives its room back. Another one may take its numbers in.
+    fn remove(&mut self, index: usize, into: Option<(Arc<LabelSet>, &Layout)>) {
         let Some(set) = self.sets[index].take() else {
             return;
         };
@@ -383,13 +478,18 @@ impl Table {
         }
         self.free.push(index as SetIndex);
         self.counts[set.moment as usize] -= 1;
-        for (of_group, series) in self.series.iter_mut().zip(&set.series) {
+        for (group, (of_group, series)) in self.series.iter_mut().zip(&set.series).enumerate() {
             let Some(series) = series else { continue };
             if let Some(users) = of_group.get_mut(series.values()) {
                 *users -= 1;
                 if *users == 0 {
                     of_group.remove(series.values());
                     series.leave();
+                    if let Some((set, layout)) = &into
+                        && let Some(into) = &set.series[group]
+                    {
+                        into.take_in(series, &layout.groups()[group]);
+                    }
                 }
             }
         }
@@ -409,6 +509,11 @@ impl LabelSet {
 
     pub(super) fn hash(&self) -> u64 {
         self.hash
+    }
+
+    /// Whether the server has what its labels name, as far as that has to be shown.
+    pub(super) fn is_proven(&self) -> bool {
+        self.is_proven.load(Ordering::Relaxed)
     }
 }
 
@@ -476,6 +581,21 @@ impl InUse {
         self.calls.fetch_sub(1, Ordering::Release);
     }
 
+    /// From now on it never leaves.
+    fn stay(&self) {
+        self.calls.fetch_or(STAYS, Ordering::Relaxed);
+    }
+
+    /// Whether it never leaves, so that nobody needs to know which calls use it.
+    #[inline]
+    pub(super) fn is_to_stay(&self) -> bool {
+        self.calls.load(Ordering::Relaxed) & STAYS != 0
+    }
+
+    fn is_unused(&self) -> bool {
+        self.calls.load(Ordering::Relaxed) == 0
+    }
+
     pub(super) fn is_gone(&self) -> bool {
         self.calls.load(Ordering::Relaxed) & GONE != 0
     }
@@ -483,6 +603,11 @@ impl InUse {
     fn is_idle(&self, idle: u64, now: u64) -> bool {
         self.calls.load(Ordering::Acquire) == 0
             && now.saturating_sub(self.touched.load(Ordering::Relaxed)) >= idle
+    }
+
+    /// The set leaves. None of the calls that use it is left.
+    fn go(&self) {
+        self.calls.store(GONE, Ordering::Relaxed);
     }
 
     /// The set leaves, if no call uses it.

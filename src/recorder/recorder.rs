@@ -45,8 +45,12 @@ pub(super) struct Asks {
     pub(super) requests: bool,
     /// Requests bring labels, at some moment.
     pub(super) labels: bool,
+    /// Responses bring some.
+    pub(super) head_labels: bool,
     /// Calls say which label sets they use.
     pub(super) idle: bool,
+    /// Calls say whether the server has what their labels name.
+    pub(super) proves: bool,
     /// What each call has to ask.
     pub(super) of_calls: Flags,
 }
@@ -136,19 +140,29 @@ impl Recorder {
     /// The set that is wanted, or the one of calls for whose labels there is no room.
     pub(super) fn get_or_make(&self, wanted: Wanted<'_>) -> Option<(SetIndex, Arc<LabelSet>)> {
         let Common {
-            settings, layout, ..
+            settings,
+            layout,
+            hasher,
+            sweeps,
+            ..
         } = &*self.common;
-        let plan = (settings, layout);
+        let (plan, shared) = ((settings, layout), (hasher, sweeps));
         let now = self.common.now();
-        let found = self.sets.get_or_make(plan, wanted, now)?;
+        let found = self.sets.get_or_make(plan, shared, wanted, now)?;
         let is_due = || {
             let idle = self.common.idle();
             idle.is_some_and(|idle| self.sets.is_sweep_due(idle, now))
         };
         if found.1.is_overflow && is_due() && self.sweep() {
-            return self.sets.get_or_make(plan, wanted, now);
+            return self.sets.get_or_make(plan, shared, wanted, now);
         }
         Some(found)
+    }
+
+    /// The server has what the labels of this set name.
+    pub(super) fn prove(&self, begin: SetIndex) {
+        let stays = self.common.settings.label_idle.is_none();
+        self.sets.prove(begin, stays);
     }
 
     /// Lets go of idle label sets, where they are to leave. Returns whether there were any.
@@ -194,18 +208,23 @@ impl Asks {
             ..
         } = settings;
         let labels = !schema.is_empty();
-        let heads = *response_head || streams.is_some() || schema.asks(Moment::Head);
+        let of_requests = streams.as_ref().is_some_and(|of| of.of_requests.is_some());
+        let of_responses = streams.as_ref().is_some_and(|of| of.of_responses.is_some());
+        let heads = *response_head || of_responses || schema.asks(Moment::Head);
         let of_calls = [
             Flags::ASKS_HEAD.given(heads),
-            Flags::ASKS_HEAD_LABELS.given(schema.asks(Moment::Head)),
             Flags::ASKS_FIRST_BYTE.given(*first_byte),
             Flags::ASKS_SIZES.given(sizes.is_some()),
             Flags::ASKS_END.given(schema.asks(Moment::End)),
         ];
+        let looks = filter.is_some() || exemplars.is_some() || of_requests;
+        let proves = schema.has_to_be_proven();
         Self {
-            requests: labels || sizes.is_some() || filter.is_some() || exemplars.is_some(),
+            requests: labels || sizes.is_some() || looks,
             labels,
-            idle: label_idle.is_some(),
+            head_labels: schema.asks(Moment::Head),
+            idle: label_idle.is_some() || proves,
+            proves,
             of_calls: of_calls.into_iter().fold(Flags::NONE, Flags::with),
         }
     }

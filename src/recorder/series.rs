@@ -6,6 +6,7 @@ use super::layout::{BEGUN, ENDED, Group, Layout};
 use crate::labels::LabelText;
 use crate::sync::{Mutex, MutexGuard, Ordering};
 use std::fmt;
+use std::mem;
 use std::sync::atomic::AtomicBool;
 use std::sync::{OnceLock, PoisonError};
 
@@ -95,30 +96,34 @@ impl Series {
     /// The thread that `block` was made for writes no more. What it has counted stays. Does nothing the second time.
     pub(super) fn let_go(&self, block: &Block, group: &Group) {
         let mut counts = self.lock();
-        let Counts { blocks, rest, .. } = &mut *counts;
-        if let Some(place) = blocks.iter().position(|written| written.block.is(block)) {
-            let Written { block, .. } = blocks.swap_remove(place);
-            match rest {
-                Some(rest) => {
-                    rest.take_in(&block, &group.cells);
-                    exemplars::take_in(rest, &block, &group.cells.exemplars);
-                }
-                None => *rest = Some(block),
-            }
+        let mut blocks = counts.blocks.iter();
+        if let Some(place) = blocks.position(|written| written.block.is(block)) {
+            let Written { block, .. } = counts.blocks.swap_remove(place);
+            counts.take_in(block, group);
+        }
+    }
+
+    /// Takes in all that was counted of a series to which nobody writes any more.
+    pub(super) fn take_in(&self, left: &Self, group: &Group) {
+        let Counts {
+            blocks,
+            rest,
+            undeclared,
+        } = mem::take(&mut *left.lock());
+        let blocks = blocks.into_iter().map(|written| written.block);
+        let mut counts = self.lock();
+        for block in blocks.chain(rest) {
+            counts.take_in(block, group);
+        }
+        for (error_type, failures) in undeclared {
+            counts.count_undeclared(error_type, failures);
         }
     }
 
     /// Counts a failure by an error type that was not declared.
     #[cold]
     pub(super) fn count_undeclared(&self, error_type: usize) {
-        let undeclared = &mut self.lock().undeclared;
-        match undeclared
-            .iter_mut()
-            .find(|(index, _)| *index == error_type)
-        {
-            Some((_, count)) => *count += 1,
-            None => undeclared.push((error_type, 1)),
-        }
+        self.lock().count_undeclared(error_type, 1);
     }
 
     /// Appends the sums of all threads to `numbers`, cell by cell: the buckets of histograms cumulative, and in the place of
@@ -178,6 +183,25 @@ impl Counts {
     fn blocks(&self) -> impl Iterator<Item = &Block> {
         let written = self.blocks.iter().map(|written| &written.block);
         written.chain(&self.rest)
+    }
+
+    /// Nobody writes to `block` any more.
+    fn take_in(&mut self, block: Block, group: &Group) {
+        match &self.rest {
+            Some(rest) => {
+                rest.take_in(&block, &group.cells);
+                exemplars::take_in(rest, &block, &group.cells.exemplars);
+            }
+            None => self.rest = Some(block),
+        }
+    }
+
+    fn count_undeclared(&mut self, error_type: usize, failures: u64) {
+        let mut counted = self.undeclared.iter_mut();
+        match counted.find(|(index, _)| *index == error_type) {
+            Some((_, count)) => *count += failures,
+            None => self.undeclared.push((error_type, failures)),
+        }
     }
 
     /// Calls begun and not ended, never negative: a call whose end is seen, in the first sum, has its beginning seen in the

@@ -39,7 +39,7 @@ pub(crate) struct Settings {
     pub(crate) sizes: Option<Bounds>,
 }
 
-/// Says which calls are measured, by the heads of their requests.
+/// Says which calls are measured, or last long by intent, by the heads of their requests.
 pub(crate) type Filter = Function<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>;
 
 /// Says which trace a call belongs to, by the head of its request.
@@ -51,7 +51,8 @@ pub(crate) type IsStream = Function<dyn Fn(&Head<'_>) -> bool + Send + Sync>;
 /// The calls whose duration is told apart.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Streams {
-    pub(crate) is_stream: IsStream,
+    pub(crate) of_requests: Option<Filter>,
+    pub(crate) of_responses: Option<IsStream>,
     pub(crate) buckets: Bounds,
 }
 
@@ -79,5 +80,19 @@ impl Default for Settings {
             exemplars: None,
             sizes: None,
         }
+    }
+}
+
+// === impl Streams ===
+
+impl Streams {
+    /// Whether the request asks for one.
+    pub(crate) fn is_requested(&self, head: &RequestHead<'_>) -> bool {
+        self.of_requests.as_ref().is_some_and(|of| (**of)(head))
+    }
+
+    /// Whether the response is one.
+    pub(crate) fn is_answered(&self, head: &Head<'_>) -> bool {
+        self.of_responses.as_ref().is_some_and(|of| (**of)(head))
     }
 }

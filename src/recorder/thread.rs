@@ -11,6 +11,7 @@ use super::label_sets::{LabelSet, ROOT, SetIndex, Wanted};
 use super::layout::{BEGUN, CANCELLATIONS, ENDED, Measured, REQUESTS};
 use super::recorder::{Common, Key, Recorder, gone};
 use super::series::Series;
+use crate::classify::GrpcCode;
 use crate::clock::Moment as Time;
 use crate::flags::Flags;
 use crate::labels::{Carrier, MOMENTS, Moment, Values};
@@ -217,6 +218,12 @@ impl Own {
         self.common.asks.of_calls
     }
 
+    /// Whether responses bring labels.
+    #[inline]
+    pub(crate) fn asks_head_labels(&self) -> bool {
+        self.common.asks.head_labels
+    }
+
     /// Whether label sets leave that no call uses.
     #[inline]
     pub(crate) fn asks_idle(&self) -> bool {
@@ -278,7 +285,13 @@ impl Own {
         call: &CallSlot,
         flags: Flags,
     ) {
-        const RARE: Flags = Flags::STREAM.with(Flags::TRACED).with(Flags::ASKS_SIZES);
+        const RARE: Flags = Flags::STREAM
+            .with(Flags::UNTIMED)
+            .with(Flags::TRACED)
+            .with(Flags::ASKS_SIZES);
+        if self.common.asks.proves {
+            self.prove(sets, outcome, call);
+        }
         let [begin, _, end] = sets;
         let at = self.ready(end, Carrier::End);
         // With constant labels there is one block for all: not to be looked up three times.
@@ -317,12 +330,14 @@ impl Own {
             true => Measured::StreamDuration,
             false => Measured::Duration,
         };
-        self.observe(
-            set,
-            timed,
-            nanos,
-            Some(call).filter(|_| flags.has(Flags::TRACED)),
-        );
+        if !flags.has(Flags::UNTIMED) {
+            self.observe(
+                set,
+                timed,
+                nanos,
+                Some(call).filter(|_| flags.has(Flags::TRACED)),
+            );
+        }
         if flags.has(Flags::ASKS_SIZES) {
             let (request, response) = call.sizes();
             self.observe(set, Measured::RequestSize, request, None);
@@ -560,7 +575,8 @@ impl Own {
 
     fn enter(&mut self, index: SetIndex) -> bool {
         let set = self.known(index);
-        let entered = set.is_none_or(|set| set.in_use.enter(self.common.now()));
+        let entered =
+            set.is_none_or(|set| set.in_use.is_to_stay() || set.in_use.enter(self.common.now()));
         if !entered {
             self.forget(index as usize);
         }
@@ -569,13 +585,35 @@ impl Own {
 
     #[cold]
     fn exit(&mut self, sets: [SetIndex; MOMENTS]) {
-        let now = self.common.now();
-        for (index, moment) in sets.into_iter().zip(Moment::ALL) {
-            if self.common.settings.schema.asks(moment)
+        let common = self.lend();
+        // The first set last: while it is in use, so are those that come after it.
+        for (index, moment) in sets.into_iter().zip(Moment::ALL).rev() {
+            if common.settings.schema.asks(moment)
                 && let Some(set) = self.set(index)
+                && !set.in_use.is_to_stay()
             {
-                set.in_use.exit(now);
+                set.in_use.exit(common.now());
             }
+        }
+    }
+
+    /// Whether calls may count under the set even when they have ended.
+    pub(crate) fn is_to_stay(&mut self, set: SetIndex) -> bool {
+        self.set(set).is_some_and(|set| set.in_use.is_to_stay())
+    }
+
+    /// A call ends: the server has what its labels name, unless it said that it has not, or never got to say anything.
+    #[cold]
+    fn prove(&mut self, [begin, ..]: [SetIndex; MOMENTS], outcome: Outcome, call: &CallSlot) {
+        let is_there = match call.code() {
+            Some(code) => code != GrpcCode::Unimplemented as u8,
+            None => outcome != Outcome::CANCELLED,
+        };
+        if is_there
+            && self.set(begin).is_some_and(|set| !set.is_proven())
+            && let Some(recorder) = self.recorder.upgrade()
+        {
+            recorder.prove(begin);
         }
     }
 }

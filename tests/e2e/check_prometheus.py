@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from clients import ask, wait_until
 from example import Example
+from processes import ROOT
 from tally import ERROR_TYPES, LABELS, wait_for
 
 CONFIG = """\
@@ -26,6 +27,22 @@ scrape_configs:
 """
 
 
+# As service discovery in Kubernetes labels a target.
+TARGET = """        labels:
+          namespace: production
+          endpoint: metrics
+"""
+
+
+def readme_config():
+    """The scrape_config that README.md shows."""
+    readme = (ROOT / "README.md").read_text()
+    found = re.search(r"<!-- config:scrape -->\n```yaml\n(.*?)```\n", readme, re.DOTALL)
+    if not found:
+        raise AssertionError("README.md has no config below config:scrape")
+    return found[1]
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -37,10 +54,11 @@ class Prometheus:
 
     def __init__(self, target_port, *options, config=CONFIG):
         self.port = free_port()
+        config = config.replace("{port}", str(target_port))
         with contextlib.ExitStack() as stack:
             directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
             file = directory / "prometheus.yml"
-            file.write_text(config.format(port=target_port))
+            file.write_text(config)
             self.log_path = directory / "log"
             log = stack.enter_context(self.log_path.open("w"))
             self.process = subprocess.Popen(
@@ -123,6 +141,18 @@ class Prometheus:
         }
 
 
+@unittest.skipUnless(shutil.which("promtool"), "needs promtool")
+class Config(unittest.TestCase):
+    def test_readme(self):
+        with tempfile.TemporaryDirectory() as directory:
+            file = pathlib.Path(directory) / "prometheus.yml"
+            file.write_text(readme_config())
+            checked = subprocess.run(
+                ["promtool", "check", "config", file], capture_output=True, text=True, timeout=60
+            )
+        self.assertEqual(checked.returncode, 0, checked.stdout + checked.stderr)
+
+
 @unittest.skipUnless(shutil.which("prometheus"), "needs prometheus")
 class Scrape(unittest.TestCase):
     def test_scrape(self):
@@ -150,6 +180,31 @@ class Scrape(unittest.TestCase):
             lambda: [value for _, value in prometheus.query("requests_total")] == [4],
         )
         self.assertEqual(prometheus.complaints(), [])
+
+    def test_labels_of_the_target(self):
+        example = self.enterContext(Example())
+        # README's, for our port and sooner than it has it.
+        config = readme_config()
+        for pattern, ours in (
+            (r"scrape_interval: \S+", "scrape_interval: 1s\n    scrape_timeout: 1s"),
+            (r"localhost:\d+", "127.0.0.1:{port}"),
+            (r"        labels:\n(?:          .*\n)+", TARGET),
+        ):
+            config, replaced = re.subn(pattern, ours, config)
+            self.assertEqual(replaced, 1, pattern)
+        honoring = self.enterContext(Prometheus(example.status_port, config=config))
+        not_honoring = config.replace("honor_labels: true", "honor_labels: false")
+        self.assertNotEqual(config, not_honoring)
+        renaming = self.enterContext(Prometheus(example.status_port, config=not_honoring))
+        for prometheus in (honoring, renaming):
+            self.assertEqual(prometheus.wait_for_scrape(), ("up", ""))
+        ((labels, _),) = honoring.query("requests_total")
+        self.assertEqual({name: labels[name] for name in LABELS}, LABELS)
+        self.assertEqual([name for name in labels if name.startswith("exported_")], [])
+        ((labels, _),) = renaming.query("requests_total")
+        self.assertEqual((labels["namespace"], labels["endpoint"]), ("production", "metrics"))
+        self.assertEqual(labels["exported_namespace"], LABELS["namespace"])
+        self.assertEqual(labels["exported_endpoint"], LABELS["endpoint"])
 
     def test_protobuf_says_what_text_does(self):
         example = self.enterContext(Example())

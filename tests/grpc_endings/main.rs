@@ -4,6 +4,7 @@
 mod answers;
 mod classifiers;
 mod labels;
+mod made_up;
 mod other;
 mod requests;
 #[path = "../support/mod.rs"]

@@ -1,7 +1,8 @@
 //! Label sets that stand on the page before the first call.
 
-use super::{all, assert_all, call, get};
-use crate::support::Page;
+use super::{all, assert_all, begin, call, get, serve};
+use crate::support::{Page, panic_of};
+use std::future::Ready;
 use tower_openmetrics::MetricsLayer;
 use tower_openmetrics::labels::Label;
 
@@ -79,4 +80,57 @@ fn declared_sets_are_never_crowded_out() {
         "requests_total",
         &[(r#"{path="/kept"}"#, 1), (r#"{path="_OTHER"}"#, 2)],
     );
+}
+
+/// With a status among the labels, which errors don't carry: where they will be counted they stand at 0, and nowhere else.
+#[test]
+fn errors_stand_at_0_where_they_will_be_counted() {
+    let layer = MetricsLayer::builder()
+        .label(Label::method())
+        .label(Label::route(|head| Some(head.uri.path())))
+        .label(Label::status())
+        .declare([("method", "GET"), ("route", "/declared")])
+        .build([("a", "1")])
+        .unwrap();
+    let of_panics = || -> Vec<_> {
+        let errors = all(&layer, "errors_total").into_iter();
+        let panics = errors.filter(|(labels, _)| labels.contains("panic"));
+        panics.collect()
+    };
+    let labels = |route| format!(r#"{{a="1",error_type="panic",method="GET",route="{route}"}}"#);
+    assert_eq!(of_panics(), [(labels("/declared"), 0)]);
+    assert_eq!(all(&layer, "errors_total").len(), 9);
+    call_panics(&layer);
+    assert_eq!(of_panics(), [(labels("/declared"), 1)]);
+    // The first call of another one that ends well.
+    call(&layer, get("/met"));
+    assert_eq!(of_panics(), [(labels("/declared"), 1), (labels("/met"), 0)]);
+    assert_eq!(all(&layer, "errors_total").len(), 18);
+}
+
+/// While the first call is open its errors stand at 0 already.
+#[test]
+fn errors_stand_at_0_from_the_beginning_of_the_first_call() {
+    let layer = MetricsLayer::builder()
+        .label(Label::method())
+        .label(Label::status());
+    let layer = layer.build([("a", "1")]).unwrap();
+    let answer = begin(&layer, get("/"), serve);
+    let errors = all(&layer, "errors_total");
+    assert_eq!(errors.len(), 9);
+    assert!(errors.iter().all(|(_, count)| *count == 0), "{errors:?}");
+    assert_eq!(Page::read(layer.exporter()).one("concurrent_requests"), "1");
+    drop(answer);
+}
+
+#[test]
+fn errors_stand_at_0_with_constant_labels_alone() {
+    let errors = all(&MetricsLayer::new([("a", "1")]), "errors_total");
+    assert_eq!(errors.len(), 9);
+}
+
+fn call_panics(layer: &MetricsLayer) {
+    panic_of(|| {
+        begin(layer, get("/declared"), |_| -> Ready<_> { panic!("a bug") });
+    });
 }

@@ -1,6 +1,10 @@
 //! Settings that are an error when the layer is built.
 
+use std::time::Duration;
+use tower_openmetrics::classify::HttpStatus;
 use tower_openmetrics::labels::{Label, is_long_lived};
+use tower_openmetrics::message::Own;
+use tower_openmetrics::protocol::{Http, One, Streaming};
 use tower_openmetrics::{Error, MetricsLayer, MetricsLayerBuilder, MetricsRegistry};
 
 #[track_caller]
@@ -153,4 +157,58 @@ fn layers_whose_labels_tell_them_apart_are_not_refused() {
     ] {
         drop(built.unwrap());
     }
+}
+
+/// Neither side of such a service has a head to look at.
+#[test]
+fn settings_that_would_do_nothing_are_named() {
+    fn each<P: Clone>(builder: fn() -> MetricsLayerBuilder<P>) {
+        let check = |given: MetricsLayerBuilder<P>, setting: &str| {
+            let error = given.build([("a", "1")]).map(drop).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{setting}`")), "{error}");
+            assert!(error.contains("would do nothing"), "{error}");
+        };
+        check(builder().filter(|_| true), "filter");
+        check(builder().label(Label::method()), "method");
+        check(builder().label(Label::status()), "label");
+        check(builder().declare([("method", "GET")]), "declare");
+        check(builder().label_sets(10), "label_sets");
+        check(builder().label_idle(Duration::from_secs(60)), "label_idle");
+        check(builder().exemplars(|_| None), "exemplars");
+        check(
+            builder().stream_duration_seconds(is_long_lived),
+            "stream_duration_seconds",
+        );
+        check(builder().stream_requests(|_| true), "stream_requests");
+        check(builder().stream_buckets([1.0]), "stream_buckets");
+        builder().build([("a", "1")]).map(drop).unwrap();
+    }
+    each(MetricsLayer::unary_builder);
+    each(MetricsLayer::streaming_builder);
+    each(|| MetricsLayer::unary_builder().classifier(HttpStatus));
+    each(|| MetricsLayer::streaming_builder().pass_handle(|_: &mut (), _| ()));
+    each(|| MetricsLayer::protocol_builder(Streaming::<One>::default()).request_streams(Own));
+
+    let error = refused(MetricsLayer::builder().stream_buckets([1.0]));
+    assert!(
+        error.contains("`stream_buckets` would do nothing"),
+        "{error}"
+    );
+    let error = refused(MetricsLayer::builder().body_size_buckets([1]));
+    assert!(
+        error.contains("`body_size_buckets` would do nothing"),
+        "{error}"
+    );
+}
+
+/// A protocol of somebody's own may find a head in anything.
+#[test]
+fn settings_of_other_protocols_are_taken() {
+    let builder = MetricsLayer::protocol_builder(Http::default());
+    let builder = builder.filter(|_| true).label(Label::method());
+    builder.build([("a", "1")]).map(drop).unwrap();
+    let grpc = MetricsLayer::grpc_builder()
+        .filter(|_| true)
+        .exemplars(|_| None);
+    grpc.build([("a", "1")]).map(drop).unwrap();
 }

@@ -1,17 +1,17 @@
 //! Answers that stay open by intent.
 
-use super::{Answer, begin, get};
-use crate::support::{Page, SECOND, take_to_end};
-use http::{Response, StatusCode, header};
+use super::{Answer, begin, call, get};
+use crate::support::{Page, SECOND, panic_of, take_to_end};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
+use std::convert::Infallible;
 use std::pin::pin;
+use tower::{Layer, Service, service_fn};
 use tower_openmetrics::labels::{LongLived, is_long_lived};
-use tower_openmetrics::{Clock, MetricsLayer};
+use tower_openmetrics::{Clock, MetricsLayer, MetricsLayerBuilder, RequestBody};
 
-fn answer(
-    layer: &MetricsLayer,
-    change: impl Fn(&mut Response<Full<bytes::Bytes>>) + Clone,
-) -> Answer {
+fn answer(layer: &MetricsLayer, change: impl Fn(&mut Response<Full<Bytes>>) + Clone) -> Answer {
     begin(layer, get("/"), move |_| {
         let mut response = Response::new(Full::from("hello"));
         change(&mut response);
@@ -62,10 +62,10 @@ fn long_lived_answers_have_a_histogram_of_their_own() {
     assert_eq!(page.one("request_duration_seconds_sum"), "1.0");
     let streams = page.buckets("stream_duration_seconds");
     let below = |bound| streams.iter().find(|(b, _)| *b == bound).unwrap().1;
-    // The upgrade took no time, the others 100 s.
+    // Nobody knows how long the upgrade takes.
     assert_eq!(
         (below(1.0), below(60.0), below(300.0), below(f64::INFINITY)),
-        (1, 1, 4, 4)
+        (0, 0, 3, 3)
     );
     assert_eq!(page.one("stream_duration_seconds_sum"), "300.0");
 }
@@ -96,4 +96,75 @@ fn they_are_told_apart_by_ones_own_function_and_buckets() {
 fn without_being_asked_for_there_is_no_such_metric() {
     let page = Page::read(MetricsLayer::default().exporter());
     assert_eq!(page.all("stream_duration_seconds_count").count(), 0);
+}
+
+fn watches() -> MetricsLayerBuilder {
+    MetricsLayer::builder().stream_requests(|head| head.uri.query() == Some("watch=true"))
+}
+
+fn counts(layer: &MetricsLayer) -> [u64; 3] {
+    let page = Page::read(layer.exporter());
+    let names = [
+        "requests_total",
+        "request_duration_seconds_count",
+        "stream_duration_seconds_count",
+    ];
+    names.map(|name| page.integer(name))
+}
+
+#[test]
+fn a_request_can_ask_for_a_stream() {
+    let layer = watches().build([("a", "1")]).unwrap();
+    assert_eq!(counts(&layer), [0, 0, 0]);
+    call(&layer, get("/?watch=true"));
+    call(&layer, get("/?watch=false"));
+    assert_eq!(counts(&layer), [2, 1, 1]);
+}
+
+/// A client that has had enough of a long poll, before there was an answer.
+#[test]
+fn a_stream_that_is_left_before_its_head_is_one() {
+    let clock = Clock::manual();
+    let layer = watches().clock(clock).build([("a", "1")]).unwrap();
+    let mut service = layer.layer(service_fn(async |_: Request<RequestBody<Full<Bytes>>>| {
+        std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>().await
+    }));
+    for uri in ["/?watch=true", "/"] {
+        let mut answer = tokio_test::task::spawn(service.call(get(uri)));
+        assert!(answer.poll().is_pending());
+        clock.advance(SECOND);
+        drop(answer);
+    }
+    assert_eq!(counts(&layer), [2, 1, 1]);
+    let page = Page::read(layer.exporter());
+    assert_eq!(page.one("stream_duration_seconds_sum"), "1.0");
+    assert_eq!(page.integer("cancellations_total"), 2);
+}
+
+#[test]
+fn either_head_can_say_so() {
+    let layer = watches().stream_duration_seconds(is_long_lived);
+    let layer = layer.build([("a", "1")]).unwrap();
+    let events = |uri| {
+        let answer = begin(&layer, get(uri), |_| {
+            let mut response = Response::new(Full::from("hello"));
+            response.extensions_mut().insert(LongLived);
+            std::future::ready(Ok(response))
+        });
+        take_to_end(pin!(answer.into_body()));
+    };
+    events("/");
+    events("/?watch=true");
+    call(&layer, get("/?watch=true"));
+    call(&layer, get("/"));
+    assert_eq!(counts(&layer), [4, 1, 3]);
+}
+
+#[test]
+fn a_function_that_panics_is_a_call_that_panicked() {
+    let layer = MetricsLayer::builder().stream_requests(|_| panic!("a bug"));
+    let layer = layer.build([("a", "1")]).unwrap();
+    panic_of(|| call(&layer, get("/")));
+    assert_eq!(counts(&layer), [1, 1, 0]);
+    assert_eq!(Page::read(layer.exporter()).numbers().errors["panic"], 1);
 }

@@ -139,13 +139,12 @@ fn a_response_is_as_large_as_what_the_caller_has_taken() {
     }
 }
 
-/// A body that is due to nobody may be taken all the same, as HTTP/2 does; nobody does after an upgrade.
+/// A body that is due to nobody may be taken all the same, as HTTP/2 does.
 #[test]
 fn an_answer_that_is_due_no_body_has_none() {
     for (method, status) in [
         (Method::HEAD, StatusCode::OK),
         (Method::GET, StatusCode::NO_CONTENT),
-        (Method::GET, StatusCode::SWITCHING_PROTOCOLS),
     ] {
         let layer = layer();
         let mut request = get("/");
@@ -160,6 +159,30 @@ fn an_answer_that_is_due_no_body_has_none() {
         let labels = all(&layer, &format!("{RESPONSE}_count"));
         assert!(labels[0].0.contains(r#"error_type="""#), "{labels:?}");
     }
+}
+
+/// Nobody takes a body after it, and nobody knows how long it takes.
+#[test]
+fn an_upgrade_has_sizes_and_no_duration() {
+    let layer = layer();
+    drop(begin(&layer, get("/"), |request| {
+        let mut response = hello(request);
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        response
+    }));
+    for (name, count) in [
+        (REQUEST, 1),
+        (RESPONSE, 1),
+        ("http_server_request_duration_seconds", 0),
+    ] {
+        let counts = all(&layer, &format!("{name}_count"));
+        let total: u64 = counts
+            .iter()
+            .map(|(_, count)| count.parse::<u64>().unwrap())
+            .sum();
+        assert_eq!(total, count, "{name}");
+    }
+    assert_eq!(all(&layer, &format!("{RESPONSE}_sum"))[0].1, "0");
 }
 
 /// They have a size, which is 0, so that there are as many sizes as durations.

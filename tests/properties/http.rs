@@ -102,6 +102,7 @@ impl Script {
     fn model(&self) -> Model {
         let mut model = Model {
             head: Some(0),
+            is_upgrade: self.is_upgrade(),
             ..Model::default()
         };
         let [before, between, after] = self.reads;
@@ -126,11 +127,15 @@ impl Script {
         model
     }
 
+    fn is_upgrade(&self) -> bool {
+        let is_tunnel = self.method == Method::CONNECT && (200..300).contains(&self.status);
+        is_tunnel || self.status == 101
+    }
+
     /// Whether the answer has a body at all (RFC 9110, section 6.4.1).
     fn is_due(&self) -> bool {
-        let connected = self.method == Method::CONNECT && (200..300).contains(&self.status);
-        let bodiless = matches!(self.status, 101 | 204 | 304) || self.method == Method::HEAD;
-        !connected && !bodiless
+        let bodiless = matches!(self.status, 204 | 304) || self.method == Method::HEAD;
+        !self.is_upgrade() && !bodiless
     }
 
     fn promised(&self) -> Option<u64> {

@@ -38,6 +38,8 @@ struct Model {
     response_messages: u64,
     head: Option<u32>,
     first_byte: Option<u32>,
+    /// Nobody follows it, so it is not timed.
+    is_upgrade: bool,
     /// The first thing that went wrong.
     fault: Option<Ending>,
     /// How it has ended, and when.
@@ -83,8 +85,10 @@ impl Model {
     fn add_to(&self, numbers: &mut Numbers) {
         let (ending, seconds) = self.end.expect("a call that has ended");
         numbers.requests += 1;
-        numbers.duration.count += 1;
-        numbers.duration.sum += SECOND * seconds;
+        if !self.is_upgrade {
+            numbers.duration.count += 1;
+            numbers.duration.sum += SECOND * seconds;
+        }
         numbers.request.bytes += self.request_bytes;
         numbers.request.messages += self.request_messages;
         numbers.response.bytes += self.response_bytes;

@@ -1,4 +1,4 @@
-//! Whole connections: several calls on one, large bodies, upgrades, shutdown.
+//! Whole connections: several calls on one, large bodies, shutdown.
 
 use crate::wire_support::{
     Handler, Handlers, Http1, Http2, Numbers, Scripted, Server, bounded, data,
@@ -6,16 +6,14 @@ use crate::wire_support::{
 use crate::{promising, status};
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::{Body, Frame};
-use http_body_util::{BodyExt, Empty, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioExecutor;
 use std::convert::Infallible;
 use std::future::ready;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tower::{Service, ServiceBuilder, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -262,49 +260,6 @@ async fn panics_caught_outside_are_counted_inside() {
         .expect(&layer, "caught")
         .await;
     server.stop().await;
-}
-
-/// Accepts any upgrade or tunnel, and sends back what comes through it.
-async fn tunnel<B>(mut request: Request<B>) -> Result<Response<Empty<Bytes>>, Infallible> {
-    let upgrade = hyper::upgrade::on(&mut request);
-    tokio::spawn(async move {
-        let mut tunnel = TokioIo::new(upgrade.await.unwrap());
-        let mut bytes = [0; 4];
-        tunnel.read_exact(&mut bytes).await.unwrap();
-        tunnel.write_all(&bytes).await.unwrap();
-    });
-    let mut response = Response::new(Empty::new());
-    if request.method() != Method::CONNECT {
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let upgrade = request.headers()[UPGRADE].clone();
-        response.headers_mut().insert(UPGRADE, upgrade);
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    }
-    Ok(response)
-}
-
-#[tokio::test]
-async fn what_flows_after_an_upgrade_is_not_seen() {
-    for request in [
-        "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: b\r\n\r\n",
-        "CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n",
-    ] {
-        let layer = MetricsLayer::default();
-        let server = Server::start(layer.layer(service_fn(tunnel::<RequestBody<Incoming>>))).await;
-        let mut client = Http1::connect(&server).await;
-        client.send(request).await;
-        client.receive_until("\r\n\r\n").await;
-        Numbers::completed()
-            .expect(&layer, "while it is open")
-            .await;
-        client.send("ping").await;
-        client.receive_until("ping").await;
-        client.close();
-        server.stop().await;
-        assert_eq!(Numbers::of(&layer).await, Numbers::completed());
-    }
 }
 
 #[tokio::test]

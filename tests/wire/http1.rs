@@ -135,6 +135,8 @@ async fn answers_without_a_body() {
     let endless = || Scripted::new([data("abc"), Step::Hang]);
     let nothing =
         |name, sends, answer| case(name, sends, Handler::answers(answer), Numbers::completed());
+    let upgrade =
+        |name, sends, answer| case(name, sends, Handler::answers(answer), Numbers::upgraded());
     #[rustfmt::skip] // a table
     let cases = [
         nothing("HEAD, an exact body", HEAD, ok(abcde().exact(5))),
@@ -145,10 +147,10 @@ async fn answers_without_a_body() {
         nothing("204 with a body", GET, status(204, endless())),
         nothing("304", GET, status(304, Scripted::default())),
         nothing("304 with a body", GET, status(304, abcde().exact(5))),
-        nothing("101 nobody waits for", UPGRADE, status(101, Scripted::default())),
-        nothing("101 with a body", UPGRADE, status(101, endless())),
-        nothing("CONNECT", CONNECT, status(200, Scripted::default())),
-        nothing("CONNECT with a body", CONNECT, status(200, endless())),
+        upgrade("101 nobody waits for", UPGRADE, status(101, Scripted::default())),
+        upgrade("101 with a body", UPGRADE, status(101, endless())),
+        upgrade("CONNECT", CONNECT, status(200, Scripted::default())),
+        upgrade("CONNECT with a body", CONNECT, status(200, endless())),
     ];
     calls_end(cases).await;
 }

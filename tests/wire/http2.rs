@@ -164,6 +164,10 @@ fn calls_that_end() -> Vec<Case> {
             Numbers::completed(),
         )
     };
+    let tunnel = |name, answer| {
+        let answers = Handler::answers(answer);
+        case(name, method(Method::CONNECT), answers, Numbers::upgraded())
+    };
     let failed = |name, error_type, handler, bytes| {
         let numbers = Numbers::failed(error_type).taken(bytes);
         case(name, get(), handler, numbers)
@@ -198,8 +202,8 @@ fn calls_that_end() -> Vec<Case> {
         needless("HEAD with another body than promised", Method::HEAD, promising(7, abcde()), Numbers::completed()),
         needless("204 with a body", Method::GET, status(204, abcde()), Numbers::completed()),
         needless("304 with a body that fails", Method::GET, status(304, then_err.clone()), Numbers::failed(ErrorType::PUBLISH_RESPONSE)),
-        nothing("CONNECT", Method::CONNECT, status(200, Scripted::default())),
-        nothing("CONNECT with a body", Method::CONNECT, status(200, half())),
+        tunnel("CONNECT", status(200, Scripted::default())),
+        tunnel("CONNECT with a body", status(200, half())),
         failed("the service's own", ErrorType::GENERATE, Handler::fails(), 0),
         failed("500", ErrorType::GENERATE, Handler::answers(status(500, abcde())), 5),
         failed("before the first byte", ErrorType::RESPONSE_STREAM, sends(&[Step::Err]), 0),

@@ -3,6 +3,7 @@
 mod connections;
 mod http1;
 mod http2;
+mod upgrades;
 #[path = "../wire_support/mod.rs"]
 mod wire_support;
 

@@ -22,7 +22,7 @@ use std::future::Future;
 use std::time::Duration;
 
 /// Far more than anything here takes.
-const BOUND: Duration = Duration::from_secs(10);
+pub(crate) const BOUND: Duration = Duration::from_secs(10);
 
 /// Waits, but not for ever.
 #[track_caller]

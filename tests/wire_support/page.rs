@@ -45,6 +45,14 @@ impl Numbers {
         }
     }
 
+    /// Of one call that was upgraded, which nobody follows.
+    pub(crate) fn upgraded() -> Self {
+        Self {
+            durations: 0,
+            ..Self::completed()
+        }
+    }
+
     /// Of one call whose caller went away.
     pub(crate) fn cancelled() -> Self {
         Self {

@@ -4,6 +4,7 @@ mod client;
 mod compression;
 mod files;
 mod routes;
+mod sockets;
 mod streams;
 mod tally;
 mod uploads;

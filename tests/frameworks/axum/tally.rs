@@ -38,7 +38,7 @@ impl Tally {
         self.add("request_bytes_total", &begin, seen.sent);
         self.add("response_bytes_total", &end, seen.body.len());
         if let Some(error_type) = error_type(seen.status) {
-            let labels = end.replace(
+            let labels = begin.replace(
                 ",method=",
                 &format!(r#",error_type="{error_type}",method="#),
             );
@@ -59,10 +59,10 @@ impl Tally {
         let end =
             format!(r#"{{endpoint="shop",method="{method}",route="{route}",status="{status}"}}"#);
         self.add("requests_total", &end, 1);
-        let timed = if is_long_lived {
-            "stream_duration_seconds_count"
-        } else {
-            "request_duration_seconds_count"
+        let timed = match (status, is_long_lived) {
+            ("101", _) => return,
+            (_, true) => "stream_duration_seconds_count",
+            (_, false) => "request_duration_seconds_count",
         };
         let begin = format!(r#"{{endpoint="shop",method="{method}",route="{route}"}}"#);
         self.add(timed, &begin, 1);
@@ -99,11 +99,8 @@ async fn counted(layer: &MetricsLayer) -> BTreeMap<String, u64> {
 }
 
 fn is_long_lived(seen: &Seen) -> bool {
-    seen.status == StatusCode::SWITCHING_PROTOCOLS
-        || seen
-            .headers
-            .get("content-type")
-            .is_some_and(|value| value == "text/event-stream")
+    let content_type = seen.headers.get("content-type");
+    content_type.is_some_and(|value| value == "text/event-stream")
 }
 
 /// What the contract calls such an answer.

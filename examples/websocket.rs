@@ -1,0 +1,100 @@
+//! WebSockets that count as open until they are closed: by axum, over HTTP/1.1 and HTTP/2, and by tungstenite alone.
+//!
+//! ```text
+//! $ PORT=8080 cargo run --release -p frameworks --features heavy --example websocket
+//! $ websocat ws://127.0.0.1:8080/chat
+//! $ curl http://127.0.0.1:8080/metrics
+//! ```
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use axum::{BoxError, Extension, Router};
+use futures_util::{SinkExt, StreamExt};
+use hyper_util::rt::TokioIo;
+use std::env;
+use std::net::Ipv4Addr;
+use tokio::net::TcpListener;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tower_openmetrics::classify::Fault;
+use tower_openmetrics::labels::{Label, is_long_lived};
+use tower_openmetrics::upgrade::UpgradeGuard;
+use tower_openmetrics::{MetricsLayer, UpgradedCall};
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    let port = match env::var("PORT") {
+        Ok(port) => port.parse()?,
+        Err(_) => 8080,
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    println!("http://{}", listener.local_addr()?);
+    Ok(axum::serve(listener, app(&metrics()?)).await?)
+}
+
+pub(crate) fn metrics() -> Result<MetricsLayer, tower_openmetrics::Error> {
+    MetricsLayer::builder()
+        .label(Label::axum_route())
+        // Followed WebSockets are among them.
+        .stream_duration_seconds(is_long_lived)
+        .stream_buckets([1.0, 60.0, 3_600.0, 86_400.0])
+        .build([("service", "chat")])
+}
+
+pub(crate) fn app(metrics: &MetricsLayer) -> Router {
+    Router::new()
+        // Not `get`: over HTTP/2 it is a CONNECT.
+        .route("/chat", any(chat))
+        .route("/raw", any(raw))
+        .layer(metrics.clone())
+        .route_service("/metrics", metrics.exporter())
+}
+
+/// axum's way: the answer takes the call along as an extension, and the task a guard of it.
+async fn chat(upgrade: WebSocketUpgrade) -> impl IntoResponse {
+    let call = UpgradedCall::new();
+    let guard = call.guard();
+    let answer = upgrade.on_upgrade(move |socket| echo(socket, guard));
+    (Extension(call), answer)
+}
+
+async fn echo(mut socket: WebSocket, guard: UpgradeGuard) {
+    while let Some(message) = socket.next().await {
+        let Ok(message) = message else {
+            // The client went away without a farewell. Else the call completes.
+            guard.fault(Fault::Cancelled);
+            break;
+        };
+        if socket.send(message).await.is_err() {
+            break;
+        }
+    }
+}
+
+/// tungstenite's way: the handler shakes hands itself.
+async fn raw(mut request: Request) -> Result<Response, StatusCode> {
+    let Ok(mut answer) = create_response_with_body(&request, Body::empty) else {
+        return Err(StatusCode::BAD_REQUEST);
+    };
+    let call = UpgradedCall::new();
+    let guard = call.guard();
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let Ok(socket) = upgrade.await else { return };
+        let socket = TokioIo::new(socket);
+        let mut socket = WebSocketStream::from_raw_socket(socket, Role::Server, None).await;
+        while let Some(Ok(message)) = socket.next().await {
+            if socket.send(message).await.is_err() {
+                break;
+            }
+        }
+        drop(guard); // now the call has ended
+    });
+    answer.extensions_mut().insert(call);
+    Ok(answer)
+}

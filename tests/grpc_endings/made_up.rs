@@ -1,0 +1,300 @@
+//! Methods that clients make up: they take no room from those that the server has.
+
+use super::support::Step::{Field, Pending};
+use super::support::{Page, take_to_end};
+use super::{STATUS, message, response_of, script};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::thread;
+use std::time::Duration;
+use tower::{BoxError, Layer, ServiceExt, service_fn};
+use tower_openmetrics::grpc::RequestBody;
+use tower_openmetrics::labels::Label;
+use tower_openmetrics::protocol::Grpc;
+use tower_openmetrics::{MetricsLayer, MetricsLayerBuilder};
+
+const UNIMPLEMENTED: &str = "12";
+
+fn built(builder: MetricsLayerBuilder<Grpc>) -> MetricsLayer<Grpc> {
+    builder.buckets([1.0]).build([("a", "1")]).unwrap()
+}
+
+/// One call to a method, of one message, that is answered by this code, or left before.
+fn call(layer: &MetricsLayer<Grpc>, path: &str, code: Option<&'static str>) {
+    let service = layer.layer(service_fn(
+        async |request: Request<RequestBody<Full<Bytes>>>| {
+            take_to_end(pin!(request.into_body()));
+            let steps = code.map_or(Pending, |code| Field(STATUS, code));
+            Ok::<Response<_>, BoxError>(response_of("application/grpc", [steps]))
+        },
+    ));
+    let request = Request::post(path).header("content-type", "application/grpc");
+    let request = request.body(Full::from(message("abc"))).unwrap();
+    let answer = super::now(service.oneshot(request)).unwrap();
+    if code.is_some() {
+        take_to_end(pin!(answer.into_body()));
+    }
+}
+
+fn make_up(layer: &MetricsLayer<Grpc>, calls: std::ops::Range<usize>) {
+    for number in calls {
+        let path = format!("/made.Up{number}/Method");
+        call(layer, &path, Some(UNIMPLEMENTED));
+    }
+}
+
+/// The sums of a metric by service: of `_OTHER` and of what is made up each in one.
+fn by_service(layer: &MetricsLayer<Grpc>, name: &str) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    for (labels, value) in Page::read(layer.exporter()).all(name) {
+        let (_, service) = labels.split_once(r#"grpc_service=""#).unwrap();
+        let (service, _) = service.split_once('"').unwrap();
+        let service = match service {
+            made_up if made_up.starts_with("made.Up") => "_OTHER",
+            service => service,
+        };
+        *sums.entry(service.to_owned()).or_default() += value.parse::<u64>().unwrap();
+    }
+    sums
+}
+
+#[track_caller]
+fn assert_calls(layer: &MetricsLayer<Grpc>, expected: &[(&str, u64)]) {
+    let times = |times: u64| -> BTreeMap<String, u64> {
+        let expected = expected.iter();
+        let of_service = |(service, calls): &(&str, u64)| ((*service).to_owned(), calls * times);
+        expected.map(of_service).collect()
+    };
+    for (name, each) in [
+        ("requests_total", 1),
+        ("request_messages_total", 1),
+        ("request_bytes_total", 8),
+        ("request_duration_seconds_count", 1),
+        ("concurrent_requests", 0),
+    ] {
+        assert_eq!(by_service(layer, name), times(each), "{name}");
+    }
+    assert_eq!(
+        Page::read(layer.exporter()).one("label_overflow_total"),
+        "0"
+    );
+}
+
+#[test]
+fn they_make_room_for_others() {
+    for (builder, calls) in [
+        (MetricsLayer::grpc_builder().label_sets(10), 100),
+        (MetricsLayer::grpc_builder(), 2_001),
+        (
+            MetricsLayer::grpc_builder()
+                .label_sets(10)
+                .label_idle(Duration::from_secs(3_600)),
+            100,
+        ),
+        (
+            MetricsLayer::grpc_builder()
+                .label(Label::status())
+                .label_sets(10),
+            100,
+        ),
+    ] {
+        let layer = built(builder);
+        make_up(&layer, 0..calls);
+        call(&layer, "/shop.Cart/Add", Some("0"));
+        make_up(&layer, 0..calls);
+        call(&layer, "/shop.Cart/Add", Some("5"));
+        call(&layer, "/shop.List/Get", Some("0"));
+        let made_up = 2 * calls as u64;
+        let expected = [("_OTHER", made_up), ("shop.Cart", 2), ("shop.List", 1)];
+        assert_calls(&layer, &expected);
+        let errors = by_service(&layer, "errors_total");
+        assert_eq!((errors["_OTHER"], errors["shop.Cart"]), (made_up, 1));
+    }
+}
+
+/// What stands there is as any other: there is room for it.
+#[test]
+fn they_are_shown_while_there_is_room() {
+    let layer = built(MetricsLayer::grpc_builder().label_sets(10));
+    make_up(&layer, 0..9);
+    let page = Page::read(layer.exporter());
+    assert_eq!(page.all("requests_total").count(), 9);
+}
+
+#[test]
+fn what_a_method_of_the_server_does_not_support_stays_its_own() {
+    let layer = built(MetricsLayer::grpc_builder().label_sets(10));
+    call(&layer, "/shop.Cart/Add", Some(UNIMPLEMENTED));
+    call(&layer, "/shop.Cart/Add", Some("0"));
+    call(&layer, "/shop.Cart/Add", Some(UNIMPLEMENTED));
+    make_up(&layer, 0..100);
+    assert_calls(&layer, &[("_OTHER", 100), ("shop.Cart", 3)]);
+}
+
+#[test]
+fn calls_that_are_left_before_an_answer_prove_nothing() {
+    let layer = built(MetricsLayer::grpc_builder().label_sets(10));
+    for number in 0..100 {
+        call(&layer, &format!("/made.Up{number}/Method"), None);
+    }
+    call(&layer, "/shop.Cart/Add", Some("0"));
+    assert_calls(&layer, &[("_OTHER", 100), ("shop.Cart", 1)]);
+    let cancelled = by_service(&layer, "cancellations_total");
+    assert_eq!((cancelled["_OTHER"], cancelled["shop.Cart"]), (100, 0));
+}
+
+/// A router of HTTP around the services answers 404, which clients take for UNIMPLEMENTED.
+#[test]
+fn a_404_of_http_is_the_same() {
+    let layer = built(MetricsLayer::grpc_builder().label_sets(10));
+    for number in 0..100 {
+        let service = layer.layer(service_fn(async |_: Request<RequestBody<Full<Bytes>>>| {
+            let mut response = response_of("text/plain", []);
+            *response.status_mut() = http::StatusCode::NOT_FOUND;
+            Ok::<_, BoxError>(response)
+        }));
+        let request = Request::post(format!("/made.Up{number}/Method"));
+        let request = request.header("content-type", "application/grpc");
+        let request = request.body(Full::default()).unwrap();
+        take_to_end(pin!(
+            super::now(service.oneshot(request)).unwrap().into_body()
+        ));
+    }
+    call(&layer, "/shop.Cart/Add", Some("0"));
+    let requests = by_service(&layer, "requests_total");
+    assert_eq!((requests["_OTHER"], requests["shop.Cart"]), (100, 1));
+}
+
+/// A made-up method may be answered late: until then it is in flight where it began.
+#[test]
+fn calls_in_flight_keep_their_labels() {
+    let layer = built(MetricsLayer::grpc_builder().label_sets(10));
+    let service = layer.layer(service_fn(async |_: Request<RequestBody<_>>| {
+        let steps = [Pending, Field(STATUS, UNIMPLEMENTED)];
+        Ok::<_, BoxError>(response_of("application/grpc", steps))
+    }));
+    let request = Request::post("/slow.One/Method").header("content-type", "application/grpc");
+    let request = request.body(script([])).unwrap();
+    let answer = super::now(service.oneshot(request)).unwrap();
+    make_up(&layer, 0..100);
+    let open = by_service(&layer, "concurrent_requests");
+    assert_eq!((open["slow.One"], open["_OTHER"]), (1, 0));
+    take_to_end(pin!(answer.into_body()));
+    assert_eq!(by_service(&layer, "requests_total")["slow.One"], 1);
+    make_up(&layer, 0..100);
+    let requests = by_service(&layer, "requests_total");
+    assert_eq!(requests.get("slow.One"), None);
+    assert_eq!(requests["_OTHER"], 201);
+    assert_eq!(by_service(&layer, "concurrent_requests")["_OTHER"], 0);
+}
+
+/// Threads make up the same methods at the same time, while pages are read and real calls go on.
+#[test]
+fn threads_lose_no_call() {
+    const THREADS: u64 = 4;
+    const ROUNDS: u64 = 300;
+    let layer = built(MetricsLayer::grpc_builder().label_sets(8));
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let layer = &layer;
+            scope.spawn(move || {
+                for round in 0..ROUNDS as usize {
+                    make_up(layer, round..round + 1);
+                    let service = ["/shop.Cart/Add", "/shop.List/Get"][round % 2];
+                    call(layer, service, Some("0"));
+                    if thread == 0 && round % 20 == 0 {
+                        let page = Page::read(layer.exporter());
+                        let open = page.all("concurrent_requests");
+                        assert!(
+                            open.map(|(_, open)| open)
+                                .all(|open| !open.starts_with('-'))
+                        );
+                    }
+                }
+            });
+        }
+    });
+    let (made_up, each) = (THREADS * ROUNDS, THREADS * ROUNDS / 2);
+    // One that found all places in use by calls of other threads went to the overflow at once, which is counted.
+    let requests = by_service(&layer, "requests_total");
+    assert_eq!(requests.values().sum::<u64>(), made_up + 2 * each);
+    assert_eq!(
+        by_service(&layer, "request_bytes_total")
+            .values()
+            .sum::<u64>(),
+        8 * (made_up + 2 * each)
+    );
+    assert_eq!(
+        by_service(&layer, "concurrent_requests")
+            .values()
+            .sum::<u64>(),
+        0
+    );
+    assert_eq!(
+        requests["shop.Cart"] + requests["shop.List"],
+        2 * each,
+        "{requests:?}"
+    );
+}
+
+fn only_declared() -> MetricsLayerBuilder<Grpc> {
+    MetricsLayer::grpc_builder()
+        .label(Label::grpc_service().only_declared(true))
+        .label(Label::grpc_method().only_declared(true))
+        .declare([("grpc_service", "shop.Cart"), ("grpc_method", "Add")])
+}
+
+#[test]
+fn declared_ones_can_be_the_only_ones() {
+    let layer = built(only_declared());
+    for path in [
+        "/shop.Cart/Add",
+        "/shop.Cart/Remove",
+        "/made.Up/Add",
+        "/made.Up/Other",
+    ] {
+        call(&layer, path, Some("0"));
+    }
+    let page = Page::read(layer.exporter());
+    let requests: Vec<_> = page.all("requests_total").collect();
+    let labels = |method, service| {
+        format!(r#"{{a="1",grpc_code="OK",grpc_method="{method}",grpc_service="{service}"}}"#)
+    };
+    let expected = [
+        (labels("Add", "_OTHER"), "1"),
+        (labels("Add", "shop.Cart"), "1"),
+        (labels("_OTHER", "_OTHER"), "1"),
+        (labels("_OTHER", "shop.Cart"), "1"),
+    ];
+    let expected: Vec<_> = expected.iter().map(|(labels, n)| (&**labels, *n)).collect();
+    assert_eq!(requests, expected);
+    assert_eq!(page.one("label_overflow_total"), "0");
+}
+
+/// What is not gRPC names nothing.
+#[test]
+fn absence_needs_no_declaration() {
+    let layer = built(only_declared());
+    let service = layer.layer(service_fn(async |_: Request<RequestBody<Full<Bytes>>>| {
+        Ok::<_, BoxError>(response_of("text/plain", []))
+    }));
+    let request = Request::get("/health").body(Full::default()).unwrap();
+    take_to_end(pin!(
+        super::now(service.oneshot(request)).unwrap().into_body()
+    ));
+    assert_eq!(by_service(&layer, "requests_total")["none"], 1);
+}
+
+/// A label of one's own takes the place of one that the builder has by itself.
+#[test]
+fn the_labels_can_be_replaced() {
+    let layer = built(MetricsLayer::grpc_builder().label(Label::grpc_code().on_errors(true)));
+    call(&layer, "/shop.Cart/Add", Some("5"));
+    let page = Page::read(layer.exporter());
+    let (labels, _) = page.all("errors_total").next().unwrap();
+    assert!(labels.contains(r#"grpc_code="NOT_FOUND""#), "{labels}");
+    assert_eq!(page.all("requests_total").count(), 1);
+}

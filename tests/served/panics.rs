@@ -1,0 +1,71 @@
+//! Handlers that panic when they are asked to, by `?panic`.
+//!
+//! `GET /declared` and `GET /met` are counted by method, route and status, and the first of them is declared. So is the gRPC method
+//! `/shop.Cart/Add`, which is not counted among these.
+
+#[path = "../../examples/process/mod.rs"]
+mod process;
+#[path = "../../examples/status/mod.rs"]
+mod status;
+
+use axum::extract::MatchedPath;
+use axum::http::{Uri, header};
+use axum::response::IntoResponse;
+use axum::routing::{Router, get, post};
+use std::process::ExitCode;
+use tower::BoxError;
+use tower_openmetrics::labels::Label;
+use tower_openmetrics::{MetricsLayer, MetricsRegistry};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    process::report(run()).await
+}
+
+async fn run() -> Result<(), BoxError> {
+    let stop = process::asked_to_stop()?;
+    let registry = MetricsRegistry::new();
+    let http = MetricsLayer::builder()
+        .registry(&registry)
+        .label(Label::method())
+        .label(Label::route(|head| {
+            Some(head.extensions.get::<MatchedPath>()?.as_str())
+        }))
+        .label(Label::status())
+        .declare([("method", "GET"), ("route", "/declared")])
+        .build([("endpoint", "http")])?;
+    let grpc = MetricsLayer::grpc_builder()
+        .registry(&registry)
+        .declare([("grpc_service", "shop.Cart"), ("grpc_method", "Add")])
+        .build([("endpoint", "grpc")])?;
+    let app = Router::new()
+        .route("/declared", get(answer).layer(http.clone()))
+        .route("/met", get(answer).layer(http))
+        .route("/shop.Cart/Add", post(add).layer(grpc));
+
+    let listener = process::listen("DYN_WORKER_PORT", 8090).await?;
+    let here = process::reachable(listener.local_addr()?);
+    println!("work handler:  http://{here}/");
+    let status = status::serve(registry.exporter(), "http").await?;
+    axum::serve(listener, app)
+        .with_graceful_shutdown(async move { stop.cancelled().await })
+        .await?;
+    if let Some(status) = status {
+        status.shutdown().await;
+    }
+    Ok(())
+}
+
+async fn answer(uri: Uri) -> &'static str {
+    assert_ne!(uri.query(), Some("panic"), "told to");
+    "fine\n"
+}
+
+async fn add(uri: Uri) -> impl IntoResponse {
+    answer(uri).await;
+    let head = [
+        (header::CONTENT_TYPE.as_str(), "application/grpc"),
+        ("grpc-status", "0"),
+    ];
+    (head, ())
+}
