@@ -100,7 +100,7 @@ fn layers_with_closures_of_their_own_come_and_go() {
         let layer = MetricsLayer::builder()
             .filter(move |head| head.uri.path().len() != number + 10)
             .label(Label::method())
-            .label(Label::route(move |head| head.uri.path().get(number % 1..)))
+            .label(Label::route(move |head| head.uri.path().get(number & 1..)))
             .label(Label::status())
             .exemplars(move |_| Some(TraceContext::new(number as u128 + 1, 1)))
             .stream_duration_seconds(move |head| head.headers.len() > number || is_long_lived(head))
@@ -171,14 +171,14 @@ fn label_sets_idle_and_gone() {
         }
         clock.advance(Duration::from_secs(1));
         // Every other time nobody scrapes, and they leave when room is short.
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             let page = Page::read(layer.exporter());
             let own = page
                 .all("requests_total")
                 .filter(|(labels, _)| !labels.contains("_OTHER"));
             assert_eq!(own.count(), 0);
         }
-        if round % 100 == 0 {
+        if round.is_multiple_of(100) {
             let service = service.clone();
             worker.run(move || call(&service, &format!("/worker-{round}")));
         }
@@ -329,7 +329,7 @@ fn threads_that_call_what_is_gone_come_and_go() {
             services
                 .iter()
                 .chain([&far_up])
-                .for_each(|gone| call(gone, "/"))
+                .for_each(|gone| call(gone, "/"));
         });
     });
 }

@@ -67,7 +67,7 @@ fn values_of_requests() {
     for (values, room) in SIZES {
         let (layer, service) = built(builder().label(name()).label_sets(room));
         let calls = |value: usize| {
-            let mut call = begin(&service, &format!("/{value}"));
+            let mut call = begin(service, &format!("/{value}"));
             call.response_message(1);
             call
         };
@@ -81,7 +81,7 @@ fn values_of_responses() {
     for (values, room) in SIZES {
         let (layer, service) = built(builder().label(label()).label_sets(room));
         let calls = |value: usize| {
-            let mut call = begin(&service, "/");
+            let mut call = begin(service, "/");
             let response = Response::builder().header("value", value);
             let response = response.body(()).unwrap();
             call.response_head(&Head::of(&response));
@@ -99,7 +99,7 @@ fn values_of_ends() {
         let settings = builder().label(name()).label(code()).label_sets(room);
         let (layer, service) = built(settings);
         let calls = |value: usize| {
-            let mut call = begin(&service, &format!("/{}", value / 100));
+            let mut call = begin(service, &format!("/{}", value / 100));
             call.set_code((value % 100) as u8);
             call.response_message(1);
             call
@@ -126,7 +126,7 @@ fn a_call_without_room_has_none_at_all() {
         ("/a", 404),
         ("/a", 200),
     ] {
-        let mut call = begin(&service, path);
+        let mut call = begin(service, path);
         answer(&mut call, status);
         call.complete();
     }
@@ -196,7 +196,7 @@ fn long_values_of_clients_are_other_unless_declared() {
     let (layer, service) = built(settings);
     let client = ["x".repeat(300), "x".repeat(129), "x".repeat(128)];
     for value in declared.iter().chain(&client) {
-        call(&service, &format!("/{value}"));
+        call(service, &format!("/{value}"));
     }
     let labels = |value: &str| format!(r#"name="{value}""#);
     let expected = [
@@ -218,7 +218,7 @@ fn how_long_clients_values_may_be_is_settable() {
     for (most, expected) in [(0, 0), (4, 1), (300, 3), (usize::MAX, 4)] {
         let (layer, service) = built(builder().label(name().max_len(most)));
         for length in [4, 5, 300, 301] {
-            call(&service, &format!("/{}", "x".repeat(length)));
+            call(service, &format!("/{}", "x".repeat(length)));
         }
         let requests = all(&layer, "requests_total");
         let own = requests.keys().filter(|labels| !labels.contains("_OTHER"));

@@ -57,10 +57,10 @@ fn on_ending_thread(job: impl FnOnce() + Send + 'static) {
 fn a_set_leaves_at_the_next_scrape_and_comes_back_from_0() {
     let (clock, layer, service) = by_name();
     for _ in 0..3 {
-        call(&service, "/a");
+        call(service, "/a");
     }
     clock.advance(NEARLY);
-    call(&service, "/b");
+    call(service, "/b");
     let both = [(r#"name="a""#, 3), (r#"name="b""#, 1)];
     assert_all(&layer, "requests_total", &both);
     clock.advance(MOMENT);
@@ -69,13 +69,13 @@ fn a_set_leaves_at_the_next_scrape_and_comes_back_from_0() {
     }
     let page = Page::read(layer.exporter());
     assert!(page.samples().all(|(series, _)| !series.contains("\"a\"")));
-    call(&service, "/a");
+    call(service, "/a");
     let both = [(r#"name="a""#, 1), (r#"name="b""#, 1)];
     assert_all(&layer, "requests_total", &both);
     clock.advance(IDLE);
     assert_all(&layer, "requests_total", &[]);
     // It is as if there had never been any.
-    call(&service, "/b");
+    call(service, "/b");
     assert_all(&layer, "requests_total", &[(r#"name="b""#, 1)]);
     assert_all(&layer, "label_overflow_total", &[("", 0)]);
 }
@@ -83,9 +83,9 @@ fn a_set_leaves_at_the_next_scrape_and_comes_back_from_0() {
 #[test]
 fn it_is_touched_by_the_beginning_and_by_the_end_of_a_call() {
     let (clock, layer, service) = by_name();
-    call(&service, "/a");
+    call(service, "/a");
     clock.advance(NEARLY);
-    let open = begin(&service, "/a");
+    let open = begin(service, "/a");
     clock.advance(NEARLY);
     open.complete();
     clock.advance(NEARLY);
@@ -97,9 +97,9 @@ fn it_is_touched_by_the_beginning_and_by_the_end_of_a_call() {
 #[test]
 fn calls_in_flight_keep_theirs() {
     let (clock, layer, service) = by_name();
-    call(&service, "/a");
-    let mut first = begin(&service, "/a");
-    let second = begin(&service, "/a");
+    call(service, "/a");
+    let mut first = begin(service, "/a");
+    let second = begin(service, "/a");
     let handle = first.handle();
     for _ in 0..5 {
         clock.advance(2 * IDLE);
@@ -120,8 +120,8 @@ fn calls_in_flight_keep_theirs() {
     clock.advance(IDLE);
     assert_all(&layer, "requests_total", &[]);
     // What a handle reports now is nobody's: neither of the set that comes back, nor of one in its place.
-    call(&service, "/b");
-    call(&service, "/a");
+    call(service, "/b");
+    call(service, "/a");
     handle.request_bytes(7);
     handle.fault(ErrorType::PANIC);
     assert_eq!(sum(&layer, "request_bytes_total"), 0);
@@ -140,7 +140,7 @@ fn declared_sets_stay() {
     clock.advance(10 * IDLE);
     assert_all(&layer, "requests_total", &declared);
     for (path, status) in [("/kept", 500), ("/kept", 404), ("/other", 500)] {
-        let mut call = begin(&service, path);
+        let mut call = begin(service, path);
         answer(&mut call, status);
     }
     assert_eq!(all(&layer, "requests_total").len(), 4);
@@ -159,7 +159,7 @@ fn labels_at_all_three_moments() {
     let settings = idle(clock).label(name()).label(Label::status());
     let (layer, service) = built(settings.label(Label::code(&["OK", "BAD"])));
     let live = |path, status, code| {
-        let mut call = begin(&service, path);
+        let mut call = begin(service, path);
         answer(&mut call, status);
         call.response_bytes(1);
         call.set_code(code);
@@ -214,7 +214,7 @@ fn shared_series_stay_while_any_set_uses_them() {
     let (layer, service) = built(idle(clock).label(group()).label(tenant));
     let worker = Worker::new();
     let live = move |path: &'static str| {
-        let call = begin(&service, path);
+        let call = begin(service, path);
         call.request_bytes(2);
         call.fail(ErrorType::GENERATE);
     };
@@ -274,7 +274,7 @@ fn idle_sets_make_room_when_it_is_short_and_nobody_scrapes() {
     ] {
         let (layer, service) = built(settings.label_sets(3));
         let live = |number: u8| {
-            let mut call = begin(&service, &format!("/{number}"));
+            let mut call = begin(service, &format!("/{number}"));
             answer(&mut call, 200 + u16::from(number));
             call.set_code(number);
             call.complete();
@@ -304,14 +304,14 @@ fn idle_sets_make_room_when_it_is_short_and_nobody_scrapes() {
 fn what_has_had_no_room_stays() {
     let clock = Clock::manual();
     let (layer, service) = built(idle(clock).label(name()).label_sets(1));
-    let first = begin(&service, "/a");
-    let other = begin(&service, "/b");
+    let first = begin(service, "/a");
+    let other = begin(service, "/b");
     clock.advance(2 * IDLE);
     first.complete();
     clock.advance(2 * IDLE);
     assert_all(&layer, "concurrent_requests", &[(r#"name="_OTHER""#, 1)]);
     // There is room now, and the one stays where it began.
-    call(&service, "/b");
+    call(service, "/b");
     other.complete();
     let both = [(r#"name="_OTHER""#, 1), (r#"name="b""#, 1)];
     assert_all(&layer, "requests_total", &both);
@@ -325,15 +325,15 @@ fn what_has_had_no_room_stays() {
 fn threads_that_have_known_a_set_do_not_take_another_one_for_it() {
     let (clock, layer, service) = by_name();
     let worker = Worker::new();
-    worker.run(move || call(&service, "/a"));
+    worker.run(move || call(service, "/a"));
     clock.advance(IDLE);
     assert_all(&layer, "requests_total", &[]);
-    let mut moves = begin(&service, "/b");
+    let mut moves = begin(service, "/b");
     let handle = moves.handle();
     worker.run(move || {
         handle.request_bytes(3);
         moves.complete();
-        call(&service, "/a");
+        call(service, "/a");
     });
     let both = [(r#"name="a""#, 1), (r#"name="b""#, 1)];
     assert_all(&layer, "requests_total", &both);
@@ -345,9 +345,9 @@ fn threads_that_have_known_a_set_do_not_take_another_one_for_it() {
     clock.advance(IDLE);
     assert_all(&layer, "requests_total", &[]);
     // The other way round, with a set that has come back meanwhile.
-    worker.run(move || call(&service, "/b"));
-    call(&service, "/a");
-    call(&service, "/b");
+    worker.run(move || call(service, "/b"));
+    call(service, "/a");
+    call(service, "/b");
     let both = [(r#"name="a""#, 1), (r#"name="b""#, 2)];
     assert_all(&layer, "requests_total", &both);
 }
@@ -356,7 +356,7 @@ fn threads_that_have_known_a_set_do_not_take_another_one_for_it() {
 fn without_it_nothing_leaves() {
     let clock = Clock::manual();
     let (layer, service) = built(builder().clock(clock).label(name()));
-    call(&service, "/a");
+    call(service, "/a");
     clock.advance(1_000_000 * IDLE);
     assert_all(&layer, "requests_total", &[(r#"name="a""#, 1)]);
 }
@@ -365,7 +365,7 @@ fn without_it_nothing_leaves() {
 fn layers_without_labels_of_requests_stay_as_they_are() {
     let clock = Clock::manual();
     let (layer, service) = built(idle(clock));
-    call(&service, "/a");
+    call(service, "/a");
     clock.advance(1_000 * IDLE);
     assert_all(&layer, "requests_total", &[("", 1)]);
 }
@@ -378,7 +378,7 @@ fn no_time_at_all_is_an_error() {
         let clock = Clock::manual();
         let settings = builder().clock(clock).label(name()).label_idle(idle);
         let (layer, service) = built(settings);
-        call(&service, "/a");
+        call(service, "/a");
         assert_all(&layer, "requests_total", &[(r#"name="a""#, 1)]);
         clock.advance(Duration::from_nanos(1));
         let left = idle < Duration::MAX;

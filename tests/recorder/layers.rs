@@ -33,7 +33,7 @@ fn services_of_5000_layers_that_are_gone_count_nowhere() {
         }
     }
     let (layer, service) = built(builder().label(name()));
-    call(&service, "/own");
+    call(service, "/own");
     thread::scope(|scope| {
         for some in services.chunks(2_500) {
             scope.spawn(move || some.iter().for_each(|gone| call(gone, "/gone")));
@@ -41,7 +41,7 @@ fn services_of_5000_layers_that_are_gone_count_nowhere() {
         scope.spawn(move || {
             calls
                 .into_iter()
-                .for_each(tower_openmetrics::Call::complete)
+                .for_each(tower_openmetrics::Call::complete);
         });
     });
     services.iter().for_each(|gone| call(gone, "/gone"));
@@ -98,6 +98,6 @@ fn services_of_gone_layers_are_called_while_others_come_and_go() {
         done.store(true, Ordering::Relaxed);
     });
     let (layer, service) = built(builder());
-    call(&service, "/");
+    call(service, "/");
     assert_eq!(sum(&layer, "requests_total"), 1);
 }

@@ -94,7 +94,7 @@ fn calls_of_layers_that_are_gone_end_harmlessly() {
     for settings in SETTINGS {
         let (layer, service) = built(settings());
         let begun = || {
-            let mut call = begin(&service, "/x");
+            let mut call = begin(service, "/x");
             let handle = call.handle();
             (call, handle)
         };
@@ -131,7 +131,7 @@ fn calls_of_layers_that_are_gone_end_harmlessly() {
         })
         .join()
         .unwrap();
-        call(&next_service, "/y");
+        call(next_service, "/y");
         // It has let go by now.
         end(some());
         // And goes on working.
@@ -172,8 +172,8 @@ fn threads_that_outlive_layers_go_on() {
     let mut gone = Vec::new();
     for round in 1..=200 {
         let (layer, service) = built(builder().label(name()));
-        run(Box::new(move || call(&service, "/x")));
-        let open = begin(&service, "/x");
+        run(Box::new(move || call(service, "/x")));
+        let open = begin(service, "/x");
         assert_all(&layer, "requests_total", &[(r#"name="x""#, 1)]);
         assert_all(&layer, "concurrent_requests", &[(r#"name="x""#, 1)]);
         if round % 2 == 0 {
@@ -186,7 +186,7 @@ fn threads_that_outlive_layers_go_on() {
     for (open, service) in gone {
         run(Box::new(move || {
             open.complete();
-            call(&service, "/x");
+            call(service, "/x");
         }));
     }
     drop(jobs);

@@ -74,7 +74,7 @@ fn functions_may_call_measured_services() {
 
         let run = move || {
             for _ in 0..CALLS / 2 {
-                let mut call = begin(&service, "/outer");
+                let mut call = begin(service, "/outer");
                 answer(&mut call, 201);
                 call.complete();
             }
@@ -122,10 +122,10 @@ fn functions_may_call_measured_services_when_they_are_dropped() {
 
     // When this thread meets something new.
     let (gone, of_gone) = passing("/here");
-    call(&of_gone, "/");
+    call(of_gone, "/");
     drop(gone);
     let (_new_layer, new) = built(builder());
-    call(&new, "/");
+    call(new, "/");
     assert_all(
         &layer,
         "requests_total",
@@ -137,9 +137,9 @@ fn functions_may_call_measured_services_when_they_are_dropped() {
         let (gone, of_gone) = passing("/there");
         thread::spawn(move || {
             if !is_new {
-                call(&service, "/known");
+                call(service, "/known");
             }
-            call(&of_gone, "/");
+            call(of_gone, "/");
             drop(gone);
         })
         .join()
@@ -168,10 +168,10 @@ fn functions_may_call_measured_services_when_they_are_dropped() {
     let owned = Own(own.clone());
     let (gone, of_gone) = built(builder().filter(move |_| owned.0.get().is_some()));
     own.set(of_gone).unwrap();
-    call(&of_gone, "/");
+    call(of_gone, "/");
     drop(gone);
     let (_new_layer, new) = built(builder());
-    call(&new, "/");
+    call(new, "/");
 }
 
 /// Which is the last of several layers that own each other.
@@ -183,14 +183,14 @@ fn layers_may_be_dropped_by_functions_of_layers() {
         let owned = (owner.take(), CallsWhenDropped(vec![(service, "/dropped")]));
         let (next, of_next) =
             built(builder().filter(move |_| owned.1.0.len() == 1 || owned.0.is_none()));
-        call(&of_next, "/");
+        call(of_next, "/");
         owner = Some(next);
     }
     drop(owner);
     // Each is held by this thread until it has met something new after it is gone.
     for _ in 0..50 {
         let (_new_layer, new) = built(builder());
-        call(&new, "/");
+        call(new, "/");
     }
     assert_eq!(sum(&layer, "requests_total"), 50);
 }
@@ -200,7 +200,7 @@ struct Calls(Measured);
 
 impl From<Calls> for Fault {
     fn from(Calls(service): Calls) -> Self {
-        call(&service, "/inner");
+        call(service, "/inner");
         ErrorType::GENERATE.into()
     }
 }
@@ -209,10 +209,10 @@ impl From<Calls> for Fault {
 fn faults_may_call_measured_services_when_they_are_made() {
     let (layer, service) = built(builder().label(name()));
     for _ in 0..10 {
-        let mut call = begin(&service, "/outer");
+        let mut call = begin(service, "/outer");
         call.fault(Calls(service));
         drop(call);
-        let mut call = begin(&service, "/outer");
+        let mut call = begin(service, "/outer");
         call.handle().fault(Calls(service));
         drop(call);
     }

@@ -32,7 +32,7 @@ fn years(clock: Clock) -> MetricsLayer<Raw> {
     for year in 1..=YEARS {
         let some = || {
             (0..AT_ONCE / SHARES)
-                .map(|_| begin(&service, "/"))
+                .map(|_| begin(service, "/"))
                 .collect::<Vec<_>>()
         };
         let [here, there, first, second] = [some(), some(), some(), some()];

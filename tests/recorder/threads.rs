@@ -69,7 +69,7 @@ fn ten_thousand_short_lived_threads() {
     for some in numbers.chunks(100) {
         thread::scope(|scope| {
             for &number in some {
-                scope.spawn(move || end(begin(&service, &path(number)), number));
+                scope.spawn(move || end(begin(service, &path(number)), number));
             }
         });
         let requests = sum(&layer, "requests_total");
@@ -90,7 +90,7 @@ fn five_hundred_threads_at_once() {
             scope.spawn(move || {
                 let calls: Vec<_> = (0..10)
                     .map(|call| 10 * thread + call)
-                    .map(|number| (begin(&service, &path(number)), number))
+                    .map(|number| (begin(service, &path(number)), number))
                     .collect();
                 all_begun.wait();
                 all_begun.wait();
@@ -119,7 +119,7 @@ fn each_moment_on_another_thread() {
         thread::scope(|scope| scope.spawn(step).join()).expect("it does not panic")
     }
     for number in 0..CALLS {
-        let mut call = on_thread(|| begin(&service, &path(number)));
+        let mut call = on_thread(|| begin(service, &path(number)));
         let handle = call.handle();
         on_thread(move || {
             handle.request_bytes(3);
@@ -202,7 +202,7 @@ fn calls_end_while_their_thread_is_torn_down() {
         let ended = std::sync::Arc::new(AtomicU64::new(0));
         for number in 0..THREADS {
             let open =
-                std::sync::Mutex::new(vec![begin(&service, "/g/open"), begin(&service, "/g/open")]);
+                std::sync::Mutex::new(vec![begin(service, "/g/open"), begin(service, "/g/open")]);
             let (open, ended) = (std::sync::Arc::new(open), ended.clone());
             let at_the_end = move || {
                 let mut open = open.lock().unwrap().pop().expect("one for each");
@@ -210,13 +210,13 @@ fn calls_end_while_their_thread_is_torn_down() {
                 handle.request_bytes(1);
                 answer(&mut open, 200);
                 open.complete();
-                let mut call = begin(&service, "/g/late");
+                let mut call = begin(service, "/g/late");
                 call.response_message(2);
                 call.fail(ErrorType::from_static("late"));
                 ended.fetch_add(1, Ordering::Relaxed);
             };
             match number % 2 {
-                0 => on_ending_thread(|| call(&service, "/g/first"), at_the_end),
+                0 => on_ending_thread(|| call(service, "/g/first"), at_the_end),
                 _ => on_ending_thread(|| (), at_the_end),
             }
         }
@@ -253,17 +253,17 @@ fn layers_come_and_go_while_a_thread_is_torn_down() {
         let (own_layer, own): (_, Measured) = built(builder().label(name()));
         let own_layer = std::sync::Arc::new(own_layer);
         let at_the_end = move || {
-            call(&own, "/own");
+            call(own, "/own");
             assert!(sum(&own_layer, "requests_total") > 0);
-            call(&service, "/other");
+            call(service, "/other");
             let (new_layer, new) = built(builder().label(name()));
-            call(&new, "/new");
+            call(new, "/new");
             assert_all(&new_layer, "requests_total", &[(r#"name="new""#, 1)]);
             drop(new_layer);
-            call(&new, "/gone");
+            call(new, "/gone");
             count.fetch_add(1, Ordering::Relaxed);
         };
-        on_ending_thread(move || call(&own, "/own"), at_the_end);
+        on_ending_thread(move || call(own, "/own"), at_the_end);
     }
     assert_eq!(count.load(Ordering::Relaxed), 100);
     assert_all(&layer, "requests_total", &[(r#"name="other""#, 100)]);

@@ -5,13 +5,17 @@
 
 #[path = "../../examples/process/mod.rs"]
 mod process;
+#[path = "../../examples/serving/mod.rs"]
+mod serving;
 #[path = "../../examples/status/mod.rs"]
 mod status;
 
+use self::process::Stop;
 use axum::extract::MatchedPath;
 use axum::http::{Uri, header};
 use axum::response::IntoResponse;
 use axum::routing::{Router, get, post};
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use tower::BoxError;
 use tower_openmetrics::labels::Label;
@@ -23,7 +27,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), BoxError> {
-    let stop = process::asked_to_stop()?;
+    let stop = Stop::on_signals()?;
     let registry = MetricsRegistry::new();
     let http = MetricsLayer::builder()
         .registry(&registry)
@@ -43,13 +47,10 @@ async fn run() -> Result<(), BoxError> {
         .route("/met", get(answer).layer(http))
         .route("/shop.Cart/Add", post(add).layer(grpc));
 
-    let listener = process::listen("DYN_WORKER_PORT", 8090).await?;
-    let here = process::reachable(listener.local_addr()?);
-    println!("work handler:  http://{here}/");
-    let status = status::serve(registry.exporter(), "http").await?;
-    axum::serve(listener, app)
-        .with_graceful_shutdown(async move { stop.cancelled().await })
-        .await?;
+    let listener = process::listen(Ipv4Addr::LOCALHOST, "DYN_WORKER_PORT", 8090).await?;
+    println!("work handler:  http://{}/", listener.local_addr()?);
+    let status = status::serve(registry.exporter(), "http", &stop.asked).await?;
+    serving::serve(listener, app, stop.closing).await;
     if let Some(status) = status {
         status.shutdown().await;
     }
