@@ -89,7 +89,10 @@ fn what_captures_something_or_is_another_function_differs() {
         ]
     }
     let others = [
-        (builder().filter(|_| true), builder().filter(|head| head.uri.path() != "/")),
+        (
+            builder().filter(|_| true),
+            builder().filter(|head| head.uri.path() != "/"),
+        ),
         (builder().filter(path), builder()),
         (
             builder().exemplars(TraceContext::from_traceparent),
