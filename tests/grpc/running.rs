@@ -44,9 +44,8 @@ async fn both_ends_count_alike() {
         let method = r#"grpc_method="Greet",grpc_service="example.Greeter""#;
         let begin = format!(r#"{{component="{component}",{method}}}"#);
         let ok = format!(r#"{{component="{component}",grpc_code="OK",{method}}}"#);
-        let invalid = format!(
-            r#"{{component="{component}",error_type="deserialization",{method}}}"#
-        );
+        let invalid =
+            format!(r#"{{component="{component}",error_type="deserialization",{method}}}"#);
         has(
             &page,
             &[
