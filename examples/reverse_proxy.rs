@@ -46,7 +46,9 @@ use tower_openmetrics::classify::HttpClient;
 use tower_openmetrics::labels::{Label, is_long_lived};
 use tower_openmetrics::protocol::Http;
 use tower_openmetrics::server::StatusServer;
-use tower_openmetrics::{Error, Metrics, MetricsLayer, MetricsRegistry, RequestBody, ResponseBody};
+use tower_openmetrics::{
+    Error, Metrics, MetricsLayer, MetricsRegistry, RequestBody, ResponseBody, UpgradedCall,
+};
 
 /// What goes in is measured twice, as it comes from the client and as it goes to the server.
 type Upload = RequestBody<RequestBody<Incoming>>;
@@ -222,8 +224,14 @@ fn incoming(
         let headers = response.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.extend(protocol.map(|protocol| (UPGRADE, protocol)));
-        // A tunnel ends with either side, however that is.
-        tokio::spawn(tunnel(client_side, server_side));
+        // Follows the call to the server, and with it that of the client, whose answer takes the extensions on.
+        let call = response.extensions().get::<UpgradedCall>();
+        let guard = call.map(UpgradedCall::guard);
+        tokio::spawn(async move {
+            // A tunnel ends with either side, however that is.
+            let _ = tunnel(client_side, server_side).await;
+            drop(guard);
+        });
     }
     *response.version_mut() = Version::HTTP_11;
     response.map(Either::Left)

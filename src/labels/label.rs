@@ -1,10 +1,9 @@
 use super::http::{self, CLASSES, METHODS, RequestHead};
-use super::values::{KeptValue, Value};
+use super::values::{DeclaredValues, KeptValue, Value};
 use super::{OTHER, grpc};
 use crate::classify::{GrpcCode, Head};
 use crate::function::Function;
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -25,13 +24,6 @@ pub struct Label {
     max_len: usize,
     /// The only values that are shown; all, if there is none.
     declared: Option<DeclaredValues>,
-}
-
-/// Values of a label that were declared.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct DeclaredValues {
-    texts: HashSet<Box<str>>,
-    codes: Vec<u16>,
 }
 
 type FromRequest = Function<dyn for<'a> Fn(&RequestHead<'a>) -> Option<&'a str> + Send + Sync>;
@@ -328,24 +320,15 @@ impl Label {
     /// One more value that is shown.
     pub(super) fn declare(&mut self, shown: &str) {
         let value = self.value_of(shown);
-        match (&mut self.declared, value) {
-            (Some(declared), KeptValue::Text(text)) => {
-                declared.texts.insert(text);
-            }
-            (Some(declared), KeptValue::Code(code)) => declared.codes.push(code),
-            (None, _) => {}
+        if let Some(declared) = &mut self.declared {
+            declared.insert(value);
         }
     }
 
     #[inline]
     pub(super) fn is_undeclared(&self, value: Value<'_>) -> bool {
-        match (&self.declared, value) {
-            (None, _) => false,
-            (Some(declared), Value::Code(code)) => !declared.codes.contains(&code),
-            (Some(declared), Value::Text(text)) => {
-                *text != *self.absent && !declared.texts.contains(text)
-            }
-        }
+        let declared = self.declared.as_ref();
+        declared.is_some_and(|declared| !declared.has(value) && value != self.absent_value())
     }
 
     pub(super) fn is_at_begin(&self) -> bool {

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 /// The value of a label, as a call brings it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
@@ -21,6 +23,13 @@ pub(crate) enum KeptValue {
 pub(crate) struct Values<'a> {
     values: [Value<'a>; MAX_LABELS],
     len: usize,
+}
+
+/// Values of a label that were declared.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct DeclaredValues {
+    texts: HashSet<Box<str>>,
+    codes: Vec<u16>,
 }
 
 /// As many labels as one moment may have.
@@ -53,6 +62,27 @@ impl PartialEq<Value<'_>> for KeptValue {
             (Self::Code(a), Value::Code(b)) => a == b,
             (Self::Text(a), Value::Text(b)) => **a == **b,
             _ => false,
+        }
+    }
+}
+
+// === impl DeclaredValues ===
+
+impl DeclaredValues {
+    pub(super) fn insert(&mut self, value: KeptValue) {
+        match value {
+            KeptValue::Code(code) => self.codes.push(code),
+            KeptValue::Text(text) => {
+                self.texts.insert(text);
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn has(&self, value: Value<'_>) -> bool {
+        match value {
+            Value::Code(code) => self.codes.contains(&code),
+            Value::Text(text) => self.texts.contains(text),
         }
     }
 }

@@ -307,7 +307,7 @@ async fn an_upgraded_connection_is_a_tunnel() {
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     client.send("to be").await;
     client.receive_until("to be").await;
-    Numbers::completed().expect(&layer, "the tunnel").await;
+    Numbers::upgraded().expect(&layer, "the tunnel").await;
     client.close();
     server.stop().await;
 }

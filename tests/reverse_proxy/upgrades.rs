@@ -53,6 +53,13 @@ async fn an_upgraded_connection_is_a_tunnel() {
         client.send(word).await;
         client.receive_until(word).await;
     }
+    // Both calls are in flight until the tunnel is closed.
+    proxy
+        .shows(&[
+            r#"concurrent_requests{endpoint="proxy",method="GET"} 1"#,
+            r#"upstream_concurrent_requests{endpoint="proxy",method="GET"} 1"#,
+        ])
+        .await;
     client.stop_sending().await;
     assert_eq!(client.receive_all().await, b"bye\n");
     proxy
@@ -62,6 +69,8 @@ async fn an_upgraded_connection_is_a_tunnel() {
             r#"stream_duration_seconds_count{endpoint="proxy",method="GET"} 1"#,
             r#"request_duration_seconds_count{endpoint="proxy",method="GET"} 0"#,
             r#"upstream_requests_total{endpoint="proxy",method="GET",status="1xx"} 1"#,
+            r#"upstream_stream_duration_seconds_count{endpoint="proxy",method="GET"} 1"#,
+            r#"upstream_request_duration_seconds_count{endpoint="proxy",method="GET"} 0"#,
         ])
         .await;
 }
