@@ -21,18 +21,18 @@ global:
 scrape_configs:
   - job_name: known
     scheme: https
-    basic_auth: {{username: prometheus, password: "open sesame"}}
-    tls_config: {{ca_file: DIRECTORY/ca.pem, cert_file: DIRECTORY/client.pem, key_file: DIRECTORY/client.key}}
-    static_configs: [{{targets: ["localhost:{port}"]}}]
+    basic_auth: {username: prometheus, password: "open sesame"}
+    tls_config: {ca_file: DIRECTORY/ca.pem, cert_file: DIRECTORY/client.pem, key_file: DIRECTORY/client.key}
+    static_configs: [{targets: ["localhost:{port}"]}]
   - job_name: without_password
     scheme: https
-    tls_config: {{ca_file: DIRECTORY/ca.pem, cert_file: DIRECTORY/client.pem, key_file: DIRECTORY/client.key}}
-    static_configs: [{{targets: ["localhost:{port}"]}}]
+    tls_config: {ca_file: DIRECTORY/ca.pem, cert_file: DIRECTORY/client.pem, key_file: DIRECTORY/client.key}
+    static_configs: [{targets: ["localhost:{port}"]}]
   - job_name: without_certificate
     scheme: https
-    basic_auth: {{username: prometheus, password: "open sesame"}}
-    tls_config: {{ca_file: DIRECTORY/ca.pem}}
-    static_configs: [{{targets: ["localhost:{port}"]}}]
+    basic_auth: {username: prometheus, password: "open sesame"}
+    tls_config: {ca_file: DIRECTORY/ca.pem}
+    static_configs: [{targets: ["localhost:{port}"]}]
 """
 
 
