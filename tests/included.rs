@@ -64,7 +64,7 @@ const BY_HAND: &str = "\
 up 1
 #HELP  build_info\tWhat was built
 # TYPE  build_info\tgauge
-build_info { version = \"1.2\" , revision=\"3\", }   1
+build_info {version=\"1.2\",revision=\"3\",}   1
 # HELP free Without a type
 free{disk=\"a\"} 1e+06
 free{disk=\"b\"} Nan

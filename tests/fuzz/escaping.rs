@@ -113,9 +113,11 @@ pub fn run(input: &[u8]) {
         .build(labels.clone());
     let mut expected = Vec::new();
     if layer.is_ok() {
-        let underscore = if input.prefix.0.is_empty() { "" } else { "_" };
+        // Parted by one underscore, however many it ends in.
+        let prefix = input.prefix.0.trim_end_matches('_');
+        let underscore = if prefix.is_empty() { "" } else { "_" };
         expected.push(Expected {
-            family: format!("{}{underscore}requests", input.prefix.0),
+            family: format!("{prefix}{underscore}requests"),
             help: "Calls that have ended, however they ended".to_owned(),
             labels: labels.clone(),
         });

@@ -131,22 +131,21 @@ pub(crate) fn parse_labels(text: &str) -> Option<(Pairs<'_>, &str)> {
     }
 }
 
-/// The labels between braces, and what follows them. There may be blanks around them, and a comma after the last one,
-/// if that is `free`.
+/// The labels between braces, and what follows them. If that is `free` there may be a comma after the last one.
+///
+/// Blanks belong to what they stand beside: a name that has some is not a label's.
 fn pairs(text: &str, free: bool) -> Option<(Pairs<'_>, &str)> {
-    let trim = |text| if free { str::trim_start(text) } else { text };
     let mut labels = Vec::new();
-    let mut rest = trim(text.strip_prefix('{')?);
+    let mut rest = text.strip_prefix('{')?;
     while !rest.starts_with('}') {
         let (name, value) = rest.split_once('=')?;
-        let name = if free { name.trim_end() } else { name };
-        let value = trim(value).strip_prefix('"')?;
+        let value = value.strip_prefix('"')?;
         let (value, after) = value.split_at(end_of_value(value)?);
         labels.push((name, value));
         // Past the quote that closes the value.
-        rest = trim(&after[1..]);
+        rest = &after[1..];
         match rest.strip_prefix(',') {
-            Some(next) if free || !next.starts_with('}') => rest = trim(next),
+            Some(next) if free || !next.starts_with('}') => rest = next,
             Some(_) => return None,
             None if rest.starts_with('}') => {}
             None => return None,
