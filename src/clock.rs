@@ -33,6 +33,16 @@ enum Source {
     Manual(&'static AtomicU64),
 }
 
+/// A clock that is ready to be read: which one the real clock is has been found out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reader {
+    /// The processor's time stamp counter.
+    Counter(&'static quanta::Clock),
+    /// The system's clock, from this moment on.
+    System(Instant),
+    Manual(&'static AtomicU64),
+}
+
 /// A moment, in the units of the clock that was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Moment(u64);
@@ -55,7 +65,7 @@ impl Moment {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Origin {
     System(Instant),
-    Manual(Clock, Moment),
+    Manual(Reader, Moment),
 }
 
 // === impl Clock ===
@@ -87,25 +97,18 @@ impl Clock {
     pub(crate) fn origin(self) -> Origin {
         match self.0 {
             Source::Real => Origin::System(Instant::now()),
-            Source::Manual(_) => Origin::Manual(self, self.now()),
+            Source::Manual(_) => {
+                let reader = self.reader();
+                Origin::Manual(reader, reader.now())
+            }
         }
     }
 
-    #[inline]
-    pub(crate) fn now(&self) -> Moment {
-        Moment(match self.0 {
-            Source::Real => Real::get().now(),
-            Source::Manual(now) => now.load(Ordering::Relaxed),
-        })
-    }
-
-    /// Nanoseconds from `start` to now; zero if the counter of this core lags
-    /// behind that of the core where the call began.
-    #[inline]
-    pub(crate) fn nanos_since(&self, start: Moment) -> u64 {
+    /// The clock, ready to be read.
+    pub(crate) fn reader(self) -> Reader {
         match self.0 {
-            Source::Real => Real::get().nanos_since(start.0),
-            Source::Manual(now) => now.load(Ordering::Relaxed).saturating_sub(start.0),
+            Source::Real => Reader::real(),
+            Source::Manual(now) => Reader::Manual(now),
         }
     }
 }
@@ -140,39 +143,35 @@ impl Origin {
     }
 }
 
-// === the real clock ===
+// === impl Reader ===
 
-enum Real {
-    Counter(quanta::Clock),
-    System(Instant),
-}
-
-impl Real {
-    #[inline]
-    fn get() -> &'static Self {
-        static REAL: OnceLock<Real> = OnceLock::new();
-        REAL.get_or_init(|| {
-            if kernel_trusts_the_counter() {
-                Self::Counter(quanta::Clock::new())
-            } else {
-                Self::System(Instant::now())
-            }
+impl Reader {
+    fn real() -> Self {
+        static REAL: OnceLock<Reader> = OnceLock::new();
+        static COUNTER: OnceLock<quanta::Clock> = OnceLock::new();
+        *REAL.get_or_init(|| match kernel_trusts_the_counter() {
+            true => Self::Counter(COUNTER.get_or_init(quanta::Clock::new)),
+            false => Self::System(Instant::now()),
         })
     }
 
     #[inline]
-    fn now(&self) -> u64 {
-        match self {
+    pub(crate) fn now(&self) -> Moment {
+        Moment(match self {
             Self::Counter(clock) => clock.raw(),
             Self::System(origin) => saturating_nanos(origin.elapsed()),
-        }
+            Self::Manual(now) => now.load(Ordering::Relaxed),
+        })
     }
 
+    /// Nanoseconds from `start` to now; zero if the counter of this core lags
+    /// behind that of the core where the call began.
     #[inline]
-    fn nanos_since(&self, start: u64) -> u64 {
+    pub(crate) fn nanos_since(&self, start: Moment) -> u64 {
+        let Moment(now) = self.now();
         match self {
-            Self::Counter(clock) => clock.delta_as_nanos(start, clock.raw()),
-            Self::System(origin) => saturating_nanos(origin.elapsed()).saturating_sub(start),
+            Self::Counter(clock) => clock.delta_as_nanos(start.0, now),
+            _ => now.saturating_sub(start.0),
         }
     }
 }
@@ -199,15 +198,16 @@ mod tests {
     #[test]
     fn a_manual_clock_moves_only_by_hand() {
         let clock = Clock::manual();
-        let start = clock.now();
-        assert_eq!(clock.nanos_since(start), 0);
+        let reader = clock.reader();
+        let start = reader.now();
+        assert_eq!(reader.nanos_since(start), 0);
         clock.advance(Duration::from_micros(7));
-        assert_eq!(clock.nanos_since(start), 7_000);
+        assert_eq!(reader.nanos_since(start), 7_000);
     }
 
     #[test]
     fn the_real_clock_runs_forward_at_the_system_clocks_rate() {
-        let clock = Clock::real();
+        let clock = Clock::real().reader();
         let (start, system) = (clock.now(), Instant::now());
         while system.elapsed() < Duration::from_millis(20) {
             std::hint::spin_loop();

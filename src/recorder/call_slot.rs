@@ -17,10 +17,8 @@ use crate::flags::Flags;
 use crate::sync::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, overwrite};
 use crate::trace::TraceContext;
 use std::array;
-use std::cell::RefCell;
 use std::fmt;
-use std::mem::ManuallyDrop;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What is known of an open call.
 ///
@@ -51,6 +49,9 @@ pub(crate) struct Reporter {
     slot: &'static CallSlot,
     generation: u64,
 }
+
+/// Slots that no call has: those that a thread keeps for its next calls.
+pub(crate) struct FreeSlots(Vec<&'static CallSlot>);
 
 const OUTCOME_BITS: u32 = 8;
 
@@ -83,27 +84,16 @@ impl CallSlot {
         }
     }
 
-    /// A slot that no call has, for one that begins.
     #[inline]
-    pub(crate) fn open(key: Key, sets: [SetIndex; 2], began: Time, flags: Flags) -> &'static Self {
-        let slot = take();
-        let [begin, head] = sets;
-        slot.key.store(key.to_bits(), Ordering::Relaxed);
-        slot.began.store(began.to_bits(), Ordering::Relaxed);
-        slot.begin.store(begin, Ordering::Relaxed);
-        slot.head.store(head, Ordering::Relaxed);
-        slot.note.store(0, Ordering::Relaxed);
-        slot.code.store(NO_CODE, Ordering::Relaxed);
-        slot.fault.store(0, Ordering::Relaxed);
-        slot.flags.store(flags.to_bits(), Ordering::Relaxed);
-        slot
-    }
-
-    /// The call has ended: the slot is for the next one.
-    #[inline]
-    pub(crate) fn close(&'static self) {
-        self.move_on();
-        put(self);
+    fn begin(&self, key: Key, [begin, head]: [SetIndex; 2], began: Time, flags: Flags) {
+        self.key.store(key.to_bits(), Ordering::Relaxed);
+        self.began.store(began.to_bits(), Ordering::Relaxed);
+        self.begin.store(begin, Ordering::Relaxed);
+        self.head.store(head, Ordering::Relaxed);
+        self.note.store(0, Ordering::Relaxed);
+        self.code.store(NO_CODE, Ordering::Relaxed);
+        self.fault.store(0, Ordering::Relaxed);
+        self.flags.store(flags.to_bits(), Ordering::Relaxed);
     }
 
     #[inline]
@@ -131,16 +121,16 @@ impl CallSlot {
     }
 
     #[inline]
-    pub(crate) fn begin(&self) -> SetIndex {
+    pub(crate) fn begin_set(&self) -> SetIndex {
         self.begin.load(Ordering::Relaxed)
     }
 
     #[inline]
-    pub(crate) fn head(&self) -> SetIndex {
+    pub(crate) fn head_set(&self) -> SetIndex {
         self.head.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set_head(&self, head: SetIndex) {
+    pub(crate) fn set_head_set(&self, head: SetIndex) {
         self.head.store(head, Ordering::Relaxed);
     }
 
@@ -272,104 +262,79 @@ impl fmt::Debug for Reporter {
     }
 }
 
-// === slots that no call has ===
+// === impl FreeSlots ===
+
+/// The slots of the process that no thread keeps. There are at most as many in all as calls were ever open at once, and
+/// [`MAX_KEPT`] for each thread.
+static SHARED: Mutex<Vec<&'static CallSlot>> = Mutex::new(Vec::new());
 
 /// A thread whose calls end elsewhere takes this many at once, and one on which others' calls end gives as many back.
 const BATCH: usize = 32;
 const MAX_KEPT: usize = 2 * BATCH;
 
-static COMMON: Mutex<Vec<&'static CallSlot>> = Mutex::new(Vec::new());
-
-thread_local! {
-    // One without a destructor, which is cheaper to get at, and one that is nothing else.
-    static KEPT: RefCell<ManuallyDrop<Kept>> = const {
-        RefCell::new(ManuallyDrop::new(Kept {
-            slots: Vec::new(),
-            most: MAX_KEPT,
-        }))
-    };
-    static AT_EXIT: AtExit = const { AtExit };
-}
-
-struct Kept {
-    slots: Vec<&'static CallSlot>,
-    /// None, once the thread is ending.
-    most: usize,
-}
-
-struct AtExit;
-
-impl Drop for AtExit {
-    fn drop(&mut self) {
-        KEPT.with(|kept| {
-            let kept = &mut **kept.borrow_mut();
-            kept.most = 0;
-            give_back(&mut kept.slots, 0);
-            kept.slots = Vec::new();
-        });
+impl FreeSlots {
+    pub(super) const fn new() -> Self {
+        Self(Vec::new())
     }
-}
 
-#[inline]
-fn take() -> &'static CallSlot {
-    let kept = KEPT.with(|kept| kept.borrow_mut().slots.pop());
-    kept.unwrap_or_else(refill)
-}
+    /// Opens a slot for a call that begins.
+    #[inline]
+    pub(crate) fn open(
+        &mut self,
+        key: Key,
+        sets: [SetIndex; 2],
+        began: Time,
+        flags: Flags,
+    ) -> &'static CallSlot {
+        let slot = self.0.pop().unwrap_or_else(|| self.refill());
+        slot.begin(key, sets, began, flags);
+        slot
+    }
 
-#[inline]
-fn put(slot: &'static CallSlot) {
-    KEPT.with(|kept| {
-        let kept = &mut **kept.borrow_mut();
-        if (1..kept.most).contains(&kept.slots.len()) {
-            kept.slots.push(slot);
+    /// Takes back the slot of a call that has ended.
+    #[inline]
+    pub(crate) fn close(&mut self, slot: &'static CallSlot) {
+        slot.move_on();
+        if self.0.len() < self.0.capacity().min(MAX_KEPT) {
+            self.0.push(slot);
         } else {
-            kept.put_otherwise(slot);
+            self.keep(slot);
         }
-    });
-}
+    }
 
-impl Kept {
-    /// Where there is none, or enough.
     #[cold]
-    fn put_otherwise(&mut self, slot: &'static CallSlot) {
-        // It must be there before there is something to give back.
-        if AT_EXIT.try_with(|_| ()).is_err() {
-            return give_back(&mut vec![slot], 0);
+    fn keep(&mut self, slot: &'static CallSlot) {
+        if self.0.len() >= MAX_KEPT {
+            shared().extend(self.0.drain(BATCH..));
         }
-        self.slots.push(slot);
-        if self.slots.len() > self.most {
-            give_back(&mut self.slots, BATCH);
+        self.0.push(slot);
+    }
+
+    #[cold]
+    fn refill(&mut self) -> &'static CallSlot {
+        let mut shared = shared();
+        let left = shared.len().saturating_sub(BATCH);
+        self.0.extend(shared.drain(left..));
+        self.0.pop().unwrap_or_else(|| {
+            let made: &'static [CallSlot; BATCH] =
+                Box::leak(Box::new(array::from_fn(|_| CallSlot::new())));
+            let [one, others @ ..] = made;
+            self.0.extend(others);
+            one
+        })
+    }
+}
+
+impl Drop for FreeSlots {
+    fn drop(&mut self) {
+        if !self.0.is_empty() {
+            shared().append(&mut self.0);
         }
     }
 }
 
-/// Takes some from the process, which makes them if need be.
-///
-/// The process keeps them, for it will need as many again: it has at most one for each call that was ever open at once, and
-/// a batch or two for each thread.
-#[cold]
-fn refill() -> &'static CallSlot {
-    // A thread that is ending, and would give nothing back, takes one.
-    let lasts = AT_EXIT.try_with(|_| ()).is_ok();
-    let mut common = COMMON.lock().unwrap_or_else(PoisonError::into_inner);
-    if common.is_empty() {
-        let made: &'static [CallSlot; BATCH] =
-            Box::leak(Box::new(array::from_fn(|_| CallSlot::new())));
-        common.extend(made);
-    }
-    let one = common.pop();
-    if lasts {
-        let left = common.len().saturating_sub(BATCH - 1);
-        KEPT.with(|kept| kept.borrow_mut().slots.extend(common.drain(left..)));
-    }
-    one.unwrap_or_else(|| Box::leak(Box::new(CallSlot::new())))
-}
-
-/// Gives all but so many back to the process.
-#[cold]
-fn give_back(kept: &mut Vec<&'static CallSlot>, left: usize) {
-    let mut common = COMMON.lock().unwrap_or_else(PoisonError::into_inner);
-    common.extend(kept.drain(left..));
+fn shared() -> MutexGuard<'static, Vec<&'static CallSlot>> {
+    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(all(test, not(openmetrics_loom)))]

@@ -46,7 +46,7 @@ mod series;
 mod settings;
 mod thread;
 
-pub(crate) use self::call_slot::{CallSlot, Reporter};
+pub(crate) use self::call_slot::{CallSlot, FreeSlots, Reporter};
 pub(crate) use self::error_types::{DeclaredTypes, MOST_ERROR_TYPES, Outcome, Place};
 pub(crate) use self::exemplars::Exemplar;
 pub(crate) use self::histogram::{Bounds, Histogram};
@@ -60,4 +60,4 @@ pub(crate) use self::layout::{
 pub(crate) use self::recorder::{Common, Key, Recorder};
 pub(crate) use self::series::{Rare, Series};
 pub(crate) use self::settings::{Filter, IsStream, LABEL_SETS, Settings, Streams, Traces};
-pub(crate) use self::thread::{Own, with};
+pub(crate) use self::thread::{Own, with, with_free_slots, with_slots};

@@ -6,7 +6,7 @@ use super::layout::Layout;
 use super::series::Series;
 use super::settings::Settings;
 use crate::classify::Fault;
-use crate::clock::Moment as Time;
+use crate::clock::{Moment as Time, Reader};
 use crate::flags::Flags;
 use crate::labels::Moment;
 use foldhash::fast::RandomState;
@@ -35,6 +35,7 @@ pub(crate) struct Common {
     pub(super) overflowed: AtomicU64,
     /// How often label sets have left.
     pub(super) sweeps: AtomicU64,
+    pub(crate) clock: Reader,
     began: Time,
 }
 
@@ -58,12 +59,9 @@ pub(super) struct Asks {
 /// Leads to a recorder, if that is still there.
 ///
 /// Keys are copied freely: with every service, call and body.
+// A slot, and above it a generation: which of the recorders that have had the slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key {
-    slot: u32,
-    /// Which of the recorders that have had the slot.
-    generation: u32,
-}
+pub(crate) struct Key(u64);
 
 /// The recorders of the process.
 ///
@@ -92,11 +90,13 @@ static GONE: AtomicU64 = AtomicU64::new(0);
 impl Recorder {
     pub(crate) fn new(settings: Settings) -> Arc<Self> {
         let layout = Layout::new(&settings);
+        let clock = settings.clock.reader();
         let hasher = RandomState::default();
         let sets = LabelSets::new((&settings, &layout), &hasher);
         let common = Arc::new(Common {
             error_types: ErrorTypes::new(settings.error_types.clone()),
-            began: settings.clock.now(),
+            began: clock.now(),
+            clock,
             asks: Asks::of(&settings),
             layout,
             settings,
@@ -107,10 +107,7 @@ impl Recorder {
         let mut slots = Slots::lock();
         let slot = slots.free.pop().unwrap_or_else(|| slots.add());
         let place = &mut slots.slots[slot as usize];
-        let key = Key {
-            slot,
-            generation: place.generation,
-        };
+        let key = Key::new(slot, place.generation);
         let recorder = Arc::new(Self { key, common, sets });
         place.recorder = Arc::downgrade(&recorder);
         recorder
@@ -179,14 +176,14 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        let Key { slot, generation } = self.key;
+        let slot = self.key.slot();
         let mut slots = Slots::lock();
-        let place = &mut slots.slots[slot as usize];
+        let place = &mut slots.slots[slot];
         place.recorder = Weak::new();
         // One whose generations are used up is not used again.
-        if let Some(next) = generation.checked_add(1) {
+        if let Some(next) = self.key.generation().checked_add(1) {
             place.generation = next;
-            slots.free.push(slot);
+            slots.free.push(slot as u32);
         }
         GONE.fetch_add(1, Ordering::Relaxed);
     }
@@ -249,6 +246,12 @@ impl Common {
         }
     }
 
+    /// Whether calls are counted in one block, and nothing else is to be seen to.
+    pub(super) fn is_plain(&self) -> bool {
+        let Asks { labels, idle, .. } = self.asks;
+        self.layout.groups().len() == 1 && !labels && !idle
+    }
+
     /// Calls for whose labels there was no room.
     pub(crate) fn overflowed(&self) -> u64 {
         self.overflowed.load(Ordering::Relaxed)
@@ -256,7 +259,7 @@ impl Common {
 
     /// Nanoseconds since the recorder was made.
     pub(super) fn now(&self) -> u64 {
-        self.settings.clock.nanos_since(self.began)
+        self.clock.nanos_since(self.began)
     }
 
     /// After how many nanoseconds without a call a label set leaves.
@@ -270,27 +273,29 @@ impl Common {
 
 impl Key {
     /// Leads nowhere: what is counted there nobody sees.
-    pub(crate) const NONE: Self = Self {
-        slot: u32::MAX,
-        generation: 0,
-    };
+    pub(crate) const NONE: Self = Self(u32::MAX as u64);
+
+    fn new(slot: u32, generation: u32) -> Self {
+        Self(u64::from(generation) << 32 | u64::from(slot))
+    }
 
     #[inline]
     pub(super) fn to_bits(self) -> u64 {
-        u64::from(self.generation) << 32 | u64::from(self.slot)
+        self.0
     }
 
     #[inline]
     pub(super) fn from_bits(bits: u64) -> Self {
-        Self {
-            slot: bits as u32,
-            generation: (bits >> 32) as u32,
-        }
+        Self(bits)
     }
 
     #[inline]
     pub(super) fn slot(self) -> usize {
-        self.slot as usize
+        self.0 as u32 as usize
+    }
+
+    fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
     }
 
     /// The recorder, unless it has gone.
@@ -299,7 +304,7 @@ impl Key {
         let slot = slots.slots.get(self.slot())?;
         // Another one must not be held, not even briefly: it would be dropped here if everyone else has let go of it
         // meanwhile, and that takes the lock.
-        let is_own = slot.generation == self.generation;
+        let is_own = slot.generation == self.generation();
         is_own.then(|| slot.recorder.upgrade()).flatten()
     }
 }

@@ -4,15 +4,18 @@
 //! else is done once for each thread, recorder and label set.
 
 use super::block::Block;
-use super::call_slot::CallSlot;
+use super::call_slot::{CallSlot, FreeSlots};
 use super::error_types::{LAST, Outcome};
 use super::exemplars;
+use super::histogram::Histogram;
 use super::label_sets::{LabelSet, ROOT, SetIndex, Wanted};
-use super::layout::{BEGUN, CANCELLATIONS, ENDED, Measured, REQUESTS};
-use super::recorder::{Common, Key, Recorder, gone};
+use super::layout::{
+    BEGUN, CANCELLATIONS, ENDED, Measured, REQUESTS, RESPONSE_BYTES, RESPONSE_MESSAGES,
+};
+use super::recorder::{Asks, Common, Key, Recorder, gone};
 use super::series::Series;
 use crate::classify::GrpcCode;
-use crate::clock::Moment as Time;
+use crate::clock::{Moment as Time, Reader};
 use crate::flags::Flags;
 use crate::labels::{Carrier, MOMENTS, Moment, Values};
 use hashbrown::HashTable;
@@ -26,6 +29,11 @@ use std::sync::{Arc, Weak};
 /// What a thread holds of one recorder. Where it is dropped, what it has counted stays with the series.
 pub(crate) struct Own {
     key: Key,
+    /// Where all is counted, if that is one block and nothing else is to be seen to: few loads away. (80 instructions of a call
+    /// with constant labels.)
+    plain: Option<Block>,
+    asks: Asks,
+    clock: Reader,
     common: Arc<Common>,
     /// Lent to calls while users' functions run: a reference count of the thread's own.
     lent: Rc<Lent>,
@@ -61,6 +69,7 @@ struct Local {
     gone: u64,
     /// Keys that lead nowhere any more, by their slots: services may go on without their layer.
     dead: Vec<Key>,
+    free: FreeSlots,
 }
 
 thread_local! {
@@ -71,6 +80,7 @@ thread_local! {
             thread: 0,
             gone: 0,
             dead: Vec::new(),
+            free: FreeSlots::new(),
         }))
     };
     static AT_EXIT: AtExit = const { AtExit };
@@ -83,55 +93,84 @@ struct AtExit;
 /// `count` must not run users' code, dropping included: that could come here, too.
 #[inline(always)]
 pub(crate) fn with<R>(key: Key, count: impl FnOnce(&mut Own) -> R) -> Option<R> {
+    with_slots(key, move |own, _| count(own))
+}
+
+/// As [`with`], for calls that begin or end.
+// `count` is called in one place, so that it is compiled once, into the caller: 60 instructions a call.
+#[inline(always)]
+pub(crate) fn with_slots<R>(
+    key: Key,
+    count: impl FnOnce(&mut Own, &mut FreeSlots) -> R,
+) -> Option<R> {
     LOCAL.with(|local| {
-        if let Ok(mut local) = local.try_borrow_mut()
-            && let Some(Some(own)) = local.recorders.get_mut(key.slot())
-            && own.key == key
-        {
-            if own.common.asks.idle {
-                own.catch_up();
+        let mut borrowed = local.try_borrow_mut().ok()?;
+        let mut lasts = true;
+        let (own, free) = match borrowed.get(key) {
+            Some(held) => held,
+            None => {
+                drop(borrowed);
+                lasts = attach(local, key)?;
+                borrowed = local.try_borrow_mut().ok()?;
+                borrowed.get(key)?
             }
-            return Some(count(own));
+        };
+        let counted = count(own, free);
+        drop(borrowed);
+        if !lasts {
+            let_go_of_all(local);
         }
-        attach(local, key, count)
+        Some(counted)
     })
 }
 
-/// As [`with`], where the thread does not hold anything yet.
+/// Makes what the thread is to hold of a recorder, if that is still there. Returns whether the thread holds it until it ends: if
+/// not, it is ending already, and has to let go of it right after.
 #[cold]
 #[inline(never)]
-fn attach<R>(
-    local: &RefCell<ManuallyDrop<Local>>,
-    key: Key,
-    count: impl FnOnce(&mut Own) -> R,
-) -> Option<R> {
+fn attach(local: &RefCell<ManuallyDrop<Local>>, key: Key) -> Option<bool> {
     if key == Key::NONE {
         return None;
     }
     // What goes is dropped in the end: users' functions may be among it.
     let mut gone = Vec::new();
-    if let Ok(mut local) = local.try_borrow_mut() {
-        if local.dead.get(key.slot()) == Some(&key) {
-            return None;
-        }
-        local.let_go(&mut gone);
+    let mut borrowed = local.try_borrow_mut().ok()?;
+    if borrowed.dead.get(key.slot()) == Some(&key) {
+        return None;
     }
+    borrowed.let_go(&mut gone);
+    drop(borrowed);
     // It must be there before there is something to drop: once it has run, nothing would.
     let lasts = AT_EXIT.try_with(|_| ()).is_ok();
-    let Some(recorder) = key.recorder() else {
-        if let Ok(mut local) = local.try_borrow_mut()
-            && lasts
-        {
-            local.bury(key);
-        }
-        return None;
-    };
-    let counted = match local.try_borrow_mut() {
-        Ok(mut local) if lasts => count(local.hold(&recorder, &mut gone)),
-        // The thread ends, or is here already: counted all the same, by a thread of this one call.
-        _ => count(&mut Own::new(&recorder, next_thread())),
-    };
-    Some(counted)
+    let recorder = key.recorder();
+    let mut borrowed = local.try_borrow_mut().ok()?;
+    match &recorder {
+        Some(recorder) => borrowed.hold(recorder, &mut gone),
+        None if lasts => borrowed.bury(key),
+        None => {}
+    }
+    drop(borrowed);
+    recorder.map(|_| lasts)
+}
+
+/// The thread ends: what it has counted stays with the series.
+#[cold]
+fn let_go_of_all(local: &RefCell<ManuallyDrop<Local>>) {
+    let held = local.try_borrow_mut().ok().map(|mut local| {
+        let free = mem::replace(&mut local.free, FreeSlots::new());
+        let dead = mem::take(&mut local.dead);
+        (mem::take(&mut local.recorders), dead, free)
+    });
+    // Not while it is borrowed: users' functions may be among it.
+    drop(held);
+}
+
+/// For calls that are counted nowhere.
+pub(crate) fn with_free_slots<R>(count: impl FnOnce(&mut FreeSlots) -> R) -> R {
+    LOCAL.with(|local| match local.try_borrow_mut() {
+        Ok(mut local) if AT_EXIT.try_with(|_| ()).is_ok() => count(&mut local.free),
+        _ => count(&mut FreeSlots::new()),
+    })
 }
 
 fn next_thread() -> u64 {
@@ -142,6 +181,16 @@ fn next_thread() -> u64 {
 // === impl Local ===
 
 impl Local {
+    #[inline(always)]
+    fn get(&mut self, key: Key) -> Option<(&mut Own, &mut FreeSlots)> {
+        let own = self.recorders.get_mut(key.slot())?.as_deref_mut();
+        let own = own.filter(|own| own.key == key)?;
+        if own.asks.idle {
+            own.catch_up();
+        }
+        Some((own, &mut self.free))
+    }
+
     /// Moves what is held of recorders that have gone to `gone`.
     fn let_go(&mut self, gone_now: &mut Vec<Own>) {
         let count = gone();
@@ -160,7 +209,7 @@ impl Local {
         self.dead[key.slot()] = key;
     }
 
-    fn hold(&mut self, recorder: &Arc<Recorder>, gone: &mut Vec<Own>) -> &mut Own {
+    fn hold(&mut self, recorder: &Arc<Recorder>, gone: &mut Vec<Own>) {
         if self.thread == 0 {
             self.thread = next_thread();
         }
@@ -168,19 +217,14 @@ impl Local {
         if self.recorders.len() <= slot {
             self.recorders.resize_with(slot + 1, || None);
         }
-        let place = &mut self.recorders[slot];
-        gone.extend(place.take().map(|own| *own));
-        place.insert(Box::new(Own::new(recorder, self.thread)))
+        let new = Box::new(Own::new(recorder, self.thread));
+        gone.extend(self.recorders[slot].replace(new).map(|own| *own));
     }
 }
 
 impl Drop for AtExit {
     fn drop(&mut self) {
-        let held = LOCAL.with(|local| {
-            let mut local = local.try_borrow_mut().ok()?;
-            Some((mem::take(&mut local.recorders), mem::take(&mut local.dead)))
-        });
-        drop(held);
+        LOCAL.with(let_go_of_all);
     }
 }
 
@@ -189,8 +233,11 @@ impl Drop for AtExit {
 impl Own {
     fn new(recorder: &Arc<Recorder>, thread: u64) -> Self {
         let common = recorder.common();
-        Self {
+        let mut own = Self {
             key: recorder.key(),
+            plain: None,
+            asks: common.asks,
+            clock: common.clock,
             common: common.clone(),
             lent: Rc::new(Lent(common.clone())),
             blocks: Vec::new(),
@@ -203,31 +250,36 @@ impl Own {
             sweeps: common.sweeps.load(Ordering::Acquire),
             left_over: Vec::new(),
             nowhere: OnceCell::new(),
+        };
+        if common.is_plain() {
+            let place = own.ready(ROOT, Carrier::Begin);
+            own.plain = own.blocks.get(place).cloned().flatten();
         }
+        own
     }
 
     /// Whether calls have to be looked at when they begin.
     #[inline]
     pub(crate) fn asks_requests(&self) -> bool {
-        self.common.asks.requests
+        self.asks.requests
     }
 
     /// What each call has to ask.
     #[inline]
     pub(crate) fn asks(&self) -> Flags {
-        self.common.asks.of_calls
+        self.asks.of_calls
     }
 
     /// Whether responses bring labels.
     #[inline]
     pub(crate) fn asks_head_labels(&self) -> bool {
-        self.common.asks.head_labels
+        self.asks.head_labels
     }
 
     /// Whether label sets leave that no call uses.
     #[inline]
     pub(crate) fn asks_idle(&self) -> bool {
-        self.common.asks.idle
+        self.asks.idle
     }
 
     #[inline]
@@ -245,14 +297,17 @@ impl Own {
     #[inline(always)]
     pub(crate) fn begin(&mut self, set: SetIndex) -> Time {
         self.block(set, Carrier::Begin).add(BEGUN, 1);
-        self.common.settings.clock.now()
+        self.clock.now()
     }
 
     /// Where the metrics of a carrier are counted under a label set.
     #[inline(always)]
     pub(crate) fn block(&mut self, set: SetIndex, carrier: Carrier) -> &Block {
-        let at = self.ready(set, carrier);
-        self.at(at)
+        if self.plain.is_none() {
+            let at = self.ready(set, carrier);
+            return self.at(at);
+        }
+        self.plain.as_ref().unwrap_or_else(|| self.nowhere())
     }
 
     /// Counts a time, and keeps the trace that the call belongs to, if it does to one.
@@ -275,62 +330,73 @@ impl Own {
         }
     }
 
-    /// A call ends, whose label sets at its three moments these are.
+    /// Whether a call that ends well is counted in one block and nowhere else.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain.is_some()
+    }
+
+    /// A call ends well, where that [is all](Self::is_plain). These are its last messages and bytes.
+    #[inline(always)]
+    pub(crate) fn end_plainly(&self, last: [u64; 2], began: Time) {
+        if let Some(block) = &self.plain {
+            let nanos = self.clock.nanos_since(began);
+            count_end(self.common.layout.duration(), [block; 4], last, Some(nanos));
+        }
+    }
+
+    /// A call ends, whose label sets at its three moments and whose last messages and bytes these are.
     #[inline]
     pub(crate) fn end(
         &mut self,
         sets: [SetIndex; MOMENTS],
+        last: [u64; 2],
         outcome: Outcome,
-        nanos: u64,
         call: &CallSlot,
-        flags: Flags,
     ) {
         const RARE: Flags = Flags::STREAM
             .with(Flags::UNTIMED)
             .with(Flags::TRACED)
             .with(Flags::ASKS_SIZES);
-        if self.common.asks.proves {
-            self.prove(sets, outcome, call);
-        }
-        let [begin, _, end] = sets;
-        let at = self.ready(end, Carrier::End);
-        // With constant labels there is one block for all: not to be looked up three times.
-        let is_only = self.groups == 1 && begin == end;
-        self.at(at).add(REQUESTS, 1);
+        let [begin, head, end] = sets;
+        let mut nanos = Some(self.clock.nanos_since(call.began()));
         if outcome != Outcome::COMPLETED {
             self.end_otherwise(end, outcome);
         }
-        if flags.has(RARE) {
-            self.observe_rare(end, nanos, call, flags);
-        } else {
-            let at = match is_only {
-                true => at,
-                false => self.ready(end, Carrier::Duration),
-            };
-            self.common.layout.duration().observe(self.at(at), nanos);
+        if call.flags().has(RARE) {
+            self.observe_rare(end, nanos.take(), call);
         }
-        if self.common.asks.labels {
+        let asks = self.asks;
+        if asks.proves {
+            self.prove(sets, outcome, call);
+        }
+        if asks.labels {
             self.count_overflow(end);
         }
-        let at = match is_only {
-            true => at,
-            false => self.ready(begin, Carrier::Begin),
-        };
-        // Last: whoever sees it sees all the rest.
-        self.at(at).publish(ENDED);
-        if self.common.asks.idle {
+        let places = [
+            self.ready(begin, Carrier::Begin),
+            self.ready(head, Carrier::Head),
+            self.ready(end, Carrier::End),
+            self.ready(end, Carrier::Duration),
+        ];
+        let blocks = places.map(|place| self.at(place));
+        count_end(self.common.layout.duration(), blocks, last, nanos);
+        if asks.idle {
             self.exit(sets);
         }
     }
 
     /// What is timed elsewhere than most, traced, or measured besides.
     #[cold]
-    fn observe_rare(&mut self, set: SetIndex, nanos: u64, call: &CallSlot, flags: Flags) {
+    fn observe_rare(&mut self, set: SetIndex, nanos: Option<u64>, call: &CallSlot) {
+        let flags = call.flags();
         let timed = match flags.has(Flags::STREAM) {
             true => Measured::StreamDuration,
             false => Measured::Duration,
         };
-        if !flags.has(Flags::UNTIMED) {
+        if let Some(nanos) = nanos
+            && !flags.has(Flags::UNTIMED)
+        {
             self.observe(
                 set,
                 timed,
@@ -398,7 +464,7 @@ impl Own {
         if let Some(&next) = self.next.get(before as usize)
             && let Some(set) = self.known(next)
             && set.is(moment, before, values.as_slice())
-            && !self.common.asks.idle
+            && !self.asks.idle
         {
             return next;
         }
@@ -421,7 +487,7 @@ impl Own {
             let is = |place: &SetIndex| self.known(*place).is_some_and(|set| wanted.is(set));
             let found = self.by_values.find(wanted.hash, is).copied();
             let index = found.unwrap_or_else(|| self.learn(wanted));
-            if !self.common.asks.idle || self.enter(index) {
+            if !self.asks.idle || self.enter(index) {
                 return index;
             }
         }
@@ -616,6 +682,26 @@ impl Own {
             recorder.prove(begin);
         }
     }
+}
+
+/// Counts the end of a call in the blocks of what it began with, of its head, of its end, and of its duration.
+#[inline(always)]
+fn count_end(
+    duration: &Histogram,
+    [begin, head, end, timed]: [&Block; 4],
+    [messages, bytes]: [u64; 2],
+    nanos: Option<u64>,
+) {
+    head.add(RESPONSE_BYTES, bytes);
+    if messages > 0 {
+        head.add(RESPONSE_MESSAGES, messages);
+    }
+    end.add(REQUESTS, 1);
+    if let Some(nanos) = nanos {
+        duration.observe(timed, nanos);
+    }
+    // Last: whoever sees it sees all the rest.
+    begin.publish(ENDED);
 }
 
 impl Deref for Lent {
