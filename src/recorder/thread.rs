@@ -370,15 +370,16 @@ impl Own {
         if asks.proves {
             self.prove(sets, outcome, call);
         }
-        if asks.labels {
-            self.count_overflow(end);
-        }
         let places = [
             self.ready(begin, Carrier::Begin),
             self.ready(head, Carrier::Head),
             self.ready(end, Carrier::End),
             self.ready(end, Carrier::Duration),
         ];
+        // By now the thread knows the set, wherever the call has begun.
+        if asks.labels {
+            self.count_overflow(end);
+        }
         let blocks = places.map(|place| self.at(place));
         count_end(self.common.layout.duration(), blocks, last, nanos);
         if asks.idle {
