@@ -165,36 +165,51 @@ where
     B: Body,
     B::Error: 'static,
 {
-    /// As `poll_frame`. `count` counts data that has come, and its bytes; `broken_off` says what an
-    /// error means.
+    /// Polls for a frame. `count` counts data and its bytes, `broken_off` says what an error means.
     #[inline]
     pub(crate) fn poll_counted(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        count: impl FnOnce(&CallHandle, Option<&B::Data>, u64),
+        count: impl FnOnce(&CallHandle, &B::Data, u64),
         broken_off: impl FnOnce(&B::Error) -> Fault,
     ) -> Polled<B> {
         let mut this = self.project();
         let watch = Watch::over(this.call);
         let polled = this.inner.as_mut().poll_frame(cx);
-        if let (Poll::Ready(frame), Some(call)) = (&polled, &*watch) {
-            let over = match frame {
-                Some(Ok(frame)) => {
-                    let bytes = data_length(frame);
-                    count(call, frame.data_ref(), bytes);
-                    *this.owed = this.owed.saturating_sub(bytes);
-                    *this.owed > 0 && this.inner.is_end_stream()
-                }
-                Some(Err(error)) => {
-                    call.fault(broken_off(error));
-                    false
-                }
-                None => true,
-            };
-            if over && *this.owed > 0 {
+        let Some(call) = &*watch else {
+            watch.done();
+            return polled;
+        };
+        let is_short = |owed: u64, is_over: bool| {
+            if owed > 0 && is_over {
                 call.fault(Fault::Cancelled);
             }
-        }
+        };
+        // Each arm returns what it was given: a frame that all arms hand on is copied three times. (9 ns of a call.)
+        let polled = match polled {
+            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => {
+                    let bytes = data.remaining() as u64;
+                    count(call, &data, bytes);
+                    *this.owed = this.owed.saturating_sub(bytes);
+                    is_short(*this.owed, *this.owed > 0 && this.inner.is_end_stream());
+                    Poll::Ready(Some(Ok(Frame::data(data))))
+                }
+                Err(frame) => {
+                    is_short(*this.owed, *this.owed > 0 && this.inner.is_end_stream());
+                    Poll::Ready(Some(Ok(frame)))
+                }
+            },
+            Poll::Ready(Some(Err(error))) => {
+                call.fault(broken_off(&error));
+                Poll::Ready(Some(Err(error)))
+            }
+            Poll::Ready(None) => {
+                is_short(*this.owed, true);
+                Poll::Ready(None)
+            }
+            Poll::Pending => Poll::Pending,
+        };
         watch.done();
         polled
     }
@@ -278,30 +293,46 @@ where
         let mut this = self.project();
         let mut watch = Watch::over(this.call);
         let polled = this.inner.as_mut().poll_frame(cx);
-        if let (Poll::Ready(frame), Some(call)) = (&polled, &mut *watch) {
-            let (bytes, over) = match frame {
-                Some(Ok(frame)) => {
-                    let bytes = data_length(frame);
+        let Some(call) = &mut *watch else {
+            watch.done();
+            return polled;
+        };
+        let polled = match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(None) => {
+                finish(call, *this.taken, *this.promised);
+                end(&mut watch, 0);
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => {
+                let phase = phase(*this.taken, *this.promised);
+                call.fault(this.classifier.error(&error, phase));
+                finish(call, *this.taken, *this.promised);
+                end(&mut watch, 0);
+                Poll::Ready(Some(Err(error)))
+            }
+            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => {
+                    let bytes = data.remaining() as u64;
                     *this.taken += bytes;
                     weigh(call, *this.taken, *this.promised);
-                    (bytes, frame.is_trailers() || this.inner.is_end_stream())
+                    if this.inner.is_end_stream() {
+                        finish(call, *this.taken, *this.promised);
+                        end(&mut watch, bytes);
+                    } else {
+                        call.response_bytes(bytes);
+                    }
+                    Poll::Ready(Some(Ok(Frame::data(data))))
                 }
-                Some(Err(error)) => {
-                    let phase = phase(*this.taken, *this.promised);
-                    call.fault(this.classifier.error(error, phase));
-                    (0, true)
+                Err(frame) => {
+                    if frame.is_trailers() || this.inner.is_end_stream() {
+                        finish(call, *this.taken, *this.promised);
+                        end(&mut watch, 0);
+                    }
+                    Poll::Ready(Some(Ok(frame)))
                 }
-                None => (0, true),
-            };
-            if over {
-                finish(call, *this.taken, *this.promised);
-                if let Some(call) = watch.take() {
-                    call.end(0, bytes);
-                }
-            } else {
-                call.response_bytes(bytes);
-            }
-        }
+            },
+        };
         watch.done();
         polled
     }
@@ -381,6 +412,13 @@ fn weigh(call: &mut Call, taken: u64, promised: Option<u64>) {
     }
 }
 
+#[inline]
+fn end(call: &mut Option<Call>, bytes: u64) {
+    if let Some(call) = call.take() {
+        call.end(0, bytes);
+    }
+}
+
 /// The body is over.
 #[inline]
 fn finish(call: &mut Call, taken: u64, promised: Option<u64>) {
@@ -399,9 +437,4 @@ fn phase(taken: u64, promised: Option<u64>) -> Phase {
     } else {
         Phase::PublishResponse
     }
-}
-
-#[inline]
-fn data_length<D: Buf>(frame: &Frame<D>) -> u64 {
-    frame.data_ref().map_or(0, |data| data.remaining() as u64)
 }

@@ -291,6 +291,16 @@ impl<'a> Head<'a> {
             extensions: response.extensions(),
         }
     }
+
+    /// The head of a response that was taken apart.
+    pub(crate) fn of_parts(parts: &'a ::http::response::Parts) -> Self {
+        Self {
+            status: parts.status,
+            version: parts.version,
+            headers: &parts.headers,
+            extensions: &parts.extensions,
+        }
+    }
 }
 
 // === impl Fault ===

@@ -76,8 +76,7 @@ where
         this.inner.poll_counted(
             cx,
             |call, data, bytes| {
-                let messages = data.map_or(0, |data| messages.read(data));
-                call.request_messages(messages, bytes);
+                call.request_messages(messages.read(data), bytes);
             },
             |error| match is_client {
                 true => source::not_sent(error),
