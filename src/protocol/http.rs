@@ -5,8 +5,7 @@ use crate::classify::{Classify, ErrorType, Head, HttpStatus, Phase};
 use crate::labels::RequestHead;
 use crate::upgrade::UpgradedCall;
 use crate::watch::Watch;
-use http::header::CONTENT_LENGTH;
-use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode};
+use http::{Extensions, Method, Request, Response, StatusCode};
 use http_body::Body;
 
 /// HTTP, 1 and 2: requests and responses with bodies.
@@ -15,6 +14,7 @@ use http_body::Body;
 #[derive(Clone, Copy, Debug)]
 pub struct Http<C = HttpStatus> {
     classifier: C,
+    is_client: bool,
 }
 
 // What is kept of the request, in the call's note.
@@ -25,8 +25,25 @@ const CONNECT: u32 = 2;
 // === impl Http ===
 
 impl<C> Http<C> {
-    pub(crate) fn new(classifier: C) -> Self {
-        Self { classifier }
+    /// A server's, if the classifier isn't a client's.
+    pub(crate) fn new(classifier: C) -> Self
+    where
+        C: Classify,
+    {
+        let is_client = classifier.is_client();
+        Self {
+            classifier,
+            is_client,
+        }
+    }
+
+    /// A client's, if it was one or the classifier is.
+    pub(crate) fn classified_by<D: Classify>(self, classifier: D) -> Http<D> {
+        let http = Http::new(classifier);
+        Http {
+            is_client: self.is_client || http.is_client,
+            ..http
+        }
     }
 
     pub(super) fn classifier(&self) -> &C {
@@ -61,11 +78,10 @@ where
             Method::CONNECT => CONNECT,
             _ => OTHER,
         });
-        let told = (!request.body().is_end_stream()).then(|| {
-            let owed = body::owed(request.body(), content_length(request.headers()));
-            (call.handle(), owed)
-        });
-        request.map(|body| RequestBody::new(body, told))
+        let is_client = self.is_client;
+        let told = (!request.body().is_end_stream())
+            .then(|| (call.handle(), body::owed(&request, is_client)));
+        request.map(|body| RequestBody::new(body, told, is_client))
     }
 }
 
@@ -93,14 +109,13 @@ where
         if let Some(fault) = fault {
             watch.fault(fault);
         }
-        let content_length = content_length(head.headers);
+        let content_length = body::content_length(head.headers);
         let (promised, over) = body::meet(&mut watch, response.body(), due, content_length);
         let classifier = self.classifier.clone();
         let is_upgraded = matches!(due, Due::Upgrade | Due::Tunnel);
-        let is_client = is_upgraded && classifier.is_client();
         watch.done();
         let call = match is_upgraded {
-            true => upgraded(call, over, response.extensions_mut(), is_client),
+            true => upgraded(call, over, response.extensions_mut(), self.is_client),
             false => (!over).then_some(call),
         };
         response.map(|body| ResponseBody::new(body, call, promised, classifier))
@@ -148,10 +163,4 @@ fn due(request: u32, status: StatusCode) -> Due {
         (_, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) | (HEAD, _) => Due::Nothing,
         _ => Due::Body,
     }
-}
-
-/// The length that the headers promise, if they do so legibly.
-#[inline]
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

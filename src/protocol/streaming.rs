@@ -1,4 +1,4 @@
-use super::incoming::{Incoming, One};
+use super::incoming::{CLIENT, Incoming, One};
 use super::{Answer, Protocol};
 use crate::call::Call;
 use crate::classify::{Classify, HttpStatus, Phase};
@@ -16,6 +16,7 @@ pub struct Streaming<I = One, A = Own, C = HttpStatus> {
     pub(crate) incoming: I,
     pub(crate) measure: A,
     pub(crate) classifier: C,
+    pub(crate) is_client: bool,
 }
 
 impl<I: Default, A: Default> Default for Streaming<I, A> {
@@ -25,6 +26,7 @@ impl<I: Default, A: Default> Default for Streaming<I, A> {
             incoming: I::default(),
             measure: A::default(),
             classifier: HttpStatus,
+            is_client: false,
         }
     }
 }
@@ -39,6 +41,9 @@ where
 
     #[inline]
     fn open(&self, call: &mut Call, request: Req) -> I::Request {
+        if self.is_client {
+            call.set_note(CLIENT);
+        }
         self.incoming.open(call, request)
     }
 }
