@@ -19,12 +19,12 @@ pub struct Streaming<I = One, A = Own, C = HttpStatus> {
     pub(crate) is_client: bool,
 }
 
-impl<I: Default, A: Default> Default for Streaming<I, A> {
-    /// By [`HttpStatus`]. A builder takes other classifiers, to show their error types.
+impl Default for Streaming {
+    /// Messages are asked themselves, the request is one, and errors are classified by [`HttpStatus`]. A builder takes other measures and classifiers.
     fn default() -> Self {
         Self {
-            incoming: I::default(),
-            measure: A::default(),
+            incoming: One::default(),
+            measure: Own,
             classifier: HttpStatus,
             is_client: false,
         }
