@@ -11,7 +11,8 @@
 //! # Bodies of other frameworks
 //!
 //! tower's own `map_request` puts the body into one that the framework knows, and `map_response`, outside of the layer, does so for
-//! responses. salvo's tower adaptor takes any response, and of requests such as have a `ReqBody::Boxed`.
+//! responses. salvo's tower adaptor takes any response, and of requests such as have a `ReqBody::Boxed`:
+//! `tests/salvo` in the repository is a server of that kind.
 //!
 //! ```
 //! use bytes::Bytes;
