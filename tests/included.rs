@@ -403,6 +403,33 @@ fn what_theirs_shows_already_is_named() {
         let page = encoded(&theirs);
         assert!(!page.contains("endpoint"), "{page}");
     }
+    // Those that come later are checked by what is there now.
+    for (builder, named) in [
+        (MetricsLayer::builder(), "`requests_total`"),
+        (MetricsLayer::builder().prefix("shop"), "`shop_requests`"),
+    ] {
+        let ours = registry();
+        let mut theirs = Registry::with_prefix("app");
+        theirs.register("requests", "Theirs", Counter::<u64>::default());
+        theirs.register("shop_requests", "Theirs", Gauge::<i64>::default());
+        ours.register_in(&mut theirs).unwrap();
+        let error = builder.registry(&ours).build([("endpoint", "a")]);
+        let error = error.map(drop).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+        let other = MetricsLayer::builder().registry(&ours).prefix("other");
+        drop(other.build([("endpoint", "a")]).unwrap());
+        assert_once(&encoded(&theirs));
+    }
+    // So are labels that they put on everything.
+    for label in ["endpoint", "error_type", "le"] {
+        let labels = [(label.into(), "theirs".into())].into_iter();
+        let mut theirs = Registry::with_labels(labels);
+        let layer = MetricsLayer::new([("endpoint", "a")]);
+        let error = layer.registry().register_in(&mut theirs).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains(&format!("`{label}`")), "{error}");
+        assert_eq!(encoded(&theirs), "# EOF\n");
+    }
     // What they have twice by themselves is their own concern.
     let mut theirs = Registry::default();
     for shelf in ["a", "b"] {
