@@ -573,11 +573,13 @@ fn that_a_client_sends_are_never_its_callers_going_away() {
             ),
         }
     }
+    type Steps = fn() -> Vec<Step>;
+
     fn timed_out() -> BoxError {
         io::Error::from(ErrorKind::TimedOut).into()
     }
     for version in [Version::HTTP_11, Version::HTTP_2] {
-        let cases: [(fn() -> Vec<Step>, Ending); 4] = [
+        let cases: [(Steps, Ending); 4] = [
             (|| vec![Data("abc"), Fail(reset)], Failed("invalid_message")),
             (
                 || vec![Fail(|| "the disk is gone".into())],
