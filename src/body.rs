@@ -11,7 +11,8 @@
 //! # Bodies of other frameworks
 //!
 //! tower's own `map_request` puts the body into one that the framework knows, and `map_response`, outside of the layer, does so for
-//! responses. salvo's tower adaptor takes any response, and of requests such as have a `ReqBody::Boxed`.
+//! responses. salvo's tower adaptor takes any response, and of requests such as have a `ReqBody::Boxed`:
+//! `tests/salvo` in the repository is a server of that kind.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -50,6 +51,9 @@ use crate::classify::{Classify, ErrorType, Fault, HttpStatus, Phase, source};
 use crate::handle::CallHandle;
 use crate::watch::Watch;
 use bytes::Buf;
+use http::header::CONTENT_LENGTH;
+use http::request::Parts;
+use http::{HeaderMap, Version};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use std::fmt;
@@ -61,8 +65,10 @@ pin_project! {
     ///
     /// Frames, size hint and end pass through untouched. A body that breaks off decides how
     /// its call ends: as a cancellation if the client went away, as [`ErrorType::TIMEOUT`] if a time
-    /// limit passed, else as [`ErrorType::INVALID_MESSAGE`]. One that ends without an error, but before its `Content-Length` and
-    /// before the length that it has by its own exact hint, if it has one, means that the client went away too.
+    /// limit passed, else as [`ErrorType::INVALID_MESSAGE`]. One that ends without an error means that the client went away too, if it
+    /// came over HTTP/2 or later, and has fewer bytes than its `Content-Length` and than its own exact hint, if it has one.
+    ///
+    /// Around a [client](crate::MetricsLayer::client) no body means that: the program is there to see that its request failed.
     ///
     /// A service that is generic over its request's body takes this one as it is. For one that wants a certain type there is
     /// [`MetricsLayer::boxed`](crate::MetricsLayer::boxed); the [module](self) says what else.
@@ -73,6 +79,8 @@ pin_project! {
         call: Option<CallHandle>,
         // Of the bytes that are `owed`, those that have not come.
         owed: u64,
+        // It is sent from here, not received.
+        is_client: bool,
     }
 }
 
@@ -114,12 +122,13 @@ impl<B> RequestBody<B> {
     /// `told` is what it tells its call by, and how many bytes it owes; one that is over before it begins has nothing to
     /// tell.
     #[inline]
-    pub(crate) fn new(inner: B, told: Option<(CallHandle, u64)>) -> Self {
+    pub(crate) fn new(inner: B, told: Option<(CallHandle, u64)>, is_client: bool) -> Self {
         let (call, owed) = told.unzip();
         Self {
             inner,
             call,
             owed: owed.unwrap_or(0),
+            is_client,
         }
     }
 
@@ -165,7 +174,8 @@ where
     B: Body,
     B::Error: 'static,
 {
-    /// Polls for a frame. `count` counts data and its bytes, `broken_off` says what an error means.
+    /// Polls for a frame. `count` counts data and its bytes, `broken_off` says what an error means to
+    /// a server.
     #[inline]
     pub(crate) fn poll_counted(
         self: Pin<&mut Self>,
@@ -201,7 +211,10 @@ where
                 }
             },
             Poll::Ready(Some(Err(error))) => {
-                call.fault(broken_off(&error));
+                call.fault(match this.is_client {
+                    true => source::not_sent(&error),
+                    false => broken_off(&error),
+                });
                 Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(None) => {
@@ -358,19 +371,31 @@ impl<B: fmt::Debug, C> fmt::Debug for ResponseBody<B, C> {
 
 /// How many bytes the body of a request owes: if it ends before, without an error, the client went away.
 ///
-/// That is its `Content-Length`. HTTP/1 has an error for a body that ends short of it, and HTTP/2 has none for some
-/// resets, so that nothing else can tell. But the header speaks for the wire, and a middleware may have put another body in place of
-/// that. So the body's own exact hint outranks the header: what has come whole by its own account has ended well. A hint does not make up a
-/// promise of its own: what has come to its `Content-Length`, or never had one, is whole too.
+/// That is its `Content-Length` where nothing else can tell: HTTP/2 has no error for some resets. HTTP/1 always has one for a body
+/// that breaks off, so that a shorter one is another body, which a middleware has put in place of the wire's. And what a client sends short
+/// its own connection refuses.
+///
+/// Over HTTP/2 there are such middlewares too, and the header speaks for the wire. So the body's own exact hint outranks it: what has come
+/// whole by its own account has ended well. A hint does not make up a promise of its own: what has come to its `Content-Length`, or
+/// never had one, is whole too.
 ///
 /// For responses it is the other way round, since there the header is what is to be kept: see [`meet`].
 #[inline]
-pub(crate) fn owed<B: Body>(body: &B, content_length: Option<u64>) -> u64 {
-    let Some(length) = content_length else {
+pub(crate) fn owed<B: Body>(head: &Parts, body: &B, is_client: bool) -> u64 {
+    if is_client || head.version <= Version::HTTP_11 {
+        return 0;
+    }
+    let Some(length) = content_length(&head.headers) else {
         return 0;
     };
     let own = body.size_hint().exact();
     own.map_or(length, |own| own.min(length))
+}
+
+/// The length that the headers promise, if they do so legibly.
+#[inline]
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// A call meets the body of its response: what that promises, and whether it is over already.

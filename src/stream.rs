@@ -93,13 +93,15 @@ pin_project! {
     ///
     /// One that yields an error decides how its call ends: as a cancellation if the client went
     /// away, as [`TIMEOUT`](crate::ErrorType::TIMEOUT) if a time limit passed, else as
-    /// [`INVALID_MESSAGE`](crate::ErrorType::INVALID_MESSAGE).
+    /// [`INVALID_MESSAGE`](crate::ErrorType::INVALID_MESSAGE). Around a [client](crate::classify::Classify::is_client) nobody went away.
     #[derive(Debug)]
     pub struct RequestStream<S, M = Own> {
         #[pin]
         inner: S,
         call: Option<CallHandle>,
         measure: M,
+        // It is sent from here, not received.
+        is_client: bool,
     }
 }
 
@@ -122,11 +124,12 @@ pin_project! {
 // === impl RequestStream ===
 
 impl<S, M> RequestStream<S, M> {
-    pub(crate) fn new(inner: S, call: &mut Call, measure: M) -> Self {
+    pub(crate) fn new(inner: S, call: &mut Call, measure: M, is_client: bool) -> Self {
         Self {
             inner,
             call: Some(call.handle()),
             measure,
+            is_client,
         }
     }
 
@@ -160,6 +163,7 @@ where
         let polled = this.inner.poll_next(cx);
         if let (Poll::Ready(Some(item)), Some(call)) = (&polled, &*watch) {
             match this.measure.error(item) {
+                Some(error) if *this.is_client => call.fault(source::not_sent(error)),
                 Some(error) => call.fault(source::broken_off(error)),
                 None => call.request_message(this.measure.size(item)),
             }

@@ -256,9 +256,11 @@
 //!
 //! ```
 //! use hyper::server::conn::http1;
-//! use hyper_util::rt::TokioIo;
+//! use hyper_util::rt::{TokioIo, TokioTimer};
 //! use hyper_util::service::TowerToHyperService;
+//! use std::time::Duration;
 //! use tokio::net::TcpListener;
+//! use tokio::time::sleep;
 //! use tower_openmetrics::MetricsRegistry;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -270,9 +272,15 @@
 //! # let address = listener.local_addr()?;
 //! # let server =
 //! tokio::spawn(async move {
-//!     while let Ok((socket, _)) = listener.accept().await {
-//!         let socket = TokioIo::new(socket);
-//!         let connection = http1::Builder::new().serve_connection(socket, exporter.clone());
+//!     loop {
+//!         let Ok((socket, _)) = listener.accept().await else {
+//!             // Such as that there is no file descriptor left: it passes.
+//!             sleep(Duration::from_millis(100)).await;
+//!             continue;
+//!         };
+//!         let connection = http1::Builder::new()
+//!             .timer(TokioTimer::new()) // limits the wait for a head
+//!             .serve_connection(TokioIo::new(socket), exporter.clone());
 //!         tokio::spawn(connection);
 //!     }
 //! });

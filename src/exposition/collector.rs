@@ -41,18 +41,30 @@ impl MetricsRegistry {
     /// # Errors
     ///
     /// If `theirs` shows such a name already, as it does with another `MetricsRegistry` in it: prometheus-client would
-    /// write the family twice. Or if `theirs` can't be encoded. Nothing of this registry is shown there then.
+    /// write the family twice; or if a layer has a label that `theirs` puts on all its metrics. Or if `theirs` can't be encoded.
+    /// Nothing of this registry is shown there then. A layer that is built later, and clashes with what `theirs` shows now, is
+    /// an error of [`build`](crate::MetricsLayerBuilder::build).
+    ///
+    /// What a sub-registry is in can't be seen from there: give this the outermost one, or each of two registries a prefix.
     pub fn register_in(&self, theirs: &mut Registry) -> Result<(), Error> {
-        let before = families_of(theirs)?;
+        let before = encoded(theirs)?;
+        let before = Families::read(&before)?;
         let is_shown = Arc::new(AtomicBool::new(true));
         // There is no way to take it back out.
         theirs.register_collector(Box::new(Shared {
             registry: self.clone(),
             is_shown: is_shown.clone(),
         }));
-        let fits = families_of(theirs).and_then(|after| check_added(&before, &after));
+        let uptime = self.table().uptime;
+        let fits = encoded(theirs).and_then(|after| before.check_added(&after, &uptime));
         is_shown.store(fits.is_ok(), Ordering::Relaxed);
-        fits
+        let prefix = fits?;
+        let beside = before.names().filter_map(|(shown, _)| {
+            let called_as_ours = shown.strip_prefix(&prefix)?;
+            Some(called_as_ours.to_owned())
+        });
+        self.show_beside(beside);
+        Ok(())
     }
 }
 
@@ -73,39 +85,61 @@ impl Collector for Shared {
     }
 }
 
-/// The families of a registry, with their types, and how often each is there.
-type Families = BTreeMap<String, (Kind, usize)>;
+/// The families of a registry of theirs, with their types, and how often each is there.
+struct Families<'a>(BTreeMap<&'a str, (Kind, usize)>);
 
-fn families_of(registry: &Registry) -> Result<Families, Error> {
+fn encoded(registry: &Registry) -> Result<String, Error> {
     let mut text = String::new();
-    encode_registry(&mut text, registry).map_err(|error| {
-        Error::new("prometheus-client can't encode the registry").with_source(error)
-    })?;
-    let mut families = Families::new();
-    for (name, family) in parse(&text)? {
-        let there = families.entry(name.to_owned());
-        there.or_insert((family.kind, 0)).1 += 1;
+    match encode_registry(&mut text, registry) {
+        Ok(()) => Ok(text),
+        Err(error) => {
+            Err(Error::new("prometheus-client can't encode the registry").with_source(error))
+        }
     }
-    Ok(families)
 }
 
-/// That none of the families that have come shows a name that was there before.
-fn check_added(before: &Families, after: &Families) -> Result<(), Error> {
-    let shown = before.iter();
-    let shown = shown.flat_map(|(name, (kind, _))| kind.names(name).map(move |of| (of, name)));
-    let shown: BTreeMap<String, &String> = shown.collect();
-    for (name, (kind, count)) in after {
-        if before.get(name).is_some_and(|(_, before)| before == count) {
-            continue;
+impl<'a> Families<'a> {
+    fn read(text: &'a str) -> Result<Self, Error> {
+        let mut families = BTreeMap::new();
+        for (name, family) in parse(text)? {
+            families.entry(name).or_insert((family.kind, 0)).1 += 1;
         }
-        let clash = kind.names(name).find_map(|of| shown.get_key_value(&of));
-        if let Some((clash, other)) = clash {
-            return Err(Error::new(format!(
-                "metric `{name}` clashes with `{other}` of the registry that it is to be shown in: both would show `{clash}`; if that is from another `MetricsRegistry`, build the layers of both with one (`MetricsLayerBuilder::registry`), or give one a prefix (`MetricsRegistry::with_prefix`)"
-            )));
-        }
+        Ok(Self(families))
     }
-    Ok(())
+
+    /// All that they show, each with the family's name.
+    fn names(&self) -> impl Iterator<Item = (String, &'a str)> {
+        let families = self.0.iter();
+        families.flat_map(|(name, (kind, _))| kind.names(name).map(move |shown| (shown, *name)))
+    }
+
+    /// Returns what the names of those begin with that have come with `text`: `uptime` is one of them.
+    ///
+    /// # Errors
+    ///
+    /// If one of them shows a name that was there before, or what is none.
+    fn check_added(&self, text: &str, uptime: &str) -> Result<String, Error> {
+        let after = Families::read(text)?;
+        let is_new =
+            |name: &str| self.0.get(name).map(|of| of.1) != after.0.get(name).map(|of| of.1);
+        let shown: BTreeMap<String, &str> = self.names().collect();
+        for (name, (kind, _)) in after.0.iter().filter(|(name, _)| is_new(name)) {
+            let clash = kind.names(name).find_map(|of| shown.get_key_value(&of));
+            if let Some((clash, other)) = clash {
+                return Err(Error::new(format!(
+                    "metric `{name}` clashes with `{other}` of the registry that it is to be shown in: both would show `{clash}`; if that is from another `MetricsRegistry`, build the layers of both with one (`MetricsLayerBuilder::registry`), or give one a prefix (`MetricsRegistry::with_prefix`)"
+                )));
+            }
+        }
+        let mut prefix = "";
+        for (name, mut family) in parse(text)? {
+            if is_new(name) {
+                family.arrange(name)?;
+                prefix = name.strip_suffix(uptime).unwrap_or(prefix);
+            }
+        }
+        Ok(prefix.to_owned())
+    }
 }
 
 /// The automatic metrics of all layers in the registry, as [`register_in`](MetricsRegistry::register_in) shows them.

@@ -22,20 +22,14 @@ pin_project! {
         #[pin]
         inner: body::RequestBody<B>,
         messages: Messages,
-        // It is sent from here, not received.
-        is_client: bool,
     }
 }
 
 // === impl RequestBody ===
 
 impl<B> RequestBody<B> {
-    pub(crate) fn new(inner: body::RequestBody<B>, messages: Messages, is_client: bool) -> Self {
-        Self {
-            inner,
-            messages,
-            is_client,
-        }
+    pub(crate) fn new(inner: body::RequestBody<B>, messages: Messages) -> Self {
+        Self { inner, messages }
     }
 
     /// The body that is wrapped.
@@ -72,16 +66,13 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
-        let (messages, is_client) = (this.messages, *this.is_client);
+        let messages = this.messages;
         this.inner.poll_counted(
             cx,
             |call, data, bytes| {
                 call.request_messages(messages.read(data), bytes);
             },
-            |error| match is_client {
-                true => source::not_sent(error),
-                false => source::broken_off_within(error),
-            },
+            |error| source::broken_off_within(error),
         )
     }
 

@@ -5,8 +5,7 @@ use crate::classify::{Classify, ErrorType, Head, HttpStatus, Phase};
 use crate::labels::RequestHead;
 use crate::upgrade::UpgradedCall;
 use crate::watch::Watch;
-use http::header::CONTENT_LENGTH;
-use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode};
+use http::{Extensions, Method, Request, Response, StatusCode};
 use http_body::Body;
 
 /// HTTP, 1 and 2: requests and responses with bodies.
@@ -15,6 +14,7 @@ use http_body::Body;
 #[derive(Clone, Copy, Debug)]
 pub struct Http<C = HttpStatus> {
     classifier: C,
+    is_client: bool,
 }
 
 // What is kept of the request, in the call's note.
@@ -25,8 +25,25 @@ const CONNECT: u32 = 2;
 // === impl Http ===
 
 impl<C> Http<C> {
-    pub(crate) fn new(classifier: C) -> Self {
-        Self { classifier }
+    /// A server's, if the classifier isn't a client's.
+    pub(crate) fn new(classifier: C) -> Self
+    where
+        C: Classify,
+    {
+        let is_client = classifier.is_client();
+        Self {
+            classifier,
+            is_client,
+        }
+    }
+
+    /// A client's, if it was one or the classifier is.
+    pub(crate) fn classified_by<D: Classify>(self, classifier: D) -> Http<D> {
+        let http = Http::new(classifier);
+        Http {
+            is_client: self.is_client || http.is_client,
+            ..http
+        }
     }
 
     pub(super) fn classifier(&self) -> &C {
@@ -63,11 +80,12 @@ where
             Method::CONNECT => CONNECT,
             _ => OTHER,
         });
+        let is_client = self.is_client;
         let told = (!body.is_end_stream()).then(|| {
-            let owed = body::owed(&body, content_length(&parts.headers));
+            let owed = body::owed(&parts, &body, is_client);
             (call.handle(), owed)
         });
-        Request::from_parts(parts, RequestBody::new(body, told))
+        Request::from_parts(parts, RequestBody::new(body, told, is_client))
     }
 }
 
@@ -96,14 +114,13 @@ where
         if let Some(fault) = fault {
             watch.fault(fault);
         }
-        let content_length = content_length(head.headers);
+        let content_length = body::content_length(head.headers);
         let (promised, over) = body::meet(&mut watch, &body, due, content_length);
         let classifier = self.classifier.clone();
         let is_upgraded = matches!(due, Due::Upgrade | Due::Tunnel);
-        let is_client = is_upgraded && classifier.is_client();
         watch.done();
         let call = match is_upgraded {
-            true => upgraded(call, over, &mut parts.extensions, is_client),
+            true => upgraded(call, over, &mut parts.extensions, self.is_client),
             false => (!over).then_some(call),
         };
         Response::from_parts(parts, ResponseBody::new(body, call, promised, classifier))
@@ -151,10 +168,4 @@ fn due(request: u32, status: StatusCode) -> Due {
         (_, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) | (HEAD, _) => Due::Nothing,
         _ => Due::Body,
     }
-}
-
-/// The length that the headers promise, if they do so legibly.
-#[inline]
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -3,6 +3,9 @@ use crate::message::{Measure, Own};
 use crate::stream::RequestStream;
 use futures_core::Stream;
 
+// The note on a call whose request is sent from here, not received.
+pub(super) const CLIENT: u32 = 1;
+
 /// What goes into a service that is not HTTP: [`One`] message, or [`Many`].
 pub trait Incoming<Req>: Clone {
     /// What the service is called with.
@@ -39,6 +42,7 @@ where
 
     #[inline]
     fn open(&self, call: &mut Call, request: Req) -> Self::Request {
-        RequestStream::new(request, call, self.0.clone())
+        let is_client = call.note() == CLIENT;
+        RequestStream::new(request, call, self.0.clone(), is_client)
     }
 }
