@@ -22,7 +22,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | GET that prefers `application/openmetrics-text` without a version, of version 1.0.0 or 0.0.1 | 200, OpenMetrics 1.0 as `application/openmetrics-text; version=1.0.0; charset=utf-8`; a client that asks for 0.0.1 gets `version=0.0.1` |
+//! | GET that prefers `application/openmetrics-text` without a version, or with version 1.0.0 or 0.0.1 | 200, OpenMetrics 1.0 as `application/openmetrics-text; version=1.0.0; charset=utf-8`; a client that asks for 0.0.1 gets `version=0.0.1` |
 //! | the same with `escaping=allow-utf-8` or `escaping=underscores` | the same, and `; escaping=…` repeated |
 //! | the same with `escaping=dots` or `escaping=values` | the same, and `; escaping=underscores` |
 //! | with the feature `protobuf`: GET that prefers `application/vnd.google.protobuf` with `proto=io.prometheus.client.MetricFamily` and `encoding=delimited` | 200, [protobuf](#protobuf) as `application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited`, with `; escaping=…` as above |

@@ -7,14 +7,14 @@ use std::cmp::Reverse;
 /// A representation of the page that `Accept` can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Representation {
-    OpenMetrics(Version, Option<Escaping>),
+    OpenMetrics(OpenMetricsVersion, Option<Escaping>),
     Prometheus,
     Protobuf(Protobuf, Option<Escaping>),
 }
 
 /// The versions of OpenMetrics that a scraper may name. The page is the same for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
+pub(super) enum OpenMetricsVersion {
     V0_0_1,
     V1_0_0,
 }
@@ -54,7 +54,7 @@ impl Representation {
 
     pub(super) fn content_type(self) -> &'static str {
         use Escaping::{AllowUtf8, Underscores};
-        use Version::{V0_0_1, V1_0_0};
+        use OpenMetricsVersion::{V0_0_1, V1_0_0};
 
         match self {
             Self::OpenMetrics(V1_0_0, None) => {
@@ -89,9 +89,9 @@ impl Representation {
     }
 }
 
-// === impl Version ===
+// === impl OpenMetricsVersion ===
 
-impl Version {
+impl OpenMetricsVersion {
     fn from_name(name: &[u8]) -> Option<Self> {
         match name {
             b"0.0.1" => Some(Self::V0_0_1),
@@ -155,7 +155,10 @@ impl MediaRange {
 fn open_metrics(parameters: &Parameters<'_>) -> Option<Representation> {
     let version = parameters.version.as_deref();
     Some(Representation::OpenMetrics(
-        version.map_or(Some(Version::V1_0_0), Version::from_name)?,
+        version.map_or(
+            Some(OpenMetricsVersion::V1_0_0),
+            OpenMetricsVersion::from_name,
+        )?,
         escaping(parameters),
     ))
 }
@@ -241,7 +244,7 @@ mod tests {
         for length in 0..=6 {
             for number in 0..alphabet.len().pow(length) {
                 let noise = (0..length)
-                    .map(|place| alphabet[number / alphabet.len().pow(place) % alphabet.len()]);
+                    .map(|digit| alphabet[number / alphabet.len().pow(digit) % alphabet.len()]);
                 let accept: Vec<u8> = b"text/plain;".iter().copied().chain(noise).collect();
                 assert_eq!(negotiate(accept), TEXT);
             }

@@ -222,10 +222,10 @@ mod tests {
     fn failing(fail: fn() -> fmt::Result) -> MetricsExporter {
         let registry = MetricsRegistry::new();
         let registered = Arc::new(AtomicBool::new(false));
-        let begun = registered.clone();
+        let is_registered = registered.clone();
         let collector = move |_: &mut String| {
-            let begun = begun.load(Ordering::Relaxed);
-            if begun { fail() } else { Ok(()) }
+            let is_registered = is_registered.load(Ordering::Relaxed);
+            if is_registered { fail() } else { Ok(()) }
         };
         registry
             .include_with(collector)
