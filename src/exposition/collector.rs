@@ -21,7 +21,7 @@ impl MetricsRegistry {
     /// Use this for an app that already serves a page of its own. Its page then has the metrics of all layers, including
     /// layers that are built later, with its own prefix and labels.
     ///
-    /// Metrics registered in this registry are not included: register them in `theirs`. To show several layers, build
+    /// Metrics registered in this registry are not included: register them there. To show several layers, build
     /// them with one `MetricsRegistry`, so that each family appears once.
     ///
     /// ```
@@ -30,11 +30,11 @@ impl MetricsRegistry {
     ///
     /// # fn main() -> Result<(), tower_openmetrics::Error> {
     /// let layer = MetricsLayer::new([("endpoint", "a")]);
-    /// let mut theirs = Registry::with_prefix("app");
-    /// layer.registry().register_in(&mut theirs)?;
+    /// let mut registry = Registry::with_prefix("app");
+    /// layer.registry().register_in(&mut registry)?;
     ///
     /// let mut page = String::new();
-    /// prometheus_client::encoding::text::encode(&mut page, &theirs).unwrap();
+    /// prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
     /// assert!(page.contains(r#"app_requests_total{endpoint="a"} 0"#));
     /// # Ok(())
     /// # }
@@ -42,20 +42,20 @@ impl MetricsRegistry {
     ///
     /// # Errors
     ///
-    /// Returns an error, and shows nothing of this registry in `theirs`:
+    /// Returns an error, and adds no metrics to `registry`:
     ///
-    /// - If `theirs` already shows one of the names, for example because another `MetricsRegistry` is registered there.
+    /// - If `registry` already shows one of the names, for example because another `MetricsRegistry` is registered there.
     ///   prometheus-client would write the family twice.
-    /// - If `theirs` can't be encoded.
-    pub fn register_in(&self, theirs: &mut Registry) -> Result<(), Error> {
-        let before = families_of(theirs)?;
+    /// - If `registry` can't be encoded.
+    pub fn register_in(&self, registry: &mut Registry) -> Result<(), Error> {
+        let before = families_of(registry)?;
         let is_shown = Arc::new(AtomicBool::new(true));
         // A collector can't be unregistered, so it is switched off if it clashes.
-        theirs.register_collector(Box::new(RegistryCollector {
+        registry.register_collector(Box::new(RegistryCollector {
             registry: self.clone(),
             is_shown: is_shown.clone(),
         }));
-        let fits = families_of(theirs).and_then(|after| check_added(&before, &after));
+        let fits = families_of(registry).and_then(|after| check_added(&before, &after));
         is_shown.store(fits.is_ok(), Ordering::Relaxed);
         fits
     }
@@ -88,8 +88,8 @@ fn families_of(registry: &Registry) -> Result<FamilyCounts, Error> {
     })?;
     let mut families = FamilyCounts::new();
     for (name, family) in parse(&text)? {
-        let there = families.entry(name.to_owned());
-        there.or_insert((family.kind, 0)).1 += 1;
+        let (_, count) = families.entry(name.to_owned()).or_insert((family.kind, 0));
+        *count += 1;
     }
     Ok(families)
 }
@@ -97,13 +97,16 @@ fn families_of(registry: &Registry) -> Result<FamilyCounts, Error> {
 /// Returns an error if an added family shows a name that the registry already shows.
 fn check_added(before: &FamilyCounts, after: &FamilyCounts) -> Result<(), Error> {
     let shown = before.iter();
-    let shown = shown.flat_map(|(name, (kind, _))| kind.names(name).map(move |of| (of, name)));
+    let shown =
+        shown.flat_map(|(name, (kind, _))| kind.names(name).map(move |shown| (shown, name)));
     let shown: BTreeMap<String, &String> = shown.collect();
     for (name, (kind, count)) in after {
         if before.get(name).is_some_and(|(_, before)| before == count) {
             continue;
         }
-        let clash = kind.names(name).find_map(|of| shown.get_key_value(&of));
+        let clash = kind
+            .names(name)
+            .find_map(|added| shown.get_key_value(&added));
         if let Some((clash, other)) = clash {
             return Err(Error::new(format!(
                 "metric `{name}` clashes with `{other}` of the given registry: both would show `{clash}`; if `{other}` is from another `MetricsRegistry`, build the layers of both with one registry (`MetricsLayerBuilder::registry`), or give one a prefix (`MetricsRegistry::with_prefix`)"
@@ -186,7 +189,7 @@ fn encode_histogram(
     histogram: &HistogramSnapshot<'_>,
     sum: f64,
 ) -> fmt::Result {
-    let mut below = 0;
+    let mut previous = 0;
     let bounds = histogram.layout.bounds.shown().iter();
     let buckets: Vec<(f64, u64)> = bounds
         .chain(&[f64::INFINITY])
@@ -194,7 +197,7 @@ fn encode_histogram(
         .map(|(bound, cumulative)| {
             (
                 *bound,
-                cumulative - std::mem::replace(&mut below, *cumulative),
+                cumulative - std::mem::replace(&mut previous, *cumulative),
             )
         })
         .collect();

@@ -24,8 +24,8 @@ pub(super) enum PageFamily<'a> {
     Uptime,
 }
 
-/// Returns all selected families that can be shown together. Adds the names that sources have come to
-/// show since they were registered to `late`.
+/// Returns all selected families that can be shown together. Adds to `late` the names that sources
+/// began to show after they were registered.
 pub(super) fn families<'a>(
     table: &'a Table,
     texts: &'a [(Encoded<'a>, String)],

@@ -59,9 +59,9 @@ impl MetricsRegistry {
     /// use tower_openmetrics::MetricsRegistry;
     ///
     /// # fn main() -> Result<(), tower_openmetrics::Error> {
-    /// let theirs = Arc::new(Mutex::new(Registry::default()));
-    /// let ours = MetricsRegistry::new();
-    /// ours.include_with(move |text| encode_registry(text, &*theirs.lock().map_err(|_| fmt::Error)?))?;
+    /// let registry = Arc::new(Mutex::new(Registry::default()));
+    /// let metrics = MetricsRegistry::new();
+    /// metrics.include_with(move |text| encode_registry(text, &*registry.lock().map_err(|_| fmt::Error)?))?;
     /// # Ok(())
     /// # }
     /// ```

@@ -88,11 +88,11 @@ impl ErrorCounts<'_> {
             .filter(|(_, _, is_declared)| *is_declared)
             .count();
         types.iter().filter_map(move |(name, place, is_declared)| {
-            let of_place = || undeclared.iter().find(|(of, _)| of == place);
+            let of_type = || undeclared.iter().find(|(other, _)| other == place);
             let count = match (*is_declared, *name == ErrorType::OTHER) {
                 (true, _) => counts[*place],
                 (_, true) => counts[declared],
-                _ => of_place().map_or(0, |(_, count)| *count),
+                _ => of_type().map_or(0, |(_, count)| *count),
             };
             (*is_declared || count > 0).then_some((*name, count))
         })

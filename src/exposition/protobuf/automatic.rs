@@ -52,10 +52,10 @@ fn write_errors<'a>(
     errors: &ErrorCounts<'_>,
 ) {
     const ERROR_TYPE: &str = "error_type";
-    let place = labels.partition_point(|(name, _)| *name < ERROR_TYPE);
-    labels.insert(place, (ERROR_TYPE, ""));
+    let index = labels.partition_point(|(name, _)| *name < ERROR_TYPE);
+    labels.insert(index, (ERROR_TYPE, ""));
     for (error_type, count) in errors.iter() {
-        labels[place].1 = error_type.as_str();
+        labels[index].1 = error_type.as_str();
         family.metric(labels.iter().copied(), |metric| {
             metric.counter(count as f64, None, None);
         });
@@ -71,9 +71,9 @@ fn write_histogram(metric: &mut MetricWriter<'_>, snapshot: &HistogramSnapshot<'
             .collect();
         let bounds = snapshot.layout.bounds.shown().iter().copied();
         let bounds = bounds.chain([f64::INFINITY]);
-        for (place, (bound, cumulative)) in bounds.zip(snapshot.cumulative()).enumerate() {
+        for (index, (bound, cumulative)) in bounds.zip(snapshot.cumulative()).enumerate() {
             // The list is empty if calls aren't traced.
-            let exemplar = exemplars.get(place).and_then(Option::as_ref);
+            let exemplar = exemplars.get(index).and_then(Option::as_ref);
             // The bucket of `+Inf` equals the count. It is needed only for an exemplar.
             if bound.is_finite() || exemplar.is_some() {
                 histogram.bucket(Count::Integer(*cumulative), bound, exemplar);

@@ -19,7 +19,7 @@ pub(super) struct NativeBuckets<'a> {
 
 /// Consecutive buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Span {
+struct BucketSpan {
     /// The distance from the end of the previous span, or from bucket 0.
     offset: i32,
     length: u32,
@@ -43,7 +43,7 @@ impl NativeBuckets<'_> {
         let (mut spans, deltas) = spans(buckets);
         if spans.is_empty() {
             // Without a span, readers would take it for a classic histogram without buckets.
-            spans.push(Span {
+            spans.push(BucketSpan {
                 offset: 0,
                 length: 0,
             });
@@ -51,7 +51,7 @@ impl NativeBuckets<'_> {
         histogram.sint(5, schema.into());
         histogram.double(6, zero_threshold);
         histogram.uint(7, zero_count);
-        for Span { offset, length } in spans {
+        for BucketSpan { offset, length } in spans {
             histogram.message(12, |span| {
                 span.sint(1, offset.into());
                 span.uint(2, length.into());
@@ -65,8 +65,8 @@ impl NativeBuckets<'_> {
 
 /// Returns the spans of buckets that are not empty, and the difference of each count to the previous
 /// one. Small gaps are filled with empty buckets.
-fn spans(buckets: &[(i32, u64)]) -> (Vec<Span>, Vec<i64>) {
-    let mut spans: Vec<Span> = Vec::new();
+fn spans(buckets: &[(i32, u64)]) -> (Vec<BucketSpan>, Vec<i64>) {
+    let mut spans: Vec<BucketSpan> = Vec::new();
     let mut deltas = Vec::new();
     let mut before = 0;
     let mut next = 0;
@@ -79,7 +79,7 @@ fn spans(buckets: &[(i32, u64)]) -> (Vec<Span>, Vec<i64>) {
                 }
                 span.length += gap.unsigned_abs() + 1;
             }
-            _ => spans.push(Span {
+            _ => spans.push(BucketSpan {
                 offset: gap,
                 length: 1,
             }),
@@ -143,10 +143,10 @@ mod tests {
         for seed in 0..1_000_i32 {
             let mut index = -100 - seed % 7;
             let buckets: Vec<(i32, u64)> = (0..20)
-                .map(|place| {
-                    let number = (seed * 31 + place) * 0x51ed % 1_009;
-                    index += 1 + number % 6;
-                    (index, 1 + u64::from(number.unsigned_abs()) * 17 % 101)
+                .map(|number| {
+                    let random = (seed * 31 + number) * 0x51ed % 1_009;
+                    index += 1 + random % 6;
+                    (index, 1 + u64::from(random.unsigned_abs()) * 17 % 101)
                 })
                 .collect();
             let (spans, deltas) = spans(&buckets);

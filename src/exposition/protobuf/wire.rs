@@ -63,18 +63,18 @@ impl Fields {
     pub(super) fn delimited(&mut self, write: impl FnOnce(&mut Self)) {
         // The length is known once the message is written. It takes one byte for most messages. For
         // a longer message, the bytes move to make room.
-        let place = self.bytes.len();
+        let start = self.bytes.len();
         self.bytes.push(0);
         write(self);
-        let length = self.bytes.len() - place - 1;
+        let length = self.bytes.len() - start - 1;
         if length <= SHORT {
-            self.bytes[place] = length as u8;
+            self.bytes[start] = length as u8;
         } else {
             let end = self.bytes.len();
             self.varint(length as u64);
             let width = self.bytes.len() - end;
-            self.bytes[place..].rotate_right(width);
-            self.bytes.remove(place + width);
+            self.bytes[start..].rotate_right(width);
+            self.bytes.remove(start + width);
         }
     }
 
