@@ -45,7 +45,7 @@ pub struct TokioCollector {
     runtime: Option<String>,
 }
 
-type Labels<'a> = Vec<(&'static str, &'a str)>;
+type LabelPairs<'a> = Vec<(&'static str, &'a str)>;
 
 // === impl TokioCollector ===
 
@@ -81,7 +81,7 @@ impl TokioCollector {
         self
     }
 
-    fn labels(&self) -> Labels<'_> {
+    fn labels(&self) -> LabelPairs<'_> {
         let name = self.runtime.as_deref();
         name.map(|name| ("runtime", name)).into_iter().collect()
     }

@@ -32,8 +32,8 @@ fn common_labels(naming: Naming) -> [Label; 5] {
     [method, scheme, status, version, Label::error_type()]
 }
 
-/// Gives a label of this crate that has its default name the conventional name, and places it on the metrics that have
-/// it in the conventions.
+/// Renames a label of this crate that has its default name, and moves it to the metrics that have it in the conventions.
+/// Returns other labels unchanged.
 fn conventional(naming: Naming, label: Label) -> Label {
     let is = |own: Label| label.is_like(&own);
     if is(Label::method()) {
