@@ -9,15 +9,15 @@ use http::header::CONTENT_LENGTH;
 use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
 
-/// HTTP, 1 and 2: requests and responses with bodies.
+/// The protocol of HTTP services, for HTTP/1 and HTTP/2.
 ///
-/// `C` [classifies](crate::classify) answers and errors.
+/// `C` [classifies](crate::classify) responses and errors.
 #[derive(Clone, Copy, Debug)]
 pub struct Http<C = HttpStatus> {
     classifier: C,
 }
 
-// What is kept of the request, in the call's note.
+// The kind of request, kept as the call's note.
 const OTHER: u32 = 0;
 const HEAD: u32 = 1;
 const CONNECT: u32 = 2;
@@ -35,7 +35,7 @@ impl<C> Http<C> {
 }
 
 impl Default for Http {
-    /// By [`HttpStatus`]. A builder takes other classifiers, to show their error types.
+    /// Classifies by [`HttpStatus`]. Use a builder for other classifiers.
     fn default() -> Self {
         Self::new(HttpStatus)
     }
@@ -78,7 +78,7 @@ where
 {
     type Response = Response<ResponseBody<B, C>>;
 
-    const HEARS_OF_PANICS: bool = true;
+    const REPORTS_PANICS: bool = true;
 
     #[inline]
     fn answer(&self, mut call: Call, mut response: Response<B>) -> Self::Response {
@@ -87,7 +87,7 @@ where
         let mut watch = Watch::over(&mut call);
         watch.response_head(&head);
         let fault = match head.extensions.get::<ErrorType>() {
-            Some(said_by_handler) => Some((*said_by_handler).into()),
+            Some(set_by_handler) => Some((*set_by_handler).into()),
             None => self.classifier.head(&head),
         };
         if let Some(fault) = fault {
@@ -114,9 +114,10 @@ where
     }
 }
 
-/// The connection becomes something else: whoever follows that takes the call over.
+/// Gives the call to the [`UpgradedCall`] in the response, or returns it if there is none.
 ///
-/// A server's handler says so in the response. A client's program can only say so when it has that.
+/// A server's handler inserts one if it follows the connection. For a client the layer inserts it,
+/// because the program can only take a guard once it has the response.
 #[cold]
 fn upgraded(
     mut call: Call,
@@ -126,20 +127,21 @@ fn upgraded(
 ) -> Option<Call> {
     call.upgraded();
     if is_client {
-        let follower: &mut UpgradedCall = extensions.get_or_insert_default();
-        follower.take_over(call);
+        let upgraded: &mut UpgradedCall = extensions.get_or_insert_default();
+        upgraded.take_over(call);
         return None;
     }
     match extensions.get::<UpgradedCall>() {
-        Some(follower) => {
-            follower.take_over(call);
+        Some(upgraded) => {
+            upgraded.take_over(call);
             None
         }
         None => (!over).then_some(call),
     }
 }
 
-/// RFC 9110, sections 6.4.1, 9.3.6 and 15.4.5: what has no content by its method or status.
+/// Returns what the method and the status say about the body (RFC 9110, sections 6.4.1, 9.3.6 and
+/// 15.4.5).
 #[inline]
 fn due(request: u32, status: StatusCode) -> Due {
     match (request, status) {
