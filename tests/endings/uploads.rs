@@ -1,4 +1,4 @@
-//! Requests with bodies: read, broken off, abandoned, outlived.
+//! Requests with bodies.
 
 use super::Ending::{self, Cancelled, Completed, Failed};
 use super::support::Step::{self, Data, Fail, Pending, Trailers};
@@ -15,7 +15,7 @@ use std::pin::{Pin, pin};
 use tower::BoxError;
 use tower_openmetrics::RequestBody;
 
-/// A request's body, and how much of it the service reads before it answers.
+/// A request's body, and how much of it the service reads before it responds.
 #[derive(Debug)]
 struct Upload {
     content_length: Option<&'static str>,
@@ -35,10 +35,10 @@ use Answer::{Error, Status};
 
 const ALL: usize = usize::MAX;
 
-/// What a service may say that has seen its request break off, or not.
+/// The responses of a service whose request failed, or did not.
 const ANSWERS: [Answer; 4] = [Status(200), Status(400), Status(500), Error];
 
-/// Chunked, and read to the end.
+/// A chunked request, read to its end.
 fn upload(steps: impl IntoIterator<Item = Step>) -> Upload {
     Upload {
         content_length: None,
@@ -57,7 +57,7 @@ impl Upload {
         }
     }
 
-    /// Its own exact hint.
+    /// Sets the exact size hint.
     fn hints(self, length: u64) -> Self {
         Self {
             hint: Some(length),
@@ -72,7 +72,7 @@ impl Upload {
         }
     }
 
-    /// So many frames of it.
+    /// Reads only `read` frames.
     fn read(self, read: usize) -> Self {
         Self { read, ..self }
     }
@@ -125,7 +125,7 @@ fn malformed() -> BoxError {
     io::Error::from(ErrorKind::InvalidInput).into()
 }
 
-/// As HTTP servers wrap errors: in one that has the real one as its source.
+/// An error whose source is the real error, like those of HTTP servers.
 #[derive(Debug)]
 struct Around(BoxError);
 
@@ -142,7 +142,7 @@ impl StdError for Around {
 }
 
 #[test]
-fn that_come_whole() {
+fn a_complete_upload_counts_its_bytes() {
     let two = || upload([Data("ab"), Data("c")]);
     for (row, upload, bytes) in [
         ("read", two(), 3),
@@ -187,7 +187,7 @@ fn that_come_whole() {
 }
 
 #[test]
-fn that_come_whole_leave_the_ending_to_the_answer() {
+fn a_complete_upload_leaves_the_outcome_to_the_response() {
     for (answer, ending) in [
         (Status(201), Completed),
         (Status(400), Failed("deserialization")),
@@ -203,7 +203,7 @@ fn that_come_whole_leave_the_ending_to_the_answer() {
 }
 
 #[test]
-fn that_the_client_breaks_off_are_cancelled_whatever_the_answer() {
+fn an_upload_that_the_client_breaks_off_is_cancelled() {
     let lost: [fn() -> BoxError; 10] = [
         reset,
         || io::Error::from(ErrorKind::UnexpectedEof).into(),
@@ -262,7 +262,7 @@ fn that_were_replaced_on_their_way_have_the_length_of_their_own_hint() {
         let longer = upload([Data("abc"), Data("de")]).promises("4").hints(5);
         longer.check("longer than the header says", answer, ending, 5);
 
-        // What ends before its own hint has not come whole.
+        // A body that ends before its own hint is incomplete.
         let short = || upload([Data("abc")]);
         short()
             .promises("5")
@@ -276,7 +276,7 @@ fn that_were_replaced_on_their_way_have_the_length_of_their_own_hint() {
             .promises("3")
             .hints(5)
             .check("short of its own alone", answer, ending, 3);
-        // A hint alone is no promise of a client's.
+        // A hint alone is not a promise of the client.
         short()
             .hints(5)
             .check("short of its own, without a header", answer, ending, 3);
@@ -291,7 +291,7 @@ fn that_take_too_long_are_timeouts_whatever_the_answer() {
         || io::Error::other(tower::timeout::error::Elapsed::new()).into(),
         || Around(tower::timeout::error::Elapsed::new().into()).into(),
         || axum::Error::new(tower::timeout::error::Elapsed::new()).into(),
-        // The outermost that is known decides.
+        // The outermost known error decides.
         || io::Error::new(ErrorKind::TimedOut, Around(reset())).into(),
     ];
     for answer in ANSWERS {
@@ -303,7 +303,7 @@ fn that_take_too_long_are_timeouts_whatever_the_answer() {
 }
 
 #[test]
-fn that_are_malformed_are_invalid_whatever_the_answer() {
+fn a_malformed_upload_is_invalid() {
     let malformed: [fn() -> BoxError; 7] = [
         malformed,
         || io::Error::from(ErrorKind::InvalidData).into(),
@@ -323,7 +323,7 @@ fn that_are_malformed_are_invalid_whatever_the_answer() {
 }
 
 #[test]
-fn whose_first_failure_stands() {
+fn the_first_failure_of_an_upload_counts() {
     let rest = |first, ending| {
         let steps = [Data("a"), Fail(first), Fail(malformed), Fail(reset)];
         let stage = Stage::new();
@@ -341,9 +341,9 @@ fn whose_first_failure_stands() {
     rest(reset, Cancelled);
 }
 
-/// Errors are opaque types: only those that are known tell a lost client.
+/// Only known error types mean that the client is gone.
 #[test]
-fn whose_errors_are_of_any_type() {
+fn upload_errors_of_any_type_are_classified() {
     fn check<E: fmt::Debug + 'static>(error: fn() -> E, ending: Ending) {
         let stage = Stage::new();
         let body = Script::new(stage.clock, [Data("ab"), Fail(error)]);
@@ -373,7 +373,7 @@ fn whose_errors_are_of_any_type() {
     check(|| NotAnError, invalid);
 }
 
-/// Answers with `body`, and gives the request's body away.
+/// Responds with `body` and returns the request's body.
 fn outlived(
     stage: &Stage,
     upload: Upload,
@@ -390,7 +390,7 @@ fn outlived(
 }
 
 #[test]
-fn that_are_read_after_the_call_move_bytes_only() {
+fn an_upload_after_the_end_of_its_call_only_counts_bytes() {
     for (row, last) in [
         ("whole", Data("d")),
         ("broken off", Fail(reset)),
@@ -410,9 +410,9 @@ fn that_are_read_after_the_call_move_bytes_only() {
     }
 }
 
-/// The word by which a body reaches its call is used again by the next one.
+/// The next call reuses the body report of an ended one.
 #[test]
-fn that_break_off_after_the_call_leave_the_next_call_alone() {
+fn a_late_failure_does_not_reach_the_next_call() {
     let stage = Stage::new();
     let (_, mut late) = outlived(&stage, upload([Fail(reset)]), 200, stage.empty());
     let (response, request) = outlived(
@@ -432,7 +432,7 @@ fn that_break_off_after_the_call_leave_the_next_call_alone() {
 }
 
 #[test]
-fn that_break_off_while_the_answer_flows_decide_unless_it_failed_before() {
+fn an_upload_that_fails_during_the_response_decides_the_outcome() {
     let invalid = Failed("invalid_message");
     let generate = Failed("generate");
     for (row, status, error, ending) in [
@@ -469,7 +469,7 @@ fn that_break_off_while_the_answer_flows_decide_unless_it_failed_before() {
 }
 
 #[test]
-fn that_break_off_after_the_answer_has_failed_change_nothing() {
+fn an_upload_that_fails_after_the_response_has_no_effect() {
     let stage = Stage::new();
     let body = Script::new(stage.clock, [Data("x"), Fail(|| "broken".into())]);
     let (mut response, mut request) = outlived(&stage, upload([Fail(reset)]), 200, body);
@@ -481,7 +481,7 @@ fn that_break_off_after_the_answer_has_failed_change_nothing() {
 }
 
 #[test]
-fn that_are_unwrapped_are_not_seen() {
+fn into_inner_hides_the_upload() {
     let stage = Stage::new();
     let upload = upload([Data("abc"), Fail(reset)]);
     let answered = stage.call(upload.request(&stage), |request| {
