@@ -2,8 +2,8 @@
 
 mod answers;
 mod futures;
+mod heads;
 mod panics;
-mod said;
 #[path = "../support/mod.rs"]
 mod support;
 mod uploads;

@@ -98,10 +98,10 @@ async fn the_time_limit_of_a_channel_is_a_timeout() {
         };
         let layer = MetricsLayer::grpc_client([("side", "client")]);
         fails_through(&layer, channel()).await;
-        timeout.expect_whatever_was_read(&layer, "a client").await;
+        timeout.expect_except_request(&layer, "a client").await;
         let layer = MetricsLayer::grpc([("side", "client")]);
         fails_through(&layer, channel()).await;
-        timeout.expect_whatever_was_read(&layer, "a server").await;
+        timeout.expect_except_request(&layer, "a server").await;
         server.stop().await;
     }
 }

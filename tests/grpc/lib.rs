@@ -5,10 +5,10 @@
 mod calls;
 mod clients;
 mod deadlines;
+mod disconnects;
 #[path = "../../examples/tonic.rs"]
-#[allow(dead_code, reason = "its `main` is called by nobody here")]
+#[allow(dead_code, reason = "its `main` is not called here")]
 mod example;
-mod gone;
 mod numbers;
 mod other;
 mod running;

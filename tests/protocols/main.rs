@@ -1,8 +1,8 @@
 //! Every protocol: what passes through unchanged, and every outcome with all numbers of the layer.
 
 mod classifiers;
+mod combinators;
 mod declared;
-mod handed_on;
 mod handles;
 mod incoming;
 mod own;

@@ -87,8 +87,8 @@ fn every_combinator_passes_on_every_method() {
         ),
     ];
     for (combinator, methods) in rows {
-        for (method, is_handed_on) in methods {
-            assert!(is_handed_on, "{combinator} hands `{method}` on");
+        for (method, is_passed_on) in methods {
+            assert!(is_passed_on, "{combinator} passes `{method}` on");
         }
     }
 }
