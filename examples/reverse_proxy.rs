@@ -17,7 +17,8 @@
 //!
 //! Numbers without a prefix are what clients saw, those with `upstream_` what the server did: of a server that
 //! can't be reached they say `errors_total{error_type="generate"}`, for a 502, and
-//! `upstream_errors_total{error_type="connect"}`.
+//! `upstream_errors_total{error_type="connect"}`. An upload that a client breaks off is a cancellation here, and
+//! `invalid_message` there: the server gets less than it was promised.
 
 mod process;
 mod serving;

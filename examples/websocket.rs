@@ -5,7 +5,16 @@
 //! $ websocat ws://127.0.0.1:8080/chat
 //! $ curl http://127.0.0.1:8080/metrics
 //! ```
+//!
+//! | variable | says | when unset |
+//! |---|---|---|
+//! | `PORT` | the port; 0 picks a free one | 8080 |
+//! | `DRAIN_MS` | how long to go on after Ctrl-C or SIGTERM | 2000 |
 
+mod process;
+mod serving;
+
+use self::process::Stop;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
@@ -15,9 +24,8 @@ use axum::routing::any;
 use axum::{BoxError, Extension, Router};
 use futures_util::{SinkExt, StreamExt};
 use hyper_util::rt::TokioIo;
-use std::env;
 use std::net::Ipv4Addr;
-use tokio::net::TcpListener;
+use std::process::ExitCode;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -27,14 +35,16 @@ use tower_openmetrics::upgrade::UpgradeGuard;
 use tower_openmetrics::{MetricsLayer, UpgradedCall};
 
 #[tokio::main]
-async fn main() -> Result<(), BoxError> {
-    let port = match env::var("PORT") {
-        Ok(port) => port.parse()?,
-        Err(_) => 8080,
-    };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+async fn main() -> ExitCode {
+    process::report(run()).await
+}
+
+async fn run() -> Result<(), BoxError> {
+    let stop = Stop::on_signals()?;
+    let listener = process::listen(Ipv4Addr::LOCALHOST, "PORT", 8080).await?;
     println!("http://{}", listener.local_addr()?);
-    Ok(axum::serve(listener, app(&metrics()?)).await?)
+    serving::serve(listener, app(&metrics()?), stop.closing).await;
+    Ok(())
 }
 
 pub(crate) fn metrics() -> Result<MetricsLayer, tower_openmetrics::Error> {
@@ -88,7 +98,11 @@ async fn raw(mut request: Request) -> Result<Response, StatusCode> {
         let Ok(socket) = upgrade.await else { return };
         let socket = TokioIo::new(socket);
         let mut socket = WebSocketStream::from_raw_socket(socket, Role::Server, None).await;
-        while let Some(Ok(message)) = socket.next().await {
+        while let Some(message) = socket.next().await {
+            let Ok(message) = message else {
+                guard.fault(Fault::Cancelled);
+                break;
+            };
             if socket.send(message).await.is_err() {
                 break;
             }

@@ -7,6 +7,7 @@ use crate::registry::{Endpoint, MetricsRegistry};
 use crate::service::Metrics;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Unit};
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use tower_layer::Layer;
@@ -300,8 +301,17 @@ impl<P> MetricsLayer<P> {
     ///
     /// Settings that look at the heads of requests, as [`filter`](MetricsLayerBuilder::filter) does, are asked for requests whose
     /// [`Protocol::head`](crate::protocol::Protocol::head) gives one.
-    pub fn protocol_builder(protocol: P) -> MetricsLayerBuilder<P> {
-        MetricsLayerBuilder::new(protocol)
+    pub fn protocol_builder(protocol: P) -> MetricsLayerBuilder<P>
+    where
+        P: 'static,
+    {
+        let known: &dyn Any = &protocol;
+        let has_heads = !known.is::<Unary>() && !known.is::<Streaming>();
+        let builder = MetricsLayerBuilder::new(protocol);
+        match has_heads {
+            true => builder,
+            false => builder.without_heads(),
+        }
     }
 
     /// A layer that counts into the same metrics and lets bodies keep their type: the service takes, and its caller gets, bodies

@@ -112,6 +112,7 @@
 //!
 //! | to | there is |
 //! |---|---|
+//! | read how to use it, from one line to a fleet | [`guide`] |
 //! | measure an HTTP service | [`MetricsLayer::new`], [`MetricsLayer::builder`] |
 //! | measure a gRPC server or client, tonic's or another | [`MetricsLayer::grpc`], [`MetricsLayer::grpc_client`] |
 //! | measure a client of HTTP | [`MetricsLayer::client`] |
@@ -164,6 +165,7 @@ mod flags;
 mod function;
 mod future;
 pub mod grpc;
+pub mod guide;
 mod handle;
 pub mod labels;
 mod layer;

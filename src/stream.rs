@@ -92,13 +92,15 @@ pin_project! {
     ///
     /// An error in the stream decides the outcome of the call: cancelled if the client went
     /// away, failed as [`TIMEOUT`](crate::ErrorType::TIMEOUT) if a time limit passed, else failed as
-    /// [`INVALID_MESSAGE`](crate::ErrorType::INVALID_MESSAGE).
+    /// [`INVALID_MESSAGE`](crate::ErrorType::INVALID_MESSAGE). At a [client](crate::classify::Classify::is_client), the call always fails.
     #[derive(Debug)]
     pub struct RequestStream<S, M = Own> {
         #[pin]
         inner: S,
         call: Option<CallHandle>,
         measure: M,
+        // It is sent from here, not received.
+        is_client: bool,
     }
 }
 
@@ -121,11 +123,12 @@ pin_project! {
 // === impl RequestStream ===
 
 impl<S, M> RequestStream<S, M> {
-    pub(crate) fn new(inner: S, call: &mut Call, measure: M) -> Self {
+    pub(crate) fn new(inner: S, call: &mut Call, measure: M, is_client: bool) -> Self {
         Self {
             inner,
             call: Some(call.handle()),
             measure,
+            is_client,
         }
     }
 
@@ -159,6 +162,7 @@ where
         let polled = this.inner.poll_next(cx);
         if let (Poll::Ready(Some(item)), Some(call)) = (&polled, &*watch) {
             match this.measure.error(item) {
+                Some(error) if *this.is_client => call.fault(source::not_sent(error)),
                 Some(error) => call.fault(source::broken_off(error)),
                 None => call.request_message(this.measure.size(item)),
             }

@@ -1,4 +1,4 @@
-//! What a process tells of its runtime, of what was built and of where it runs.
+//! Metrics of the runtime, of the build and of the target.
 
 mod support;
 
@@ -11,7 +11,7 @@ use tower_openmetrics::collectors::TokioCollector;
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
 
-/// The page but for what the registry itself has on it.
+/// Returns the page without the registry's own metric.
 fn families(registry: &MetricsRegistry) -> String {
     let page = page_of(registry.exporter(), OPEN_METRICS);
     let lines = page.split_inclusive('\n');
@@ -31,10 +31,10 @@ fn infos_are_families_of_one_sample() {
     registry.target_info([("service_name", "cart")]).unwrap();
     assert_eq!(
         families(&registry),
-        r#"# HELP build What was built, said by the labels
+        r#"# HELP build Information about the build, in the labels
 # TYPE build info
 build_info{revision="a\"b\\c",version="1.2.3"} 1
-# HELP target What is scraped, said by the labels
+# HELP target Information about the target, in the labels
 # TYPE target info
 target_info{service_name="cart"} 1
 # EOF
@@ -45,7 +45,7 @@ target_info{service_name="cart"} 1
 }
 
 #[test]
-fn an_info_is_there_once_and_its_labels_are_labels() {
+fn an_info_that_is_repeated_or_has_invalid_labels_is_refused() {
     let registry = MetricsRegistry::new();
     for (labels, named) in [
         (vec![("service.name", "cart")], "\"service.name\""),
@@ -70,21 +70,21 @@ fn registry_of(runtime: &Handle) -> MetricsRegistry {
 }
 
 #[test]
-fn a_runtime_without_a_past() {
+fn the_whole_page_of_a_new_runtime() {
     let runtime = Builder::new_current_thread().build().unwrap();
     assert_eq!(
         families(&registry_of(runtime.handle())),
-        r#"# HELP tokio_alive_tasks Tasks that were spawned and have not ended
+        r#"# HELP tokio_alive_tasks Tasks that have been spawned and have not ended
 # TYPE tokio_alive_tasks gauge
 tokio_alive_tasks 0
-# HELP tokio_global_queue_depth Tasks that wait in the queue which all workers share
+# HELP tokio_global_queue_depth Tasks in the queue shared by all workers
 # TYPE tokio_global_queue_depth gauge
 tokio_global_queue_depth 0
-# HELP tokio_worker_busy_seconds Time that a worker has spent on tasks and drivers
+# HELP tokio_worker_busy_seconds Time a worker has spent running tasks and drivers
 # TYPE tokio_worker_busy_seconds counter
 # UNIT tokio_worker_busy_seconds seconds
 tokio_worker_busy_seconds_total{worker="0"} 0.0
-# HELP tokio_worker_parks How often a worker has gone to sleep because there was nothing to do
+# HELP tokio_worker_parks How often a worker went to sleep with nothing to do
 # TYPE tokio_worker_parks counter
 tokio_worker_parks_total{worker="0"} 0
 # HELP tokio_workers Worker threads of the runtime
@@ -112,7 +112,7 @@ fn tasks_are_alive_until_they_end() {
 fn every_worker_has_its_series() {
     let runtime = Builder::new_multi_thread().worker_threads(3).build();
     let registry = registry_of(runtime.unwrap().handle());
-    // The runtime has been shut down by now, and is read all the same.
+    // The runtime has been shut down, but its numbers can still be read.
     let page = Page::read(registry.exporter());
     assert_eq!(page.integer("tokio_workers"), 3);
     for name in [
@@ -128,7 +128,7 @@ fn every_worker_has_its_series() {
 }
 
 #[test]
-fn a_runtime_that_waits_parks() {
+fn a_worker_with_nothing_to_do_parks() {
     let runtime = Builder::new_current_thread().build().unwrap();
     let registry = registry_of(runtime.handle());
     let (wake, woken) = oneshot::channel();
@@ -145,7 +145,7 @@ fn a_runtime_that_waits_parks() {
 }
 
 #[test]
-fn several_runtimes_are_told_apart_by_name() {
+fn several_runtimes_are_distinguished_by_name() {
     let registry = MetricsRegistry::new();
     let runtimes = [(); 2].map(|()| Runtime::new().unwrap());
     for (runtime, name) in runtimes.iter().zip(["requests", "background"]) {
@@ -163,7 +163,7 @@ fn several_runtimes_are_told_apart_by_name() {
         ["{runtime=\"background\"}", "{runtime=\"requests\"}"]
     );
 
-    // Without a name a second one would be the first one's double.
+    // Without names, both collectors would show the same series.
     let registry = registry_of(runtimes[0].handle());
     let error = registry
         .register_collector(TokioCollector::new(runtimes[1].handle()))
@@ -172,7 +172,7 @@ fn several_runtimes_are_told_apart_by_name() {
 }
 
 #[test]
-fn a_registry_of_prometheus_client_s_takes_it_too() {
+fn a_prometheus_client_registry_accepts_the_collector() {
     let runtime = Builder::new_current_thread().build().unwrap();
     let mut theirs = Registry::default();
     let collector = TokioCollector::new(runtime.handle()).runtime("requests");

@@ -1,4 +1,4 @@
-//! Pages for clients that accept them compressed: as a service, and on the wire.
+//! Compressed pages, as a service and on the wire.
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
@@ -28,15 +28,15 @@ use tower_openmetrics::{Clock, MetricsExporter, MetricsRegistry};
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
 
-/// As much as goes out in one turn.
+/// The most bytes that are sent in one turn.
 const SLICE: usize = 64 * 1024;
 
-/// A page without anything on it but the uptime.
+/// Returns an exporter whose page has only the uptime.
 fn small() -> MetricsExporter {
     MetricsRegistry::with_clock(Clock::manual()).exporter()
 }
 
-/// A page of several slices.
+/// Returns an exporter whose page has several slices.
 fn large() -> MetricsExporter {
     let registry = MetricsRegistry::with_clock(Clock::manual());
     let mut text = "# HELP cells Readings\n# TYPE cells gauge\n".to_owned();
@@ -78,7 +78,7 @@ where
     response.into_body().collect().await.unwrap().to_bytes()
 }
 
-/// How many turns its page takes.
+/// Returns how many turns the page takes.
 async fn slices(exporter: &MetricsExporter) -> usize {
     let response = call(exporter.clone(), Method::HEAD, "").await;
     let length = response.headers()[CONTENT_LENGTH].to_str().unwrap();
@@ -93,8 +93,8 @@ fn gunzip(compressed: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// All headers but the date, which may go on between two answers, and `Transfer-Encoding`, which
-/// servers leave out where nothing is transferred (RFC 9112, section 6.1).
+/// Returns all headers but two: the date may change between responses, and servers may leave out
+/// `Transfer-Encoding` if there is no body (RFC 9112, section 6.1).
 fn comparable(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
     headers.remove(DATE);
@@ -147,7 +147,7 @@ async fn http2(address: SocketAddr, method: Method, coding: &str) -> Response<In
 // === as a service ===
 
 #[tokio::test]
-async fn what_is_accepted_is_used_and_nothing_fails_a_scrape() {
+async fn an_accepted_coding_is_used_and_no_header_fails_a_scrape() {
     let exporter = large();
     let zstd = |or| {
         if cfg!(feature = "zstd") {
@@ -175,7 +175,7 @@ async fn what_is_accepted_is_used_and_nothing_fails_a_scrape() {
         let headers = response.headers();
         let used = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
         assert_eq!(used, expected.map(str::as_bytes), "{accept:?}");
-        // A length only of what is not compressed.
+        // Only uncompressed pages have a length.
         let length = headers.get(CONTENT_LENGTH);
         assert_eq!(length.is_none(), expected.is_some(), "{accept:?}");
         assert_eq!(
@@ -188,7 +188,7 @@ async fn what_is_accepted_is_used_and_nothing_fails_a_scrape() {
 }
 
 #[tokio::test]
-async fn gunzipped_it_is_the_plain_page() {
+async fn decoded_gzip_is_the_plain_page() {
     let exporter = large();
     for accept in [OPEN_METRICS, "text/plain"] {
         let scrape = |coding| {
@@ -225,7 +225,7 @@ async fn decoded_zstd_is_the_plain_page() {
 }
 
 #[tokio::test]
-async fn a_small_page_stays_as_it_is() {
+async fn a_small_page_is_not_compressed() {
     for method in [Method::GET, Method::POST] {
         let response = call(small(), method, "gzip").await;
         assert!(!response.headers().contains_key(CONTENT_ENCODING));
@@ -245,7 +245,7 @@ async fn head_has_the_headers_of_get() {
 }
 
 #[tokio::test]
-async fn under_a_layer_that_compresses_it_is_compressed_once() {
+async fn a_compression_layer_does_not_compress_the_page_again() {
     let exporter = large();
     let plain = content(call(exporter.clone(), Method::GET, "").await).await;
     let layered = CompressionLayer::new().layer(exporter);
@@ -261,9 +261,9 @@ async fn under_a_layer_that_compresses_it_is_compressed_once() {
     assert!(gunzip(&content(response).await) == plain, "the same page");
 }
 
-/// Without a runtime all is done on this thread, and who gives way is woken at once.
+/// Without a runtime everything runs on this thread, and a task that yields is woken at once.
 #[test]
-fn other_tasks_have_their_turn_between_two_slices() {
+fn other_tasks_are_polled_between_slices() {
     let exporter = large();
     let slices = slices(&exporter).now_or_never().expect("there at once");
     for coding in ["", "gzip"] {
@@ -288,10 +288,10 @@ fn other_tasks_have_their_turn_between_two_slices() {
     }
 }
 
-/// What the runtime blocks on is polled with its timers and sockets: once in 61 polls of tasks, or as
-/// soon as no task is awake.
+/// The future of `block_on` is polled together with the runtime's timers and sockets: after at most 61
+/// polls of tasks, or as soon as no task is awake.
 #[tokio::test]
-async fn the_runtime_has_its_turn_between_two_slices() {
+async fn timers_and_sockets_are_polled_between_slices() {
     let exporter = large();
     let slices = slices(&exporter).await;
     for coding in ["", "gzip"] {

@@ -1,4 +1,4 @@
-//! What [`MetricsExporter`] answers: as a service, and on the wire behind hyper and axum.
+//! The responses of [`MetricsExporter`], as a service and on the wire behind hyper and axum.
 
 use axum::Router;
 use bytes::Bytes;
@@ -28,11 +28,11 @@ use tower_openmetrics::{Clock, MetricsExporter, MetricsLayer, MetricsRegistry};
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// A request's body of a type that is no body, nor `Send`.
+/// A request body of a type that implements neither `Body` nor `Send`.
 struct Anything(#[expect(dead_code, reason = "only its type matters")] *const ());
 
 fn exporter() -> MetricsExporter {
-    // Time stands still, so that equal states have pages of equal length.
+    // The clock stands still, so that equal states have pages of equal length.
     MetricsRegistry::with_clock(Clock::manual()).exporter()
 }
 
@@ -52,7 +52,7 @@ async fn call(method: Method, accept: &str) -> Response<Body> {
     response
 }
 
-/// The length that the header promises, which is there once.
+/// Returns the value of `Content-Length`, which must appear once.
 fn promised(headers: &HeaderMap) -> u64 {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let length = lengths.next().expect("a Content-Length");
@@ -60,7 +60,7 @@ fn promised(headers: &HeaderMap) -> u64 {
     length.to_str().unwrap().parse().unwrap()
 }
 
-/// That a HEAD promises a page, and as long a one as GET's.
+/// Asserts that HEAD has the length of the page that GET returns.
 fn assert_promises_page(head: u64, get: u64) {
     assert!(head >= "# EOF\n".len() as u64, "{head}");
     assert_eq!(head, get);
@@ -72,7 +72,7 @@ async fn bounded<F: Future>(test: F) -> F::Output {
         .expect("the test ends in time")
 }
 
-/// Serves the exporter, as it is, over HTTP/1 and HTTP/2 until the runtime ends.
+/// Serves the exporter over HTTP/1 and HTTP/2 until the runtime ends.
 async fn hyper_server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -89,7 +89,7 @@ async fn hyper_server() -> SocketAddr {
     address
 }
 
-/// Serves the exporter, as it is, under `/metrics` of a router.
+/// Serves the exporter under `/metrics` of a router.
 async fn axum_server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -98,7 +98,7 @@ async fn axum_server() -> SocketAddr {
     address
 }
 
-/// The head in lower case, and all that follows it on the wire.
+/// Returns the head in lower case, and everything after it.
 async fn raw_http1(address: SocketAddr, method: Method) -> (String, String) {
     raw_http1_of(address, method, "").await
 }
@@ -206,7 +206,7 @@ async fn check_http2(address: SocketAddr) {
 // === as a service ===
 
 #[test]
-fn its_types_go_everywhere() {
+fn its_types_have_the_auto_traits_that_servers_need() {
     fn exporter<S>(_: &S)
     where
         S: Service<Request<Anything>, Response = Response<Body>, Error = Infallible>,
@@ -295,7 +295,7 @@ async fn head_promises_what_get_sends() {
 }
 
 #[tokio::test]
-async fn other_methods_are_told_which_to_use() {
+async fn other_methods_get_405_with_the_allowed_ones() {
     let brew = Method::from_bytes(b"BREW").unwrap();
     for method in [
         Method::POST,
@@ -328,7 +328,7 @@ async fn other_methods_are_told_which_to_use() {
 }
 
 #[tokio::test]
-async fn families_are_shown_alone_by_their_name_or_a_samples() {
+async fn families_are_selected_by_their_name_or_a_samples_name() {
     let registry = MetricsRegistry::with_clock(Clock::manual());
     let layer = MetricsLayer::builder().registry(&registry);
     let layer = layer.build([("endpoint", "a")]).unwrap();
@@ -378,14 +378,14 @@ async fn families_are_shown_alone_by_their_name_or_a_samples() {
                 .map(|line| line.split(['{', ' ']).next().unwrap())
                 .collect();
             assert!(names.iter().eq(expected), "{query}: {page}");
-            // Nothing is left of a family that is not shown.
+            // A family that is not selected leaves no metadata.
             assert_eq!(page.len() == end.len(), expected.is_empty(), "{page}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_family_that_is_not_shown_spoils_nothing() {
+async fn an_invalid_family_fails_only_pages_that_show_it() {
     let registry = MetricsRegistry::with_clock(Clock::manual());
     let twice = Family::<Vec<(String, String)>, Counter>::default();
     let twice = registry
@@ -407,7 +407,7 @@ async fn a_family_that_is_not_shown_spoils_nothing() {
 // === on the wire ===
 
 #[tokio::test]
-async fn the_query_reaches_it_over_a_connection() {
+async fn families_are_selected_over_a_connection() {
     bounded(async {
         for address in [hyper_server().await, axum_server().await] {
             let (head, page) = raw_http1_of(address, Method::GET, "?name[]=none").await;
@@ -449,7 +449,7 @@ async fn one_connection_takes_many_scrapes() {
         let socket = TcpStream::connect(hyper_server().await).await.unwrap();
         let (mut client, connection) = conn::http1::handshake(TokioIo::new(socket)).await.unwrap();
         tokio::spawn(connection);
-        // A HEAD or a 405 whose length and body disagree would put the next answer out of step.
+        // If the length and the body of a response disagree, the next response is misread.
         for method in [
             Method::HEAD,
             Method::GET,

@@ -58,6 +58,28 @@ latency_count 3
 
 ";
 
+/// As Python's `prometheus_client` writes it (`generate_latest`).
+const PYTHON: &str = "\
+# HELP jobs_total Jobs done
+# TYPE jobs_total counter
+jobs_total{queue=\"mail\"} 3.0
+# HELP jobs_created Jobs done
+# TYPE jobs_created gauge
+jobs_created{queue=\"mail\"} 1.7642e+09
+# HELP latency_seconds Latency
+# TYPE latency_seconds histogram
+latency_seconds_bucket{le=\"0.5\"} 1.0
+latency_seconds_bucket{le=\"+Inf\"} 1.0
+latency_seconds_count 1.0
+latency_seconds_sum 0.25
+# HELP latency_seconds_created Latency
+# TYPE latency_seconds_created gauge
+latency_seconds_created 1.7642e+09
+# HELP python_info Python platform information
+# TYPE python_info gauge
+python_info{implementation=\"CPython\"} 1.0
+";
+
 /// As somebody may write it by hand, or a language of another kind.
 const BY_HAND: &str = "\
 # A note to the reader.
@@ -152,6 +174,40 @@ pool_size{pool=\"main\"} 8
         .replace("calls counter", "calls unknown")
         .replace("HELP http_requests_total", "HELP http_requests")
         .replace("TYPE http_requests_total", "TYPE http_requests");
+    assert_eq!(page(&registry, OPEN_METRICS), format!("{expected}# EOF\n"));
+}
+
+#[test]
+fn a_text_of_pythons_library() {
+    let registry = registry();
+    include(&registry, PYTHON).unwrap();
+    let expected = "\
+# HELP jobs_total Jobs done
+# TYPE jobs_total counter
+jobs_total{queue=\"mail\"} 3.0
+# HELP latency_seconds Latency
+# TYPE latency_seconds histogram
+latency_seconds_bucket{le=\"0.5\"} 1.0
+latency_seconds_bucket{le=\"+Inf\"} 1.0
+latency_seconds_count 1.0
+latency_seconds_sum 0.25
+# HELP python_info Python platform information
+# TYPE python_info gauge
+python_info{implementation=\"CPython\"} 1.0
+";
+    assert_eq!(page(&registry, TEXT), expected);
+    // To OpenMetrics, when they were created is a sample of theirs.
+    let expected = expected
+        .replace("HELP jobs_total", "HELP jobs")
+        .replace("TYPE jobs_total", "TYPE jobs")
+        .replace(
+            "} 3.0\n",
+            "} 3.0\njobs_created{queue=\"mail\"} 1.7642e+09\n",
+        )
+        .replace(
+            "sum 0.25\n",
+            "sum 0.25\nlatency_seconds_created 1.7642e+09\n",
+        );
     assert_eq!(page(&registry, OPEN_METRICS), format!("{expected}# EOF\n"));
 }
 
@@ -346,6 +402,33 @@ fn what_theirs_shows_already_is_named() {
         assert!(error.to_string().contains(named), "{error}");
         let page = encoded(&theirs);
         assert!(!page.contains("endpoint"), "{page}");
+    }
+    // Those that come later are checked by what is there now.
+    for (builder, named) in [
+        (MetricsLayer::builder(), "`requests_total`"),
+        (MetricsLayer::builder().prefix("shop"), "`shop_requests`"),
+    ] {
+        let ours = registry();
+        let mut theirs = Registry::with_prefix("app");
+        theirs.register("requests", "Theirs", Counter::<u64>::default());
+        theirs.register("shop_requests", "Theirs", Gauge::<i64>::default());
+        ours.register_in(&mut theirs).unwrap();
+        let error = builder.registry(&ours).build([("endpoint", "a")]);
+        let error = error.map(drop).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+        let other = MetricsLayer::builder().registry(&ours).prefix("other");
+        drop(other.build([("endpoint", "a")]).unwrap());
+        assert_once(&encoded(&theirs));
+    }
+    // So are labels that they put on everything.
+    for label in ["endpoint", "error_type", "le"] {
+        let labels = [(label.into(), "theirs".into())].into_iter();
+        let mut theirs = Registry::with_labels(labels);
+        let layer = MetricsLayer::new([("endpoint", "a")]);
+        let error = layer.registry().register_in(&mut theirs).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains(&format!("`{label}`")), "{error}");
+        assert_eq!(encoded(&theirs), "# EOF\n");
     }
     // What they have twice by themselves is their own concern.
     let mut theirs = Registry::default();

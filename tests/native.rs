@@ -1,4 +1,4 @@
-//! What the text formats show of native histograms: as much as they can, and a whole page.
+//! Native histograms on pages in text formats, which can't show native buckets.
 
 mod support;
 
@@ -19,7 +19,7 @@ fn builder(clock: Clock) -> MetricsLayerBuilder {
         .native_histograms(true)
 }
 
-/// The page after calls of 0.5 and 2 s.
+/// Returns the page after calls of 0.5 and 2 seconds.
 fn page(builder: MetricsLayerBuilder, clock: Clock, accept: &str) -> String {
     let layer = builder.build([("a", "1")]).unwrap();
     for millis in [500, 2_000] {
@@ -34,7 +34,7 @@ fn page(builder: MetricsLayerBuilder, clock: Clock, accept: &str) -> String {
 }
 
 #[test]
-fn without_classic_buckets_there_is_the_one_that_holds_all() {
+fn without_classic_buckets_there_is_only_the_bucket_of_infinity() {
     let clock = Clock::manual();
     for (accept, unit) in [
         ("text/plain", ""),
@@ -52,17 +52,17 @@ fn without_classic_buckets_there_is_the_one_that_holds_all() {
              # HELP requests"
         );
         assert!(page.contains(&expected), "{page}");
-        // The rest of the page is there too.
+        // The rest of the page is unchanged.
         assert!(page.contains("\nrequests_total{a=\"1\"} 2\n"), "{page}");
         assert!(page.contains("\nuptime_seconds "), "{page}");
     }
 }
 
 #[test]
-fn beside_classic_buckets_nothing_changes() {
+fn with_classic_buckets_the_text_page_does_not_change() {
     let clock = Clock::manual();
     for accept in ["text/plain", "application/openmetrics-text"] {
-        // The clock stands elsewhere on the second page: `uptime_seconds` comes last.
+        // The two pages differ in `uptime_seconds`, which comes last.
         let page = |native| {
             let page = page(builder(clock).native_histograms(native), clock, accept);
             page.split("# HELP uptime").next().unwrap().to_owned()

@@ -1,5 +1,5 @@
-//! What is on a page: metrics of one's own beside the automatic ones, endpoints
-//! that come and go, and pages of others.
+//! The content of a page: registered metrics beside automatic ones, layers that are added and removed,
+//! and metrics of other registries.
 
 use http::Request;
 use http_body_util::BodyExt;
@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_openmetrics::{MetricsExporter, MetricsLayer, MetricsRegistry};
 
-/// The page in OpenMetrics, with its status.
+/// Returns the status and the page in OpenMetrics.
 async fn scrape(exporter: MetricsExporter) -> (u16, String) {
     let request = Request::get("/metrics").header("accept", "application/openmetrics-text");
     let response = exporter.oneshot(request.body(()).unwrap()).await.unwrap();
@@ -31,7 +31,7 @@ async fn page(registry: &MetricsRegistry) -> String {
     page
 }
 
-/// The lines that speak of a name which begins with `name`.
+/// Returns the lines of families whose names start with `name`.
 fn about(page: &str, name: &str) -> Vec<String> {
     let of = |line: &str| {
         let words = line
@@ -60,7 +60,7 @@ fn shelf(name: &str) -> Shelf {
 }
 
 #[tokio::test]
-async fn every_type_of_metric_carries_the_layers_labels() {
+async fn registered_metrics_of_all_types_have_the_layers_labels() {
     let registry = MetricsRegistry::new();
     let layer = endpoint(&registry, "a");
     let counter = layer.register("jobs", "Jobs", Counter::<u64>::default());
@@ -131,7 +131,7 @@ async fn every_type_of_metric_carries_the_layers_labels() {
     }
 }
 
-/// Counts one thing, under a name that can change.
+/// A collector with one counter, whose name can change.
 #[derive(Debug)]
 struct Counting(Arc<Mutex<&'static str>>);
 
@@ -150,7 +150,7 @@ fn counting(name: &'static str) -> (Counting, Arc<Mutex<&'static str>>) {
 }
 
 #[tokio::test]
-async fn collectors_carry_labels_and_share_a_family() {
+async fn collectors_have_the_layers_labels_and_share_a_family() {
     let registry = MetricsRegistry::new();
     for name in ["b", "a"] {
         let layer = endpoint(&registry, name);
@@ -170,7 +170,7 @@ async fn collectors_carry_labels_and_share_a_family() {
 }
 
 #[tokio::test]
-async fn a_collector_that_can_not_be_shown_is_refused_or_named() {
+async fn a_collector_that_clashes_is_refused_or_fails_the_scrape() {
     let registry = MetricsRegistry::new();
     let layer = endpoint(&registry, "a");
     let refused = layer
@@ -192,11 +192,11 @@ async fn a_collector_that_can_not_be_shown_is_refused_or_named() {
 }
 
 #[tokio::test]
-async fn a_panicking_collector_costs_a_scrape_and_no_more() {
+async fn a_panicking_collector_fails_only_its_scrape() {
     let registry = MetricsRegistry::new();
     let (collector, name) = counting("fine");
     registry.register_collector(collector).unwrap();
-    // Poisons the name, so that the collector panics until that is mended.
+    // Poisons the mutex, so that the collector panics until the poison is cleared.
     let poisoned = name.clone();
     let _ = std::thread::spawn(move || {
         let _name = poisoned.lock().unwrap();
@@ -209,7 +209,7 @@ async fn a_panicking_collector_costs_a_scrape_and_no_more() {
 }
 
 #[tokio::test]
-async fn an_endpoint_leaves_with_all_that_is_its_own() {
+async fn removing_a_layer_removes_its_metrics_and_collectors() {
     let registry = MetricsRegistry::new();
     let (a, b) = (endpoint(&registry, "a"), endpoint(&registry, "b"));
     for layer in [&a, &b] {
@@ -226,7 +226,7 @@ async fn an_endpoint_leaves_with_all_that_is_its_own() {
 
     assert!(a.remove());
     assert!(c.remove());
-    assert!(!a.remove(), "it is gone already");
+    assert!(!a.remove(), "it is already removed");
     assert!(!registry.remove([("endpoint", "x")]).unwrap());
     assert!(registry.remove([("le", "x")]).is_err());
     let page_without = page(&registry).await;
@@ -237,7 +237,7 @@ async fn an_endpoint_leaves_with_all_that_is_its_own() {
     let late = a.register("late", "Late", Counter::<u64>::default());
     assert!(late.unwrap_err().to_string().contains("removed"));
 
-    // What is still in flight counts, but into nothing that is shown.
+    // Calls in flight still count, but on a recorder that is no longer shown.
     let unary = MetricsLayer::unary_builder().registry(&registry);
     let _c = unary.build([("endpoint", "c")]).unwrap();
     held.await.unwrap();
@@ -247,7 +247,7 @@ async fn an_endpoint_leaves_with_all_that_is_its_own() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_comes_again_starts_from_zero() {
+async fn a_layer_that_is_built_again_starts_from_zero() {
     let registry = MetricsRegistry::new();
     for round in 0..1_000 {
         let unary = MetricsLayer::unary_builder().registry(&registry);
@@ -261,7 +261,7 @@ async fn an_endpoint_that_comes_again_starts_from_zero() {
 }
 
 #[tokio::test]
-async fn their_registry_on_our_page() {
+async fn a_prometheus_client_registry_is_included_in_the_page() {
     let theirs = Arc::new(Mutex::new(Registry::with_prefix("app")));
     let jobs = Counter::<u64>::default();
     theirs
@@ -303,7 +303,7 @@ async fn their_registry_on_our_page() {
 }
 
 #[tokio::test]
-async fn our_registry_on_their_page() {
+async fn a_registry_is_a_collector_for_prometheus_client() {
     let registry = MetricsRegistry::new();
     let layer = MetricsLayer::unary_builder().registry(&registry);
     let layer = layer.buckets([0.5]).build([("endpoint", "a")]).unwrap();
@@ -336,7 +336,7 @@ async fn our_registry_on_their_page() {
     assert!(page.contains("\napp_uptime_seconds "), "{page}");
 }
 
-/// What `GET /metrics` of an app answers.
+/// Returns the page that an app serves under `/metrics`.
 async fn scrape_app(app: &axum::Router) -> String {
     let request = Request::get("/metrics").header("accept", "application/openmetrics-text");
     let request = request.body(axum::body::Body::empty()).unwrap();
@@ -345,7 +345,7 @@ async fn scrape_app(app: &axum::Router) -> String {
     String::from_utf8(page.to_vec()).unwrap()
 }
 
-/// An app that had its metrics, and the route that shows them, before it got the layer.
+/// An app that has metrics and a page without the layer.
 struct App {
     metrics: Arc<Registry>,
     jobs: Counter,
@@ -374,7 +374,7 @@ fn app(also: Option<MetricsRegistry>) -> App {
 }
 
 #[tokio::test]
-async fn an_app_keeps_its_page_and_ours_is_on_it() {
+async fn the_layers_metrics_are_added_to_the_page_of_an_app() {
     let layer = MetricsLayer::new([("endpoint", "a")]);
     let app = app(Some(layer.registry().clone()));
     app.jobs.inc();
@@ -397,7 +397,7 @@ async fn an_app_keeps_its_page_and_ours_is_on_it() {
 }
 
 #[tokio::test]
-async fn an_apps_metrics_move_to_our_page() {
+async fn the_metrics_of_an_app_are_added_to_the_exporters_page() {
     let app = app(None);
     let layer = MetricsLayer::new([("endpoint", "a")]);
     layer.registry().include(app.metrics.clone()).unwrap();
@@ -416,11 +416,11 @@ async fn an_apps_metrics_move_to_our_page() {
         ]
     );
     assert!(page.contains(r#"requests_total{endpoint="a"} 0"#), "{page}");
-    // The old page still stands, as it was.
+    // The app's own page is unchanged.
     assert!(scrape_app(&app.routes).await.contains("app_jobs_total 1"));
 }
 
-/// A registry of theirs with one gauge.
+/// Returns a prometheus-client registry with one gauge.
 fn theirs(name: &str) -> Arc<Registry> {
     let mut theirs = Registry::default();
     theirs.register(name, "Theirs", Gauge::<i64>::default());
@@ -428,7 +428,7 @@ fn theirs(name: &str) -> Arc<Registry> {
 }
 
 #[tokio::test]
-async fn names_that_clash_with_what_is_included_are_refused_in_either_order() {
+async fn names_that_clash_with_an_included_family_are_refused_in_either_order() {
     for (name, shown) in [("requests_total", "requests_total"), ("errors", "errors")] {
         let registry = MetricsRegistry::new();
         let _layer = endpoint(&registry, "a");
@@ -452,7 +452,7 @@ async fn names_that_clash_with_what_is_included_are_refused_in_either_order() {
 }
 
 #[tokio::test]
-async fn a_layer_removes_only_what_is_its_own() {
+async fn removing_a_layer_keeps_the_metrics_of_others() {
     let registry = MetricsRegistry::new();
     let build = |prefix: &str, labels: &[(&str, &str)]| {
         let builder = MetricsLayer::builder().registry(&registry).prefix(prefix);
@@ -475,7 +475,7 @@ async fn a_layer_removes_only_what_is_its_own() {
     let old = build("x", &[("endpoint", "a")]);
     assert!(old.remove());
     let _new = build("x", &[("endpoint", "a")]);
-    assert!(!old.remove(), "it is another's by now");
+    assert!(!old.remove(), "another layer has its labels now");
     assert!(page(&registry).await.contains("x_requests_total"));
 
     let unlabelled = build("", &[]);

@@ -1,4 +1,4 @@
-//! What Linux knows of this process, against what the test does and what `/proc` says elsewhere.
+//! Metrics of the process, compared with what the test does and with other files of `/proc`.
 #![cfg(all(feature = "process", target_os = "linux"))]
 
 mod support;
@@ -11,7 +11,7 @@ use support::{Page, page_of};
 use tower_openmetrics::MetricsRegistry;
 use tower_openmetrics::collectors::ProcessCollector;
 
-/// A registry, while no other test opens files or takes memory.
+/// Returns a registry, and a guard that keeps other tests from opening files or taking memory.
 fn alone() -> (MetricsRegistry, MutexGuard<'static, ()>) {
     static ALONE: Mutex<()> = Mutex::new(());
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -26,7 +26,7 @@ fn number(page: &Page, name: &str) -> f64 {
     page.one(name).parse().unwrap()
 }
 
-/// A size that `/proc/self/status` tells, in bytes.
+/// Returns a size of `/proc/self/status`, in bytes.
 fn status(name: &str) -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let mut words = status.split_whitespace();
@@ -73,12 +73,12 @@ fn open_files_are_counted_one_by_one() {
     assert_eq!(open(), before + 7.0);
     drop(files);
     assert_eq!(open(), before);
-    // At least standard input, output and error.
+    // There are at least standard input, output and error.
     assert!(before >= 3.0, "{before}");
 }
 
 #[test]
-fn cpu_time_passes_with_work() {
+fn cpu_time_grows_with_work() {
     let (registry, _alone) = alone();
     let spent = || {
         number(
@@ -87,7 +87,7 @@ fn cpu_time_passes_with_work() {
         )
     };
     let before = spent();
-    // Until the kernel has counted a tick of it.
+    // Works until the kernel has counted a tick.
     while spent() <= before {
         black_box((0..1_000_000).map(black_box).sum::<u64>());
     }
@@ -97,7 +97,7 @@ fn cpu_time_passes_with_work() {
 fn memory_is_in_bytes() {
     let (registry, _alone) = alone();
     let page = Page::read(registry.exporter());
-    // It moves a little in between; a wrong unit would be wrong by a factor of 1024 or more.
+    // Memory changes a little between the two reads. A wrong unit would be off by a factor of 1024.
     for (name, of_status) in [
         ("process_resident_memory_bytes", "VmRSS:"),
         ("process_virtual_memory_bytes", "VmSize:"),
@@ -114,12 +114,12 @@ fn limits_and_threads() {
     let (registry, _alone) = alone();
     let page = Page::read(registry.exporter());
     assert!(number(&page, "process_max_fds") >= number(&page, "process_open_fds"));
-    // This one, and the one that runs the tests.
+    // There are this thread and the one that runs the tests.
     assert!(number(&page, "process_threads") >= 2.0);
 }
 
 #[test]
-fn the_process_began_a_while_ago_and_only_once() {
+fn the_start_time_is_recent_and_constant() {
     let (registry, _alone) = alone();
     let began = || {
         let page = Page::read(registry.exporter());
@@ -127,8 +127,7 @@ fn the_process_began_a_while_ago_and_only_once() {
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let age = now.as_secs_f64() - began();
-    // The system's own beginning is told in whole seconds. A wrong unit or another epoch would be
-    // wrong by years.
+    // The boot time is in whole seconds. A wrong unit or another epoch would be off by years.
     assert!((-1.0..86_400.0).contains(&age), "{age}");
     assert_eq!(began(), began());
 }

@@ -1,4 +1,4 @@
-//! What clients get that ask for Prometheus' protobuf format.
+//! Pages in Prometheus' protobuf format.
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
@@ -21,7 +21,7 @@ const PROMETHEUS: &str = "application/vnd.google.protobuf;\
      application/openmetrics-text;version=1.0.0;q=0.8,\
      application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 
-/// A registry that is 1.5 seconds old and has baked 3 of something.
+/// Returns a registry that is 1.5 seconds old, with a counter at 3.
 fn registry() -> MetricsRegistry {
     let clock = Clock::manual();
     let registry = MetricsRegistry::with_clock(clock);
@@ -105,12 +105,12 @@ async fn head_promises_what_get_sends() {
 }
 
 #[tokio::test]
-async fn families_are_shown_alone() {
+async fn families_are_selected_by_name() {
     for (query, expected) in [
         ("?name[]=baked_total", baked()),
         ("?name[]=baked", baked()),
         ("?name[]=uptime_seconds&name[]=none", uptime()),
-        // An empty page has no families, which is a page too.
+        // A page without families is empty.
         ("?name[]=none", Vec::new()),
     ] {
         let response = call(registry().exporter(), get(query)).await;
@@ -122,7 +122,7 @@ async fn families_are_shown_alone() {
 }
 
 #[tokio::test]
-async fn text_is_for_all_who_do_not_name_it() {
+async fn clients_that_do_not_name_protobuf_get_text() {
     for accept in ["*/*", "application/*", "application/vnd.google.protobuf"] {
         let request = Request::get("/metrics").header(ACCEPT, accept);
         let response = call(registry().exporter(), request).await;
@@ -131,10 +131,8 @@ async fn text_is_for_all_who_do_not_name_it() {
     }
 }
 
-/// Scrapes that wait for a page share it if they want the same one. Those of different formats do
-/// not.
 #[tokio::test]
-async fn formats_do_not_mix() {
+async fn scrapes_of_different_formats_do_not_share_a_page() {
     let exporter = registry().exporter();
     let text = call(exporter.clone(), Request::get("/metrics"));
     let protobuf = call(exporter, get(""));
@@ -144,7 +142,7 @@ async fn formats_do_not_mix() {
 }
 
 #[tokio::test]
-async fn it_is_compressed_as_text_is() {
+async fn protobuf_pages_are_compressed() {
     let registry = registry();
     for number in 0..50 {
         let name = format!("counted_{number}");

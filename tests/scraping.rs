@@ -1,4 +1,4 @@
-//! That scraping never hurts: limits, deadlines, slow readers, and who gets to work meanwhile.
+//! Scrapes leave the service alone: limits, deadlines, slow readers, and the turns of other tasks.
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -29,15 +29,15 @@ use tower_openmetrics::{Clock, MetricsExporter, MetricsRegistry};
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// For what must not take long but has no other way to fail than not to end.
+/// The time after which a test that hangs fails.
 const LONG: Duration = Duration::from_secs(20);
 
-/// A page of several slices.
+/// Returns a registry whose page has several slices.
 fn large() -> MetricsRegistry {
     cells(5_000)
 }
 
-/// A page of more than what a server buffers for a reader that reads nothing.
+/// Returns a registry whose page exceeds the buffers of a server.
 fn vast() -> MetricsRegistry {
     cells(20_000)
 }
@@ -55,7 +55,7 @@ fn cells(count: u64) -> MetricsRegistry {
     registry
 }
 
-/// A registry whose page takes until it is told to be ready, and how to tell it.
+/// A registry whose page is not ready until the test calls `end`.
 struct Held {
     registry: MetricsRegistry,
     begun: tasks::UnboundedReceiver<usize>,
@@ -63,7 +63,7 @@ struct Held {
 }
 
 impl Held {
-    /// It shows in `renderings` how often it was rendered.
+    /// The metric `renderings` counts how often the page was rendered.
     fn new() -> Self {
         let registry = MetricsRegistry::with_clock(Clock::manual());
         let (tell, begun) = tasks::unbounded_channel();
@@ -72,7 +72,7 @@ impl Held {
         let renderings = AtomicUsize::new(0);
         let collector = move |page: &mut String| {
             let rendering = renderings.fetch_add(1, Ordering::Relaxed);
-            // The first one is that of the registration.
+            // The first rendering is part of the registration.
             if rendering > 0 {
                 tell.send(rendering).unwrap();
                 ends.lock().unwrap().recv_timeout(LONG).unwrap();
@@ -91,7 +91,7 @@ impl Held {
         }
     }
 
-    /// Waits until a rendering is at it.
+    /// Waits until a rendering has begun, and returns its number.
     async fn begun(&mut self) -> usize {
         self.begun.recv().await.unwrap()
     }
@@ -118,7 +118,7 @@ async fn text(response: Response<Body>) -> String {
     String::from_utf8(body.to_bytes().into()).unwrap()
 }
 
-/// That it is a 503 whose text holds this.
+/// Asserts that the response is a 503 whose text contains `named`.
 async fn assert_unavailable(response: Response<Body>, named: &str) {
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(
@@ -132,7 +132,7 @@ async fn assert_unavailable(response: Response<Body>, named: &str) {
     assert!(text.contains(named), "{text}");
 }
 
-// === a limit ===
+// === limits ===
 
 #[tokio::test(start_paused = true)]
 async fn scrapes_in_flight_are_limited() {
@@ -141,7 +141,7 @@ async fn scrapes_in_flight_are_limited() {
     let dropped = scrape(&exporter).await;
     assert_unavailable(scrape(&exporter).await, "limit of 2").await;
 
-    // Still ready, and other methods are told as ever.
+    // The exporter is still ready, and other methods are still answered.
     let mut other = exporter.clone();
     let ready = ServiceExt::<Request<()>>::ready(&mut other).now_or_never();
     assert!(ready.is_some());
@@ -154,30 +154,30 @@ async fn scrapes_in_flight_are_limited() {
     assert_eq!(next.status(), StatusCode::OK);
     assert_eq!(status(&exporter).await, StatusCode::SERVICE_UNAVAILABLE);
 
-    // Its body is not dropped, but there is nothing left in it.
+    // A body that has ended need not be dropped.
     while read.body_mut().frame().await.is_some() {}
     assert_eq!(status(&exporter).await, StatusCode::OK);
     drop(next);
 }
 
 #[tokio::test(start_paused = true)]
-async fn there_are_eight_places_unless_told_otherwise_and_one_at_least() {
-    for (exporter, places) in [
+async fn the_limit_defaults_to_eight_and_is_at_least_one() {
+    for (exporter, limit) in [
         (large().exporter(), 8),
         (large().exporter().concurrent_scrapes(0), 1),
     ] {
         let mut in_flight = Vec::new();
-        for _ in 0..places {
+        for _ in 0..limit {
             let response = scrape(&exporter).await;
             assert_eq!(response.status(), StatusCode::OK);
             in_flight.push(response);
         }
-        assert_unavailable(scrape(&exporter).await, &format!("limit of {places}")).await;
+        assert_unavailable(scrape(&exporter).await, &format!("limit of {limit}")).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn head_and_what_is_no_page_keep_no_place() {
+async fn head_and_error_responses_keep_no_permit() {
     let exporter = large().exporter().concurrent_scrapes(1);
     let mut kept = Vec::new();
     for coding in ["gzip", "identity"] {
@@ -195,7 +195,7 @@ async fn head_and_what_is_no_page_keep_no_place() {
 }
 
 #[tokio::test]
-async fn a_cancelled_scrape_gives_up_its_place() {
+async fn a_cancelled_scrape_releases_its_permit() {
     let mut held = Held::new();
     let exporter = held.registry.exporter().concurrent_scrapes(1);
     let unpolled = exporter.clone().oneshot(get());
@@ -235,13 +235,13 @@ async fn a_page_that_takes_too_long_to_write_is_a_503() {
         assert_unavailable(response, &format!("deadline of {deadline:?}")).await;
         held.end();
     }
-    // The next one that is in time works.
+    // The next scrape is in time and works.
     held.end();
     assert_eq!(status(&exporter).await, StatusCode::OK);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_takes_too_long_to_read_breaks_off() {
+async fn the_body_of_a_page_that_takes_too_long_to_read_fails() {
     let exporter = large().exporter().deadline(10 * SECOND);
     for coding in ["identity", "gzip"] {
         let request = Request::get("/metrics").header(ACCEPT_ENCODING, coding);
@@ -251,7 +251,7 @@ async fn a_page_that_takes_too_long_to_read_breaks_off() {
         body.frame().await.unwrap().unwrap();
         tokio::time::advance(10 * SECOND).await;
         let error = loop {
-            // What was compressed before may be read yet.
+            // Bytes that were compressed before the deadline may still be read.
             match body.frame().await.expect("no end") {
                 Ok(_) => {}
                 Err(error) => break error.to_string(),
@@ -262,13 +262,13 @@ async fn a_page_that_takes_too_long_to_read_breaks_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_late_does_not_keep_others_from_scraping() {
+async fn a_scrape_past_its_deadline_does_not_block_others() {
     let exporter = cells(10_000)
         .exporter()
         .concurrent_scrapes(1)
         .deadline(10 * SECOND);
     let mut late = scrape(&exporter).await.into_body();
-    // It reads, if slowly.
+    // The reader is slow, but reads.
     for _ in 0..4 {
         late.frame().await.unwrap().unwrap();
         tokio::time::advance(5 * SECOND / 2 - Duration::from_millis(1)).await;
@@ -279,7 +279,7 @@ async fn who_is_late_does_not_keep_others_from_scraping() {
     assert_eq!(in_time.status(), StatusCode::OK);
     let error = late.frame().await.unwrap().unwrap_err().to_string();
     assert!(error.contains("deadline of 10s"), "{error}");
-    // The place is that of the other one now.
+    // The other scrape has the permit now.
     drop(late);
     assert_eq!(status(&exporter).await, StatusCode::SERVICE_UNAVAILABLE);
     text(in_time).await;
@@ -287,7 +287,7 @@ async fn who_is_late_does_not_keep_others_from_scraping() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_takes_nothing_does_not_keep_others_from_scraping() {
+async fn a_stalled_body_does_not_block_others() {
     let exporter = large().exporter().deadline(HOUR);
     let mut stalled = Vec::new();
     for _ in 0..8 {
@@ -300,12 +300,12 @@ async fn who_takes_nothing_does_not_keep_others_from_scraping() {
     let response = scrape(&exporter).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert!(text(response).await.ends_with("\nuptime_seconds 0.0\n"));
-    // One had to go: the one that had taken nothing for the longest time.
+    // Only the body that had stalled longest lost its permit.
     for (reader, body) in stalled.into_iter().enumerate() {
         let read = body.collect().await;
         assert_eq!(read.is_err(), reader == 1, "{reader}");
         if let Err(error) = read {
-            assert!(error.to_string().contains("nothing was taken for 5s"));
+            assert!(error.to_string().contains("took nothing for 5s"));
         }
     }
 }
@@ -325,7 +325,7 @@ async fn scrapes_share_a_rendering_that_has_not_begun() {
     };
     let first = scrape("text/plain", "");
     assert_eq!(held.begun().await, 1);
-    // These come too late for that one, and want the same, or something else.
+    // These scrapes come after the rendering has begun. Some want the same page, some another one.
     let waiting = [
         first,
         scrape("text/plain", ""),
@@ -348,7 +348,7 @@ async fn scrapes_share_a_rendering_that_has_not_begun() {
 }
 
 #[tokio::test]
-async fn what_nobody_waits_for_is_not_rendered() {
+async fn a_page_that_no_scrape_waits_for_is_not_rendered() {
     let mut held = Held::new();
     let exporter = held.registry.exporter();
     let mut first = tokio_test::task::spawn(exporter.clone().oneshot(get()));
@@ -366,8 +366,8 @@ async fn what_nobody_waits_for_is_not_rendered() {
 }
 
 #[tokio::test]
-async fn a_rendering_keeps_no_task_from_its_turn() {
-    // There is one thread for all tasks, and the page is done only once another task has run.
+async fn a_rendering_does_not_block_tasks() {
+    // All tasks share one thread, and the page is ready only once another task has run.
     let mut held = Held::new();
     let exporter = held.registry.exporter();
     let scraping = tokio::spawn(async move { status(&exporter).await });
@@ -398,11 +398,11 @@ fn an_exporter_outlives_its_runtime() {
             .build()
             .unwrap();
         assert_eq!(runtime.block_on(status(&exporter)), StatusCode::OK);
-        // A scrape that the runtime leaves undone.
+        // The runtime is dropped before this scrape runs.
         let left = exporter.clone();
         runtime.spawn(async move { status(&left).await });
     }
-    // Nothing runs on one that has been shut down.
+    // Nothing runs on a runtime that has been shut down.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -420,10 +420,10 @@ fn an_exporter_outlives_its_runtime() {
 
 // === over a connection ===
 
-/// A connection that holds no more than this between its ends.
+/// The buffer size of a connection.
 const NARROW: usize = 1024;
 
-/// Serves one connection, and tells when that is over.
+/// Serves one connection. Returns the client's end and the server's task.
 fn serve(exporter: &MetricsExporter) -> (DuplexStream, JoinHandle<()>) {
     let (client, server) = tokio::io::duplex(NARROW);
     let service = TowerToHyperService::new(exporter.clone());
@@ -441,7 +441,7 @@ fn request() -> Request<Empty<Bytes>> {
         .unwrap()
 }
 
-/// The answer, and who drives the client's end.
+/// Returns the response and the task of the client's connection.
 async fn http1(client: DuplexStream) -> (Response<Incoming>, JoinHandle<()>) {
     let (mut send, connection) = conn::http1::handshake(TokioIo::new(client)).await.unwrap();
     let driving = tokio::spawn(async move { drop(connection.await) });
@@ -466,7 +466,7 @@ where
         .concurrent_scrapes(1)
         .deadline(10 * SECOND);
 
-    // One that reads nothing holds the place, but nothing else.
+    // A reader that reads nothing keeps the permit, but blocks nothing else.
     let (client, serving) = serve(&exporter);
     let (stalled, driving) = connect(client).await;
     assert_eq!(stalled.status(), StatusCode::OK);
@@ -477,7 +477,7 @@ where
         .register("more", "One more", Gauge::<i64>::default())
         .unwrap();
 
-    // It hangs up.
+    // The reader hangs up.
     driving.abort();
     drop(stalled);
     serving.await.unwrap();
@@ -487,7 +487,7 @@ where
     let page = in_time.into_body().collect().await.unwrap().to_bytes();
     assert!(page.ends_with(b"uptime_seconds 0.0\n"), "the whole page");
 
-    // One that stalls past its deadline loses the place, and gets no whole page any more.
+    // A reader that stalls past its deadline loses the permit, and its body fails.
     let (client, _) = serve(&exporter);
     let (stalled, _) = connect(client).await;
     tokio::time::advance(10 * SECOND).await;
@@ -498,18 +498,18 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_reader_over_http1_holds_a_place_and_nothing_else() {
+async fn a_slow_reader_over_http1_keeps_only_its_permit() {
     check_slow_reader(http1).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_reader_over_http2_holds_a_place_and_nothing_else() {
+async fn a_slow_reader_over_http2_keeps_only_its_permit() {
     check_slow_reader(http2).await;
 }
 
-/// Those that ask and then take nothing, over both protocols.
+/// The readers send a request and then read nothing, over both protocols.
 #[tokio::test(start_paused = true)]
-async fn readers_that_stall_do_not_keep_others_from_scraping() {
+async fn stalled_connections_do_not_block_others() {
     let registry = vast();
     let exporter = registry.exporter().concurrent_scrapes(4).deadline(HOUR);
     let mut stalled: Vec<Pin<Box<dyn Any>>> = Vec::new();
@@ -519,7 +519,7 @@ async fn readers_that_stall_do_not_keep_others_from_scraping() {
         let (mut send, connection) = handshake.await.unwrap();
         stalled.push(begun(send.send_request(request()), connection).await);
 
-        // A client that takes no more of a body unless it is read.
+        // The window keeps the client from buffering a body that is not read.
         let (client, _) = serve(&exporter);
         let handshake = conn::http2::Builder::new(TokioExecutor::new())
             .initial_stream_window_size(1_024)
@@ -527,7 +527,7 @@ async fn readers_that_stall_do_not_keep_others_from_scraping() {
         let (mut send, connection) = handshake.await.unwrap();
         stalled.push(begun(send.send_request(request()), connection).await);
     }
-    // The servers put what they can into their buffers.
+    // The servers fill their buffers.
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }
@@ -553,7 +553,7 @@ where
     let mut connection = Box::pin(connection);
     let response = tokio::select! {
         response = response => response.unwrap(),
-        _ = &mut connection => panic!("there is an answer to come"),
+        _ = &mut connection => panic!("the connection ended before the response"),
     };
     assert_eq!(response.status(), StatusCode::OK);
     Box::pin((response, connection))

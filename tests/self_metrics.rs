@@ -1,4 +1,4 @@
-//! What an exporter tells of its own scrapes: each once, at its end, however that comes about.
+//! Metrics of the exporter's own scrapes. Each scrape is counted once, at its end, however it ends.
 
 mod support;
 
@@ -21,7 +21,7 @@ use tower_openmetrics::{Clock, MetricsExporter, MetricsLayer, MetricsRegistry};
 
 const CODES: [&str; 5] = ["200", "405", "499", "500", "503"];
 
-/// A registry in which time stands still, and its exporter, which measures itself.
+/// Returns a registry with a manual clock, and its exporter with metrics of its own.
 fn measured() -> (Clock, MetricsRegistry, MetricsExporter) {
     let clock = Clock::manual();
     let registry = MetricsRegistry::with_clock(clock);
@@ -29,7 +29,7 @@ fn measured() -> (Clock, MetricsRegistry, MetricsExporter) {
     (clock, registry, exporter)
 }
 
-/// No runtime is entered here, so that a scrape is answered in its first poll.
+/// Scrapes without a runtime, so that the first poll returns the response.
 fn scrape(exporter: &MetricsExporter, method: Method) -> Response<Body> {
     let mut request = Request::new(());
     *request.method_mut() = method;
@@ -37,18 +37,18 @@ fn scrape(exporter: &MetricsExporter, method: Method) -> Response<Body> {
     response
 }
 
-/// The bytes of a body that is read to its end.
+/// Reads a body to its end and returns its length.
 fn read(response: Response<Body>) -> u64 {
     let body = now(response.into_body().collect()).expect("a body");
     body.to_bytes().len() as u64
 }
 
-/// The page, by an exporter that is not measured.
+/// Returns the page of an exporter without metrics of its own.
 fn page(registry: &MetricsRegistry) -> Page {
     Page::read(registry.exporter())
 }
 
-/// How many scrapes ended with each code, those at 0 left out.
+/// Returns how many scrapes ended with each code, without codes at 0.
 fn ended(page: &Page) -> Vec<(&str, u64)> {
     let counts = CODES.map(|code| {
         let series = format!("metrics_exporter_scrapes_total{{code=\"{code}\"}}");
@@ -77,21 +77,21 @@ fn the_whole_page_before_the_first_scrape() {
         text.split_inclusive('\n').partition(of_the_histogram);
     assert_eq!(
         others.concat(),
-        r#"# HELP metrics_exporter_response_bytes Bytes of answers to scrapes, as they were sent
+        r#"# HELP metrics_exporter_response_bytes Bytes of answers to scrapes, compressed if the answers are
 # TYPE metrics_exporter_response_bytes counter
 # UNIT metrics_exporter_response_bytes bytes
 metrics_exporter_response_bytes_total 0
-# HELP metrics_exporter_scrape_duration_seconds Time from the beginning of a scrape until its answer was read
+# HELP metrics_exporter_scrape_duration_seconds Time from the start of a scrape until its answer has been read
 # TYPE metrics_exporter_scrape_duration_seconds histogram
 # UNIT metrics_exporter_scrape_duration_seconds seconds
-# HELP metrics_exporter_scrapes Scrapes that have ended, by the status code of their answer
+# HELP metrics_exporter_scrapes Scrapes that have ended, by the status code of the answer
 # TYPE metrics_exporter_scrapes counter
 metrics_exporter_scrapes_total{code="200"} 0
 metrics_exporter_scrapes_total{code="405"} 0
 metrics_exporter_scrapes_total{code="499"} 0
 metrics_exporter_scrapes_total{code="500"} 0
 metrics_exporter_scrapes_total{code="503"} 0
-# HELP metrics_exporter_scrapes_in_flight Scrapes whose answer has not been read to its end, this one among them
+# HELP metrics_exporter_scrapes_in_flight Scrapes in flight, including the scrape of this page
 # TYPE metrics_exporter_scrapes_in_flight gauge
 metrics_exporter_scrapes_in_flight 0
 # HELP uptime_seconds Time since the registry was made
@@ -110,7 +110,7 @@ uptime_seconds 0.0
         0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
     ];
     assert_eq!(bounds[..12], expected);
-    // These, `+Inf`, sum and count.
+    // These buckets, `+Inf`, sum and count.
     assert_eq!(histogram.len(), 15);
 }
 
@@ -137,7 +137,7 @@ fn a_scrape_is_in_flight_until_its_body_is_read() {
 }
 
 #[test]
-fn the_page_shows_the_scrape_that_reads_it_as_in_flight() {
+fn a_scrape_is_in_flight_on_its_own_page() {
     let (_, _, exporter) = measured();
     let first = Page::read(exporter.clone());
     assert_eq!((in_flight(&first), ended(&first)), (1, vec![]));
@@ -146,7 +146,7 @@ fn the_page_shows_the_scrape_that_reads_it_as_in_flight() {
 }
 
 #[test]
-fn a_body_that_is_at_its_end_need_not_be_dropped() {
+fn a_scrape_ends_with_the_last_frame_of_its_body() {
     let (_, registry, exporter) = measured();
     let mut body = scrape(&exporter, Method::GET).into_body();
     while !body.is_end_stream() {
@@ -159,15 +159,15 @@ fn a_body_that_is_at_its_end_need_not_be_dropped() {
 }
 
 #[test]
-fn a_body_that_is_dropped_half_read_counts_what_was_taken() {
+fn a_body_that_is_dropped_half_read_counts_the_bytes_read() {
     let (_, registry, exporter) = measured();
-    // Longer than the 64 KiB that go out in one piece.
+    // Longer than one slice of 64 KiB.
     let help = "x".repeat(100_000);
     let _: Gauge = registry.register("long", help, Gauge::default()).unwrap();
     let mut body = scrape(&exporter, Method::GET).into_body();
     let frame = now(body.frame()).expect("a frame").expect("data");
     drop(body);
-    // Long as well, and so not read in one go.
+    // This page has several slices too, so its body is pending between them.
     let request = Request::get("/").header("accept", "application/openmetrics-text");
     let request = registry.exporter().oneshot(request.body(()).unwrap());
     let Ok(response) = tokio_test::block_on(request);
@@ -187,7 +187,7 @@ fn every_answer_is_counted_under_its_code() {
     assert_eq!(busy.status(), StatusCode::SERVICE_UNAVAILABLE);
     let busy = read(busy);
     drop(unread);
-    // Nothing is sent of it.
+    // A response to HEAD has no bytes.
     assert_eq!(read(scrape(&exporter, Method::HEAD)), 0);
     let page = page(&registry);
     assert_eq!(ended(&page), [("200", 2), ("405", 1), ("503", 1)]);
@@ -201,7 +201,7 @@ fn a_page_that_fails_is_counted_on_the_next_one() {
     let broken = Arc::new(AtomicBool::new(false));
     registry
         .register_collector(Breakable(broken.clone()))
-        .expect("it works yet");
+        .expect("it does not fail yet");
     broken.store(true, Ordering::Relaxed);
     let response = scrape(&exporter, Method::GET);
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
@@ -212,9 +212,9 @@ fn a_page_that_fails_is_counted_on_the_next_one() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_before_the_answer() {
+async fn a_client_that_leaves_before_the_answer_is_counted_under_499() {
     let (_, registry, exporter) = measured();
-    // In a runtime the page is written elsewhere, so the first poll has to wait.
+    // In a runtime another thread writes the page, so the first poll is pending.
     let mut scrape = spawn(exporter.oneshot(Request::new(())));
     assert!(matches!(scrape.poll(), Poll::Pending));
     drop(scrape);
@@ -224,7 +224,7 @@ async fn a_client_that_goes_away_before_the_answer() {
 }
 
 #[test]
-fn what_was_never_polled_was_no_scrape() {
+fn a_future_that_is_never_polled_is_not_a_scrape() {
     let (_, registry, exporter) = measured();
     let future = exporter.oneshot(Request::new(()));
     let page = page(&registry);
@@ -233,7 +233,7 @@ fn what_was_never_polled_was_no_scrape() {
 }
 
 #[test]
-fn without_the_setting_nothing_is_shown() {
+fn without_the_setting_there_are_no_such_metrics() {
     let registry = MetricsRegistry::new();
     read(scrape(&registry.exporter(), Method::GET));
     let page = page_of(registry.exporter(), "text/plain");
@@ -241,11 +241,11 @@ fn without_the_setting_nothing_is_shown() {
 }
 
 #[test]
-fn compressed_bytes_are_what_was_sent() {
+fn compressed_bytes_are_counted() {
     let (_, registry, exporter) = measured();
     let request = Request::get("/metrics").header("accept-encoding", "gzip");
     let exporter = exporter.oneshot(request.body(()).unwrap());
-    // The compressor gives each piece a turn, which wakes the task anew.
+    // A compressed body is pending between slices.
     let Ok(response) = tokio_test::block_on(exporter);
     let encoded = response.headers().contains_key("content-encoding");
     let body = tokio_test::block_on(response.into_body().collect()).unwrap();
@@ -254,17 +254,17 @@ fn compressed_bytes_are_what_was_sent() {
 }
 
 #[test]
-fn two_exporters_of_a_registry_can_not_both_show_theirs() {
+fn two_exporters_of_a_registry_can_not_both_have_self_metrics() {
     let (_, registry, _exporter) = measured();
     let error = registry.exporter().self_metrics().unwrap_err().to_string();
     assert!(error.contains("metrics_exporter_"), "{error}");
     assert!(error.contains("clone that one"), "{error}");
-    // The first one's are there as before.
+    // The metrics of the first exporter are still shown.
     assert_eq!(in_flight(&page(&registry)), 0);
 }
 
 #[test]
-fn a_name_that_is_taken_is_named_and_nothing_is_left_behind() {
+fn a_name_that_is_taken_is_in_the_error_and_nothing_is_registered() {
     let registry = MetricsRegistry::new();
     let name = "metrics_exporter_response_bytes_total";
     let _: Gauge = registry.register(name, "Mine", Gauge::default()).unwrap();
@@ -275,14 +275,14 @@ fn a_name_that_is_taken_is_named_and_nothing_is_left_behind() {
 }
 
 #[test]
-fn a_layer_s_exporter_has_them_beside_the_layer_s_metrics() {
+fn a_layers_exporter_shows_them_beside_the_layers_metrics() {
     let layer = MetricsLayer::new([("endpoint", "a")]);
     let page = Page::read(layer.exporter().self_metrics().unwrap());
     assert_eq!(page.one("requests_total"), "0");
     assert_eq!(in_flight(&page), 1);
 }
 
-/// A collector that fails while it is told to.
+/// A collector that fails while its flag is set.
 #[derive(Debug)]
 struct Breakable(Arc<AtomicBool>);
 

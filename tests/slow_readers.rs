@@ -1,4 +1,4 @@
-//! Many who read a page slowly, and those who hang up over it.
+//! Many slow readers, and readers that hang up.
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -20,13 +20,13 @@ use tower_openmetrics::{Clock, MetricsExporter, MetricsLayer, MetricsRegistry};
 
 const READERS: usize = 1_000;
 
-/// What a connection holds between its ends, and what a slow reader takes at once.
+/// The buffer size of a connection, and how much a slow reader reads at once.
 const NARROW: usize = 1_024;
 
-/// Far more than anything here takes.
+/// Far longer than any test takes.
 const LONG: Duration = Duration::from_secs(600);
 
-/// A page of two slices, so that a reader who has begun is not through with it.
+/// Returns a registry whose page has two slices, so that a reader with one slice has not finished.
 fn page_of_two_slices() -> MetricsRegistry {
     let registry = MetricsRegistry::with_clock(Clock::manual());
     let mut text = "# HELP cells Readings\n# TYPE cells gauge\n".to_owned();
@@ -49,13 +49,13 @@ async fn status(exporter: MetricsExporter) -> StatusCode {
 
 // === over connections ===
 
-/// Asks over a connection of its own, and waits until the answer has begun.
+/// Opens a connection, sends a request and waits until the response begins.
 async fn begin(exporter: MetricsExporter) -> (DuplexStream, JoinHandle<()>) {
     let (mut client, server) = tokio::io::duplex(NARROW);
     let serving = tokio::spawn(async move {
         let service = TowerToHyperService::new(exporter);
         let connection = http1::Builder::new()
-            // Less than a slice, so that it does not take a page for one that reads nothing.
+            // Less than a slice, so that the server does not buffer a whole page.
             .max_buf_size(16 * NARROW)
             .serve_connection(TokioIo::new(server), service);
         let _ = connection.await;
@@ -68,7 +68,7 @@ async fn begin(exporter: MetricsExporter) -> (DuplexStream, JoinHandle<()>) {
     (client, serving)
 }
 
-/// Reads what is left, little by little, and lets all others have their turn in between.
+/// Reads the rest of the response in small pieces, and yields to other tasks after each piece.
 async fn read_slowly(mut client: DuplexStream) -> Vec<u8> {
     let mut answer = Vec::new();
     let mut some = [0; NARROW];
@@ -81,7 +81,7 @@ async fn read_slowly(mut client: DuplexStream) -> Vec<u8> {
     }
 }
 
-/// Makes this many calls, and reads their answers.
+/// Makes calls and reads their responses.
 async fn call(layer: &MetricsLayer, calls: usize) {
     let service = layer.layer(service_fn(async |_: Request<_>| {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("answer")))
@@ -95,7 +95,7 @@ async fn call(layer: &MetricsLayer, calls: usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_left_of_slow_readers_and_of_those_who_hang_up() {
+async fn slow_readers_and_readers_that_hang_up_leave_nothing_behind() {
     let registry = page_of_two_slices();
     let layer = MetricsLayer::builder().registry(&registry);
     let layer = layer.build([("endpoint", "a")]).unwrap();
@@ -110,7 +110,7 @@ async fn nothing_is_left_of_slow_readers_and_of_those_who_hang_up() {
         StatusCode::SERVICE_UNAVAILABLE
     );
 
-    // What is called meanwhile is counted, and none of it waits for them.
+    // Calls in the meantime are counted and don't wait for the readers.
     call(&layer, 50).await;
     let hang_up = readers.split_off(READERS / 2);
     let (hung_up, hang_up_of): (Vec<_>, Vec<_>) = hang_up.into_iter().unzip();
@@ -128,7 +128,7 @@ async fn nothing_is_left_of_slow_readers_and_of_those_who_hang_up() {
     }
 
     assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
-    // There is one place, and it is free only if all are.
+    // At a limit of one, this works only if all permits have been released.
     let alone = exporter.concurrent_scrapes(1);
     let page = alone.oneshot(scrape()).await.unwrap().into_body();
     let page = page.collect().await.unwrap().to_bytes();
@@ -145,19 +145,19 @@ async fn nothing_is_left_of_slow_readers_and_of_those_who_hang_up() {
 
 // === in memory ===
 
-/// What comes next, of which others have had their turn before.
+/// Returns the next slice, after the end of a turn if there is one.
 fn next(body: &mut Body) -> Option<Bytes> {
     for _ in 0..2 {
         if let Some(frame) = body.frame().now_or_never() {
             return frame.map(|frame| frame.unwrap().into_data().unwrap());
         }
     }
-    panic!("one turn is over at a time");
+    panic!("a body is pending only once between slices");
 }
 
-/// Without a runtime all is done, and counted, on this thread.
+/// Without a runtime everything runs on this thread, whose allocations are counted.
 #[test]
-fn memory_is_at_most_a_page_for_each_place() {
+fn memory_is_at_most_one_page_per_permit() {
     const PLACES: usize = 20;
     let registry = page_of_two_slices();
     let exporter = registry
@@ -177,7 +177,7 @@ fn memory_is_at_most_a_page_for_each_place() {
         let mut responses: Vec<_> = (0..READERS).map(|_| scraped()).collect();
         let served = |response: &&mut Response<Body>| response.status() == StatusCode::OK;
         assert_eq!(responses.iter_mut().filter(served).count(), PLACES);
-        // All read on a little, and half of them hang up.
+        // All readers read one slice, and half of them hang up.
         let pieces = responses.iter_mut().filter(served);
         let pieces: Vec<_> = pieces.map(|response| next(response.body_mut())).collect();
         assert!(pieces.iter().all(Option::is_some));
@@ -187,15 +187,15 @@ fn memory_is_at_most_a_page_for_each_place() {
         responses.clear();
         assert_eq!(scraped().status(), StatusCode::OK);
     });
-    // A page and the piece that is being read for each place; a page in the making; for each answer its
-    // head and, in place of a page, a line of text.
+    // One page and one slice per permit; one page that is being written; one head and, for refused
+    // scrapes, one line of text per response.
     let most = 2 * PLACES as u64 * length + in_making + READERS as u64 * 2_048;
     assert!(memory.bytes_max <= most, "{} of {most}", memory.bytes_max);
     assert!(
         most < READERS as u64 * length / 5,
-        "or it would say nothing"
+        "the limit is far below one page per reader"
     );
-    // The list of who has a place has grown, and that is all.
+    // Only the list of permits has grown.
     assert!(
         memory.bytes_current <= 16 * PLACES as i64,
         "nothing is left"

@@ -1,4 +1,4 @@
-//! What strict readers would not take is refused when it is registered, or left out.
+//! Metrics that strict parsers would refuse are refused at registration or left out of the page.
 
 mod support;
 
@@ -27,7 +27,7 @@ fn registry() -> MetricsRegistry {
     MetricsRegistry::with_clock(Clock::manual())
 }
 
-/// The lines of the page about names that begin with this.
+/// Returns the lines of families whose names start with `name`.
 fn about(registry: &MetricsRegistry, accept: &str, name: &str) -> Vec<String> {
     let page = page_of(registry.exporter(), accept);
     let lines = page.lines().filter(|line| {
@@ -38,7 +38,7 @@ fn about(registry: &MetricsRegistry, accept: &str, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_can_not_be_read_is_refused_with_the_reason() {
+fn metrics_that_parsers_refuse_are_refused_with_the_reason() {
     type Registering = fn(&MetricsLayer) -> Result<(), Error>;
     let rows: [(Registering, &[&str]); 7] = [
         (
@@ -100,9 +100,9 @@ fn what_can_not_be_read_is_refused_with_the_reason() {
     }
 }
 
-/// An empty label is as good as none, and who shows the same need not have the same labels.
+/// An empty label equals no label, and a series may be registered with different parts of its labels.
 #[test]
-fn series_that_are_the_same_are_refused_whoever_shows_them() {
+fn a_series_that_is_already_shown_is_refused() {
     type Registering = fn(&MetricsRegistry) -> Result<(), Error>;
     let rows: [(&str, Registering); 2] = [
         ("", |registry| {
@@ -128,7 +128,7 @@ fn series_that_are_the_same_are_refused_whoever_shows_them() {
 }
 
 #[test]
-fn an_exemplar_that_breaks_readers_is_left_out() {
+fn an_invalid_exemplar_is_left_out() {
     let long = "x".repeat(128);
     for (exemplar, shown) in [
         (labels([("trace_id", "7")]), r#" # {trace_id="7"} 1.0"#),
@@ -148,7 +148,7 @@ fn an_exemplar_that_breaks_readers_is_left_out() {
 }
 
 #[test]
-fn a_histogram_goes_without_a_sum_below_zero() {
+fn openmetrics_shows_no_sum_of_negative_observations() {
     let registry = registry();
     let histogram = registry.register("delta", "Delta", Histogram::new([1.0]));
     histogram.unwrap().observe(-2.5);
@@ -164,7 +164,7 @@ fn a_histogram_goes_without_a_sum_below_zero() {
 }
 
 #[test]
-fn types_of_others_are_shown_as_what_they_are() {
+fn included_families_keep_their_types() {
     let registry = registry();
     let theirs = "# HELP a Asked\n# TYPE a summary\na{quantile=\"0.5\"} 1\na_sum 2\na_count 3\n\
                   # HELP b Built\n# TYPE b stateset\nb{b=\"on\"} 1\nb{b=\"off\"} 0\n";
@@ -178,9 +178,8 @@ fn types_of_others_are_shown_as_what_they_are() {
     assert_eq!(about(&registry, OPEN_METRICS, "b")[1], "# TYPE b stateset");
 }
 
-/// A help or a family of theirs is not taken for what it is not.
 #[test]
-fn what_a_help_says_clashes_with_nothing() {
+fn metadata_within_a_help_text_is_not_parsed() {
     let registry = registry();
     let mut theirs = Registry::default();
     let help = "Many lines:\n# TYPE jobs counter";

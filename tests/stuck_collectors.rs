@@ -1,4 +1,4 @@
-//! What a collector that never returns can't do.
+//! Collectors that never return delay neither the runtime nor other scrapes.
 
 use futures_util::FutureExt;
 use http::{Request, Response, StatusCode};
@@ -11,11 +11,11 @@ use tower::ServiceExt;
 use tower_openmetrics::exporter::Body;
 use tower_openmetrics::{MetricsExporter, MetricsRegistry};
 
-/// For what must not take long but has no other way to fail than not to end.
+/// The time after which a test that hangs fails.
 const LONG: Duration = Duration::from_secs(60);
 
-/// A registry with a collector that never returns once it is registered, and what tells that it is
-/// at it.
+/// Returns a registry whose collector never returns once it is registered, and a receiver of each
+/// time that it begins.
 fn stuck() -> (MetricsRegistry, mpsc::Receiver<()>) {
     let registry = MetricsRegistry::new();
     let (tell, begun) = mpsc::channel();
@@ -40,14 +40,15 @@ async fn scrape(exporter: MetricsExporter) -> Response<Body> {
     exporter.oneshot(request).await.unwrap()
 }
 
-/// Shuts the runtime down, within a time.
+/// Shuts the runtime down. Panics if that takes longer than [`LONG`].
 fn shut_down(runtime: Runtime) {
     let (tell, is_down) = mpsc::channel();
     std::thread::spawn(move || {
         drop(runtime);
         tell.send(()).unwrap();
     });
-    is_down.recv_timeout(LONG).expect("the runtime waits");
+    let message = "the runtime waits for the collector";
+    is_down.recv_timeout(LONG).expect(message);
 }
 
 fn runtimes() -> [Runtime; 2] {
@@ -62,7 +63,7 @@ fn runtimes() -> [Runtime; 2] {
 }
 
 #[test]
-fn it_does_not_keep_a_runtime_from_shutting_down() {
+fn a_stuck_collector_does_not_delay_the_runtimes_shutdown() {
     for runtime in runtimes() {
         let (registry, begun) = stuck();
         for _ in 0..3 {
@@ -76,9 +77,9 @@ fn it_does_not_keep_a_runtime_from_shutting_down() {
     }
 }
 
-/// Its future is no task of the runtime, which can't drop it.
+/// The future is not a task of the runtime, so the runtime can't drop it.
 #[test]
-fn nor_does_a_scrape_that_outlives_the_runtime() {
+fn a_scrape_that_outlives_the_runtime_does_not_delay_its_shutdown() {
     let [_, runtime] = runtimes();
     let (registry, begun) = stuck();
     let mut scrape = Box::pin(scrape(registry.exporter()));
@@ -89,7 +90,7 @@ fn nor_does_a_scrape_that_outlives_the_runtime() {
 }
 
 #[test]
-fn it_is_told_at_the_deadline_and_holds_nobody_else_up() {
+fn a_scrape_of_a_stuck_collector_ends_at_its_deadline_and_blocks_no_other() {
     for runtime in runtimes() {
         let (registry, _begun) = stuck();
         let exporter = registry.exporter().deadline(Duration::from_millis(50));
@@ -106,9 +107,9 @@ fn it_is_told_at_the_deadline_and_holds_nobody_else_up() {
 }
 
 #[test]
-fn there_are_only_so_many_threads_for_it() {
-    // In a process of its own: the threads that it uses up are not there for others.
-    const NAME: &str = "there_are_only_so_many_threads_for_it";
+fn at_most_64_threads_render_pages() {
+    // Runs in a process of its own, because it leaves no threads for other tests.
+    const NAME: &str = "at_most_64_threads_render_pages";
     if std::env::var_os("STUCK_CHILD").is_none() {
         let status = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", NAME])

@@ -6,7 +6,7 @@
 //! those first that have waited longest.
 #![allow(dead_code, reason = "each example uses some of it")]
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -142,11 +142,15 @@ async fn connection<IO, S, B>(
     let begun = calls.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         let call = Call::begin(&begun);
+        let wants_tunnel = request.method() == Method::CONNECT;
         request.extensions_mut().insert(peer);
         let answer = service.clone().oneshot(request);
         // It ends with the body of its answer.
         async move {
             let answer = answer.await?;
+            if wants_tunnel && answer.status().is_success() {
+                call.becomes_a_tunnel();
+            }
             Ok::<_, Infallible>(answer.map(|body| {
                 body.map_err(move |error| {
                     let _ = &call;
@@ -172,7 +176,9 @@ async fn connection<IO, S, B>(
     // Finds out clients that have vanished while their answer takes long.
     http.http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(IDLE);
+        .keep_alive_interval(IDLE)
+        // For WebSockets.
+        .enable_connect_protocol();
     let service = TowerToHyperService::new(service);
     let mut connection = pin!(http.serve_connection_with_upgrades(TokioIo::new(io), service));
     tokio::select! {
@@ -217,6 +223,12 @@ impl Call {
     fn begin(calls: &Calls) -> Self {
         calls.send_modify(|calls| *calls = Some(calls.unwrap_or(0) + 1));
         Self(calls.clone())
+    }
+
+    /// Over HTTP/2 a WebSocket is a stream of the connection, of whose end nothing is heard here.
+    fn becomes_a_tunnel(&self) {
+        self.0
+            .send_modify(|calls| *calls = calls.map(|calls| calls + 1));
     }
 }
 

@@ -36,7 +36,8 @@ impl<P> MetricsLayerBuilder<P> {
     ///   [`label`](Self::label) do, for [unary](MetricsLayer::unary_builder) or [streaming](MetricsLayer::streaming_builder)
     ///   services, which have none; buckets of streams where nothing is a stream, or of sizes without the conventions that have them;
     /// - a metric that is there already and shows a name that an automatic one would, be it
-    ///   registered, included, or another layer's with another prefix;
+    ///   registered, included, another layer's with another prefix, or of a registry that [shows](MetricsRegistry::register_in)
+    ///   this one;
     /// - another layer with the same labels and prefix in the registry that has other settings,
     ///   the clock among them;
     /// - another layer there that may show the same series all the same, for it has as labels of requests what this

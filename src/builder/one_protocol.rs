@@ -8,9 +8,11 @@ use crate::protocol::{Grpc, Http, Many, One, Streaming, Unary};
 impl<C> MetricsLayerBuilder<Http<C>> {
     /// What decides which calls failed, and how. Defaults to
     /// [`HttpStatus`](crate::classify::HttpStatus).
+    ///
+    /// One that is a [client's](Classify::is_client) makes the layer a client's too, which it stays with any other.
     pub fn classifier<D: Classify>(self, classifier: D) -> MetricsLayerBuilder<Http<D>> {
         self.classified_by(&classifier)
-            .map_protocol(|_| Http::new(classifier))
+            .map_protocol(|http| http.classified_by(classifier))
     }
 
     /// Names, labels and buckets of OpenTelemetry's conventions for HTTP *servers*, instead of the crate's
@@ -20,7 +22,8 @@ impl<C> MetricsLayerBuilder<Http<C>> {
     /// the layer is a `MetricsLayer<Http<ServerErrorsOnly>>`. Give another one [after](Self::classifier) it.
     pub fn open_telemetry(mut self) -> MetricsLayerBuilder<Http<ServerErrorsOnly>> {
         self.given.naming = Naming::OpenTelemetryServer;
-        self.classifier(ServerErrorsOnly)
+        self.classified_by(&ServerErrorsOnly)
+            .map_protocol(|_| Http::new(ServerErrorsOnly))
     }
 
     /// As [`open_telemetry`](Self::open_telemetry), with the conventions for HTTP *clients*.
@@ -64,6 +67,7 @@ macro_rules! message_setters {
                 self.without_heads().classified_by(&classifier).map_protocol(|protocol| $protocol {
                     incoming: protocol.incoming,
                     measure: protocol.measure,
+                    is_client: protocol.is_client || classifier.is_client(),
                     classifier,
                 })
             }
@@ -78,6 +82,7 @@ macro_rules! message_setters {
                     incoming: protocol.incoming,
                     measure,
                     classifier: protocol.classifier,
+                    is_client: protocol.is_client,
                 })
             }
 
@@ -91,6 +96,7 @@ macro_rules! message_setters {
                     incoming: One(measure),
                     measure: protocol.measure,
                     classifier: protocol.classifier,
+                    is_client: protocol.is_client,
                 })
             }
 
@@ -99,7 +105,8 @@ macro_rules! message_setters {
             ///
             /// A message that is an error breaks the request off: that is a cancellation if the
             /// client went away, a `timeout` if a [time limit](crate::classify#errors-that-are-known) passed and
-            /// `invalid_message` otherwise, whatever the classifier says of errors.
+            /// `invalid_message` otherwise, whatever the classifier says of errors. Nobody went away if that is
+            /// a [client's](Classify::is_client).
             pub fn request_streams<M: Clone>(
                 self,
                 measure: M,
@@ -108,6 +115,7 @@ macro_rules! message_setters {
                     incoming: Many(measure),
                     measure: protocol.measure,
                     classifier: protocol.classifier,
+                    is_client: protocol.is_client,
                 })
             }
         }

@@ -23,7 +23,7 @@ use std::io;
 /// | a time limit for more than that passed, or the transport gave up waiting | `timeout` |
 /// | the connection broke, or was not HTTP's, before the head of the response | `generate` |
 /// | the connection broke before the first byte of the response's body, after some of it, after all of it | `response_stream`, `publish_response`, `publish_final` |
-/// | the request's own body failed | `invalid_message`; `timeout` if a time limit passed; cancelled if its error says that who fed it went away |
+/// | the request's own body failed, or ended before its `Content-Length` | `invalid_message`; `timeout` if a time limit passed |
 ///
 /// Where several are true of an error, the outermost of its sources that is known decides.
 ///
@@ -35,7 +35,7 @@ use std::io;
 /// `io::Error`s of the kinds `ConnectionRefused`, `HostUnreachable`, `NetworkUnreachable` and `AddrNotAvailable`;
 /// with the feature `client` those errors of hyper-util's client that are `is_connect`, and all of its `HttpConnector`; and with
 /// the feature `tonic` tonic's `ConnectError`. They are found if the error of the service is one of these types, tonic's
-/// `transport::Error`, or a boxed error with one of them among its sources. For another type there is [`by_error`](super::by_error) with [`error_type`](Self::error_type):
+/// `transport::Error`, or a boxed error with one of them among its sources. As `invalid_message`: a `hyper::Error` that `is_body_write_aborted`. For another type there is [`by_error`](super::by_error) with [`error_type`](Self::error_type):
 ///
 /// ```
 /// use std::fmt;
@@ -68,7 +68,7 @@ pub struct HttpClient;
 // === impl HttpClient ===
 
 impl HttpClient {
-    /// [`ErrorType::CONNECT`] or [`ErrorType::TIMEOUT`], if `error` or one of its sources is known as one of them.
+    /// The type of `error`, if it or one of its sources is [known](Self#errors-that-are-known).
     ///
     /// For errors of the service's future. Of a response whose head was there, `connect` can't be said any more:
     /// there it is left to the phase.
@@ -104,10 +104,19 @@ impl Classify for HttpClient {
 }
 
 fn of_client(error: &(dyn StdError + 'static)) -> Option<ErrorType> {
-    match could_not_connect(error) {
-        true => Some(ErrorType::CONNECT),
-        false => source::known(error),
+    if could_not_connect(error) {
+        Some(ErrorType::CONNECT)
+    } else if ended_short(error) {
+        Some(ErrorType::INVALID_MESSAGE)
+    } else {
+        source::known(error)
     }
+}
+
+/// Whether the body of the request had fewer bytes than its `Content-Length`.
+fn ended_short(error: &(dyn StdError + 'static)) -> bool {
+    let error = error.downcast_ref();
+    error.is_some_and(hyper::Error::is_body_write_aborted)
 }
 
 fn could_not_connect(error: &(dyn StdError + 'static)) -> bool {

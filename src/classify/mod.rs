@@ -32,8 +32,9 @@
 //! | `error_type` | error |
 //! |---|---|
 //! | `timeout` | `Elapsed` of tower or of tokio, an `io::Error` of the kind `TimedOut`, a `hyper::Error` that `is_timeout` |
+//! | `timeout`, with the feature `http2` | an `h2::Error` of such an `io::Error` |
 //! | `timeout`, with the feature `tower-http` | `TimeoutError` of tower-http 0.7, with which the bodies of `RequestBodyTimeoutLayer` and `ResponseBodyTimeoutLayer` fail |
-//! | `timeout`, with the feature `tonic` | `TimeoutExpired` of tonic 0.14 |
+//! | `timeout`, with the feature `tonic` | `TimeoutExpired` of tonic 0.14, and its `Status` of the code `DEADLINE_EXCEEDED` |
 //! | `overloaded` | `Overloaded` of tower |
 //!
 //! So a request whose body fails by one of them is a `timeout` too, and not `invalid_message`. Sources are looked into if the error is boxed
@@ -188,7 +189,7 @@ pub trait Classify: Clone {
         &[]
     }
 
-    /// Whether the program is the client: a gRPC request whose body fails has then not been sent, where a server takes
+    /// Whether the program is the client: a request whose body fails has then not been sent, where a server may take
     /// the client for gone. Asked once, when a layer is built.
     ///
     /// Defaults to false.
@@ -289,6 +290,16 @@ impl<'a> Head<'a> {
             version: response.version(),
             headers: response.headers(),
             extensions: response.extensions(),
+        }
+    }
+
+    /// The head of a response that was taken apart.
+    pub(crate) fn of_parts(parts: &'a ::http::response::Parts) -> Self {
+        Self {
+            status: parts.status,
+            version: parts.version,
+            headers: &parts.headers,
+            extensions: &parts.extensions,
         }
     }
 }

@@ -37,6 +37,7 @@ fn timed_out(error: &(dyn StdError + 'static)) -> bool {
         || error.downcast_ref().is_some_and(is_kind)
         || error.downcast_ref().is_some_and(hyper::Error::is_timeout)
         || is_tower_https_timeout(error)
+        || connection_timed_out(error)
         || tonic::is_timeout(error)
 }
 
@@ -50,12 +51,26 @@ fn is_tower_https_timeout(_: &(dyn StdError + 'static)) -> bool {
     false
 }
 
+/// Whether a connection of HTTP/2 was lost by a time limit of the system's: an `h2::Error` has no sources.
+#[cfg(feature = "http2")]
+fn connection_timed_out(error: &(dyn StdError + 'static)) -> bool {
+    let error: Option<&h2::Error> = error.downcast_ref();
+    error
+        .and_then(h2::Error::get_io)
+        .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+}
+
+#[cfg(not(feature = "http2"))]
+fn connection_timed_out(_: &(dyn StdError + 'static)) -> bool {
+    false
+}
+
 /// What it means that the body or stream of a request has failed, for who reads it: the client went away, a time
 /// limit passed, or else something wrong was sent.
 pub(crate) fn broken_off(error: &dyn Any) -> Fault {
-    let meaning = |error: &(dyn StdError + 'static)| match peer_is_gone(error) {
-        true => Some(Fault::Cancelled),
-        false => known(error).map(Fault::Failed),
+    let meaning = |error: &(dyn StdError + 'static)| match known(error) {
+        Some(error_type) => Some(Fault::Failed(error_type)),
+        None => peer_is_gone(error).then_some(Fault::Cancelled),
     };
     let invalid = Fault::Failed(ErrorType::INVALID_MESSAGE);
     chain(error).find_map(meaning).unwrap_or(invalid)
@@ -295,6 +310,43 @@ mod tests {
         let own = h2::Error::from(h2::Reason::PROTOCOL_ERROR);
         assert_eq!(broken_off(&own), INVALID);
         assert_eq!(broken_off(&around(own)), INVALID);
+    }
+
+    /// `h2` keeps what a connection has failed by from its `source`.
+    #[cfg(feature = "http2")]
+    #[tokio::test]
+    async fn a_connection_of_http2_is_lost_by_a_time_limit_or_by_the_peer() {
+        async fn lost(kind: io::ErrorKind) -> h2::Error {
+            let reader = tokio_test::io::Builder::new()
+                .read_error(kind.into())
+                .build();
+            let io = tokio::io::join(reader, tokio::io::sink());
+            let (_client, connection) = h2::client::handshake(io).await.unwrap();
+            connection.await.unwrap_err()
+        }
+        for meaning in [broken_off, broken_off_within, not_sent] {
+            let timed_out = lost(io::ErrorKind::TimedOut).await;
+            assert_eq!(meaning(&timed_out), ErrorType::TIMEOUT.into());
+            assert_eq!(meaning(&around(timed_out)), ErrorType::TIMEOUT.into());
+        }
+        let reset = lost(io::ErrorKind::ConnectionReset).await;
+        assert_eq!(broken_off(&reset), Fault::Cancelled);
+        assert_eq!(error_type(&reset), None);
+    }
+
+    #[cfg(feature = "tonic")]
+    #[test]
+    fn a_status_may_be_a_timeout() {
+        use ::tonic::Status;
+
+        let late = || Status::deadline_exceeded("too late");
+        let boxed: [BoxError; 2] = [late().into(), around(late())];
+        for error in [&late() as &dyn Any, &boxed[0], &boxed[1]] {
+            for meaning in [broken_off, broken_off_within, not_sent] {
+                assert_eq!(meaning(error), ErrorType::TIMEOUT.into());
+            }
+        }
+        assert_eq!(error_type(&Status::internal("timed out")), None);
     }
 
     #[cfg(feature = "tonic")]

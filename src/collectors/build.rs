@@ -1,4 +1,4 @@
-//! Infos of what was built and of where it runs.
+//! Infos about the build and the target.
 
 use crate::Error;
 use crate::labels::Labels;
@@ -6,10 +6,10 @@ use crate::registry::MetricsRegistry;
 use prometheus_client::metrics::info::Info;
 
 impl MetricsRegistry {
-    /// Puts `build_info` on the page: a sample of value 1 whose labels say what was built.
+    /// Adds `build_info` to the page: a sample of value 1 whose labels describe the build.
     ///
-    /// Its labels are up to you; `version`, `revision` and `branch` are what Prometheus' own programs
-    /// have. Other series of the process get them in a query by a join, such as
+    /// The labels are up to you. Prometheus' own programs have `version`, `revision` and `branch`. A
+    /// query can join them with other series of the process:
     /// `up * on (instance, job) group_left (version) build_info`.
     ///
     /// ```
@@ -26,20 +26,24 @@ impl MetricsRegistry {
     ///
     /// # Errors
     ///
-    /// If a label can't be one of a layer's, or is given twice; or if the registry has `build_info` already.
+    /// Returns an error if a label is invalid or repeated, or if the registry already has `build_info`.
     pub fn build_info<L, K, V>(&self, labels: L) -> Result<(), Error>
     where
         L: IntoIterator<Item = (K, V)>,
         K: Into<String>,
         V: Into<String>,
     {
-        self.info("build", "What was built, said by the labels", labels)
+        self.info(
+            "build",
+            "Information about the build, in the labels",
+            labels,
+        )
     }
 
-    /// Puts `target_info` on the page: a sample of value 1 whose labels say what is being scraped.
+    /// Adds `target_info` to the page: a sample of value 1 whose labels describe the target.
     ///
-    /// This is the [target info of OpenMetrics][openmetrics], for what would otherwise be repeated in
-    /// the labels of every series. OpenTelemetry's [resource attributes][opentelemetry] go here, with `_` for
+    /// This is the [target info of OpenMetrics][openmetrics]. It has labels that would otherwise be repeated
+    /// in every series. OpenTelemetry's [resource attributes][opentelemetry] belong here, with `_` in place of
     /// each dot: `service.name` is `service_name`.
     ///
     /// ```
@@ -56,14 +60,18 @@ impl MetricsRegistry {
     ///
     /// # Errors
     ///
-    /// If a label can't be one of a layer's, or is given twice; or if the registry has `target_info` already.
+    /// Returns an error if a label is invalid or repeated, or if the registry already has `target_info`.
     pub fn target_info<L, K, V>(&self, labels: L) -> Result<(), Error>
     where
         L: IntoIterator<Item = (K, V)>,
         K: Into<String>,
         V: Into<String>,
     {
-        self.info("target", "What is scraped, said by the labels", labels)
+        self.info(
+            "target",
+            "Information about the target, in the labels",
+            labels,
+        )
     }
 
     fn info<L, K, V>(&self, name: &str, help: &str, labels: L) -> Result<(), Error>

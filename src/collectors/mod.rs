@@ -1,5 +1,4 @@
-//! What a process tells of itself, each in one line: its cpu, memory and files, its tokio runtime,
-//! what was built and where it runs.
+//! Process, runtime and build metrics. Each takes one line:
 //!
 //! | line | shows |
 //! |---|---|
@@ -15,11 +14,11 @@
 //! | [`registry.build_info([("version", "1.2.3")])`](crate::MetricsRegistry::build_info) | `build_info` |
 //! | [`registry.target_info([("service_name", "cart")])`](crate::MetricsRegistry::target_info) | `target_info` |
 //!
-//! The exporter's own numbers are a setting of it: [`MetricsExporter::self_metrics`].
+//! Metrics of the exporter itself are one of its settings: [`MetricsExporter::self_metrics`].
 //!
-//! The two collectors are prometheus-client's [`Collector`]s, so a registry of that crate's takes them
-//! as well. Each reads when it is scraped and keeps nothing in between, so that any number of scrapers get the
-//! same numbers.
+//! The two collectors implement prometheus-client's [`Collector`], so they can also be registered in a
+//! registry of that crate. They read their numbers at each scrape and keep no state, so any number of
+//! scrapers get the same numbers.
 //!
 //! [`MetricsExporter::self_metrics`]: crate::MetricsExporter::self_metrics
 //! [`Collector`]: prometheus_client::collector::Collector

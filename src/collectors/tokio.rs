@@ -8,23 +8,23 @@ use prometheus_client::registry::Unit;
 use std::fmt;
 use tokio::runtime::{Handle, RuntimeMetrics};
 
-/// The numbers of a tokio runtime.
+/// A collector for the metrics of a tokio runtime.
 ///
-/// | metric | type | says |
+/// | metric | type | value |
 /// |---|---|---|
 /// | `tokio_workers` | gauge | worker threads; 1 for a current-thread runtime |
-/// | `tokio_alive_tasks` | gauge | tasks that were spawned and have not ended |
-/// | `tokio_global_queue_depth` | gauge | tasks that wait in the queue which all workers share |
-/// | `tokio_worker_busy_seconds_total{worker}` | counter | time that a worker has spent on tasks and drivers |
-/// | `tokio_worker_parks_total{worker}` | counter | how often a worker has gone to sleep because there was nothing to do |
+/// | `tokio_alive_tasks` | gauge | tasks that have been spawned and have not ended |
+/// | `tokio_global_queue_depth` | gauge | tasks in the queue shared by all workers |
+/// | `tokio_worker_busy_seconds_total{worker}` | counter | time a worker has spent running tasks and drivers |
+/// | `tokio_worker_parks_total{worker}` | counter | how often a worker went to sleep with nothing to do |
 ///
-/// A worker that is always busy, or a queue that grows, has tasks that don't yield.
+/// A worker that is always busy, or a queue that grows, points to tasks that don't yield.
 ///
-/// They are what tokio promises to keep, of [`Handle::metrics`]; the rest of it, and most of the crate
-/// tokio-metrics, needs a build with `--cfg tokio_unstable`. That crate tells what has changed since it was
-/// last asked, which suits one reporter; a page has any number of readers, so it shows totals.
+/// These are the stable numbers of [`Handle::metrics`]. Its other numbers, and most of the crate
+/// tokio-metrics, need a build with `--cfg tokio_unstable`. tokio-metrics returns the changes since the last
+/// call, which suits a single reporter. A page may have any number of readers, so it shows totals.
 ///
-/// The collector outlives its runtime, whose last numbers it then shows.
+/// If the runtime is shut down, the collector shows its last numbers.
 ///
 /// ```
 /// use tokio::runtime::Handle;
@@ -39,18 +39,18 @@ use tokio::runtime::{Handle, RuntimeMetrics};
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "a collector shows nothing unless it is registered"]
+#[must_use = "collectors do nothing unless registered"]
 pub struct TokioCollector {
     metrics: RuntimeMetrics,
     runtime: Option<String>,
 }
 
-type Labels<'a> = Vec<(&'static str, &'a str)>;
+type LabelPairs<'a> = Vec<(&'static str, &'a str)>;
 
 // === impl TokioCollector ===
 
 impl TokioCollector {
-    /// Reads the runtime that this is a handle to.
+    /// Returns a collector for the runtime of this handle.
     pub fn new(handle: &Handle) -> Self {
         Self {
             metrics: handle.metrics(),
@@ -58,7 +58,7 @@ impl TokioCollector {
         }
     }
 
-    /// Puts the label `runtime` on all samples, to tell several runtimes of a process apart.
+    /// Adds the label `runtime` to all samples, to distinguish several runtimes of a process.
     ///
     /// Defaults to no such label.
     ///
@@ -81,7 +81,7 @@ impl TokioCollector {
         self
     }
 
-    fn labels(&self) -> Labels<'_> {
+    fn labels(&self) -> LabelPairs<'_> {
         let name = self.runtime.as_deref();
         name.map(|name| ("runtime", name)).into_iter().collect()
     }
@@ -143,18 +143,18 @@ impl Collector for TokioCollector {
 const WORKERS: (&str, &str) = ("tokio_workers", "Worker threads of the runtime");
 const ALIVE_TASKS: (&str, &str) = (
     "tokio_alive_tasks",
-    "Tasks that were spawned and have not ended",
+    "Tasks that have been spawned and have not ended",
 );
 const GLOBAL_QUEUE_DEPTH: (&str, &str) = (
     "tokio_global_queue_depth",
-    "Tasks that wait in the queue which all workers share",
+    "Tasks in the queue shared by all workers",
 );
-/// Its unit is appended by the encoder.
+/// Without its unit, which the encoder appends.
 const WORKER_BUSY: (&str, &str) = (
     "tokio_worker_busy",
-    "Time that a worker has spent on tasks and drivers",
+    "Time a worker has spent running tasks and drivers",
 );
 const WORKER_PARKS: (&str, &str) = (
     "tokio_worker_parks",
-    "How often a worker has gone to sleep because there was nothing to do",
+    "How often a worker went to sleep with nothing to do",
 );

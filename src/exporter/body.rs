@@ -1,5 +1,5 @@
 use super::compression::Content;
-use super::self_metrics::Scrape;
+use super::self_metrics::MeasuredScrape;
 use super::slices::Slices;
 use crate::Error;
 use bytes::Bytes;
@@ -8,19 +8,19 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use tokio::task::yield_now;
 
-/// The body of an answer of [`MetricsExporter`](super::MetricsExporter).
+/// The response body of [`MetricsExporter`](super::MetricsExporter).
 ///
-/// A page goes out in pieces of up to 64 KiB, and between two of them other tasks, and the
-/// runtime's timers and sockets, get their turn. It fails if it is not read by the scrape's
+/// A page is sent in pieces of up to 64 KiB. Between two pieces other tasks and the runtime's timers
+/// and sockets are polled. The body fails if it is not read by the scrape's
 /// [deadline](super::MetricsExporter::deadline).
 #[derive(Debug)]
 pub struct Body {
     content: Content,
-    /// Whether this is what HEAD gets for a page of unknown length: nothing, and no length of 0
-    /// either.
-    withheld: bool,
-    /// Until it has ended, if that is measured.
-    scrape: Option<Scrape>,
+    /// Whether this is the empty body of a response to HEAD whose `Content-Length` is unknown. It
+    /// must not claim a length of 0.
+    length_unknown: bool,
+    /// The scrape until it has ended, if the exporter has metrics of its own.
+    scrape: Option<MeasuredScrape>,
 }
 
 // === impl Body ===
@@ -29,34 +29,34 @@ impl Body {
     pub(super) fn new(content: Content) -> Self {
         Self {
             content,
-            withheld: false,
+            length_unknown: false,
             scrape: None,
         }
     }
 
-    /// What HEAD gets in place of this.
-    pub(super) fn withheld(self) -> Self {
+    /// Returns the empty body that HEAD gets in place of this one.
+    pub(super) fn without_content(self) -> Self {
         Self {
-            withheld: self.content.size_hint().exact().is_none(),
+            length_unknown: self.content.size_hint().exact().is_none(),
             ..Self::new(Slices::default().into())
         }
     }
 
-    /// The same, as the body of a scrape that ends with it.
-    pub(super) fn of(self, scrape: Scrape) -> Self {
+    /// Ends the scrape when this body ends or is dropped.
+    pub(super) fn with_scrape(self, scrape: MeasuredScrape) -> Self {
         Self {
             scrape: Some(scrape),
             ..self
         }
     }
 
-    fn measure(&mut self, polled: &Polled) {
+    fn record(&mut self, polled: &Polled) {
         let bytes = match polled {
             Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
             Some(Err(_)) | None => 0,
         };
         if let Some(scrape) = &mut self.scrape {
-            scrape.sent(bytes);
+            scrape.record_bytes(bytes);
         }
         if !matches!(polled, Some(Ok(_))) || self.is_end_stream() {
             self.scrape = None;
@@ -64,7 +64,7 @@ impl Body {
     }
 }
 
-/// What a body has to give, or nothing at its end.
+/// A frame or an error, or `None` at the end.
 type Polled = Option<Result<Frame<Bytes>, Error>>;
 
 impl http_body::Body for Body {
@@ -76,27 +76,27 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let content = &mut self.content;
-        if content.slices().next_turn() {
-            give_way(cx);
+        if content.slices().begin_turn() {
+            yield_turn(cx);
             return Poll::Pending;
         }
         let polled = Pin::new(&mut *content).poll_frame(cx);
-        // A compressor may take a whole slice and have nothing to show for it.
-        if polled.is_pending() && content.slices().next_turn() {
-            give_way(cx);
+        // A compressor may take a whole slice without returning a frame.
+        if polled.is_pending() && content.slices().begin_turn() {
+            yield_turn(cx);
         }
         if let Poll::Ready(polled) = &polled {
-            self.measure(polled);
+            self.record(polled);
         }
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        !self.withheld && self.content.is_end_stream()
+        !self.length_unknown && self.content.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.withheld {
+        if self.length_unknown {
             SizeHint::default()
         } else {
             self.content.size_hint()
@@ -104,14 +104,15 @@ impl http_body::Body for Body {
     }
 }
 
-/// Has the task woken once all others have had their turn.
+/// Wakes the task after all other tasks have been polled.
 ///
-/// If it woke itself it would be polled up to 61 times before tokio's timers and sockets, and on a
-/// current-thread runtime the future of `block_on`, have theirs: a whole page, slice by slice. Woken
-/// this way it comes after them. Where no runtime runs it is woken at once.
+/// A task that wakes itself is polled up to 61 times before tokio polls its timers and sockets, and on
+/// a current-thread runtime the future of `block_on`. That is a whole page, slice by slice. `yield_now`
+/// wakes the task after them, or at once if there is no runtime.
 ///
-/// As all that yields in tokio, it is not woken while its thread is blocked: by another executor within a task, say.
-fn give_way(cx: &mut Context<'_>) {
-    // Pending, always: it was made for this poll.
+/// Like every yield in tokio, this does not wake the task while its thread is blocked, for example by
+/// another executor within the task.
+fn yield_turn(cx: &mut Context<'_>) {
+    // The first poll of `yield_now` is always pending.
     let _ = pin!(yield_now()).poll(cx);
 }

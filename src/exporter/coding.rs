@@ -2,7 +2,7 @@ use super::parameters::{Parameters, split};
 use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
 
-/// One of the ways to make a page smaller, as an `Accept-Encoding` header can name them.
+/// A content coding that `Accept-Encoding` can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
     Gzip,
@@ -12,26 +12,26 @@ pub(super) enum Coding {
 // === impl Coding ===
 
 impl Coding {
-    /// The one of `offered` that `Accept-Encoding` prefers, or none if it accepts none.
+    /// Returns the coding of `offered` that `Accept-Encoding` prefers, or `None` if it accepts none.
     ///
-    /// gzip counts if it is accepted at all, be it by `*` or after `identity`; zstd only if it is
-    /// named. Linear in the length of the headers, and total: there are none that it refuses.
+    /// gzip may be accepted by name or by `*`, even if `identity` is preferred. zstd must be named.
+    /// Takes time linear in the length of the headers and accepts any header.
     pub(super) fn negotiate(headers: &HeaderMap, offered: &[Self]) -> Option<Self> {
         let mut best = (0, None);
-        // What `*` says goes for gzip unless that is named.
+        // `*` stands for gzip unless gzip is named.
         let mut any = (0, None);
         let mut gzip_is_named = false;
         for value in headers.get_all(ACCEPT_ENCODING) {
-            for (weight, named) in split(value.as_bytes(), b',').filter_map(Named::parse) {
-                let (place, coding) = match named {
-                    Named::Any => (&mut any, Self::Gzip),
-                    Named::Coding(coding) if offered.contains(&coding) => (&mut best, coding),
-                    Named::Coding(_) => continue,
+            for (weight, range) in split(value.as_bytes(), b',').filter_map(CodingRange::parse) {
+                let (slot, coding) = match range {
+                    CodingRange::Any => (&mut any, Self::Gzip),
+                    CodingRange::Coding(coding) if offered.contains(&coding) => (&mut best, coding),
+                    CodingRange::Coding(_) => continue,
                 };
-                gzip_is_named |= matches!(named, Named::Coding(Self::Gzip));
-                // Strictly more, so that the first of equals stays and a weight of 0 never counts.
-                if weight > place.0 {
-                    *place = (weight, Some(coding));
+                gzip_is_named |= matches!(range, CodingRange::Coding(Self::Gzip));
+                // Strictly greater: the first of equal weights stays, and a weight of 0 never counts.
+                if weight > slot.0 {
+                    *slot = (weight, Some(coding));
                 }
             }
         }
@@ -50,26 +50,26 @@ impl Coding {
     }
 }
 
-/// What a piece of the header is about.
-enum Named {
+/// An element of the header that can be offered.
+enum CodingRange {
     Any,
     Coding(Coding),
 }
 
-// === impl Named ===
+// === impl CodingRange ===
 
-impl Named {
-    /// What a piece of the header names and how much, in thousandths; nothing if it is malformed or
-    /// names what there is not.
+impl CodingRange {
+    /// Returns the weight of an element, in thousandths, and what it names. Returns `None` if it is
+    /// malformed or names an unknown coding.
     fn parse(piece: &[u8]) -> Option<(u16, Self)> {
         let mut parts = split(piece, b';');
-        let named = match &*parts.next()?.trim_ascii().to_ascii_lowercase() {
+        let range = match &*parts.next()?.trim_ascii().to_ascii_lowercase() {
             b"gzip" | b"x-gzip" => Self::Coding(Coding::Gzip),
             b"zstd" => Self::Coding(Coding::Zstd),
             b"*" => Self::Any,
             _ => return None,
         };
-        Some((Parameters::parse(parts)?.weight()?, named))
+        Some((Parameters::parse(parts)?.weight()?, range))
     }
 }
 
@@ -81,9 +81,9 @@ mod tests {
     const GZIP: Option<Coding> = Some(Coding::Gzip);
     const ZSTD: Option<Coding> = Some(Coding::Zstd);
 
-    /// Headers, a line each; what is used where gzip alone is offered, and where zstd is too.
+    /// Headers, one per line; the coding if only gzip is offered; the coding if zstd is offered too.
     const TABLE: &[(&str, Option<Coding>, Option<Coding>)] = &[
-        // As clients send it
+        // Headers of real clients
         ("gzip", GZIP, GZIP), // Prometheus, VictoriaMetrics, Go
         ("gzip, deflate, br, zstd", GZIP, GZIP), // browsers
         ("gzip, deflate", GZIP, GZIP), // Python
@@ -107,7 +107,7 @@ mod tests {
         ("*, gzip;q=0", None, None),
         ("gzip, *;q=0", GZIP, GZIP),
         ("X-GZIP", GZIP, GZIP),
-        // zstd only where it is named, and preferred
+        // zstd only if it is named and preferred
         ("zstd", None, ZSTD),
         ("ZSTD;Q=0.1", None, ZSTD),
         ("zstd, gzip", GZIP, ZSTD),
@@ -117,10 +117,10 @@ mod tests {
         ("zstd;q=0, gzip;q=0.1", GZIP, GZIP),
         ("gzip;q=0, zstd;q=0.1", None, ZSTD),
         ("zstd;q=0.1, *", GZIP, ZSTD),
-        // Spaces, empty pieces, repeated headers
+        // Spaces, empty elements, repeated headers
         (" , ;, gzip\t;  q=0.5 ,", GZIP, GZIP),
         ("br\nzstd;q=0.5\ngzip;q=0.5", GZIP, ZSTD),
-        // Malformed: passed over, and what follows counts
+        // Malformed elements are ignored, the others count
         ("gzip;q=2", None, None),
         ("gzip;q=-1, gzip;q=0.5", GZIP, GZIP),
         ("gzip;q=0.1234, zstd", None, ZSTD),

@@ -1,4 +1,4 @@
-//! Compressed pages, through tower-http.
+//! Compression by tower-http.
 
 use super::coding::Coding;
 use super::slices::Slices;
@@ -16,7 +16,7 @@ use tower_http::CompressionLevel;
 use tower_http::compression::{Compression, CompressionBody};
 use tower_service::Service;
 
-/// What goes out, compressed or not.
+/// The content of a body, compressed or not.
 pub(super) struct Content(CompressionBody<Slices>);
 
 #[cfg(not(feature = "zstd"))]
@@ -24,10 +24,10 @@ const OFFERED: &[Coding] = &[Coding::Gzip];
 #[cfg(feature = "zstd")]
 const OFFERED: &[Coding] = &[Coding::Gzip, Coding::Zstd];
 
-/// What fits into a packet as it is gains nothing.
+/// The largest page that is sent uncompressed. It fits into one packet, so compression gains nothing.
 const SMALL: u64 = 1024;
 
-/// Compresses the answer for clients that accept it, unless it is small.
+/// Compresses the response if the client accepts that and the page is not small.
 pub(super) async fn compress(
     accepting: &HeaderMap,
     response: Response<Slices>,
@@ -35,14 +35,14 @@ pub(super) async fn compress(
     let size = http_body::Body::size_hint(response.body()).lower();
     let coding = Coding::negotiate(accepting, OFFERED).filter(|_| size > SMALL);
     let name = coding.map_or("identity", Coding::name);
-    // tower-http is told which one to use instead of what the client wrote: it would answer 406
-    // where nothing is acceptable, and prefer zstd to gzip.
+    // tower-http gets the negotiated coding, not the client's header: it would answer 406 if no
+    // coding is acceptable, and it would prefer zstd to gzip.
     let mut request = Request::new(response);
     request
         .headers_mut()
         .insert(ACCEPT_ENCODING, HeaderValue::from_static(name));
     let compressed = Compression::new(Echo)
-        // Pages repeat themselves so much that more work hardly makes them smaller.
+        // Pages are so repetitive that a higher level hardly makes them smaller.
         .quality(CompressionLevel::Fastest)
         .compress_when(always)
         .call(request);
@@ -65,7 +65,7 @@ impl Content {
 }
 
 impl From<Slices> for Content {
-    /// As it is.
+    /// Leaves the content uncompressed.
     fn from(slices: Slices) -> Self {
         let mut content = CompressionBody::<Slices>::default();
         *content.get_mut() = slices;
@@ -84,7 +84,7 @@ impl http_body::Body for Content {
         Pin::new(&mut self.0)
             .poll_frame(cx)
             .map_err(|error| match error.downcast::<Error>() {
-                Ok(of_slices) => *of_slices,
+                Ok(error) => *error,
                 Err(other) => Error::new("the page can't be compressed").with_source(other),
             })
     }
@@ -104,7 +104,7 @@ impl fmt::Debug for Content {
     }
 }
 
-/// Answers with what it is asked with.
+/// A service that returns the response in its request.
 #[derive(Clone, Copy)]
 struct Echo;
 

@@ -5,48 +5,49 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{self, Instant};
 
-/// When a scrape has to be over.
+/// The time by which a scrape must have ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
-    length: Duration,
-    /// None if that is beyond what the clock can tell.
+    timeout: Duration,
+    /// `None` if it is beyond the range of the clock.
     ends: Option<Instant>,
 }
 
-/// tokio's timer, which a runtime may have been built without.
+/// Whether the runtime has tokio's timer, which is optional.
 #[derive(Debug, Default)]
 pub(super) struct Timer {
-    is_missing: AtomicBool,
+    is_disabled: AtomicBool,
 }
 
-/// What Prometheus and its relatives say of how long they wait.
+/// The header in which Prometheus and compatible scrapers send their timeout.
 const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 
 // === impl Deadline ===
 
 impl Deadline {
-    /// So long from now, or as long as the scraper waits if that is shorter.
+    /// Returns the deadline that is `own` from now, or the scraper's timeout if that is shorter.
     pub(super) fn new(own: Duration, headers: &HeaderMap) -> Self {
-        let length = scrape_timeout(headers).map_or(own, |theirs| theirs.min(own));
+        let timeout = scrape_timeout(headers).map_or(own, |scraper| scraper.min(own));
         Self {
-            length,
-            ends: Instant::now().checked_add(length),
+            timeout,
+            ends: Instant::now().checked_add(timeout),
         }
     }
 
-    pub(super) fn length(&self) -> Duration {
-        self.length
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     pub(super) fn has_passed(&self) -> bool {
         self.ends.is_some_and(|ends| ends <= Instant::now())
     }
 
-    /// What the future comes to, unless it is too late by then. Without a timer it is waited for to
-    /// its end.
+    /// Returns the output of the future, or `None` if the deadline passes first.
+    ///
+    /// Without a timer the deadline is checked only once the future is ready.
     pub(super) async fn bound<F: Future>(self, timer: &Timer, future: F) -> Option<F::Output> {
         let output = match self.ends {
-            Some(ends) if timer.is_there() => time::timeout_at(ends, future).await.ok()?,
+            Some(ends) if timer.is_enabled() => time::timeout_at(ends, future).await.ok()?,
             _ => future.await,
         };
         (!self.has_passed()).then_some(output)
@@ -56,21 +57,23 @@ impl Deadline {
 // === impl Timer ===
 
 impl Timer {
-    /// tokio has no other way to ask than to panic. That is reported on standard error, so it is
-    /// done only until a runtime was found without.
-    fn is_there(&self) -> bool {
-        if Handle::try_current().is_err() || self.is_missing.load(Ordering::Relaxed) {
+    /// Returns whether the current runtime has a timer.
+    ///
+    /// tokio has no function that says so: a timer that is missing panics. The panic hook prints the
+    /// panic, so this stops asking after the first one.
+    fn is_enabled(&self) -> bool {
+        if Handle::try_current().is_err() || self.is_disabled.load(Ordering::Relaxed) {
             return false;
         }
-        // Where a panic ends the process there is no asking: a runtime is then taken to have none.
-        let is_there =
+        // If panics abort the process, this can't be tried, and counts as no timer.
+        let is_enabled =
             cfg!(panic = "unwind") && panic::catch_unwind(|| time::sleep(Duration::ZERO)).is_ok();
-        self.is_missing.store(!is_there, Ordering::Relaxed);
-        is_there
+        self.is_disabled.store(!is_enabled, Ordering::Relaxed);
+        is_enabled
     }
 }
 
-/// What is no positive number of seconds counts as not said.
+/// Returns the scraper's timeout, or `None` if it is not a positive number of seconds.
 fn scrape_timeout(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(SCRAPE_TIMEOUT)?.to_str().ok()?;
     let timeout = Duration::try_from_secs_f64(seconds.trim().parse().ok()?).ok()?;
@@ -82,15 +85,15 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn length(own: Duration, header: &str) -> Duration {
+    fn timeout(own: Duration, header: &str) -> Duration {
         let mut headers = HeaderMap::new();
         let value = HeaderValue::from_bytes(header.as_bytes()).expect("a header value");
         headers.insert(SCRAPE_TIMEOUT, value);
-        Deadline::new(own, &headers).length()
+        Deadline::new(own, &headers).timeout()
     }
 
     #[test]
-    fn the_shorter_of_own_and_theirs_counts() {
+    fn the_shorter_of_own_timeout_and_scrapers_timeout_counts() {
         let own = Duration::from_secs(10);
         for (header, expected) in [
             ("5", Duration::from_secs(5)),
@@ -107,19 +110,19 @@ mod tests {
             ("", own),
             ("é", own),
         ] {
-            assert_eq!(length(own, header), expected, "{header:?}");
+            assert_eq!(timeout(own, header), expected, "{header:?}");
         }
-        assert_eq!(Deadline::new(own, &HeaderMap::new()).length(), own);
+        assert_eq!(Deadline::new(own, &HeaderMap::new()).timeout(), own);
     }
 
     #[test]
-    fn a_deadline_may_be_beyond_all_time() {
+    fn a_deadline_beyond_the_clocks_range_never_passes() {
         let deadline = Deadline::new(Duration::MAX, &HeaderMap::new());
         assert!(!deadline.has_passed());
     }
 
     #[test]
-    fn without_a_timer_what_is_late_is_told_at_the_end() {
+    fn without_a_timer_the_deadline_is_checked_at_the_end() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .expect("a runtime");

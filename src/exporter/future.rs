@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// The future of [`MetricsExporter`](super::MetricsExporter): an answer that never fails.
+/// The response future of [`MetricsExporter`](super::MetricsExporter). It never fails.
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture {
     inner: Pin<Box<dyn Future<Output = Response<Body>> + Send>>,

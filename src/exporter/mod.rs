@@ -1,7 +1,8 @@
 //! The service that answers a scrape.
 //!
-//! [`MetricsExporter`] is an HTTP service without a path of its own: mount it where the scraper
-//! looks. It takes requests with any body, which it drops unread, is always ready and never fails.
+//! [`MetricsExporter`] is an HTTP service without a path of its own: mount it on the path that the
+//! scraper asks for. It accepts requests with any body and drops the body unread. It is always ready
+//! and never fails.
 //!
 //! # Scraped by Prometheus
 //!
@@ -13,64 +14,63 @@
 //!       - targets: ["localhost:8081"]
 //! ```
 //!
-//! Prometheus has labels for each target too, and service discovery in Kubernetes calls some of them `namespace`, `service`, `pod` and `endpoint`. Without
-//! `honor_labels` those of the page that have the same names arrive as `exported_namespace`, `exported_endpoint` and so on. With it the page's win. A page could
-//! pose as any other then: for one that is not trusted, leave it off and give the constant labels other names.
+//! Prometheus adds labels to each target. Service discovery in Kubernetes adds `namespace`, `service`, `pod` and `endpoint`. Without `honor_labels`,
+//! Prometheus renames labels of the page that have the same names: `exported_namespace`, `exported_endpoint` and so on. With `honor_labels`, the page's
+//! labels win. A page could then pose as any other target. If you don't trust the page, leave `honor_labels` off and give its constant labels other names.
 //!
 //! # Answers
 //!
 //! | request | answer |
 //! |---|---|
-//! | GET that prefers `application/openmetrics-text` without a version, of version 1.0.0 or 0.0.1 | 200, OpenMetrics 1.0 as `application/openmetrics-text; version=1.0.0; charset=utf-8`; a client that asks for 0.0.1 gets `version=0.0.1` |
+//! | GET that prefers `application/openmetrics-text` without a version, or with version 1.0.0 or 0.0.1 | 200, OpenMetrics 1.0 as `application/openmetrics-text; version=1.0.0; charset=utf-8`; a client that asks for 0.0.1 gets `version=0.0.1` |
 //! | the same with `escaping=allow-utf-8` or `escaping=underscores` | the same, and `; escaping=…` repeated |
 //! | the same with `escaping=dots` or `escaping=values` | the same, and `; escaping=underscores` |
 //! | with the feature `protobuf`: GET that prefers `application/vnd.google.protobuf` with `proto=io.prometheus.client.MetricFamily` and `encoding=delimited` | 200, [protobuf](#protobuf) as `application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited`, with `; escaping=…` as above |
 //! | any other GET | 200, `text/plain; version=0.0.4; charset=utf-8` |
-//! | the same with `?name[]=requests_total`, once or more | the page with these families alone |
-//! | HEAD | what GET would get, without the body |
+//! | the same with `?name[]=requests_total`, once or more | the page with only these families |
+//! | HEAD | the answer to GET without the body |
 //! | any other method | 405 and `Allow: GET, HEAD` |
 //! | more scrapes in flight than [`concurrent_scrapes`](MetricsExporter::concurrent_scrapes) | 503 and a text that names the limit |
-//! | the page is not written by the [`deadline`](MetricsExporter::deadline), the exporter's own or that of `X-Prometheus-Scrape-Timeout-Seconds` | 503 and a text that names the deadline |
-//! | the page is not read by then, or its reader takes nothing for 5 seconds and another scrape needs its place | the body fails, which breaks off the response |
-//! | the page can't be written: a metric's or a collector's encoder fails or panics, or shows what scrapers would not read | 500 and a text that names it; the next scrape starts afresh |
-//! | the same with [`continue_on_error`](MetricsExporter::continue_on_error) | 200 and the page without it |
+//! | the page is not written by the [`deadline`](MetricsExporter::deadline) or within `X-Prometheus-Scrape-Timeout-Seconds` | 503 and a text that names the deadline |
+//! | the page is not read by then, or its reader takes nothing for 5 seconds and another scrape needs its permit | the body fails, which breaks off the response |
+//! | the page can't be written: the encoder of a metric or a collector fails, panics or writes something that scrapers refuse | 500 and a text that names it; the next scrape tries again |
+//! | the same with [`continue_on_error`](MetricsExporter::continue_on_error) | 200 and the page without the failed metric or collector |
 //!
 //! Every answer has `Vary: Accept, Accept-Encoding` and, unless it is compressed, an exact
-//! `Content-Length`. A panic can only be answered where panics unwind: under `panic = "abort"` it
-//! ends the process.
+//! `Content-Length`. A panic becomes a 500 only if panics unwind: with `panic = "abort"` it ends the
+//! process.
 //!
 //! # Negotiation
 //!
-//! `Accept` is read as [RFC 9110, section 12.5.1][rfc] writes it: lists over several headers, types
-//! and parameters in any case, values as tokens or quoted. The acceptable range of the highest
-//! weight is followed, among equals the first one; of those that stand for the text, the most
-//! specific one tells its weight.
+//! `Accept` is read as [RFC 9110, section 12.5.1][rfc] defines it: the list may span several headers,
+//! types and parameters may be in any case, values are tokens or quoted strings. The range with the
+//! highest weight wins; the first one wins a tie. If several ranges match the text format, the most
+//! specific one sets its weight.
 //!
 //! [rfc]: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1
 //!
-//! - `text/plain` of any version, `text/*` and `*/*` mean the Prometheus text format 0.0.4.
-//! - Protobuf is for those that name it, with its two parameters; no wildcard means it.
-//! - Passed over are malformed ranges, ranges of weight 0, versions of OpenMetrics other than the
-//!   two above, other messages and encodings of protobuf, and all other types, `application/*`
-//!   among them.
-//! - Of an OpenMetrics range the parameters `q`, `version` and `escaping` count; an unknown
+//! - `text/plain` of any version, `text/*` and `*/*` select the Prometheus text format 0.0.4.
+//! - Protobuf is selected only by its name with both parameters, never by a wildcard.
+//! - These ranges are ignored: malformed ranges, ranges of weight 0, versions of OpenMetrics other
+//!   than the two above, other messages and encodings of protobuf, and all other types, including
+//!   `application/*`.
+//! - An OpenMetrics range may have the parameters `q`, `version` and `escaping`. An unknown
 //!   `escaping` and all other parameters are ignored.
-//! - With nothing left to follow the answer is 0.0.4 text, never a 406: every scraper reads it.
+//! - If no range is left, the answer is 0.0.4 text and never a 406: every scraper reads that format.
 //!
 //! # Protobuf
 //!
-//! With the feature `protobuf`, clients that ask for it get the page in the protobuf format that is
-//! older than OpenMetrics: messages of the type [`io.prometheus.client.MetricFamily`][proto], each
-//! after its length. Prometheus asks for it if it is to take in native histograms, and VictoriaMetrics
-//! never does. It says what the text says:
+//! With the feature `protobuf`, clients can ask for Prometheus' protobuf format, which is older than
+//! OpenMetrics: messages of the type [`io.prometheus.client.MetricFamily`][proto], each preceded by
+//! its length. Prometheus asks for it if it scrapes native histograms. VictoriaMetrics never does.
+//! The page has the same content as the text:
 //!
-//! - Families and series come in the same order. A family goes by the name of its samples, as in 0.0.4
-//!   text: `requests_total`. An info is a gauge, `build_info`; what has no type is untyped.
-//! - Exemplars and units are there, as in OpenMetrics; a unit only where its family's name ends in
-//!   it, for Prometheus 3 refuses the page otherwise.
-//! - A histogram's `+Inf` bucket is left out unless it has an exemplar, for it is the count.
-//! - Of a collector's samples those that have no place in a family of its type, such as the quantiles
-//!   and sums of a summary, are untyped families of their own.
+//! - Families and series come in the same order. A family has the name of its samples, as in 0.0.4
+//!   text: `requests_total`. An info is a gauge, `build_info`. A family without a type is untyped.
+//! - Exemplars and units are included, as in OpenMetrics. A unit is left out if its family's name does
+//!   not end in it, because Prometheus 3 refuses such a page.
+//! - The `+Inf` bucket of a histogram is left out unless it has an exemplar: it equals the count.
+//! - A collector's samples that don't fit the type of their family become untyped families of their own.
 //!
 #![cfg_attr(feature = "protobuf", doc = "```")]
 #![cfg_attr(not(feature = "protobuf"), doc = "```ignore")]
@@ -88,7 +88,7 @@
 //! let response = metrics.exporter().oneshot(scrape.body(())?).await?;
 //! assert_eq!(response.headers()["content-type"], protobuf);
 //! let page = response.into_body().collect().await?.to_bytes();
-//! // The length of the message, then its first field: a string of 14 bytes, the name.
+//! // The length of the message, then its first field: the name, a string of 14 bytes.
 //! assert_eq!(page[0] as usize, page.len() - 1);
 //! assert!(page[1..].starts_with(b"\x0a\x0erequests_total"));
 //! # Ok(())
@@ -97,13 +97,13 @@
 //!
 //! [proto]: https://github.com/prometheus/client_model/blob/v0.6.1/io/prometheus/client/metrics.proto
 //!
-//! # Some families alone
+//! # Selecting families
 //!
-//! `name[]` in the query asks for a family, by its own name or by that of one of its samples: in
-//! every format `requests`, `requests_total` and `request_duration_seconds_bucket` will do. It may be
-//! there more than once, and encoded as queries are. A family is shown with all its samples; a name
-//! that is none shows nothing, and other parts of the query mean nothing. A page without any family
-//! is valid too: it is empty, in protobuf too, but for OpenMetrics' `# EOF`.
+//! `name[]` in the query selects a family, by its own name or by the name of one of its samples. In
+//! every format `requests`, `requests_total` and `request_duration_seconds_bucket` work. The parameter
+//! may be repeated and percent-encoded. A selected family has all its samples. Unknown names select
+//! nothing, and other parameters are ignored. A page without any family is valid: it is empty, except
+//! for the `# EOF` of OpenMetrics.
 //!
 //! ```
 //! use http::Request;
@@ -126,22 +126,22 @@
 //! # }
 //! ```
 //!
-//! # What a scrape can't do to the service
+//! # How scrapes leave the service alone
 //!
-//! - Nothing that a request needs is locked while a page is written or read.
-//! - Under a tokio runtime pages are written on a thread of their own: neither a large page nor
-//!   a collector that blocks keeps a task from its turn, and one that never returns does not keep the
-//!   runtime from shutting down, or the process from its end. Without a runtime they are written in the
-//!   first poll of a scrape.
-//! - Pages are written one at a time. Scrapes that come meanwhile wait, and those that want the same
-//!   share the next one. Nobody joins one that has begun, which would miss what has ended since.
-//! - A page goes out, and through a compressor, in pieces of up to 64 KiB, between which other tasks
-//!   and the runtime's timers and sockets get their turn. So it needs that turn: a body that is read by another
-//!   executor, which blocks a thread of the runtime meanwhile, ends only under `tokio::task::block_in_place`.
-//! - A scrape keeps its place among those in flight, and its page in memory, until its body has been
-//!   read or dropped. One that is past its deadline loses both to the next who needs a place, and so
-//!   does one whose reader has taken nothing for 5 seconds, the one that has stalled longest before
-//!   others: even if the server no longer polls its body.
+//! - No lock that a request needs is held while a page is written or read.
+//! - Under a tokio runtime, pages are written on a separate thread. A large page or a collector that
+//!   blocks delays no task. A collector that never returns delays neither the runtime's shutdown nor
+//!   the end of the process. Without a runtime, the first poll of a scrape writes the page.
+//! - Pages are written one at a time. Scrapes that arrive meanwhile wait, and those that ask for the
+//!   same page share the next one. No scrape joins a page that is already being written: that page
+//!   would miss calls that ended in the meantime.
+//! - A page is compressed and sent in pieces of up to 64 KiB. Between two pieces other tasks and the
+//!   runtime's timers and sockets are polled. If another executor reads the body and blocks a thread of
+//!   the runtime, the body ends only within `tokio::task::block_in_place`.
+//! - A scrape keeps its permit, and its page in memory, until its body has been read or dropped. If
+//!   another scrape needs a permit, a scrape past its deadline loses both. So does the reader that has
+//!   stalled longest, once it has taken nothing for 5 seconds. This works even if the server no longer
+//!   polls the body.
 //!
 //! ```
 //! use http::{Request, StatusCode};
@@ -163,20 +163,19 @@
 //! # }
 //! ```
 //!
-//! # Its own numbers
+//! # Metrics of the exporter
 //!
-//! [`self_metrics`](MetricsExporter::self_metrics) puts these on the page that the exporter shows, as
-//! Go's [`promhttp.InstrumentMetricHandler`][promhttp] does:
+//! [`self_metrics`](MetricsExporter::self_metrics) adds metrics of the exporter to its page, as Go's
+//! [`promhttp.InstrumentMetricHandler`][promhttp] does:
 //!
-//! | metric | type | moves |
+//! | metric | type | changes |
 //! |---|---|---|
-//! | `metrics_exporter_scrapes_total{code}` | counter | when a scrape ends, under the status code of its answer: 200, 405, 500 or 503, or 499 if the client went away before there was one |
+//! | `metrics_exporter_scrapes_total{code}` | counter | when a scrape ends, under the status code of its answer: 200, 405, 500 or 503, or 499 if the client left before the answer |
 //! | `metrics_exporter_scrapes_in_flight` | gauge | when a scrape begins, and when it ends |
 //! | `metrics_exporter_scrape_duration_seconds` | histogram | when a scrape ends |
-//! | `metrics_exporter_response_bytes_total` | counter | as answers are sent: compressed bytes, if they are |
+//! | `metrics_exporter_response_bytes_total` | counter | as answers are sent; compressed pages count their compressed bytes |
 //!
-//! A scrape ends when its body has been read or dropped. So on the page that it reads it is in flight, and
-//! not among those that have ended.
+//! A scrape ends when its body has been read or dropped. On its own page it is therefore in flight.
 //!
 //! ```
 //! use http::Request;
@@ -201,13 +200,13 @@
 //!
 //! # Compression
 //!
-//! With the feature `compression`, which is on by default, a page of more than 1 KiB goes out as
-//! gzip whenever [`Accept-Encoding`][rfc-coding] accepts that: by name or by `*`, with any weight
-//! but 0. With the feature `zstd` it goes out as zstd if that is named, and gzip is not accepted or
-//! weighs less or, at equal weights, is listed later. Where nothing fits, be it that `identity` is
-//! refused too, the page goes out as it is: never a 406.
+//! With the feature `compression`, which is on by default, a page of more than 1 KiB is sent as gzip
+//! if [`Accept-Encoding`][rfc-coding] accepts gzip, by name or by `*`, with any weight but 0. With the
+//! feature `zstd` the page is sent as zstd if zstd is named and preferred: gzip is not accepted, has a
+//! lower weight, or has the same weight and is listed later. If no coding is accepted, the page is sent
+//! uncompressed, even if `identity` is refused. The answer is never a 406.
 //!
-//! A layer outside that compresses leaves alone what is compressed already.
+//! A compression layer around the exporter does not compress the page again.
 //!
 //! [rfc-coding]: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3
 //!
@@ -227,10 +226,10 @@
 //! # }
 //! ```
 //!
-//! # Who may read it
+//! # Access control
 //!
-//! Whoever asks. A layer before it can keep others out, and TLS can ask for the client's certificate: the
-//! example `secure_exporter` has both.
+//! The exporter answers every client. Put an authorization layer around it, or require client certificates
+//! with TLS, to restrict access. The example `secure_exporter` does both.
 //!
 //! # Mounting it in axum
 //!
@@ -256,9 +255,11 @@
 //!
 //! ```
 //! use hyper::server::conn::http1;
-//! use hyper_util::rt::TokioIo;
+//! use hyper_util::rt::{TokioIo, TokioTimer};
 //! use hyper_util::service::TowerToHyperService;
+//! use std::time::Duration;
 //! use tokio::net::TcpListener;
+//! use tokio::time::sleep;
 //! use tower_openmetrics::MetricsRegistry;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -270,9 +271,15 @@
 //! # let address = listener.local_addr()?;
 //! # let server =
 //! tokio::spawn(async move {
-//!     while let Ok((socket, _)) = listener.accept().await {
-//!         let socket = TokioIo::new(socket);
-//!         let connection = http1::Builder::new().serve_connection(socket, exporter.clone());
+//!     loop {
+//!         let Ok((socket, _)) = listener.accept().await else {
+//!             // Such as that there is no file descriptor left: it passes.
+//!             sleep(Duration::from_millis(100)).await;
+//!             continue;
+//!         };
+//!         let connection = http1::Builder::new()
+//!             .timer(TokioTimer::new()) // limits the wait for a head
+//!             .serve_connection(TokioIo::new(socket), exporter.clone());
 //!         tokio::spawn(connection);
 //!     }
 //! });
@@ -290,7 +297,6 @@
 //! # }
 //! ```
 
-mod answer;
 mod body;
 #[cfg(feature = "compression")]
 mod coding;
@@ -304,9 +310,10 @@ mod future;
 mod negotiate;
 mod on_error;
 mod parameters;
-mod places;
+mod permits;
 mod query;
-mod rendering;
+mod renderer;
+mod response;
 mod self_metrics;
 mod service;
 mod slices;
@@ -318,19 +325,19 @@ pub use self::service::MetricsExporter;
 use crate::layer::MetricsLayer;
 use crate::registry::MetricsRegistry;
 
-// The registry and the layer know nothing of what shows them.
+// The registry and the layer don't depend on the exporter.
 
 impl MetricsRegistry {
-    /// A service that answers with this registry's page.
+    /// Returns a service that answers scrapes with this registry's page.
     ///
-    /// Each has its own limits: clone one, rather than making another, to count scrapes together.
+    /// Each exporter counts its scrapes in flight on its own. Clone an exporter to share its limit.
     pub fn exporter(&self) -> MetricsExporter {
         MetricsExporter::new(self.clone())
     }
 }
 
 impl<P> MetricsLayer<P> {
-    /// A service that answers with the page that the layer's metrics are on.
+    /// Returns a service that answers scrapes with the page of the layer's registry.
     pub fn exporter(&self) -> MetricsExporter {
         self.registry().exporter()
     }

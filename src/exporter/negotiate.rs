@@ -4,22 +4,22 @@ use http::HeaderMap;
 use http::header::ACCEPT;
 use std::cmp::Reverse;
 
-/// One of the ways to write the page down, as an `Accept` header can name them.
+/// A representation of the page that `Accept` can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Representation {
-    OpenMetrics(Version, Option<Escaping>),
+    OpenMetrics(OpenMetricsVersion, Option<Escaping>),
     Prometheus,
     Protobuf(Protobuf, Option<Escaping>),
 }
 
-/// The versions of OpenMetrics that a scraper may name. They share one page.
+/// The versions of OpenMetrics that a scraper may name. The page is the same for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
+pub(super) enum OpenMetricsVersion {
     V0_0_1,
     V1_0_0,
 }
 
-/// What a scraper wants done to names outside `[a-zA-Z0-9_:]`.
+/// How a scraper wants characters of names outside `[a-zA-Z0-9_:]` to be escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Escaping {
     AllowUtf8,
@@ -29,19 +29,19 @@ pub(super) enum Escaping {
 // === impl Representation ===
 
 impl Representation {
-    /// The one that `Accept` prefers, which is 0.0.4 text if it names none. Protobuf is among them
-    /// if it is offered.
+    /// Returns the representation that `Accept` prefers, or 0.0.4 text if it names none. `protobuf`
+    /// is `Some` if protobuf is offered.
     ///
-    /// Linear in the length of the headers, and total: there are no headers that it refuses.
+    /// Takes time linear in the length of the headers and accepts any header.
     pub(super) fn negotiate(headers: &HeaderMap, protobuf: Option<Protobuf>) -> Self {
-        let mut wishes = Wishes::default();
-        let parse = |range| Range::parse(range, protobuf);
+        let mut preferences = Preferences::default();
+        let parse = |range| MediaRange::parse(range, protobuf);
         for value in headers.get_all(ACCEPT) {
             for (weight, range) in split(value.as_bytes(), b',').filter_map(parse) {
-                wishes.add(weight, range);
+                preferences.add(weight, range);
             }
         }
-        wishes.first().unwrap_or(Self::Prometheus)
+        preferences.preferred().unwrap_or(Self::Prometheus)
     }
 
     pub(super) fn encoding(self) -> Encoding {
@@ -54,7 +54,7 @@ impl Representation {
 
     pub(super) fn content_type(self) -> &'static str {
         use Escaping::{AllowUtf8, Underscores};
-        use Version::{V0_0_1, V1_0_0};
+        use OpenMetricsVersion::{V0_0_1, V1_0_0};
 
         match self {
             Self::OpenMetrics(V1_0_0, None) => {
@@ -89,10 +89,10 @@ impl Representation {
     }
 }
 
-// === impl Version ===
+// === impl OpenMetricsVersion ===
 
-impl Version {
-    fn named(name: &[u8]) -> Option<Self> {
+impl OpenMetricsVersion {
+    fn from_name(name: &[u8]) -> Option<Self> {
         match name {
             b"0.0.1" => Some(Self::V0_0_1),
             b"1.0.0" => Some(Self::V1_0_0),
@@ -104,10 +104,10 @@ impl Version {
 // === impl Escaping ===
 
 impl Escaping {
-    fn named(name: &[u8]) -> Option<Self> {
+    fn from_name(name: &[u8]) -> Option<Self> {
         match &*name.to_ascii_lowercase() {
             b"allow-utf-8" => Some(Self::AllowUtf8),
-            // The latter two are not offered. Every scraper that can ask for them reads
+            // `dots` and `values` are not offered. Every scraper that asks for them reads
             // underscores.
             b"underscores" | b"dots" | b"values" => Some(Self::Underscores),
             _ => None,
@@ -115,19 +115,19 @@ impl Escaping {
     }
 }
 
-/// What a media range stands for, from the most specific to the least.
+/// A media range that matches an offered representation, from the most to the least specific.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Range {
+enum MediaRange {
     Exactly(Representation),
     AnyText,
-    Anything,
+    Any,
 }
 
-// === impl Range ===
+// === impl MediaRange ===
 
-impl Range {
-    /// What a range stands for and how much it weighs, in thousandths; nothing if it is malformed or
-    /// names what is not offered.
+impl MediaRange {
+    /// Returns the weight of a range, in thousandths, and what it matches. Returns `None` if it is
+    /// malformed or names what is not offered.
     fn parse(range: &[u8], protobuf: Option<Protobuf>) -> Option<(u16, Self)> {
         let mut parts = split(range, b';');
         let media_type = parts.next()?.trim_ascii();
@@ -137,14 +137,14 @@ impl Range {
         let weight = parameters.weight()?;
         let range = if is("application/openmetrics-text") {
             Self::Exactly(open_metrics(&parameters)?)
-        } else if is("application/vnd.google.protobuf") && parameters.are_of_delimited_families() {
+        } else if is("application/vnd.google.protobuf") && parameters.name_delimited_families() {
             Self::Exactly(Representation::Protobuf(protobuf?, escaping(&parameters)))
         } else if is("text/plain") {
             Self::Exactly(Representation::Prometheus)
         } else if is("text/*") {
             Self::AnyText
         } else if is("*/*") {
-            Self::Anything
+            Self::Any
         } else {
             return None;
         };
@@ -155,50 +155,53 @@ impl Range {
 fn open_metrics(parameters: &Parameters<'_>) -> Option<Representation> {
     let version = parameters.version.as_deref();
     Some(Representation::OpenMetrics(
-        version.map_or(Some(Version::V1_0_0), Version::named)?,
+        version.map_or(
+            Some(OpenMetricsVersion::V1_0_0),
+            OpenMetricsVersion::from_name,
+        )?,
         escaping(parameters),
     ))
 }
 
 fn escaping(parameters: &Parameters<'_>) -> Option<Escaping> {
-    parameters.escaping.as_deref().and_then(Escaping::named)
+    parameters.escaping.as_deref().and_then(Escaping::from_name)
 }
 
-/// The heaviest of the ranges that stand for the same, and of equals the first.
+/// The range of the highest weight for each kind of range; the first one wins a tie.
 #[derive(Default)]
-struct Wishes {
-    /// How many there were.
-    heard: usize,
-    /// For what is only shown to those who name it.
-    named: Option<Wish>,
-    plain_text: Option<Wish>,
-    any_text: Option<Wish>,
-    anything: Option<Wish>,
+struct Preferences {
+    /// How many ranges were added.
+    count: usize,
+    /// OpenMetrics and protobuf, which no wildcard selects.
+    named: Option<Preference>,
+    plain_text: Option<Preference>,
+    any_text: Option<Preference>,
+    anything: Option<Preference>,
 }
 
 #[derive(Clone, Copy)]
-struct Wish {
+struct Preference {
     weight: u16,
     position: usize,
     representation: Representation,
 }
 
-// === impl Wishes ===
+// === impl Preferences ===
 
-impl Wishes {
-    fn add(&mut self, weight: u16, range: Range) {
-        let (place, representation) = match range {
-            Range::Exactly(Representation::Prometheus) => {
+impl Preferences {
+    fn add(&mut self, weight: u16, range: MediaRange) {
+        let (slot, representation) = match range {
+            MediaRange::Exactly(Representation::Prometheus) => {
                 (&mut self.plain_text, Representation::Prometheus)
             }
-            Range::Exactly(named) => (&mut self.named, named),
-            Range::AnyText => (&mut self.any_text, Representation::Prometheus),
-            Range::Anything => (&mut self.anything, Representation::Prometheus),
+            MediaRange::Exactly(named) => (&mut self.named, named),
+            MediaRange::AnyText => (&mut self.any_text, Representation::Prometheus),
+            MediaRange::Any => (&mut self.anything, Representation::Prometheus),
         };
-        let position = self.heard;
-        self.heard += 1;
-        if place.is_none_or(|there| weight > there.weight) {
-            *place = Some(Wish {
+        let position = self.count;
+        self.count += 1;
+        if slot.is_none_or(|there| weight > there.weight) {
+            *slot = Some(Preference {
                 weight,
                 position,
                 representation,
@@ -206,29 +209,27 @@ impl Wishes {
         }
     }
 
-    /// The heaviest of all, unless all weigh nothing.
-    fn first(self) -> Option<Representation> {
-        // The most specific range says what the text weighs, whatever the others do (RFC 9110,
-        // section 12.5.1): `text/plain;q=0, */*` has no use for it.
+    /// Returns the representation of the highest weight, or `None` if all weights are 0.
+    fn preferred(self) -> Option<Representation> {
+        // The most specific range sets the weight of the text format (RFC 9110, section 12.5.1):
+        // `text/plain;q=0, */*` refuses it.
         let text = self.plain_text.or(self.any_text).or(self.anything);
         [self.named, text]
             .into_iter()
             .flatten()
-            .filter(|wish| wish.weight > 0)
-            .min_by_key(|wish| (Reverse(wish.weight), wish.position))
-            .map(|wish| wish.representation)
+            .filter(|preference| preference.weight > 0)
+            .min_by_key(|preference| (Reverse(preference.weight), preference.position))
+            .map(|preference| preference.representation)
     }
 }
 
-/// What is answered to whom stands in `tests/answers`.
+// `tests/answers` has the table of real headers.
 #[cfg(test)]
 mod tests {
     use super::*;
     use http::HeaderValue;
 
     const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-    // What is answered to whom stands in `tests/answers`, where it is asked for.
 
     fn negotiate(accept: impl AsRef<[u8]>) -> &'static str {
         let value = HeaderValue::from_bytes(accept.as_ref()).expect("a header value");
@@ -237,14 +238,13 @@ mod tests {
     }
 
     #[test]
-    fn no_text_is_refused() {
-        // Every text of up to six bytes of those that mean something, in a place where parameters
-        // stand.
+    fn every_header_is_accepted() {
+        // Every text of up to six bytes that have a meaning, in place of parameters.
         let alphabet = b"\",;=\\q0. ";
         for length in 0..=6 {
             for number in 0..alphabet.len().pow(length) {
                 let noise = (0..length)
-                    .map(|place| alphabet[number / alphabet.len().pow(place) % alphabet.len()]);
+                    .map(|digit| alphabet[number / alphabet.len().pow(digit) % alphabet.len()]);
                 let accept: Vec<u8> = b"text/plain;".iter().copied().chain(noise).collect();
                 assert_eq!(negotiate(accept), TEXT);
             }
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn hostile_headers_cost_no_more_than_their_length() {
-        // Anything quadratic would take minutes over these.
+        // A quadratic parser would take minutes.
         let pieces = [
             ",",
             ";",
@@ -273,7 +273,6 @@ mod tests {
     }
 }
 
-/// Where protobuf is offered.
 #[cfg(all(test, feature = "protobuf"))]
 mod protobuf_tests {
     use super::*;
@@ -282,7 +281,7 @@ mod protobuf_tests {
     const PROTOBUF: &str = "application/vnd.google.protobuf; \
         proto=io.prometheus.client.MetricFamily; encoding=delimited";
 
-    /// What is sent, one header a line, and how what is answered begins and ends.
+    /// `Accept` headers, one per line; the content type that is expected; the escaping at its end.
     const TABLE: &[(&str, &str, &str)] = &[
         // Prometheus 2.42 with native histograms
         (
@@ -323,7 +322,7 @@ mod protobuf_tests {
             PROTOBUF,
             "",
         ),
-        // Not named as it is offered
+        // Parameters that are missing or wrong
         ("application/vnd.google.protobuf", TEXT, ""),
         (
             "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily",
@@ -356,7 +355,7 @@ mod protobuf_tests {
             TEXT,
             "",
         ),
-        // Never for a wildcard
+        // No wildcard selects it
         ("*/*", TEXT, ""),
         ("application/*", TEXT, ""),
         (

@@ -1,4 +1,4 @@
-//! Pages as they are, where the feature `compression` is off.
+//! Uncompressed pages, without the feature `compression`.
 
 use super::slices::Slices;
 use crate::Error;
@@ -8,11 +8,11 @@ use http_body::{Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// What goes out.
+/// The content of a body.
 #[derive(Debug)]
 pub(super) struct Content(Slices);
 
-/// Leaves the answer as it is, whatever is accepted.
+/// Returns the response uncompressed.
 pub(super) async fn compress(_: &HeaderMap, response: Response<Slices>) -> Response<Content> {
     response.map(Content)
 }

@@ -2,13 +2,13 @@ use crate::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// What becomes of a page that lacks something.
+/// What the exporter does if something can't be shown on a page.
 #[derive(Clone, Default)]
 pub(super) enum OnError {
     /// The scrape fails.
     #[default]
     Fail,
-    /// It does without, and somebody is told.
+    /// The page leaves it out, and the function is called with the error.
     Continue(Arc<dyn Fn(&Error) + Send + Sync>),
 }
 
@@ -17,12 +17,12 @@ pub(super) enum OnError {
 impl OnError {
     /// # Errors
     ///
-    /// The one that was given, if the scrape is to fail.
+    /// Returns the given error if the scrape is to fail.
     pub(super) fn handle(&self, error: Error) -> Result<(), Error> {
         match self {
             Self::Fail => Err(error),
-            Self::Continue(tell) => {
-                tell(&error);
+            Self::Continue(report) => {
+                report(&error);
                 Ok(())
             }
         }

@@ -1,9 +1,8 @@
-//! The grammar of headers that say what a client accepts, and how much (RFC 9110, sections 5.6 and
-//! 12.4).
+//! The grammar of `Accept` and `Accept-Encoding` (RFC 9110, sections 5.6 and 12.4).
 
 use std::borrow::Cow;
 
-/// The parameters of what is accepted that count, without their quotes.
+/// The known parameters of a list element, unquoted.
 #[derive(Default)]
 pub(super) struct Parameters<'a> {
     q: Option<Cow<'a, [u8]>>,
@@ -18,7 +17,7 @@ pub(super) struct Parameters<'a> {
 impl<'a> Parameters<'a> {
     pub(super) fn parse(parts: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         let mut parameters = Self::default();
-        // `;` may follow `;`, or nothing (RFC 9110, section 5.6.6).
+        // A parameter may be empty: `;;`, or `;` at the end (RFC 9110, section 5.6.6).
         for part in parts
             .map(<[u8]>::trim_ascii)
             .filter(|part| !part.is_empty())
@@ -28,7 +27,7 @@ impl<'a> Parameters<'a> {
             let value = unquote(&part[equals + 1..])?;
             let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
 
-            let place = if is("q") {
+            let slot = if is("q") {
                 &mut parameters.q
             } else if is("version") {
                 &mut parameters.version
@@ -43,21 +42,21 @@ impl<'a> Parameters<'a> {
             } else {
                 return None;
             };
-            // Nothing says which of two values would count (RFC 6838, section 4.3).
-            if place.replace(value).is_some() {
+            // A parameter must not be repeated (RFC 6838, section 4.3).
+            if slot.replace(value).is_some() {
                 return None;
             }
         }
         Some(parameters)
     }
 
-    /// The weight in thousandths, which is full if there is none, and nothing if it is malformed.
+    /// Returns the weight in thousandths. It is 1000 if there is none, and `None` if it is malformed.
     pub(super) fn weight(&self) -> Option<u16> {
         self.q.as_deref().map_or(Some(1000), thousandths)
     }
 
-    /// Whether they say which message the page is made of, and that each comes after its length.
-    pub(super) fn are_of_delimited_families(&self) -> bool {
+    /// Returns whether the parameters name Prometheus' protobuf message and its encoding.
+    pub(super) fn name_delimited_families(&self) -> bool {
         let is = |value: &Option<Cow<'_, [u8]>>, known: &[u8]| {
             let value = value.as_deref();
             value.is_some_and(|value| value.eq_ignore_ascii_case(known))
@@ -66,8 +65,7 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// The pieces of `text` between separators outside quoted strings. An unclosed quote reaches to the
-/// end.
+/// Splits `text` at separators outside quoted strings. An unclosed quote extends to the end.
 pub(super) fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;
     let mut escaped = false;
@@ -82,7 +80,7 @@ pub(super) fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The value of a parameter, which is a token or a quoted string (RFC 9110, section 5.6).
+/// Returns the value of a parameter that is a token or a quoted string (RFC 9110, section 5.6).
 fn unquote(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     let Some(quoted) = value.strip_prefix(b"\"") else {
         return is_token(value).then_some(Cow::Borrowed(value));
@@ -105,7 +103,7 @@ fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(is_token_byte)
 }
 
-/// A weight: 0 to 1 with at most three decimals (RFC 9110, section 12.4.2).
+/// Parses a weight: 0 to 1 with at most three decimals (RFC 9110, section 12.4.2).
 fn thousandths(q: &[u8]) -> Option<u16> {
     let (whole, decimals) = match q {
         [whole] => (whole, &[][..]),
@@ -159,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn separators_in_quotes_separate_nothing() {
+    fn separators_in_quotes_do_not_split() {
         for (text, pieces) in [
             ("", &[""][..]),
             (",", &["", ""]),

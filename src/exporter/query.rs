@@ -1,10 +1,10 @@
 use crate::exposition::Selection;
 use http::Uri;
 
-/// The families that the query asks for in `name[]`, which may be there any number of times.
+/// Returns the families that the query selects by `name[]`, which may be repeated.
 ///
-/// Linear in the length of the query, and total: there is none that it refuses. What is encoded in
-/// no way that makes sense names nothing.
+/// Takes time linear in the length of the query and accepts any query. An invalid encoding is part of
+/// the name.
 pub(super) fn selection(uri: &Uri) -> Selection {
     let query = uri.query().unwrap_or_default();
     let names = form_urlencoded::parse(query.as_bytes())
@@ -17,7 +17,7 @@ pub(super) fn selection(uri: &Uri) -> Selection {
 mod tests {
     use super::*;
 
-    /// Queries, and the names in them.
+    /// Queries and the names that they select.
     const TABLE: &[(&str, &[&str])] = &[
         ("", &[]),
         ("?", &[]),
@@ -32,7 +32,7 @@ mod tests {
         ("?name[]=a+b%20c", &["a b c"]),
         ("?name[]=a=b", &["a=b"]),
         ("?name[]=%C3%A9", &["\u{e9}"]),
-        // Encoded in no way that makes sense
+        // Invalid encodings
         ("?name[]=%&name[]=%4&name[]=%zz", &["%", "%4", "%zz"]),
         ("?name[]=%FF%FE", &["\u{fffd}\u{fffd}"]),
         ("?name[]=a%00%0A", &["a\0\n"]),
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn hostile_queries_cost_no_more_than_their_length() {
         for piece in ["&", "name[]=&", "name[]=%", "%", "+=", "name[]=a%26&"] {
-            // About as long as a URI can be.
+            // About the longest URI that the crate `http` accepts.
             let query = piece.repeat(65_000 / piece.len());
             let uri: Uri = format!("/?{query}").parse().expect("a URI");
             selection(&uri);

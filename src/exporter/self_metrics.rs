@@ -1,4 +1,4 @@
-//! What an exporter tells of its own scrapes.
+//! Metrics of the exporter's own scrapes.
 
 use crate::Error;
 use crate::registry::MetricsRegistry;
@@ -14,25 +14,25 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The numbers of an exporter and its clones, and the registry on whose page they stand.
+/// The metrics of an exporter and its clones, and the registry that shows them.
 #[derive(Clone, Debug)]
 pub(super) struct SelfMetrics {
-    numbers: Numbers,
+    metrics: ScrapeMetrics,
     registry: MetricsRegistry,
 }
 
-/// A scrape in flight, which is over when this is dropped.
+/// A scrape in flight. Dropping it ends the scrape.
 #[derive(Debug)]
-pub(super) struct Scrape {
-    metrics: SelfMetrics,
+pub(super) struct MeasuredScrape {
+    self_metrics: SelfMetrics,
     began: Duration,
     code: Code,
 }
 
-/// All clones are handles to the same numbers.
+/// The metrics. Clones share them.
 #[derive(Clone, Debug)]
-struct Numbers {
-    /// Of their names.
+struct ScrapeMetrics {
+    /// The prefix of the metric names.
     prefix: Arc<str>,
     scrapes: Family<[(&'static str, Code); 1], Counter>,
     in_flight: Gauge,
@@ -43,14 +43,14 @@ struct Numbers {
 /// A status code, as the value of a label.
 type Code = u16;
 
-/// nginx's code for a client that went away before there was an answer.
-const ABANDONED: Code = 499;
+/// nginx's code for a client that left before the answer.
+const CLIENT_CLOSED_REQUEST: Code = 499;
 
-/// All that an exporter answers with, so that each stands at 0 from the start.
+/// All codes of an exporter's answers. Each is shown from the start, with 0.
 const CODES: [Code; 5] = [
     StatusCode::OK.as_u16(),
     StatusCode::METHOD_NOT_ALLOWED.as_u16(),
-    ABANDONED,
+    CLIENT_CLOSED_REQUEST,
     StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
     StatusCode::SERVICE_UNAVAILABLE.as_u16(),
 ];
@@ -65,63 +65,63 @@ const BUCKETS: [f64; 12] = [
 impl SelfMetrics {
     /// # Errors
     ///
-    /// If the names are taken.
+    /// Returns an error if the names are taken.
     pub(super) fn register(registry: &MetricsRegistry) -> Result<Self, Error> {
-        let numbers = Numbers::new(registry.prefix());
+        let metrics = ScrapeMetrics::new(registry.prefix());
         registry
-            .register_collector(numbers.clone())
+            .register_collector(metrics.clone())
             .map_err(|error| {
                 Error::new(format!(
                     "the exporter's own metrics can't be shown: {error}; if another exporter of this registry shows its own, clone that one"
                 ))
             })?;
         Ok(Self {
-            numbers,
+            metrics,
             registry: registry.clone(),
         })
     }
 
-    pub(super) fn begin(&self) -> Scrape {
-        self.numbers.in_flight.inc();
-        Scrape {
-            metrics: self.clone(),
+    pub(super) fn begin(&self) -> MeasuredScrape {
+        self.metrics.in_flight.inc();
+        MeasuredScrape {
+            self_metrics: self.clone(),
             began: self.registry.uptime(),
-            code: ABANDONED,
+            code: CLIENT_CLOSED_REQUEST,
         }
     }
 }
 
-// === impl Scrape ===
+// === impl MeasuredScrape ===
 
-impl Scrape {
-    /// The same scrape, which was answered with this status.
+impl MeasuredScrape {
+    /// Sets the status code that the scrape is counted under.
     pub(super) fn answered(mut self, status: StatusCode) -> Self {
         self.code = status.as_u16();
         self
     }
 
-    pub(super) fn sent(&mut self, bytes: usize) {
-        self.metrics.numbers.bytes.inc_by(bytes as u64);
+    pub(super) fn record_bytes(&mut self, bytes: usize) {
+        self.self_metrics.metrics.bytes.inc_by(bytes as u64);
     }
 }
 
-impl Drop for Scrape {
+impl Drop for MeasuredScrape {
     fn drop(&mut self) {
         let Self {
-            metrics: SelfMetrics { numbers, registry },
+            self_metrics: SelfMetrics { metrics, registry },
             began,
             code,
         } = self;
         let duration = registry.uptime().saturating_sub(*began);
-        numbers.scrapes.get_or_create(&label(*code)).inc();
-        numbers.duration.observe(duration.as_secs_f64());
-        numbers.in_flight.dec();
+        metrics.scrapes.get_or_create(&label(*code)).inc();
+        metrics.duration.observe(duration.as_secs_f64());
+        metrics.in_flight.dec();
     }
 }
 
-// === impl Numbers ===
+// === impl ScrapeMetrics ===
 
-impl Numbers {
+impl ScrapeMetrics {
     fn new(prefix: &str) -> Self {
         let scrapes = Family::<_, Counter>::default();
         for code in CODES {
@@ -137,7 +137,7 @@ impl Numbers {
     }
 }
 
-impl Collector for Numbers {
+impl Collector for ScrapeMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Self {
             prefix,
@@ -153,25 +153,25 @@ impl Collector for Numbers {
         };
         write(
             "metrics_exporter_scrapes",
-            "Scrapes that have ended, by the status code of their answer",
+            "Scrapes that have ended, by the status code of the answer",
             None,
             scrapes,
         )?;
         write(
             "metrics_exporter_scrapes_in_flight",
-            "Scrapes whose answer has not been read to its end, this one among them",
+            "Scrapes in flight, including the scrape of this page",
             None,
             in_flight,
         )?;
         write(
             "metrics_exporter_scrape_duration",
-            "Time from the beginning of a scrape until its answer was read",
+            "Time from the start of a scrape until its answer has been read",
             Some(&Unit::Seconds),
             duration,
         )?;
         write(
             "metrics_exporter_response",
-            "Bytes of answers to scrapes, as they were sent",
+            "Bytes of answers to scrapes, compressed if the answers are",
             Some(&Unit::Bytes),
             bytes,
         )

@@ -2,11 +2,11 @@ use super::compression::compress;
 use super::deadline::{Deadline, Timer};
 use super::negotiate::Representation;
 use super::on_error::OnError;
-use super::places::Places;
-use super::rendering::{Renderings, Wanted};
+use super::permits::Permits;
+use super::renderer::{PageOptions, Renderer};
 use super::self_metrics::SelfMetrics;
 use super::slices::Slices;
-use super::{Body, ResponseFuture, answer, query};
+use super::{Body, ResponseFuture, query, response};
 use crate::Error;
 use crate::exposition::Protobuf;
 use crate::registry::MetricsRegistry;
@@ -19,11 +19,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tower_service::Service;
 
-/// Answers a scrape with the page of a [`MetricsRegistry`].
+/// A service that answers scrapes with the page of a [`MetricsRegistry`].
 ///
-/// Get one from [`MetricsRegistry::exporter`]. A clone is cheap and shows the same registry, as it
-/// is at the moment of the scrape: the page is written once the future is polled. Clones count the
-/// scrapes in flight together and write pages together; an exporter that was made anew does not.
+/// Get one from [`MetricsRegistry::exporter`]. The page is written when the response future is polled.
+/// Clones are cheap, share the limit of scrapes in flight, and write one page for scrapes that ask at
+/// the same time. A second exporter of the same registry shares neither.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,14 +38,14 @@ use tower_service::Service;
 ///
 /// See the [module docs](crate::exporter) for what it answers and for examples.
 #[derive(Clone)]
-#[must_use = "an exporter shows nothing unless it is served"]
+#[must_use = "exporters do nothing unless served"]
 pub struct MetricsExporter {
     concurrent_scrapes: usize,
     deadline: Duration,
     on_error: OnError,
     timer: Arc<Timer>,
-    places: Arc<Places>,
-    renderings: Arc<Renderings>,
+    permits: Arc<Permits>,
+    renderer: Arc<Renderer>,
     self_metrics: Option<SelfMetrics>,
 }
 
@@ -58,33 +58,33 @@ impl MetricsExporter {
             deadline: Duration::from_secs(30),
             on_error: OnError::default(),
             timer: Arc::default(),
-            places: Arc::default(),
-            renderings: Arc::new(Renderings::new(registry)),
+            permits: Arc::default(),
+            renderer: Arc::new(Renderer::new(registry)),
             self_metrics: None,
         }
     }
 
-    /// How many scrapes may be in flight; more are answered by 503. 0 is taken for 1.
+    /// Sets how many scrapes may be in flight. Further scrapes are answered with 503.
     ///
     /// A scrape is in flight from the first poll of its future until its body has been read or
-    /// dropped, or its [deadline](Self::deadline) has passed. If the limit is reached, a reader that
-    /// has taken nothing for 5 seconds loses its place to the next scrape: its body fails. Each may hold a page in memory, and one
-    /// more may be in the making.
+    /// dropped, or its [deadline](Self::deadline) has passed. At the limit, a reader that has taken
+    /// nothing for 5 seconds loses its permit to the next scrape, and its body fails. Each scrape in
+    /// flight may hold a page in memory. One more page may be under construction.
     ///
-    /// Defaults to 8.
+    /// Defaults to 8. 0 counts as 1.
     pub fn concurrent_scrapes(mut self, limit: usize) -> Self {
         self.concurrent_scrapes = limit.max(1);
         self
     }
 
-    /// How long a scrape may take, from the first poll of its future until its page has been read.
+    /// Sets how long a scrape may take, from the first poll of its future until its page has been read.
     ///
-    /// A scraper that says in `X-Prometheus-Scrape-Timeout-Seconds` that it waits for a shorter time
-    /// is taken at its word. A page that is not written by then is answered by 503; the body of one that is
-    /// not read by then fails, so that the reader can tell that something is missing.
+    /// If the scraper sends a shorter timeout in `X-Prometheus-Scrape-Timeout-Seconds`, that applies. If
+    /// the page is not written in time, the answer is 503. If the page is not read in time, its body
+    /// fails, so that the reader sees that the page is incomplete.
     ///
-    /// The timer is tokio's. Without a runtime, or in one that has its timer disabled, a
-    /// rendering that is late is told when it is over.
+    /// The timer is tokio's. Without a runtime, or if its timer is disabled, the deadline is checked once
+    /// the page is written.
     ///
     /// Defaults to 30 seconds.
     pub fn deadline(mut self, deadline: Duration) -> Self {
@@ -92,31 +92,30 @@ impl MetricsExporter {
         self
     }
 
-    /// Puts the exporter's own numbers on the page that it shows: how many scrapes there were, by the
-    /// answer's status code, and how many there are, how long they took, and how many bytes went out. See
-    /// the [module docs](crate::exporter#its-own-numbers).
+    /// Adds metrics of the exporter's own scrapes to its page: scrapes by status code, scrapes in flight,
+    /// durations and bytes. See the [module docs](crate::exporter#metrics-of-the-exporter).
     ///
-    /// Clones that are made from here on count together.
+    /// Clones made after this call share the metrics.
     ///
-    /// Defaults to no such numbers.
+    /// Defaults to no such metrics.
     ///
     /// # Errors
     ///
-    /// If the registry has families that go by these names. So it has if another exporter of this registry
-    /// shows its own numbers already: clone that one instead.
+    /// Returns an error if the registry has families of these names. That is the case if another exporter
+    /// of this registry has called this method: clone that exporter instead.
     pub fn self_metrics(mut self) -> Result<Self, Error> {
-        self.self_metrics = Some(SelfMetrics::register(self.renderings.registry())?);
+        self.self_metrics = Some(SelfMetrics::register(self.renderer.registry())?);
         Ok(self)
     }
 
-    /// Leaves out what can't be shown, and tells `tell` why, for each scrape anew.
+    /// Leaves out what can't be shown, and calls `report` with the reason at each scrape.
     ///
-    /// A metric of your own, a collector or an included registry can't be shown while its encoder fails
-    /// or panics, or while it shows what scrapers would not read: a series twice, a counter below 0.
-    /// Then its families are missing from the page, and those of a collector or a registry all together if it
-    /// is its encoder that fails; whatever else there is stays. promhttp calls this `ContinueOnError`.
+    /// A registered metric, a collector or an included registry can't be shown if its encoder fails or
+    /// panics. All its families are then missing from the page. A family that scrapers would refuse, for
+    /// example with a repeated series or a counter below 0, is missing alone. The rest of the page stays.
+    /// promhttp calls this `ContinueOnError`.
     ///
-    /// What `tell` does is done where pages are written, off the runtime's threads.
+    /// `report` runs where pages are written, which under a runtime is not one of its worker threads.
     ///
     /// ```
     /// use tower_openmetrics::MetricsRegistry;
@@ -127,9 +126,9 @@ impl MetricsExporter {
     ///     .continue_on_error(|error| eprintln!("/metrics lacks something: {error}"));
     /// ```
     ///
-    /// Defaults to a scrape that fails, with 500 and a text that says why.
-    pub fn continue_on_error(mut self, tell: impl Fn(&Error) + Send + Sync + 'static) -> Self {
-        self.on_error = OnError::Continue(Arc::new(tell));
+    /// By default the scrape fails, with 500 and a text that says why.
+    pub fn continue_on_error(mut self, report: impl Fn(&Error) + Send + Sync + 'static) -> Self {
+        self.on_error = OnError::Continue(Arc::new(report));
         self
     }
 
@@ -137,37 +136,37 @@ impl MetricsExporter {
         let scrape = self.self_metrics.as_ref().map(SelfMetrics::begin);
         let response = match head.method {
             Method::GET => self.page(&head).await,
-            // The page is written all the same: nothing else tells its length.
-            Method::HEAD => self.page(&head).await.map(Body::withheld),
-            _ => answer::wrong_method(),
+            // The page is written too: its length is not known otherwise.
+            Method::HEAD => self.page(&head).await.map(Body::without_content),
+            _ => response::method_not_allowed(),
         };
         match scrape.map(|scrape| scrape.answered(response.status())) {
-            // With whose body it ends.
-            Some(scrape) => response.map(|body| body.of(scrape)),
+            // The scrape ends with the body.
+            Some(scrape) => response.map(|body| body.with_scrape(scrape)),
             None => response,
         }
     }
 
     async fn page(&self, head: &Parts) -> Response<Body> {
         let deadline = Deadline::new(self.deadline, &head.headers);
-        let Some(place) = self.places.take(self.concurrent_scrapes, deadline) else {
-            return answer::too_many(self.concurrent_scrapes);
+        let Some(permit) = self.permits.try_acquire(self.concurrent_scrapes, deadline) else {
+            return response::too_many_scrapes(self.concurrent_scrapes);
         };
         let representation = Representation::negotiate(&head.headers, Protobuf::OFFERED);
-        let page = self.renderings.page(Wanted {
+        let page = self.renderer.page(PageOptions {
             encoding: representation.encoding(),
             selection: query::selection(&head.uri),
             on_error: self.on_error.clone(),
         });
         match deadline.bound(&self.timer, page).await {
             Some(Some(Ok(page))) => {
-                let slices = Slices::page(page, place);
-                let response = answer::page(representation.content_type(), slices);
+                let slices = Slices::page(page, permit);
+                let response = response::page(representation.content_type(), slices);
                 compress(&head.headers, response).await.map(Body::new)
             }
-            Some(Some(Err(why))) => answer::unwritable(why),
-            Some(None) => answer::no_thread(),
-            None => answer::too_late(deadline),
+            Some(Some(Err(why))) => response::encoding_failed(why),
+            Some(None) => response::no_thread(),
+            None => response::deadline_passed(deadline),
         }
     }
 }
@@ -195,12 +194,12 @@ impl fmt::Debug for MetricsExporter {
             deadline,
             on_error,
             timer: _,
-            places: _,
-            renderings,
+            permits: _,
+            renderer,
             self_metrics,
         } = self;
         f.debug_struct("MetricsExporter")
-            .field("registry", renderings.registry())
+            .field("registry", renderer.registry())
             .field("concurrent_scrapes", concurrent_scrapes)
             .field("deadline", deadline)
             .field("self_metrics", &self_metrics.is_some())
@@ -219,16 +218,18 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use tokio_test::block_on;
 
-    /// One whose collector, once it is registered, fails or panics.
+    /// Returns an exporter whose collector fails or panics once it is registered.
     fn failing(fail: fn() -> fmt::Result) -> MetricsExporter {
         let registry = MetricsRegistry::new();
         let registered = Arc::new(AtomicBool::new(false));
-        let begun = registered.clone();
+        let is_registered = registered.clone();
         let collector = move |_: &mut String| {
-            let begun = begun.load(Ordering::Relaxed);
-            if begun { fail() } else { Ok(()) }
+            let is_registered = is_registered.load(Ordering::Relaxed);
+            if is_registered { fail() } else { Ok(()) }
         };
-        registry.include_with(collector).expect("it works yet");
+        registry
+            .include_with(collector)
+            .expect("it does not fail yet");
         registered.store(true, Ordering::Relaxed);
         registry.exporter()
     }
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_cannot_be_written_is_a_500_that_explains_itself() {
+    fn a_page_that_can_not_be_written_is_a_500_with_the_reason() {
         for (fail, cause) in [
             ((|| Err(fmt::Error)) as fn() -> _, "can't be encoded"),
             (|| panic!("a collector of the test"), "panicked"),
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn other_methods_render_nothing() {
+    fn other_methods_do_not_render() {
         let exporter = failing(|| panic!("a collector of the test"));
         let response = scrape(&exporter, Method::POST);
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);

@@ -1,31 +1,31 @@
-use super::places::Place;
+use super::permits::Permit;
 use crate::Error;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// A page on its way out, piece by piece.
+/// A page that is sent in slices.
 ///
-/// Whoever holds it gives it a turn for each piece. What wants all of it at once, as a
-/// compressor does, therefore works on no more than a piece at a time.
+/// Its owner calls [`begin_turn`](Self::begin_turn) before each slice. A compressor, which reads as
+/// much as it can, therefore gets one slice at a time.
 #[derive(Debug, Default)]
 pub(super) struct Slices {
-    source: Source,
+    remaining: Remaining,
     next: usize,
     length: usize,
     turn_is_over: bool,
 }
 
+/// Where the remaining slices are.
 #[derive(Debug)]
-enum Source {
+enum Remaining {
     Text(Bytes),
-    /// The page of a scrape, which gives up its place with the last piece.
-    Page(Place),
+    /// The page of a scrape, which releases its permit with the last slice.
+    Page(Permit),
 }
 
-/// How much of a page goes out, or through a compressor, in one turn: a fraction of a
-/// millisecond's work.
+/// How many bytes are sent or compressed in one turn. That takes a fraction of a millisecond.
 const SLICE: usize = 64 * 1024;
 
 // === impl Slices ===
@@ -34,34 +34,34 @@ impl Slices {
     pub(super) fn text(text: Bytes) -> Self {
         Self {
             length: text.len(),
-            source: Source::Text(text),
+            remaining: Remaining::Text(text),
             ..Self::default()
         }
     }
 
-    pub(super) fn page(page: Bytes, place: Place) -> Self {
+    pub(super) fn page(page: Bytes, permit: Permit) -> Self {
         let length = page.len();
-        place.keep(page);
+        permit.set_page(page);
         Self {
             length,
-            source: Source::Page(place),
+            remaining: Remaining::Page(permit),
             ..Self::default()
         }
     }
 
-    /// Begins the next turn. Whether one had ended: then other tasks should have theirs first.
-    pub(super) fn next_turn(&mut self) -> bool {
+    /// Begins the next turn. Returns whether one had ended, so that other tasks should be polled first.
+    pub(super) fn begin_turn(&mut self) -> bool {
         std::mem::take(&mut self.turn_is_over)
     }
 
-    fn slice(&mut self) -> Result<Bytes, Error> {
+    fn next_slice(&mut self) -> Result<Bytes, Error> {
         let end = self.length.min(self.next + SLICE);
-        let slice = match &self.source {
-            Source::Text(text) => text.slice(self.next..end),
-            Source::Page(place) => match place.read(self.next..end) {
+        let slice = match &self.remaining {
+            Remaining::Text(text) => text.slice(self.next..end),
+            Remaining::Page(permit) => match permit.read(self.next..end) {
                 Ok(slice) => slice,
-                Err(lost) => {
-                    let error = Error::new(place.explain(lost));
+                Err(revoked) => {
+                    let error = Error::new(permit.explain(revoked));
                     *self = Self::default();
                     return Err(error);
                 }
@@ -70,7 +70,7 @@ impl Slices {
         self.next = end;
         self.turn_is_over = end < self.length;
         if !self.turn_is_over {
-            self.source = Source::default();
+            self.remaining = Remaining::default();
         }
         Ok(slice)
     }
@@ -80,8 +80,7 @@ impl http_body::Body for Slices {
     type Data = Bytes;
     type Error = Error;
 
-    /// Between turns this is pending, and nobody is woken: beginning the next one is up to the
-    /// holder.
+    /// Between turns this is pending and does not register the waker: the owner begins the next turn.
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
@@ -91,7 +90,7 @@ impl http_body::Body for Slices {
         } else if self.next == self.length {
             Poll::Ready(None)
         } else {
-            Poll::Ready(Some(self.slice().map(Frame::data)))
+            Poll::Ready(Some(self.next_slice().map(Frame::data)))
         }
     }
 
@@ -104,9 +103,9 @@ impl http_body::Body for Slices {
     }
 }
 
-// === impl Source ===
+// === impl Remaining ===
 
-impl Default for Source {
+impl Default for Remaining {
     fn default() -> Self {
         Self::Text(Bytes::new())
     }

@@ -1,33 +1,44 @@
-//! The families that layers fill: what they hold, and how that is written.
+//! Collects automatic families and writes them as text.
 
 use super::Format;
 use super::number::canonical;
-use super::shown::{Errors, Histogram, Reading};
+use super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesValue};
 use super::snapshot::Snapshot;
-use super::text::{TextWriter, Value};
+use super::text::{TextWriter, ValueWriter};
 use crate::labels::{Added, LabelStr, push_escaped};
 use crate::registry::{AUTOMATIC, Automatic, Endpoint, Table};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// A family, and what the layers have recorded that share its name.
-pub(super) type Family<'a> = (&'static Automatic, Rc<Snapshot<'a>>);
+/// A family and the snapshot of all layers that share its name.
+pub(super) type AutomaticFamily<'a> = (&'static Automatic, Rc<Snapshot<'a>>);
 
-/// The families of all layers, by name, with what they have recorded by now.
-pub(super) fn families(table: &Table) -> BTreeMap<String, Family<'_>> {
+/// Takes a snapshot of all layers and returns their families by name.
+pub(super) fn families(table: &Table) -> BTreeMap<String, AutomaticFamily<'_>> {
     let mut families = BTreeMap::new();
     for (prefix, layers) in &*table.layers {
-        let endpoints: Vec<&Endpoint> = layers.endpoints.values().map(|of| &**of).collect();
+        let endpoints: Vec<&Endpoint> = layers
+            .endpoints
+            .values()
+            .map(|endpoint| &**endpoint)
+            .collect();
         let snapshot = Rc::new(Snapshot::take(&endpoints));
-        for automatic in AUTOMATIC.iter().filter(|of| snapshot.has(of.metric)) {
+        for automatic in AUTOMATIC
+            .iter()
+            .filter(|automatic| snapshot.has(automatic.metric))
+        {
             families.insert(automatic.full_name(prefix), (automatic, snapshot.clone()));
         }
     }
     families
 }
 
-/// Writes a family: all of its series, in their order.
-pub(super) fn write(text: &mut TextWriter, name: &str, (automatic, snapshot): &Family<'_>) {
+/// Writes a family with all its series.
+pub(super) fn write(
+    text: &mut TextWriter,
+    name: &str,
+    (automatic, snapshot): &AutomaticFamily<'_>,
+) {
     let Automatic {
         metric,
         kind,
@@ -36,83 +47,84 @@ pub(super) fn write(text: &mut TextWriter, name: &str, (automatic, snapshot): &F
         ..
     } = automatic;
     text.family(name, *kind, *unit, help);
-    let mut spelt = Spelt::default();
-    snapshot.each(*metric, &mut |shown| {
-        let labels = shown.labels;
-        match &shown.reading {
-            Reading::Counter(count) => {
+    let mut bound_texts = BoundTexts::default();
+    snapshot.for_each_series(*metric, &mut |series| {
+        let labels = series.labels;
+        match &series.value {
+            SeriesValue::Counter(count) => {
                 text.sample("_total", labels.as_str(), |value| value.integer(*count));
             }
-            Reading::Gauge(count) => {
+            SeriesValue::Gauge(count) => {
                 text.sample("", labels.as_str(), |value| value.integer(*count));
             }
-            Reading::Histogram(durations) => {
-                let bounds = spelt.of(durations.of.bounds.shown());
+            SeriesValue::Durations(durations) => {
+                let bounds = bound_texts.get(durations.layout.bounds.shown());
                 write_histogram(text, labels, bounds, durations, |sum| {
                     sum.seconds(durations.sum());
                 });
             }
-            Reading::Sizes(sizes) => {
-                let bounds = spelt.of(sizes.of.bounds.shown());
+            SeriesValue::Sizes(sizes) => {
+                let bounds = bound_texts.get(sizes.layout.bounds.shown());
                 write_histogram(text, labels, bounds, sizes, |sum| {
-                    // Bytes of 64 bits: no process moves more.
+                    // No process moves more than 2^64 bytes.
                     sum.integer(sizes.sum() as u64);
                 });
             }
-            Reading::Errors(errors) => write_errors(text, labels, errors),
+            SeriesValue::Errors(errors) => write_errors(text, labels, errors),
         }
     });
 }
 
-/// About how many bytes a family takes as text, and hardly more.
-pub(super) fn size(name: &str, (automatic, snapshot): &Family<'_>) -> usize {
-    /// Of its own lines, beside HELP, its name, and that three times.
-    const HEAD: usize = 64;
-    /// What a line has beside its name and labels: a number, another label, and what stands between.
-    const REST: usize = 48;
-    let mut size = HEAD + automatic.help.len() + 3 * name.len();
-    snapshot.each(automatic.metric, &mut |shown| {
-        let samples = match &shown.reading {
-            Reading::Counter(_) | Reading::Gauge(_) => 1,
-            Reading::Histogram(histogram) | Reading::Sizes(histogram) => {
+/// Returns about how many bytes a family takes as text. It rarely takes more.
+pub(super) fn size(name: &str, (automatic, snapshot): &AutomaticFamily<'_>) -> usize {
+    /// The bytes of HELP, TYPE and UNIT, apart from the help text and the name, which is there three
+    /// times.
+    const METADATA: usize = 64;
+    /// The bytes of a sample apart from its name and labels: its value, the added label, separators.
+    const SAMPLE: usize = 48;
+    let mut size = METADATA + automatic.help.len() + 3 * name.len();
+    snapshot.for_each_series(automatic.metric, &mut |series| {
+        let samples = match &series.value {
+            SeriesValue::Counter(_) | SeriesValue::Gauge(_) => 1,
+            SeriesValue::Durations(histogram) | SeriesValue::Sizes(histogram) => {
                 histogram.cumulative().len() + 2
             }
-            Reading::Errors(errors) => errors.iter().count(),
+            SeriesValue::Errors(errors) => errors.iter().count(),
         };
-        size += samples * (name.len() + shown.labels.as_str().len() + REST);
+        size += samples * (name.len() + series.labels.as_str().len() + SAMPLE);
     });
     size
 }
 
-/// The bounds of buckets as they are spelt, `+Inf` included. Layers mostly share a few.
+/// Caches the text of bucket bounds, including `+Inf`. Most layers share the same bounds.
 #[derive(Default)]
-struct Spelt {
-    met: Vec<(Vec<f64>, Vec<String>)>,
+struct BoundTexts {
+    known: Vec<(Vec<f64>, Vec<String>)>,
 }
 
-// === impl Spelt ===
+// === impl BoundTexts ===
 
-impl Spelt {
-    /// How many are kept: looking for one among very many would take longer than to spell it.
-    const MOST: usize = 16;
+impl BoundTexts {
+    /// The most entries. A search among many would take longer than formatting.
+    const CAPACITY: usize = 16;
 
-    fn of(&mut self, bounds: &[f64]) -> &[String] {
-        let mut met = self.met.iter();
-        let place = met.position(|(of, _)| of == bounds);
-        let place = place.unwrap_or_else(|| {
-            if self.met.len() == Self::MOST {
-                self.met.clear();
+    fn get(&mut self, bounds: &[f64]) -> &[String] {
+        let mut known = self.known.iter();
+        let index = known.position(|(known, _)| known == bounds);
+        let index = index.unwrap_or_else(|| {
+            if self.known.len() == Self::CAPACITY {
+                self.known.clear();
             }
             let texts = bounds.iter().map(|bound| canonical(*bound));
             let texts = texts.chain(["+Inf".to_owned()]);
-            self.met.push((bounds.to_vec(), texts.collect()));
-            self.met.len() - 1
+            self.known.push((bounds.to_vec(), texts.collect()));
+            self.known.len() - 1
         });
-        &self.met[place].1
+        &self.known[index].1
     }
 }
 
-fn write_errors(text: &mut TextWriter, labels: LabelStr<'_>, errors: &Errors<'_>) {
+fn write_errors(text: &mut TextWriter, labels: LabelStr<'_>, errors: &ErrorCounts<'_>) {
     let mut samples = text.samples_with("_total", labels, Added::ErrorType);
     let mut escaped = String::new();
     for (name, count) in errors.iter() {
@@ -126,8 +138,8 @@ fn write_histogram(
     text: &mut TextWriter,
     labels: LabelStr<'_>,
     bounds: &[String],
-    histogram: &Histogram<'_>,
-    sum: impl FnOnce(&mut Value<'_>),
+    histogram: &HistogramSnapshot<'_>,
+    sum: impl FnOnce(&mut ValueWriter<'_>),
 ) {
     let shows_exemplars = text.format() == Format::OpenMetrics;
     let exemplars = histogram.exemplars.iter().filter(|_| shows_exemplars);

@@ -1,7 +1,7 @@
-//! Our families in a registry of prometheus-client's.
+//! The automatic families in a registry of prometheus-client.
 
 use super::automatic::families;
-use super::shown::{Histogram, Reading, Shown};
+use super::series_snapshot::{HistogramSnapshot, SeriesSnapshot, SeriesValue};
 use crate::Error;
 use crate::registry::{Kind, MetricsRegistry, UPTIME_HELP, UPTIME_UNIT, parse};
 use prometheus_client::collector::Collector;
@@ -16,11 +16,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 impl MetricsRegistry {
-    /// Shows the automatic metrics of all layers in the registry, now and later, in one of prometheus-client's: for an
-    /// app that already has a page of its own. They appear on it with its prefix and labels.
+    /// Shows the automatic metrics of this registry in a registry of prometheus-client.
     ///
-    /// Metrics that were registered here are not among them; register those there. To show several layers there, build
-    /// them with one `MetricsRegistry`, so that each family is there once for all of them.
+    /// Use this for an app that already serves a page of its own. Its page then has the metrics of all layers, including
+    /// layers that are built later, with its own prefix and labels.
+    ///
+    /// Metrics registered in this registry are not included: register them there. To show several layers, build
+    /// them with one `MetricsRegistry`, so that each family appears once.
     ///
     /// ```
     /// use prometheus_client::registry::Registry;
@@ -28,11 +30,11 @@ impl MetricsRegistry {
     ///
     /// # fn main() -> Result<(), tower_openmetrics::Error> {
     /// let layer = MetricsLayer::new([("endpoint", "a")]);
-    /// let mut theirs = Registry::with_prefix("app");
-    /// layer.registry().register_in(&mut theirs)?;
+    /// let mut registry = Registry::with_prefix("app");
+    /// layer.registry().register_in(&mut registry)?;
     ///
     /// let mut page = String::new();
-    /// prometheus_client::encoding::text::encode(&mut page, &theirs).unwrap();
+    /// prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
     /// assert!(page.contains(r#"app_requests_total{endpoint="a"} 0"#));
     /// # Ok(())
     /// # }
@@ -40,30 +42,47 @@ impl MetricsRegistry {
     ///
     /// # Errors
     ///
-    /// If `theirs` shows such a name already, as it does with another `MetricsRegistry` in it: prometheus-client would
-    /// write the family twice. Or if `theirs` can't be encoded. Nothing of this registry is shown there then.
-    pub fn register_in(&self, theirs: &mut Registry) -> Result<(), Error> {
-        let before = families_of(theirs)?;
+    /// Returns an error, and adds no metrics to `registry`:
+    ///
+    /// - If `registry` already shows one of the names, for example because another `MetricsRegistry` is registered there.
+    ///   prometheus-client would write the family twice.
+    /// - If a layer has a label that `registry` puts on all its metrics.
+    /// - If `registry` can't be encoded.
+    ///
+    /// A layer that is built later and clashes with what `registry` shows now is an error of
+    /// [`build`](crate::MetricsLayerBuilder::build).
+    ///
+    /// A sub-registry doesn't know what its root shows. Pass the root, or give each of two registries a prefix.
+    pub fn register_in(&self, registry: &mut Registry) -> Result<(), Error> {
+        let before = encoded(registry)?;
+        let before = FamilyCounts::read(&before)?;
         let is_shown = Arc::new(AtomicBool::new(true));
-        // There is no way to take it back out.
-        theirs.register_collector(Box::new(Shared {
+        // A collector can't be unregistered, so it is switched off if it clashes.
+        registry.register_collector(Box::new(RegistryCollector {
             registry: self.clone(),
             is_shown: is_shown.clone(),
         }));
-        let fits = families_of(theirs).and_then(|after| check_added(&before, &after));
+        let uptime = self.table().uptime;
+        let fits = encoded(registry).and_then(|after| before.check_added(&after, &uptime));
         is_shown.store(fits.is_ok(), Ordering::Relaxed);
-        fits
+        let prefix = fits?;
+        let beside = before.names().filter_map(|(shown, _)| {
+            let called_as_ours = shown.strip_prefix(&prefix)?;
+            Some(called_as_ours.to_owned())
+        });
+        self.show_beside(beside);
+        Ok(())
     }
 }
 
-/// A registry as a collector, if it is one to be shown.
+/// A registry as a collector that can be switched off.
 #[derive(Debug)]
-struct Shared {
+struct RegistryCollector {
     registry: MetricsRegistry,
     is_shown: Arc<AtomicBool>,
 }
 
-impl Collector for Shared {
+impl Collector for RegistryCollector {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         if self.is_shown.load(Ordering::Relaxed) {
             self.registry.encode(encoder)
@@ -73,45 +92,68 @@ impl Collector for Shared {
     }
 }
 
-/// The families of a registry, with their types, and how often each is there.
-type Families = BTreeMap<String, (Kind, usize)>;
+/// The families of a registry, with their types and how often each appears.
+struct FamilyCounts<'a>(BTreeMap<&'a str, (Kind, usize)>);
 
-fn families_of(registry: &Registry) -> Result<Families, Error> {
+fn encoded(registry: &Registry) -> Result<String, Error> {
     let mut text = String::new();
-    encode_registry(&mut text, registry).map_err(|error| {
-        Error::new("prometheus-client can't encode the registry").with_source(error)
-    })?;
-    let mut families = Families::new();
-    for (name, family) in parse(&text)? {
-        let there = families.entry(name.to_owned());
-        there.or_insert((family.kind, 0)).1 += 1;
-    }
-    Ok(families)
-}
-
-/// That none of the families that have come shows a name that was there before.
-fn check_added(before: &Families, after: &Families) -> Result<(), Error> {
-    let shown = before.iter();
-    let shown = shown.flat_map(|(name, (kind, _))| kind.names(name).map(move |of| (of, name)));
-    let shown: BTreeMap<String, &String> = shown.collect();
-    for (name, (kind, count)) in after {
-        if before.get(name).is_some_and(|(_, before)| before == count) {
-            continue;
-        }
-        let clash = kind.names(name).find_map(|of| shown.get_key_value(&of));
-        if let Some((clash, other)) = clash {
-            return Err(Error::new(format!(
-                "metric `{name}` clashes with `{other}` of the registry that it is to be shown in: both would show `{clash}`; if that is from another `MetricsRegistry`, build the layers of both with one (`MetricsLayerBuilder::registry`), or give one a prefix (`MetricsRegistry::with_prefix`)"
-            )));
+    match encode_registry(&mut text, registry) {
+        Ok(()) => Ok(text),
+        Err(error) => {
+            Err(Error::new("prometheus-client can't encode the registry").with_source(error))
         }
     }
-    Ok(())
 }
 
-/// The automatic metrics of all layers in the registry, as [`register_in`](MetricsRegistry::register_in) shows them.
+impl<'a> FamilyCounts<'a> {
+    fn read(text: &'a str) -> Result<Self, Error> {
+        let mut families = BTreeMap::new();
+        for (name, family) in parse(text)? {
+            families.entry(name).or_insert((family.kind, 0)).1 += 1;
+        }
+        Ok(Self(families))
+    }
+
+    /// All names that the families show, each with its family's name.
+    fn names(&self) -> impl Iterator<Item = (String, &'a str)> {
+        let families = self.0.iter();
+        families.flat_map(|(name, (kind, _))| kind.names(name).map(move |shown| (shown, *name)))
+    }
+
+    /// Returns the prefix of the families that `text` adds. One of them is `uptime`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if an added family is invalid, or shows a name that the registry already shows.
+    fn check_added(&self, text: &str, uptime: &str) -> Result<String, Error> {
+        let after = FamilyCounts::read(text)?;
+        let is_new =
+            |name: &str| self.0.get(name).map(|of| of.1) != after.0.get(name).map(|of| of.1);
+        let shown: BTreeMap<String, &str> = self.names().collect();
+        for (name, (kind, _)) in after.0.iter().filter(|(name, _)| is_new(name)) {
+            let clash = kind.names(name).find_map(|of| shown.get_key_value(&of));
+            if let Some((clash, other)) = clash {
+                return Err(Error::new(format!(
+                    "metric `{name}` clashes with `{other}` of the given registry: both would show `{clash}`; if `{other}` is from another `MetricsRegistry`, build the layers of both with one registry (`MetricsLayerBuilder::registry`), or give one a prefix (`MetricsRegistry::with_prefix`)"
+                )));
+            }
+        }
+        let mut prefix = "";
+        for (name, mut family) in parse(text)? {
+            if is_new(name) {
+                family.arrange(name)?;
+                prefix = name.strip_suffix(uptime).unwrap_or(prefix);
+            }
+        }
+        Ok(prefix.to_owned())
+    }
+}
+
+/// Encodes the automatic metrics of all layers in the registry.
 ///
-/// Registered by hand, nothing tells a second `MetricsRegistry` in the same registry of prometheus-client's from the
-/// first: HELP and TYPE of each family come twice then, which strict readers refuse.
+/// Prefer [`register_in`](MetricsRegistry::register_in) to registering this collector by hand. Only `register_in` notices
+/// a second `MetricsRegistry` in the same registry of prometheus-client. HELP and TYPE of each family would be written
+/// twice, which strict parsers refuse.
 impl Collector for MetricsRegistry {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let table = self.table();
@@ -121,9 +163,9 @@ impl Collector for MetricsRegistry {
             let kind = metric_type(metric.kind);
             let mut encoder = encoder.encode_descriptor(stem, metric.help, unit.as_ref(), kind)?;
             let mut encoded = Ok(());
-            snapshot.each(metric.metric, &mut |shown| {
+            snapshot.for_each_series(metric.metric, &mut |series| {
                 if encoded.is_ok() {
-                    encoded = encode(&mut encoder, shown);
+                    encoded = encode(&mut encoder, series);
                 }
             });
             encoded?;
@@ -140,20 +182,20 @@ impl Collector for MetricsRegistry {
     }
 }
 
-fn encode(encoder: &mut MetricEncoder<'_>, shown: &Shown<'_>) -> fmt::Result {
-    let labels = shown.pairs();
-    match &shown.reading {
-        Reading::Counter(count) => encode_counter(encoder, &labels, *count),
-        Reading::Gauge(count) => encoder.encode_family(&labels)?.encode_gauge(count),
-        Reading::Histogram(durations) => {
+fn encode(encoder: &mut MetricEncoder<'_>, series: &SeriesSnapshot<'_>) -> fmt::Result {
+    let labels = series.pairs();
+    match &series.value {
+        SeriesValue::Counter(count) => encode_counter(encoder, &labels, *count),
+        SeriesValue::Gauge(count) => encoder.encode_family(&labels)?.encode_gauge(count),
+        SeriesValue::Durations(durations) => {
             let sum = durations.sum() as f64 / 1e9;
             encode_histogram(&mut encoder.encode_family(&labels)?, durations, sum)
         }
-        Reading::Sizes(sizes) => {
+        SeriesValue::Sizes(sizes) => {
             let sum = sizes.sum() as f64;
             encode_histogram(&mut encoder.encode_family(&labels)?, sizes, sum)
         }
-        Reading::Errors(errors) => {
+        SeriesValue::Errors(errors) => {
             for (name, count) in errors.iter() {
                 let mut labels = labels.clone();
                 labels.push(("error_type", name.as_str()));
@@ -177,25 +219,25 @@ fn encode_counter(
 
 fn encode_histogram(
     encoder: &mut MetricEncoder<'_>,
-    histogram: &Histogram<'_>,
+    histogram: &HistogramSnapshot<'_>,
     sum: f64,
 ) -> fmt::Result {
-    let mut below = 0;
-    let bounds = histogram.of.bounds.shown().iter();
+    let mut previous = 0;
+    let bounds = histogram.layout.bounds.shown().iter();
     let buckets: Vec<(f64, u64)> = bounds
         .chain(&[f64::INFINITY])
         .zip(histogram.cumulative())
         .map(|(bound, cumulative)| {
             (
                 *bound,
-                cumulative - std::mem::replace(&mut below, *cumulative),
+                cumulative - std::mem::replace(&mut previous, *cumulative),
             )
         })
         .collect();
     encoder.encode_histogram::<NoLabelSet>(sum, histogram.count(), &buckets, None)
 }
 
-/// Their encoder appends the unit by itself.
+/// Returns the name without its unit, which prometheus-client's encoder appends.
 fn stem<'a>(name: &'a str, unit: Option<&str>) -> &'a str {
     unit.and_then(|unit| name.strip_suffix(unit)?.strip_suffix('_'))
         .unwrap_or(name)
@@ -211,7 +253,7 @@ fn metric_type(kind: Kind) -> MetricType {
         Kind::Gauge => MetricType::Gauge,
         Kind::Histogram => MetricType::Histogram,
         Kind::Info => MetricType::Info,
-        // No layer has these.
+        // No automatic metric has these types.
         Kind::PlainCounter | Kind::StateSet | Kind::Summary | Kind::Unknown => MetricType::Unknown,
     }
 }

@@ -1,8 +1,8 @@
-//! The families of a page, whoever has samples in them.
+//! Collects the families of a page.
 
 use super::Selection;
 use super::automatic;
-use super::foreign::is_in;
+use super::included::is_selected;
 use crate::Error;
 use crate::registry::{
     self, CustomFamily, ForeignFamily, Kind, Late, Table, described_family, encode, encode_source,
@@ -11,37 +11,38 @@ use crate::registry::{
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-/// What is to become of a page that lacks something: none, if an error comes back, or one without it.
-pub(super) type OnError<'a> = dyn Fn(Error) -> Result<(), Error> + 'a;
+/// Decides about a family that can't be shown: an error fails the page, `Ok` leaves the family out.
+pub(super) type ErrorHandler<'a> = dyn Fn(Error) -> Result<(), Error> + 'a;
 
 /// The families of a page, by name.
-pub(super) type Families<'a> = BTreeMap<String, Source<'a>>;
+pub(super) type Families<'a> = BTreeMap<String, PageFamily<'a>>;
 
-/// Whose samples a family has.
-pub(super) enum Source<'a> {
-    Automatic(automatic::Family<'a>),
-    Foreign(ForeignFamily<'a>),
+/// A family of a page.
+pub(super) enum PageFamily<'a> {
+    Automatic(automatic::AutomaticFamily<'a>),
+    Included(ForeignFamily<'a>),
     Uptime,
 }
 
-/// All that can be shown together. Of what sources have come to show, `late` is told.
+/// Returns all selected families that can be shown together. Adds to `late` the names that sources
+/// began to show after they were registered.
 pub(super) fn families<'a>(
     table: &'a Table,
     texts: &'a [(Encoded<'a>, String)],
     selection: &Selection,
-    on_error: &OnError<'_>,
+    on_error: &ErrorHandler<'_>,
     late: &mut Vec<Late>,
 ) -> Result<Families<'a>, Error> {
     let mut families: Families<'_> = automatic::families(table)
         .into_iter()
-        .filter(|(name, (metric, _))| selection.has(name, metric.kind))
-        .map(|(name, family)| (name, Source::Automatic(family)))
+        .filter(|(name, (metric, _))| selection.contains(name, metric.kind))
+        .map(|(name, family)| (name, PageFamily::Automatic(family)))
         .collect();
-    if selection.has(&table.uptime, Kind::Gauge) {
-        families.insert(table.uptime.to_string(), Source::Uptime);
+    if selection.contains(&table.uptime, Kind::Gauge) {
+        families.insert(table.uptime.to_string(), PageFamily::Uptime);
     }
     for (encoded, text) in texts {
-        let foreign = match encoded {
+        let included = match encoded {
             Encoded::Custom(name, family) => {
                 described_family(family, text).map(|family| vec![(*name, family)])
             }
@@ -49,54 +50,57 @@ pub(super) fn families<'a>(
                 parse(text).inspect(|families| late.extend(source.late(families)))
             }
         };
-        match foreign {
-            Ok(foreign) => {
-                let selected = foreign
+        match included {
+            Ok(included) => {
+                let selected = included
                     .into_iter()
-                    .filter(|(name, family)| is_in(selection, name, family));
+                    .filter(|(name, family)| is_selected(selection, name, family));
                 for (name, family) in selected {
-                    enter(&mut families, name, family).or_else(on_error)?;
+                    insert(&mut families, name, family).or_else(on_error)?;
                 }
             }
             Err(error) => on_error(error)?,
         }
     }
-    leave_out_clashing(&mut families, on_error)?;
-    leave_out_broken(&mut families, on_error)?;
+    remove_clashing(&mut families, on_error)?;
+    remove_invalid(&mut families, on_error)?;
     Ok(families)
 }
 
-/// Leaves out what shows a name that another family shows too: what comes from elsewhere
-/// is not known before it is encoded. Those of layers stay; they don't clash with each other.
-fn leave_out_clashing(families: &mut Families<'_>, on_error: &OnError<'_>) -> Result<(), Error> {
+/// Removes included families that show the same name as another family. The names of an included
+/// family are only known once it is encoded. Automatic families stay and never clash with each other.
+fn remove_clashing(families: &mut Families<'_>, on_error: &ErrorHandler<'_>) -> Result<(), Error> {
     let mut shown: BTreeMap<String, String> = BTreeMap::new();
     let mut clashing = Vec::new();
-    let (foreign, own): (Vec<_>, Vec<_>) = families
+    let (included, own): (Vec<_>, Vec<_>) = families
         .iter()
-        .partition(|(_, source)| matches!(source, Source::Foreign(_)));
-    for (family, source) in own.into_iter().chain(foreign) {
-        let names: Vec<String> = source.kind().names(family).collect();
-        match names.iter().find_map(|name| Some((name, shown.get(name)?))) {
-            None => shown.extend(names.into_iter().map(|name| (name, family.clone()))),
-            Some((name, other)) => {
+        .partition(|(_, family)| matches!(family, PageFamily::Included(_)));
+    for (name, family) in own.into_iter().chain(included) {
+        let names: Vec<String> = family.kind().names(name).collect();
+        match names
+            .iter()
+            .find_map(|clash| Some((clash, shown.get(clash)?)))
+        {
+            None => shown.extend(names.into_iter().map(|shown| (shown, name.clone()))),
+            Some((clash, other)) => {
                 on_error(Error::new(format!(
-                    "metrics `{other}` and `{family}` both show `{name}`: rename one, or leave it out"
+                    "metrics `{other}` and `{name}` both show `{clash}`: rename one or remove it"
                 )))?;
-                clashing.push(family.clone());
+                clashing.push(name.clone());
             }
         }
     }
-    for family in clashing {
-        families.remove(&family);
+    for name in clashing {
+        families.remove(&name);
     }
     Ok(())
 }
 
-/// Leaves out what breaks the rules.
-fn leave_out_broken(families: &mut Families<'_>, on_error: &OnError<'_>) -> Result<(), Error> {
+/// Removes included families that break a rule of the format.
+fn remove_invalid(families: &mut Families<'_>, on_error: &ErrorHandler<'_>) -> Result<(), Error> {
     let mut result = Ok(());
-    families.retain(|name, source| {
-        let Source::Foreign(family) = source else {
+    families.retain(|name, family| {
+        let PageFamily::Included(family) = family else {
             return true;
         };
         match family.arrange(name) {
@@ -112,32 +116,32 @@ fn leave_out_broken(families: &mut Families<'_>, on_error: &OnError<'_>) -> Resu
     result
 }
 
-impl Source<'_> {
+impl PageFamily<'_> {
     fn kind(&self) -> Kind {
         match self {
             Self::Automatic((metric, _)) => metric.kind,
-            Self::Foreign(family) => family.kind,
+            Self::Included(family) => family.kind,
             Self::Uptime => Kind::Gauge,
         }
     }
 }
 
-/// What somebody has encoded: a family that the registry knows, or more than that.
+/// What was encoded: one registered family, or a source of any number of families.
 pub(super) enum Encoded<'a> {
     Custom(&'a str, &'a CustomFamily),
     Source(&'a registry::Source),
 }
 
-/// What prometheus-client writes of all that users registered. It can leave out only what the registry knows not to be
-/// selected.
-pub(super) fn foreign_texts<'a>(
+/// Encodes registered families and sources as text. Skips registered families that are not selected. What a source shows
+/// is not known before it is encoded.
+pub(super) fn included_texts<'a>(
     table: &'a Table,
     selection: &Selection,
-    on_error: &OnError<'_>,
+    on_error: &ErrorHandler<'_>,
 ) -> Result<Vec<(Encoded<'a>, String)>, Error> {
     let mut texts = Vec::new();
     let custom = table.custom.iter();
-    for (name, family) in custom.filter(|(name, family)| selection.has(name, family.kind)) {
+    for (name, family) in custom.filter(|(name, family)| selection.contains(name, family.kind)) {
         match encode(name, family) {
             Ok(text) => texts.push((Encoded::Custom(name, family), text)),
             Err(error) => on_error(error)?,
@@ -152,20 +156,20 @@ pub(super) fn foreign_texts<'a>(
     Ok(texts)
 }
 
-fn enter<'a>(
-    families: &mut BTreeMap<String, Source<'a>>,
+fn insert<'a>(
+    families: &mut BTreeMap<String, PageFamily<'a>>,
     name: &str,
     family: ForeignFamily<'a>,
 ) -> Result<(), Error> {
     match families.entry(name.to_owned()) {
-        Entry::Vacant(place) => {
-            place.insert(Source::Foreign(family));
+        Entry::Vacant(entry) => {
+            entry.insert(PageFamily::Included(family));
             Ok(())
         }
-        Entry::Occupied(mut there) => match there.get_mut() {
-            Source::Foreign(first) => first.join(name, family),
-            Source::Automatic(_) | Source::Uptime => Err(Error::new(format!(
-                "a family is called `{name}`, as an automatic metric is: rename it, or give the registry a prefix"
+        Entry::Occupied(mut entry) => match entry.get_mut() {
+            PageFamily::Included(first) => first.join(name, family),
+            PageFamily::Automatic(_) | PageFamily::Uptime => Err(Error::new(format!(
+                "a family has the name `{name}` of an automatic metric: rename it, or give the registry a prefix"
             ))),
         },
     }

@@ -1,14 +1,15 @@
-//! Writing a registry down as a page.
+//! Writes a registry as a page.
 //!
-//! Families come in the order of their names, series in the order of their labels, so that
-//! equal states give equal bytes. [`families`] has all families of a page: those of layers are in a [`snapshot`] of their
-//! numbers, those that users registered as they encode themselves. [`automatic`] and [`foreign`] write the two as text,
-//! and [`text`] knows how a line looks in either format; [`protobuf`] writes both in its own.
+//! Families are sorted by name and series by labels, so that equal states give equal bytes. [`families`] collects all
+//! families of a page. Automatic families come from a [`snapshot`] of the layers' numbers, included families from what
+//! their encoders write. [`automatic`] and [`included`] write them as text, with the lines of [`text`]. [`protobuf`]
+//! writes both as protobuf.
 
 mod automatic;
 mod collector;
 mod families;
-mod foreign;
+mod include;
+mod included;
 mod number;
 #[cfg(feature = "protobuf")]
 mod protobuf;
@@ -16,15 +17,14 @@ mod protobuf;
 #[path = "no_protobuf.rs"]
 mod protobuf;
 mod selection;
-mod shown;
+mod series_snapshot;
 mod snapshot;
-mod sources;
 mod text;
 
 pub(crate) use self::protobuf::Protobuf;
 pub(crate) use self::selection::Selection;
 
-use self::families::{Families, OnError, Source, families, foreign_texts};
+use self::families::{ErrorHandler, Families, PageFamily, families, included_texts};
 use self::text::TextWriter;
 use crate::Error;
 use crate::registry::{Kind, MetricsRegistry, UPTIME_HELP, UPTIME_UNIT};
@@ -40,7 +40,7 @@ pub(crate) enum Format {
     Prometheus,
 }
 
-/// How a page is written down.
+/// The encodings that a page can be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Text(Format),
@@ -48,21 +48,21 @@ pub(crate) enum Encoding {
 }
 
 impl MetricsRegistry {
-    /// The page, with the families that are selected.
+    /// Returns the page with the selected families.
     ///
     /// # Errors
     ///
-    /// What `on_error` makes of an error that names what a user registered and can't be shown; or if
-    /// this thread is at a page of this registry already.
+    /// Calls `on_error` with each error of an included family, and returns the error that it returns.
+    /// Also returns an error if this thread is already writing a page of this registry.
     pub(crate) fn render(
         &self,
         encoding: Encoding,
         selection: &Selection,
-        on_error: &OnError<'_>,
+        on_error: &ErrorHandler<'_>,
     ) -> Result<Bytes, Error> {
         let _at_work = self.begin_page()?;
         let table = self.table();
-        let texts = foreign_texts(&table, selection, on_error)?;
+        let texts = included_texts(&table, selection, on_error)?;
         let mut late = Vec::new();
         let families = families(&table, &texts, selection, on_error, &mut late);
         self.learn(&late);
@@ -76,16 +76,16 @@ impl MetricsRegistry {
 }
 
 fn text_page(families: &Families<'_>, uptime: Duration, format: Format) -> String {
-    let sizes = families.iter().map(|(name, source)| match source {
-        Source::Automatic(family) => automatic::size(name, family),
-        Source::Foreign(_) | Source::Uptime => 0,
+    let sizes = families.iter().map(|(name, family)| match family {
+        PageFamily::Automatic(family) => automatic::size(name, family),
+        PageFamily::Included(_) | PageFamily::Uptime => 0,
     });
     let mut text = TextWriter::with_capacity(sizes.sum(), format);
-    for (name, source) in families {
-        match source {
-            Source::Automatic(family) => automatic::write(&mut text, name, family),
-            Source::Foreign(family) => foreign::write(&mut text, name, family),
-            Source::Uptime => {
+    for (name, family) in families {
+        match family {
+            PageFamily::Automatic(family) => automatic::write(&mut text, name, family),
+            PageFamily::Included(family) => included::write(&mut text, name, family),
+            PageFamily::Uptime => {
                 text.family(name, Kind::Gauge, Some(UPTIME_UNIT), UPTIME_HELP);
                 text.sample("", "", |value| value.seconds(uptime.as_nanos()));
             }

@@ -1,10 +1,10 @@
-//! The protobuf format where the feature `protobuf` is off: nobody can ask for it.
+//! The protobuf format without the feature `protobuf`: it is never offered.
 
 use super::Families;
 use bytes::Bytes;
 use std::time::Duration;
 
-/// The format. There is a value of it where it is offered, so here is none.
+/// The protobuf format. It has no value, because it is not offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protobuf {}
 

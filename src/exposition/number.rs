@@ -1,4 +1,4 @@
-//! Numbers as text.
+//! Writes numbers as text.
 
 /// Appends whole nanoseconds as decimal seconds, exactly: `0.00025`, `3.0`.
 pub(super) fn push_seconds(out: &mut String, nanos: u128) {
@@ -20,10 +20,10 @@ pub(super) fn push_integer(out: &mut String, value: u64) {
     out.push_str(itoa::Buffer::new().format(value));
 }
 
-/// A float in its canonical form: the shortest digits that give it back, as
-/// Go's `%g` writes them, and `.0` where they would read as an integer. A
-/// bucket's bound must always be spelt the same, or its series would change identity.
-/// OpenMetrics 1.0, "Considerations: Canonical Numbers".
+/// Returns a float in its canonical form: the shortest digits that parse to the same float, as Go's
+/// `%g` writes them, with `.0` if it would look like an integer. A bucket's bound must always have the
+/// same text, or its series would change identity (OpenMetrics 1.0, "Considerations: Canonical
+/// Numbers").
 pub(super) fn canonical(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();
@@ -42,9 +42,9 @@ pub(super) fn canonical(value: f64) -> String {
     }
 }
 
-/// Whole milliseconds of a timestamp, which is decimal seconds.
+/// Converts a timestamp from decimal seconds to whole milliseconds.
 pub(super) fn millis(seconds: &str) -> String {
-    // Too large a number ends up at the last one there is.
+    // The cast saturates.
     format!(
         "{}",
         (seconds.parse::<f64>().unwrap_or_default() * 1e3).round() as i64

@@ -1,20 +1,20 @@
 use crate::registry::Kind;
 use std::collections::BTreeSet;
 
-/// Which families are on the page: all, or those that go by certain names.
+/// The families that a page shows: all, or those selected by name.
 ///
-/// A family goes by its own name and by those of its samples, whichever of them a format shows. It
-/// is on the page as a whole or not at all.
+/// A family is selected by its own name or by the name of any of its samples, even if the format does
+/// not show that sample. It is shown as a whole or not at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Selection {
-    /// None for all.
+    /// `None` selects all families.
     names: Option<BTreeSet<String>>,
 }
 
 // === impl Selection ===
 
 impl Selection {
-    /// Those that go by one of these names; all, if there is none.
+    /// Returns the selection by these names. Without a name it selects all families.
     pub(crate) fn named(names: impl IntoIterator<Item = String>) -> Self {
         let names: BTreeSet<String> = names.into_iter().collect();
         Self {
@@ -22,16 +22,16 @@ impl Selection {
         }
     }
 
-    /// Whether a family of this name and type is among them.
-    pub(super) fn has(&self, family: &str, kind: Kind) -> bool {
+    /// Returns whether a family of this name and type is selected.
+    pub(super) fn contains(&self, family: &str, kind: Kind) -> bool {
         let Some(names) = &self.names else {
             return true;
         };
         kind.names(family).any(|name| names.contains(&name))
     }
 
-    /// Whether a sample of this name is in one of them.
-    pub(super) fn has_sample(&self, name: &str) -> bool {
+    /// Returns whether a sample's name is one of the selected names.
+    pub(super) fn contains_sample(&self, name: &str) -> bool {
         self.names.as_ref().is_none_or(|names| names.contains(name))
     }
 }
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_family_goes_by_its_name_and_those_of_its_samples() {
+    fn a_family_is_selected_by_its_name_or_a_samples_name() {
         for (name, family, kind, expected) in [
             ("requests", "requests", Kind::Counter, true),
             ("requests_total", "requests", Kind::Counter, true),
@@ -55,8 +55,12 @@ mod tests {
             ("", "requests", Kind::Counter, false),
         ] {
             let selection = Selection::named([name.to_owned(), "other".to_owned()]);
-            assert_eq!(selection.has(family, kind), expected, "{name} of {family}");
-            assert!(Selection::named([]).has(family, kind));
+            assert_eq!(
+                selection.contains(family, kind),
+                expected,
+                "{name} of {family}"
+            );
+            assert!(Selection::named([]).contains(family, kind));
         }
     }
 }

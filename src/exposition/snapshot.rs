@@ -1,9 +1,9 @@
-//! What a page shows of layers: the label sets that there are when it is begun, and their numbers.
+//! The numbers of all layers for one page.
 //!
-//! All numbers of a series are read at once, not family by family, for in the recorder they lie beside each other. Families
-//! are then written one after the other from what was read, and what they write never disagrees.
+//! A snapshot reads all numbers of a series at once, because they are adjacent in the recorder. All families of a page are
+//! written from one snapshot, so they never disagree.
 
-use super::shown::{Errors, Histogram, Reading, Shown};
+use super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesSnapshot, SeriesValue};
 use crate::labels::{Carrier, LabelText, LabelTexts, Span};
 use crate::recorder::{
     CANCELLATIONS, ENDED, Layout, Measured, Place, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS,
@@ -14,42 +14,42 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What the layers of one prefix have recorded by now.
+/// The numbers of all layers with the same prefix.
 pub(super) struct Snapshot<'a> {
-    layers: Vec<Layer<'a>>,
-    /// Those of a layer's groups, group by group.
-    series: Vec<Read>,
-    /// Of all series.
+    layers: Vec<LayerSnapshot<'a>>,
+    /// The series of all layers, ordered by layer and group.
+    series: Vec<SeriesNumbers>,
+    /// The numbers of all series.
     numbers: Vec<u64>,
     /// The labels of all series.
     texts: LabelTexts,
 }
 
-struct Layer<'a> {
+struct LayerSnapshot<'a> {
     endpoint: &'a Endpoint,
     error_types: Cow<'a, [Place]>,
-    /// Calls for whose labels there was no room.
+    /// Calls beyond the cardinality limit.
     overflowed: u64,
-    /// Where the text of its constant labels is.
+    /// The span of its constant labels in `texts`.
     text: Span,
     /// The series of each group.
     groups: Vec<Range<usize>>,
 }
 
-/// What was read of a series.
-struct Read {
+/// The numbers of one series.
+struct SeriesNumbers {
     series: Arc<Series>,
-    /// Where the text of all its labels is.
+    /// The span of its labels in `texts`.
     text: Span,
     numbers: Range<usize>,
     rare: Option<Box<Rare>>,
 }
 
-/// Which numbers a metric shows.
-enum Numbers {
+/// Which numbers of a series a metric shows.
+enum MetricNumbers {
     Gauge(Carrier, usize),
     Counter(Carrier, usize),
-    Times(Measured),
+    Durations(Measured),
     Sizes(Measured),
     Errors,
     Overflow,
@@ -71,7 +71,7 @@ impl<'a> Snapshot<'a> {
         snapshot
     }
 
-    /// Adds what one layer has recorded.
+    /// Adds the numbers of one layer.
     fn add(&mut self, endpoint: &'a Endpoint) {
         let Self {
             layers,
@@ -96,7 +96,7 @@ impl<'a> Snapshot<'a> {
                         texts.push(series.text(pairs))
                     }
                 };
-                all.push(Read {
+                all.push(SeriesNumbers {
                     text,
                     numbers: start..numbers.len(),
                     rare: (!rare.is_empty()).then(|| Box::new(rare)),
@@ -105,82 +105,88 @@ impl<'a> Snapshot<'a> {
             }
             first..all.len()
         });
-        layers.push(Layer {
+        layers.push(LayerSnapshot {
             groups: groups.collect(),
             endpoint,
-            // After the calls that failed with them.
+            // Read after the counts, so that each error type that has a count is known.
             error_types: common.error_types.by_name(),
             overflowed: common.overflowed(),
             text,
         });
     }
 
-    /// Whether any of the layers has it.
+    /// Returns whether any of the layers has the metric.
     pub(super) fn has(&self, metric: Metric) -> bool {
         self.layers.iter().any(|layer| layer.has(metric))
     }
 
-    /// Shows all label sets of a metric, in their order.
-    pub(super) fn each(&self, metric: Metric, show: &mut dyn FnMut(&Shown<'_>)) {
-        let numbers = Numbers::of(metric);
+    /// Calls `write` with each series of a metric, sorted by labels.
+    pub(super) fn for_each_series(
+        &self,
+        metric: Metric,
+        write: &mut dyn FnMut(&SeriesSnapshot<'_>),
+    ) {
+        let numbers = MetricNumbers::of(metric);
         for layer in self.layers.iter().filter(|layer| layer.has(metric)) {
-            if let Numbers::Overflow = numbers {
-                show(&Shown {
+            if let MetricNumbers::Overflow = numbers {
+                write(&SeriesSnapshot {
                     labels: self.texts.get(&layer.text),
-                    reading: Reading::Counter(layer.overflowed),
+                    value: SeriesValue::Counter(layer.overflowed),
                     endpoint: layer.endpoint,
-                    values: (Carrier::Begin, &[]),
+                    label_values: (Carrier::Begin, &[]),
                 });
                 continue;
             }
             let carrier = numbers.carrier();
             let group = layer.layout().group_of(carrier);
             for read in &self.series[layer.groups[group].clone()] {
-                if let Some(reading) = self.reading(&numbers, layer, read) {
-                    show(&Shown {
+                if let Some(value) = self.value(&numbers, layer, read) {
+                    write(&SeriesSnapshot {
                         labels: self.texts.get(&read.text),
-                        reading,
+                        value,
                         endpoint: layer.endpoint,
-                        values: (carrier, read.series.values()),
+                        label_values: (carrier, read.series.values()),
                     });
                 }
             }
         }
     }
 
-    fn reading<'r>(
+    fn value<'r>(
         &'r self,
-        shown: &Numbers,
-        layer: &'r Layer<'_>,
-        read: &'r Read,
-    ) -> Option<Reading<'r>> {
+        metric: &MetricNumbers,
+        layer: &'r LayerSnapshot<'_>,
+        read: &'r SeriesNumbers,
+    ) -> Option<SeriesValue<'r>> {
         let numbers = &self.numbers[read.numbers.clone()];
-        Some(match *shown {
-            Numbers::Gauge(_, cell) => Reading::Gauge(numbers[cell]),
-            Numbers::Counter(_, cell) => Reading::Counter(numbers[cell]),
-            Numbers::Times(measured) => {
+        Some(match *metric {
+            MetricNumbers::Gauge(_, cell) => SeriesValue::Gauge(numbers[cell]),
+            MetricNumbers::Counter(_, cell) => SeriesValue::Counter(numbers[cell]),
+            MetricNumbers::Durations(measured) => {
                 let histogram = layer.histogram(measured, numbers, read)?;
-                // A histogram of streams stands where there has been one: few label sets have any.
+                // Few label sets ever have streams. The others have no histogram of streams.
                 let labels = !layer.endpoint.recorder.settings().schema.is_empty();
                 if measured == Measured::StreamDuration && labels && histogram.count() == 0 {
                     return None;
                 }
-                Reading::Histogram(histogram)
+                SeriesValue::Durations(histogram)
             }
-            Numbers::Sizes(measured) => Reading::Sizes(layer.histogram(measured, numbers, read)?),
-            Numbers::Errors => Reading::Errors(Errors {
+            MetricNumbers::Sizes(measured) => {
+                SeriesValue::Sizes(layer.histogram(measured, numbers, read)?)
+            }
+            MetricNumbers::Errors => SeriesValue::Errors(ErrorCounts {
                 types: &layer.error_types,
                 counts: &numbers[layer.layout().errors_at?..],
                 undeclared: read.rare.as_ref().map_or(&[], |rare| &rare.undeclared),
             }),
-            Numbers::Overflow => return None,
+            MetricNumbers::Overflow => return None,
         })
     }
 }
 
-// === impl Layer ===
+// === impl LayerSnapshot ===
 
-impl Layer<'_> {
+impl LayerSnapshot<'_> {
     fn layout(&self) -> &Layout {
         &self.endpoint.recorder.common().layout
     }
@@ -193,21 +199,24 @@ impl Layer<'_> {
         &'r self,
         measured: Measured,
         numbers: &'r [u64],
-        read: &'r Read,
-    ) -> Option<Histogram<'r>> {
-        let of = self.layout().histogram(measured)?;
-        let exemplars = read.rare.as_ref().map(|rare| of.exemplars(&rare.exemplars));
-        Some(Histogram {
-            of,
+        read: &'r SeriesNumbers,
+    ) -> Option<HistogramSnapshot<'r>> {
+        let layout = self.layout().histogram(measured)?;
+        let exemplars = read
+            .rare
+            .as_ref()
+            .map(|rare| layout.exemplars(&rare.exemplars));
+        Some(HistogramSnapshot {
+            layout,
             numbers,
             exemplars: exemplars.unwrap_or_default(),
         })
     }
 }
 
-// === impl Numbers ===
+// === impl MetricNumbers ===
 
-impl Numbers {
+impl MetricNumbers {
     fn of(metric: Metric) -> Self {
         match metric {
             Metric::ActiveRequests | Metric::ConcurrentRequests => {
@@ -216,9 +225,9 @@ impl Numbers {
             Metric::RequestBytes => Self::Counter(Carrier::Begin, REQUEST_BYTES),
             Metric::RequestMessages => Self::Counter(Carrier::Begin, REQUEST_MESSAGES),
 
-            Metric::FirstByteSeconds => Self::Times(Measured::FirstByte),
+            Metric::FirstByteSeconds => Self::Durations(Measured::FirstByte),
             Metric::ResponseBytes => Self::Counter(Carrier::Head, RESPONSE_BYTES),
-            Metric::ResponseHeadSeconds => Self::Times(Measured::ResponseHead),
+            Metric::ResponseHeadSeconds => Self::Durations(Measured::ResponseHead),
             Metric::ResponseMessages => Self::Counter(Carrier::Head, RESPONSE_MESSAGES),
 
             Metric::Cancellations => Self::Counter(Carrier::End, CANCELLATIONS),
@@ -226,9 +235,9 @@ impl Numbers {
             Metric::Requests => Self::Counter(Carrier::End, REQUESTS),
 
             Metric::RequestBodySizeBytes => Self::Sizes(Measured::RequestSize),
-            Metric::RequestDurationSeconds => Self::Times(Measured::Duration),
+            Metric::RequestDurationSeconds => Self::Durations(Measured::Duration),
             Metric::ResponseBodySizeBytes => Self::Sizes(Measured::ResponseSize),
-            Metric::StreamDurationSeconds => Self::Times(Measured::StreamDuration),
+            Metric::StreamDurationSeconds => Self::Durations(Measured::StreamDuration),
 
             Metric::LabelOverflow => Self::Overflow,
         }
@@ -237,7 +246,7 @@ impl Numbers {
     fn carrier(&self) -> Carrier {
         match *self {
             Self::Gauge(carrier, _) | Self::Counter(carrier, _) => carrier,
-            Self::Times(measured) | Self::Sizes(measured) => measured.carrier(),
+            Self::Durations(measured) | Self::Sizes(measured) => measured.carrier(),
             Self::Errors => Carrier::Errors,
             Self::Overflow => Carrier::Begin,
         }

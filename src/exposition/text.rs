@@ -4,34 +4,33 @@ use crate::labels::{Added, LabelStr};
 use crate::recorder::Exemplar;
 use crate::registry::Kind;
 
-/// A page in the making.
+/// A page that is being written.
 pub(super) struct TextWriter {
     page: String,
     format: Format,
-    /// The family that samples belong to.
+    /// The name of the current family.
     family: String,
-    /// What lines have in common that follow each other: their beginnings, and what follows the label in which they
-    /// differ.
+    /// The common parts of consecutive lines: before and after the value of the label in which they differ.
     line_start: String,
     line_middle: String,
 }
 
-/// Samples that differ in one label.
-pub(super) struct Samples<'a> {
+/// Writes samples that differ in one label.
+pub(super) struct SampleWriter<'a> {
     page: &'a mut String,
-    /// Up to the label's value.
+    /// The text before the label's value.
     start: &'a str,
-    /// From there to the sample's.
+    /// The text between the label's value and the sample's value.
     middle: &'a str,
 }
 
-/// The place of a sample's value.
-pub(super) struct Value<'a>(&'a mut String);
+/// Writes a sample's value.
+pub(super) struct ValueWriter<'a>(&'a mut String);
 
 // === impl TextWriter ===
 
 impl TextWriter {
-    /// With room for so many bytes: a large page would otherwise be moved about while it grows.
+    /// Returns a writer with room for this many bytes, so that a large page is not copied while it grows.
     pub(super) fn with_capacity(bytes: usize, format: Format) -> Self {
         Self {
             page: String::with_capacity(bytes),
@@ -63,13 +62,12 @@ impl TextWriter {
         self.page.push('\n');
     }
 
-    /// A sample of the family: its suffix, its labels as they stand between
-    /// braces, and what writes its value.
+    /// Writes a sample of the family. `labels` is the text between the braces.
     pub(super) fn sample(
         &mut self,
         suffix: &str,
         labels: &str,
-        value: impl FnOnce(&mut Value<'_>),
+        value: impl FnOnce(&mut ValueWriter<'_>),
     ) {
         self.page.push_str(&self.family);
         self.page.push_str(suffix);
@@ -79,17 +77,17 @@ impl TextWriter {
             self.page.push('}');
         }
         self.page.push(' ');
-        value(&mut Value(&mut self.page));
+        value(&mut ValueWriter(&mut self.page));
         self.page.push('\n');
     }
 
-    /// Samples that differ in one more label, which is at its place among the others.
+    /// Returns a writer for samples that differ in one added label, which is sorted among the others.
     pub(super) fn samples_with<'a>(
         &'a mut self,
         suffix: &str,
         labels: LabelStr<'a>,
         added: Added,
-    ) -> Samples<'a> {
+    ) -> SampleWriter<'a> {
         let (before, after) = labels.around(added);
         self.line_start.clear();
         for part in [&self.family, suffix, "{", before, added.name(), "=\""] {
@@ -99,14 +97,14 @@ impl TextWriter {
         for part in ["\"", after, "} "] {
             self.line_middle.push_str(part);
         }
-        Samples {
+        SampleWriter {
             page: &mut self.page,
             start: &self.line_start,
             middle: &self.line_middle,
         }
     }
 
-    /// A line of samples that is ready as it is.
+    /// Writes a line as it is.
     pub(super) fn line(&mut self, parts: &[&str]) {
         for part in parts {
             self.page.push_str(part);
@@ -121,7 +119,7 @@ impl TextWriter {
         self.page
     }
 
-    /// Begins a line of the family's metadata, and ends the one before.
+    /// Ends the previous line of the family's metadata and begins the next one.
     fn comment(&mut self, keyword: &str, suffix: &str) {
         let line_feed = if keyword == "HELP" { "" } else { "\n" };
         for part in [line_feed, "# ", keyword, " ", &self.family, suffix, " "] {
@@ -129,7 +127,7 @@ impl TextWriter {
         }
     }
 
-    /// In 0.0.4 metadata goes by the name of the samples.
+    /// Returns the suffix of the name in metadata. In 0.0.4 it is the suffix of the samples.
     fn metadata_suffix(&self, kind: Kind) -> &'static str {
         match (self.format, kind) {
             (Format::Prometheus, Kind::Counter) => "_total",
@@ -138,7 +136,7 @@ impl TextWriter {
         }
     }
 
-    /// 0.0.4 knows fewer types.
+    /// Returns the name of the type. 0.0.4 has fewer types.
     fn type_name(&self, kind: Kind) -> &'static str {
         match (self.format, kind) {
             (Format::Prometheus, Kind::Info | Kind::StateSet) => "gauge",
@@ -148,7 +146,7 @@ impl TextWriter {
         }
     }
 
-    /// A quote is escaped in OpenMetrics only.
+    /// Appends escaped help. Only OpenMetrics escapes quotes.
     fn push_help(&mut self, help: &str) {
         for c in help.chars() {
             match (c, self.format) {
@@ -161,11 +159,11 @@ impl TextWriter {
     }
 }
 
-// === impl Samples ===
+// === impl SampleWriter ===
 
-impl Samples<'_> {
-    /// The sample with this value of the label.
-    pub(super) fn sample(&mut self, escaped: &str, value: impl FnOnce(&mut Value<'_>)) {
+impl SampleWriter<'_> {
+    /// Writes the sample with this value of the label.
+    pub(super) fn sample(&mut self, escaped: &str, value: impl FnOnce(&mut ValueWriter<'_>)) {
         let Self {
             page,
             start,
@@ -174,24 +172,25 @@ impl Samples<'_> {
         page.push_str(start);
         page.push_str(escaped);
         page.push_str(middle);
-        value(&mut Value(page));
+        value(&mut ValueWriter(page));
         page.push('\n');
     }
 }
 
-// === impl Value ===
+// === impl ValueWriter ===
 
-impl Value<'_> {
+impl ValueWriter<'_> {
     pub(super) fn integer(&mut self, value: u64) {
         push_integer(self.0, value);
     }
 
-    /// Nanoseconds, written as seconds.
+    /// Writes nanoseconds as seconds.
     pub(super) fn seconds(&mut self, nanos: u128) {
         push_seconds(self.0, nanos);
     }
 
-    /// What OpenMetrics allows after a bucket's value. Its labels have 63 characters, of the 128 that there may be.
+    /// Writes an exemplar, which OpenMetrics allows after a bucket's value. Its labels have 63 characters. The limit is
+    /// 128 (OpenMetrics 1.0, "Exemplars").
     pub(super) fn exemplar(&mut self, exemplar: &Exemplar) {
         let Exemplar { trace, nanos, at } = exemplar;
         let (trace_id, span_id) = (trace.trace_id(), trace.span_id());
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_in_either_format() {
+    fn metadata_in_both_formats() {
         assert_eq!(
             family(Format::OpenMetrics, Kind::Counter, Some("x")),
             "# HELP x say \\\"a\\\\b\\\"\\n\n# TYPE x counter\n# UNIT x x\n# EOF\n"

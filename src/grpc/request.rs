@@ -21,20 +21,14 @@ pin_project! {
         #[pin]
         inner: body::RequestBody<B>,
         messages: Messages,
-        // It is sent from here, not received.
-        is_client: bool,
     }
 }
 
 // === impl RequestBody ===
 
 impl<B> RequestBody<B> {
-    pub(crate) fn new(inner: body::RequestBody<B>, messages: Messages, is_client: bool) -> Self {
-        Self {
-            inner,
-            messages,
-            is_client,
-        }
+    pub(crate) fn new(inner: body::RequestBody<B>, messages: Messages) -> Self {
+        Self { inner, messages }
     }
 
     /// Returns the inner body.
@@ -71,17 +65,13 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
-        let (messages, is_client) = (this.messages, *this.is_client);
+        let messages = this.messages;
         this.inner.poll_counted(
             cx,
             |call, data, bytes| {
-                let messages = data.map_or(0, |data| messages.read(data));
-                call.request_messages(messages, bytes);
+                call.request_messages(messages.read(data), bytes);
             },
-            |error| match is_client {
-                true => source::not_sent(error),
-                false => source::broken_off_within(error),
-            },
+            |error| source::broken_off_within(error),
         )
     }
 

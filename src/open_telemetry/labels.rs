@@ -3,7 +3,7 @@
 use super::Naming;
 use crate::labels::Label;
 
-/// `given` by the names of the conventions, and with them what the conventions have besides.
+/// Renames `given` labels to the names of the conventions, and adds the labels that the conventions require.
 pub(crate) fn labels(naming: Naming, given: Vec<Label>) -> Vec<Label> {
     if naming.is_own() {
         return given;
@@ -12,7 +12,7 @@ pub(crate) fn labels(naming: Naming, given: Vec<Label>) -> Vec<Label> {
         .into_iter()
         .map(|label| conventional(naming, label))
         .collect();
-    for label in of_all(naming) {
+    for label in common_labels(naming) {
         if labels.iter().all(|given| given.name() != label.name()) {
             labels.push(label);
         }
@@ -20,9 +20,9 @@ pub(crate) fn labels(naming: Naming, given: Vec<Label>) -> Vec<Label> {
     labels
 }
 
-/// What every call has, wherever the layer stands.
-fn of_all(naming: Naming) -> [Label; 5] {
-    // What a client asks for is not yet what is spoken, if the two sides come to terms on a version.
+/// Returns the labels that every call has, on servers and clients.
+fn common_labels(naming: Naming) -> [Label; 5] {
+    // A client's request does not have the version that is spoken, if the two sides negotiate one.
     let version = match naming {
         Naming::OpenTelemetryClient => Label::version_of_response(),
         _ => Label::version(),
@@ -32,14 +32,14 @@ fn of_all(naming: Naming) -> [Label; 5] {
     [method, scheme, status, version, Label::error_type()]
 }
 
-/// A label that goes by the name that it has by itself goes by that of the conventions instead, and is
-/// where they have it.
+/// Renames a label of this crate that has its default name, and moves it to the metrics that have it in the conventions.
+/// Returns other labels unchanged.
 fn conventional(naming: Naming, label: Label) -> Label {
     let is = |own: Label| label.is_like(&own);
     if is(Label::method()) {
         label.named("http_request_method")
     } else if is(Label::scheme()) {
-        // Servers must say one, and HTTP/1 does not bring it.
+        // Servers must have a scheme, and HTTP/1 requests have none.
         let absent = match naming {
             Naming::OpenTelemetryServer => "http",
             _ => "",
@@ -52,7 +52,7 @@ fn conventional(naming: Naming, label: Label) -> Label {
         let label = label.named("http_response_status_code");
         label.on_duration(true).absent_by_default("")
     } else if label.name() == "route" {
-        // Whatever finds it, and be it in the response.
+        // A label of this name is the route, no matter which function reads it, or whether from the response.
         let label = label.named(match naming {
             Naming::OpenTelemetryClient => "url_template",
             _ => "http_route",

@@ -1,6 +1,6 @@
-//! OpenTelemetry's names, labels and buckets for HTTP, in place of the crate's own.
+//! OpenTelemetry's names, labels and buckets for HTTP.
 //!
-//! For dashboards and alerts that are written for them. The preset is
+//! Use them for dashboards and alerts that expect OpenTelemetry's names. The preset is
 //! [`open_telemetry`](crate::MetricsLayerBuilder::open_telemetry) for servers and
 //! [`open_telemetry_client`](crate::MetricsLayerBuilder::open_telemetry_client) for clients:
 //!
@@ -15,8 +15,8 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // `MetricsLayer::builder().open_telemetry().build([("service", "shop")])` would do, with a label for the
-//! // router's template; here time stands still, and there are few buckets, to show the whole page.
+//! // An app needs only `MetricsLayer::builder().open_telemetry().build([("service", "shop")])` and a label for
+//! // the router's template. This example stops the clock and has few buckets, to show the whole page.
 //! let metrics = MetricsLayer::builder()
 //!     .open_telemetry()
 //!     .label(Label::route(|_| Some("/echo")))
@@ -88,52 +88,51 @@
 //! | `http_server_response_body_size_bytes` | `http_client_…` | histogram | `response_bytes_total` (its sum) |
 //! | `http_server_label_overflow_total` | `http_client_…` | counter | `label_overflow_total`; not of the conventions |
 //!
-//! What else the builder offers is there under its own name after the same `http_server_` or `http_client_`: so all three namings
-//! can be on one page, with the same constant labels, and an app that moves from one to the other can have both for a while.
+//! Other metrics of the builder keep their names, with the prefix `http_server_` or `http_client_`. All three namings can
+//! therefore be on one page with the same constant labels. An app that migrates can have both for a while.
 //!
 //! # Labels
 //!
-//! | label | says | on `…_active_requests` |
+//! | label | value | on `…_active_requests` |
 //! |---|---|---|
 //! | `http_request_method` | as [`Label::method`] | yes |
-//! | `url_scheme` | as [`Label::scheme`]; of a server `http` where the request does not say, unless told otherwise | yes |
-//! | `network_protocol_version` | `1.1`, `2`: of a server that of the request, of a client that of the response | no |
+//! | `url_scheme` | as [`Label::scheme`]; on servers `http` by default if the request has no scheme | yes |
+//! | `network_protocol_version` | `1.1`, `2`: on servers the request's version, on clients the response's | no |
 //! | `http_response_status_code` | as [`Label::status`]; empty without a response | no |
-//! | `error_type` | the [type](crate::ErrorType) of the failure, `cancelled` if the caller went away, empty if all went well | no |
-//! | `http_route`; of a client, `url_template` | the label `route`, if you give one | no |
+//! | `error_type` | the [type](crate::ErrorType) of the failure, `cancelled` if the caller left, empty if the call completed | no |
+//! | `http_route`; on clients `url_template` | the label `route`, if you give one | no |
 //!
-//! An empty label is no label to Prometheus. Labels of this crate's own that are [given](crate::MetricsLayerBuilder::label) besides go by the name in this
-//! table unless [named](crate::labels::Label::named) otherwise, and take the place of those that are there: a server
-//! that speaks TLS says so by `.label(Label::scheme().absent("https"))`. Labels of your own stay as they are. [Declared](crate::MetricsLayerBuilder::declare) label
+//! To Prometheus, an empty label is the same as no label. If you [add](crate::MetricsLayerBuilder::label) a label of this crate, it gets the
+//! conventional name, unless you [named](crate::labels::Label::named) it, and replaces the default one. For example, a server with TLS
+//! adds `.label(Label::scheme().absent("https"))`. Your own labels keep their names. [Declared](crate::MetricsLayerBuilder::declare) label
 //! sets use the names of the table.
 //!
-//! # Source, and what is different
+//! # Differences from the conventions
 //!
-//! These are the [semantic conventions for HTTP metrics](https://opentelemetry.io/docs/specs/semconv/http/http-metrics/), version
-//! 1.30, in the spelling of the [compatibility rules for Prometheus](https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/): dots
-//! become underscores, units `s` and `By` the endings `_seconds` and `_bytes`, and `{request}` goes. Durations and their labels are
-//! stable there; active requests and sizes may change. Differences:
+//! The names are those of the [semantic conventions for HTTP metrics](https://opentelemetry.io/docs/specs/semconv/http/http-metrics/), version
+//! 1.30, translated by the [compatibility rules for Prometheus](https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/): dots
+//! become underscores, the units `s` and `By` become the suffixes `_seconds` and `_bytes`, and `{request}` is dropped. Durations and their labels are
+//! stable in the conventions. Active requests and sizes may change. Differences:
 //!
-//! - *Which calls failed* is the conventions' rule: on a server 5xx and what never became an answer, on a client 4xx too. *What
-//!   failures are called* is this crate's vocabulary, `generate` or `timeout` rather than `500` or an exception's name; the code has its own label.
+//! - *Which calls fail* follows the conventions: on servers 5xx and calls without a response, on clients also 4xx. *The names of
+//!   failures* are this crate's error types, `generate` or `timeout` rather than `500` or an exception's name. The code has its own label.
 //!   Another [classifier](crate::MetricsLayerBuilder::classifier) changes both. The first failure of a call counts.
-//! - A call whose caller went away has the `error_type` `cancelled`, with the status if there was one by then. The conventions don't say.
-//! - A call lasts to the end of the response's *body*, where many instrumentations stop at its head, and sizes are
-//!   what it has come to by then: nothing is counted of a request's body that is read after it.
-//! - Sizes are the bytes that passed the layer, in the form in which they did, never what `Content-Length` says. The conventions want those
-//!   of the wire: compression inside of the layer is seen, compression outside of it is not. To HEAD that
-//!   is what the server takes of a body that is not due, mostly nothing; of an upgrade it is nothing, whatever follows. A
-//!   request counts for at most a TiB.
-//! - `url_scheme` of a server does not look into `X-Forwarded-Proto`, which anyone can send. A
-//!   client has it too, where the conventions leave it to choice.
-//! - `server_address` and `server_port` are not there. A server's may be chosen by whoever sends the request; of
-//!   a client they are required, but as many as there are hosts. Where these are few:
-//!   `Label::from_request("server_address", |head| head.uri.host())`, which is within the [budget](crate::labels#how-many-there-can-be).
-//! - `network_protocol_name`, which is always `http`, `user_agent_synthetic_type` and `otel_scope_…` are not there, nor are
-//!   connections of clients.
-//! - The list of known methods can't be changed. A [label of your own](crate::labels::Label::from_request) named `http_request_method` can take its place.
-//! - Where streams are [told apart](crate::MetricsLayerBuilder::stream_duration_seconds) they have sizes and no
-//!   `…_request_duration_seconds`, and so have [upgrades](crate::upgrade).
+//! - A call whose caller left has the `error_type` `cancelled`, and the status if there was a response. The conventions don't define this.
+//! - A call lasts to the end of the response's *body*. Many instrumentations stop at its head. Sizes count the bytes up to the end of the
+//!   call: if the service reads the request's body after that, it is not counted.
+//! - Sizes are the bytes that pass the layer, never the value of `Content-Length`. The conventions ask for the bytes on the wire.
+//!   Compression inside the layer affects sizes, compression outside does not. For HEAD, the size of the response is what the server
+//!   reads of the body, usually 0 bytes. For an upgrade it is 0, whatever follows. A request counts at most one TiB.
+//! - `url_scheme` of a server ignores `X-Forwarded-Proto`, which any client can send. A client has `url_scheme` too, where it is
+//!   optional in the conventions.
+//! - `server_address` and `server_port` are missing. On a server, the client may choose their values. On a client the conventions require
+//!   them, but there are as many values as hosts. If there are few hosts, add
+//!   `Label::from_request("server_address", |head| head.uri.host())`. It counts towards the [cardinality limit](crate::labels#how-many-there-can-be).
+//! - `network_protocol_name`, which is always `http`, `user_agent_synthetic_type`, `otel_scope_…` and metrics of client connections
+//!   are missing.
+//! - The list of known methods can't be changed. A [label of your own](crate::labels::Label::from_request) named `http_request_method` can replace the label.
+//! - If streams are [measured separately](crate::MetricsLayerBuilder::stream_duration_seconds), they have sizes but no
+//!   `…_request_duration_seconds`. The same is true of [upgrades](crate::upgrade).
 //!
 //! [`Label::method`]: crate::labels::Label::method
 //! [`Label::scheme`]: crate::labels::Label::scheme
@@ -145,15 +144,15 @@ mod naming;
 pub(crate) use self::labels::labels;
 pub(crate) use self::naming::Naming;
 
-/// The bounds of buckets, in seconds, that the conventions advise for durations.
+/// Bucket bounds for durations, in seconds, as the conventions advise.
 pub const DURATION_BUCKETS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
-/// The bounds of buckets, in bytes, for the sizes of bodies: 0, which tells those that have none, and
-/// from 64 B to 16 MiB in steps of four.
+/// Bucket bounds for the sizes of bodies, in bytes: 0, for calls without a body, and 64 B to 16 MiB in
+/// steps of factor four.
 ///
-/// The conventions advise none. What SDKs fall back to, from 0 to 10,000, puts all that is not small into one bucket.
+/// The conventions advise none. The SDKs' default bounds, from 0 to 10,000, put all but small bodies into one bucket.
 pub const BODY_SIZE_BUCKETS: [u64; 11] = [
     0, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216,
 ];

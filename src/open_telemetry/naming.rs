@@ -1,17 +1,17 @@
-/// What a layer's metrics are called.
+/// How a layer names its metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Naming {
     /// The crate's own names.
     #[default]
     Own,
-    /// As OpenTelemetry's conventions call those of an HTTP server.
+    /// The names of OpenTelemetry's conventions for HTTP servers.
     OpenTelemetryServer,
-    /// As OpenTelemetry's conventions call those of an HTTP client.
+    /// The names of OpenTelemetry's conventions for HTTP clients.
     OpenTelemetryClient,
 }
 
 impl Naming {
-    /// What all the names begin with, so that no two namings have one in common.
+    /// Returns the prefix of all names. Prefixes differ, so that no two namings share a name.
     pub(crate) fn prefix(self) -> &'static str {
         match self {
             Self::Own => "",

@@ -68,7 +68,6 @@ use http_body::Body;
 #[derive(Clone, Copy, Debug)]
 pub struct Grpc<C = HttpStatus> {
     http: Http<C>,
-    is_client: bool,
 }
 
 // The kind of request, kept as the call's note. The notes of [`Http`] are smaller.
@@ -82,7 +81,6 @@ impl Grpc {
     pub fn new() -> Self {
         Self {
             http: Http::default(),
-            is_client: false,
         }
     }
 }
@@ -97,8 +95,7 @@ impl<C> Grpc<C> {
     /// A client's, if it was one or the classifier is.
     pub(crate) fn classified_by<D: Classify>(self, classifier: D) -> Grpc<D> {
         Grpc {
-            is_client: self.is_client || classifier.is_client(),
-            http: Http::new(classifier),
+            http: self.http.classified_by(classifier),
         }
     }
 }
@@ -130,7 +127,7 @@ where
             Kind::Silent => call.set_note(SILENT),
             Kind::Other => {}
         }
-        request.map(|body| RequestBody::new(body, messages, self.is_client))
+        request.map(|body| RequestBody::new(body, messages))
     }
 }
 

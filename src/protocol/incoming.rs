@@ -3,6 +3,9 @@ use crate::message::{Measure, Own};
 use crate::stream::RequestStream;
 use futures_core::Stream;
 
+// The call's note if the request is sent from here.
+pub(super) const CLIENT: u32 = 1;
+
 /// The requests of a service without HTTP: [`One`] message or [`Many`].
 pub trait Incoming<Req>: Clone {
     /// The request that the inner service gets.
@@ -39,6 +42,7 @@ where
 
     #[inline]
     fn open(&self, call: &mut Call, request: Req) -> Self::Request {
-        RequestStream::new(request, call, self.0.clone())
+        let is_client = call.note() == CLIENT;
+        RequestStream::new(request, call, self.0.clone(), is_client)
     }
 }

@@ -1,4 +1,4 @@
-use super::incoming::{Incoming, One};
+use super::incoming::{CLIENT, Incoming, One};
 use super::{Answer, Protocol};
 use crate::call::Call;
 use crate::classify::{Classify, HttpStatus, Phase};
@@ -14,15 +14,17 @@ pub struct Unary<I = One, A = Own, C = HttpStatus> {
     pub(crate) incoming: I,
     pub(crate) measure: A,
     pub(crate) classifier: C,
+    pub(crate) is_client: bool,
 }
 
-impl<I: Default, A: Default> Default for Unary<I, A> {
-    /// By [`HttpStatus`]. A builder takes other classifiers, to show their error types.
+impl Default for Unary {
+    /// Messages are asked themselves, and errors are classified by [`HttpStatus`]. A builder takes other measures and classifiers.
     fn default() -> Self {
         Self {
-            incoming: I::default(),
-            measure: A::default(),
+            incoming: One::default(),
+            measure: Own,
             classifier: HttpStatus,
+            is_client: false,
         }
     }
 }
@@ -37,6 +39,9 @@ where
 
     #[inline]
     fn open(&self, call: &mut Call, request: Req) -> I::Request {
+        if self.is_client {
+            call.set_note(CLIENT);
+        }
         self.incoming.open(call, request)
     }
 }

@@ -19,10 +19,6 @@ pub(crate) struct Block {
     cells: Arc<[AtomicU64]>,
 }
 
-/// Cells in front that are never used. With the counts of the `Arc` they fill a cache line, so that what another
-/// thread writes before it in memory does not disturb the first numbers, which are written most.
-const PADDING: usize = 6;
-
 /// How a sum lies in two cells: its low half, and the number of times that has overflowed, in steps of two.
 pub(super) const SUM_CELLS: usize = 2;
 
@@ -31,7 +27,7 @@ pub(super) const SUM_CELLS: usize = 2;
 impl Block {
     /// All cells at zero.
     pub(super) fn new(cells: usize) -> Self {
-        let cells = (0..PADDING + cells).map(|_| AtomicU64::new(0));
+        let cells = (0..cells).map(|_| AtomicU64::new(0));
         Self {
             cells: cells.collect(),
         }
@@ -39,7 +35,7 @@ impl Block {
 
     #[inline]
     pub(super) fn cell(&self, cell: usize) -> &AtomicU64 {
-        &self.cells[PADDING + cell]
+        &self.cells[cell]
     }
 
     /// Adds to a cell.
@@ -71,7 +67,7 @@ impl Block {
 
     /// Adds cell by cell to `numbers`.
     pub(super) fn add_to(&self, numbers: &mut [u64]) {
-        for (number, cell) in numbers.iter_mut().zip(&self.cells[PADDING..]) {
+        for (number, cell) in numbers.iter_mut().zip(&*self.cells) {
             *number = number.wrapping_add(cell.load(Ordering::Relaxed));
         }
     }

@@ -304,6 +304,11 @@ impl MetricsRegistry {
         }
     }
 
+    /// Remembers what another registry shows that shows this one too.
+    pub(crate) fn show_beside(&self, names: impl IntoIterator<Item = String>) {
+        self.write().show_beside(names);
+    }
+
     /// Says that this thread makes a page.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use super::table::{Endpoint, Table};
 use crate::Error;
 use crate::labels::Labels;
 use crate::recorder::Settings;
+use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ use std::sync::Arc;
 pub(super) struct Registered {
     pub(super) table: Table,
     names: Names,
+    /// What registries of prometheus-client's show that show this one too, as far as its metrics could be called so.
+    shown_beside: BTreeSet<String>,
 }
 
 /// What has left the page, to be dropped when the lock is.
@@ -41,7 +44,16 @@ impl Registered {
         let table = Table::new(&uptime);
         let mut names = Names::default();
         names.add(&Claim::new(uptime, Kind::Gauge, Origin::Registry));
-        Self { table, names }
+        Self {
+            table,
+            names,
+            shown_beside: BTreeSet::new(),
+        }
+    }
+
+    /// Keeps these names from layers that are still to come.
+    pub(super) fn show_beside(&mut self, names: impl IntoIterator<Item = String>) {
+        self.shown_beside.extend(names);
     }
 
     /// The entry of an earlier layer with the same prefix and labels.
@@ -58,7 +70,9 @@ impl Registered {
         let layers = self.table.layers.get(prefix);
         let is_new = |place: usize| layers.is_none_or(|layers| layers.shown[place] == 0);
         for (_, metric) in on(settings).filter(|(place, _)| is_new(*place)) {
-            self.names.check(&claim(metric, prefix))?;
+            let claim = claim(metric, prefix);
+            self.names.check(&claim)?;
+            self.check_beside(&claim)?;
         }
         let Some(layers) = layers else {
             return Ok(None);
@@ -72,9 +86,21 @@ impl Registered {
         }
     }
 
+    /// That registries which show this one don't show such a name already.
+    fn check_beside(&self, claim: &Claim) -> Result<(), Error> {
+        let mut names = claim.kind.names(&claim.name);
+        match names.find(|name| self.shown_beside.contains(name)) {
+            None => Ok(()),
+            Some(shown) => Err(Error::new(format!(
+                "automatic metric `{}` clashes with a metric of the registry that it is shown in (`MetricsRegistry::register_in`): both would show `{shown}`, give the layer or its registry another prefix",
+                claim.name
+            ))),
+        }
+    }
+
     /// Adds the entry of a layer, which has been checked.
     pub(super) fn add_endpoint(&mut self, endpoint: &Arc<Endpoint>) {
-        let Self { table, names } = self;
+        let Self { table, names, .. } = self;
         let settings = endpoint.recorder.settings();
         let layers = Arc::make_mut(&mut table.layers);
         let layers = layers.entry(endpoint.prefix.clone()).or_default();
@@ -96,7 +122,7 @@ impl Registered {
     ///
     /// If it does not fit in.
     pub(super) fn add_custom(&mut self, name: &str, joining: &CustomFamily) -> Result<(), Error> {
-        let Self { table, names } = self;
+        let Self { table, names, .. } = self;
         if let Some(family) = table.custom.get(name) {
             family.check_joining(name, joining)?;
         }
@@ -119,7 +145,7 @@ impl Registered {
     ///
     /// If that can't be shown with the rest.
     pub(super) fn add_source(&mut self, labels: &Labels, source: &Source) -> Result<(), Error> {
-        let Self { table, names } = self;
+        let Self { table, names, .. } = self;
         for claim in source.claims() {
             names.check(claim)?;
         }
@@ -136,7 +162,7 @@ impl Registered {
 
     /// Adds what sources have come to show, as far as it fits in.
     pub(super) fn learn(&mut self, late: &[Late]) {
-        let Self { table, names } = self;
+        let Self { table, names, .. } = self;
         let all = Arc::make_mut(&mut table.sources);
         for Late { source, claims } in late {
             let mut sources = all.values_mut().flatten();
@@ -184,7 +210,7 @@ impl Registered {
     }
 
     fn take_endpoint(&mut self, prefix: &str, labels: &Labels, removed: &mut Removed) {
-        let Self { table, names } = self;
+        let Self { table, names, .. } = self;
         let all = Arc::make_mut(&mut table.layers);
         let Some(layers) = all.get_mut(prefix) else {
             return;
@@ -214,7 +240,7 @@ impl Registered {
     }
 
     fn take_included(&mut self, labels: &Labels, removed: &mut Removed) {
-        let Self { table, names } = self;
+        let Self { table, names, .. } = self;
         let having = table.custom.iter().filter(|(_, family)| family.has(labels));
         let having: Vec<String> = having.map(|(name, _)| name.clone()).collect();
         let custom = Arc::make_mut(&mut table.custom);

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_openmetrics::protocol::FromBody;
-use tower_openmetrics::{MetricsLayer, RequestBody};
+use tower_openmetrics::{ErrorType, MetricsLayer, RequestBody, ResponseBody};
 
 /// As salvo's `ReqBody` is.
 #[derive(Debug, Default)]
@@ -140,4 +140,38 @@ async fn a_body_of_ones_own() {
         Numbers::of(&metrics).await,
         Numbers::completed().read(3).taken(3)
     );
+}
+
+/// Where a body is put into one of somebody's own, the call hears of a panic.
+#[tokio::test]
+async fn a_body_of_ones_own_that_panics() {
+    struct Fragile<const IN_ANSWER: bool>;
+
+    impl<B, const IN_ANSWER: bool> FromBody<RequestBody<B>> for Fragile<IN_ANSWER> {
+        fn from_body(_: RequestBody<B>) -> Self {
+            assert!(IN_ANSWER, "a panic of the test");
+            Self
+        }
+    }
+
+    impl<B, C, const IN_ANSWER: bool> FromBody<ResponseBody<B, C>> for Fragile<IN_ANSWER> {
+        fn from_body(_: ResponseBody<B, C>) -> Self {
+            panic!("a panic of the test")
+        }
+    }
+
+    async fn expect_panic<const IN_ANSWER: bool>() {
+        let metrics = MetricsLayer::default();
+        let service = metrics.clone().boxed::<Fragile<IN_ANSWER>>();
+        let service = service.layer(service_fn(|_: Request<Fragile<IN_ANSWER>>| {
+            ready(Ok::<_, Infallible>(Response::new(upload())))
+        }));
+        let call = tokio::spawn(async { drop(service.oneshot(Request::new(upload())).await) });
+        assert!(call.await.unwrap_err().is_panic());
+        let expected = Numbers::failed(ErrorType::PANIC);
+        assert_eq!(Numbers::of(&metrics).await, expected, "{IN_ANSWER}");
+    }
+
+    expect_panic::<false>().await;
+    expect_panic::<true>().await;
 }

@@ -34,8 +34,23 @@ async fn by_itself() {
 }
 
 #[tokio::test]
-async fn because_who_fed_it_went_away() {
+async fn because_what_fed_it_broke_off() {
     let gone = || io::Error::from(io::ErrorKind::UnexpectedEof).into();
     let numbers = upload_that_fails_by(gone).await;
-    assert_eq!(numbers, Numbers::cancelled().read(3));
+    assert_eq!(numbers, Numbers::failed(ErrorType::INVALID_MESSAGE).read(3));
+}
+
+#[tokio::test]
+async fn by_ending_before_its_length() {
+    let layer = layer();
+    let server = Server::start(Handler::hangs().reads_all()).await;
+    let client = layer.layer(Client::builder(TokioExecutor::new()).build_http());
+    let abc = Frame::data(Bytes::from_static(b"abc"));
+    let body = StreamBody::new(stream::iter([Ok::<_, BoxError>(abc)]));
+    let request = Request::post(format!("http://{}/", server.address()));
+    let request = request.header("content-length", "9").body(body).unwrap();
+    let answer = bounded("an answer", client.oneshot(request)).await;
+    answer.map(drop).unwrap_err();
+    let failed = Numbers::failed(ErrorType::INVALID_MESSAGE);
+    assert_eq!(Numbers::of(&layer).await, failed.read(3));
 }

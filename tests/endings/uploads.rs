@@ -3,9 +3,9 @@
 use super::Ending::{self, Cancelled, Completed, Failed};
 use super::support::Step::{self, Data, Fail, Pending, Trailers};
 use super::support::{Script, Taken, poll_frame, take_frames, take_to_end};
-use super::{Stage, get};
+use super::{Numbers, Stage, get};
 use http::header::CONTENT_LENGTH;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::Body;
 use std::cell::Cell;
 use std::error::Error as StdError;
@@ -13,11 +13,14 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::pin::{Pin, pin};
 use tower::BoxError;
-use tower_openmetrics::RequestBody;
+use tower_openmetrics::classify::{Classify, HttpClient, HttpStatus, expecting};
+use tower_openmetrics::protocol::Http;
+use tower_openmetrics::{Clock, MetricsLayer, MetricsLayerBuilder, RequestBody};
 
 /// A request's body, and how much of it the service reads before it responds.
 #[derive(Debug)]
 struct Upload {
+    version: Version,
     content_length: Option<&'static str>,
     hint: Option<u64>,
     knows_its_end: bool,
@@ -41,6 +44,7 @@ const ANSWERS: [Answer; 4] = [Status(200), Status(400), Status(500), Error];
 /// A chunked request, read to its end.
 fn upload(steps: impl IntoIterator<Item = Step>) -> Upload {
     Upload {
+        version: Version::HTTP_2,
         content_length: None,
         hint: None,
         knows_its_end: false,
@@ -55,6 +59,10 @@ impl Upload {
             content_length: Some(content_length),
             ..self
         }
+    }
+
+    fn over(self, version: Version) -> Self {
+        Self { version, ..self }
     }
 
     /// Sets the exact size hint.
@@ -77,10 +85,10 @@ impl Upload {
         Self { read, ..self }
     }
 
-    fn request(self, stage: &Stage) -> Request<Script> {
+    fn request<C>(self, stage: &Stage<C>) -> Request<Script> {
         let script = Script::new(stage.clock, self.steps);
         let script = script.hint(self.hint).knows_its_end(self.knows_its_end);
-        let mut request = Request::post("/");
+        let mut request = Request::post("/").version(self.version);
         if let Some(length) = self.content_length {
             request = request.header(CONTENT_LENGTH, length);
         }
@@ -106,7 +114,16 @@ impl Upload {
 }
 
 impl Answer {
-    fn give(self, stage: &Stage) -> Result<Response<Script>, BoxError> {
+    /// That of a call whose request says nothing.
+    fn ending(self) -> Ending {
+        match self {
+            Status(400) => Failed("deserialization"),
+            Status(500) | Error => Failed("generate"),
+            Status(_) => Completed,
+        }
+    }
+
+    fn give<C: Classify>(self, stage: &Stage<C>) -> Result<Response<Script>, BoxError> {
         match self {
             Status(status) => Ok(Response::builder()
                 .status(status)
@@ -238,6 +255,8 @@ fn an_upload_that_the_client_breaks_off_is_cancelled() {
         ] {
             short.promises("4").check(row, answer, Cancelled, 3);
         }
+        let over_http3 = upload([Data("abc")]).promises("4").over(Version::HTTP_3);
+        over_http3.check("short, over HTTP/3", answer, Cancelled, 3);
         let none = upload([]).promises("4");
         none.check("none of its promised length", answer, Cancelled, 0);
     }
@@ -248,11 +267,7 @@ fn an_upload_that_the_client_breaks_off_is_cancelled() {
 #[test]
 fn that_were_replaced_on_their_way_have_the_length_of_their_own_hint() {
     for answer in ANSWERS {
-        let ending = match answer {
-            Status(400) => Failed("deserialization"),
-            Status(500) | Error => Failed("generate"),
-            Status(_) => Completed,
-        };
+        let ending = answer.ending();
         let five = || upload([Data("abc"), Data("de")]).promises("10").hints(5);
         five().check("shorter than the header says", answer, ending, 5);
         let knows_its_end = five().knows_its_end().read(2);
@@ -280,6 +295,41 @@ fn that_were_replaced_on_their_way_have_the_length_of_their_own_hint() {
         short()
             .hints(5)
             .check("short of its own, without a header", answer, ending, 3);
+    }
+}
+
+/// A body of HTTP/1 that breaks off has an error, and what ends without one has come whole: a middleware has put it in place of
+/// the wire's.
+#[test]
+fn that_end_short_over_http1_were_replaced_on_their_way() {
+    for version in [Version::HTTP_09, Version::HTTP_10, Version::HTTP_11] {
+        for answer in ANSWERS {
+            let row = |row| format!("{row}, over {version:?}");
+            let five = || {
+                upload([Data("abc"), Data("de")])
+                    .promises("10")
+                    .over(version)
+            };
+            let ending = answer.ending();
+            five().check(&row("without a hint"), answer, ending, 5);
+            five()
+                .hints(5)
+                .check(&row("with a hint"), answer, ending, 5);
+            five()
+                .hints(7)
+                .check(&row("short of its hint too"), answer, ending, 5);
+            five().knows_its_end().read(2).check(
+                &row("with an end that is known"),
+                answer,
+                ending,
+                5,
+            );
+            let nothing = upload([]).promises("10").over(version);
+            nothing.check(&row("nothing"), answer, ending, 0);
+            let broken = upload([Data("ab"), Fail(reset)]).promises("10");
+            let broken = broken.over(version);
+            broken.check(&row("broken off"), answer, Cancelled, 2);
+        }
     }
 }
 
@@ -492,6 +542,64 @@ fn into_inner_hides_the_upload() {
     drop(answered);
     let expected = Failed("deserialization").after(3);
     stage.expect("by the answer alone", expected);
+}
+
+/// The program is there to see that its request failed, and for what it sends short its connection answers.
+#[test]
+fn that_a_client_sends_are_never_its_callers_going_away() {
+    fn expect<C: Classify>(builder: MetricsLayerBuilder<Http<C>>, upload: Upload, ending: Ending) {
+        let clock = Clock::manual();
+        let layer = builder.clock(clock).build([("endpoint", "stage")]).unwrap();
+        let stage = Stage { clock, layer };
+        let row = format!("{upload:?}");
+        let answered = stage.call(upload.request(&stage), |request| {
+            take_to_end(pin!(request.into_body()));
+            Status(200).give(&stage)
+        });
+        drop(answered);
+        let Numbers {
+            requests,
+            errors,
+            cancellations,
+            ..
+        } = Numbers::of(&stage.layer);
+        assert_eq!((requests, cancellations), (1, 0), "{row}");
+        let failed = |error_type| errors.get(error_type) == Some(&1);
+        match ending {
+            Failed(error_type) => assert!(failed(error_type), "{row}: {errors:?}"),
+            _ => assert!(
+                errors.values().all(|count| *count == 0),
+                "{row}: {errors:?}"
+            ),
+        }
+    }
+    type Steps = fn() -> Vec<Step>;
+
+    fn timed_out() -> BoxError {
+        io::Error::from(ErrorKind::TimedOut).into()
+    }
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let cases: [(Steps, Ending); 4] = [
+            (|| vec![Data("abc"), Fail(reset)], Failed("invalid_message")),
+            (
+                || vec![Fail(|| "the disk is gone".into())],
+                Failed("invalid_message"),
+            ),
+            (|| vec![Data("abc"), Fail(timed_out)], Failed("timeout")),
+            (|| vec![Data("abc")], Completed),
+        ];
+        for (steps, ending) in cases {
+            let sent = || upload(steps()).promises("9").over(version);
+            let client = MetricsLayer::client_builder;
+            expect(client(), sent(), ending);
+            // It stays a client's, whatever classifies.
+            expect(client().classifier(HttpStatus), sent(), ending);
+            let lookup = expecting(|head| head.status == 404);
+            expect(client().classifier(lookup), sent(), ending);
+            let named = MetricsLayer::builder().classifier(lookup.or(HttpClient));
+            expect(named, sent(), ending);
+        }
+    }
 }
 
 #[test]

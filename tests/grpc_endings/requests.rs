@@ -1,11 +1,12 @@
 //! Requests: how their messages count, and how they fail.
 
-use super::Ending::{Cancelled, Completed, Failed};
+use super::Ending::{self, Cancelled, Completed, Failed};
 use super::support::Step::{self, Bytes, Fail, Trailers};
 use super::support::{Script, take_frames, take_to_end};
 use super::{
     STATUS, Seen, base64, built, call_with, frame, layer, message, request_of, response_of, script,
 };
+use http::Version;
 use std::io::{self, ErrorKind};
 use std::pin::pin;
 use tower::BoxError;
@@ -149,21 +150,31 @@ fn a_request_of_a_client_that_breaks_off() {
     );
 }
 
-/// By HTTP/1 the length may be promised.
+/// The length may be promised.
 #[test]
 fn a_request_that_ends_before_its_length() {
-    let layer = layer();
-    let mut request = request_of("application/grpc-web", script([Bytes(message("abc"))]));
-    request.headers_mut().insert("content-length", 9.into());
-    let response = call_with(&layer, request, |request| {
-        take_to_end(pin!(request.into_body()));
-        Ok(response_of(
-            "application/grpc-web",
-            [Step::Field(STATUS, "0")],
-        ))
-    });
-    take_to_end(pin!(response.unwrap().into_body()));
-    assert_eq!(Seen::of(&layer), Cancelled.of_nothing().request(8, 1));
+    fn ending<C: Classify>(builder: MetricsLayerBuilder<Grpc<C>>, version: Version) -> Ending {
+        let layer = built(builder);
+        let mut request = request_of("application/grpc-web", script([Bytes(message("abc"))]));
+        request.headers_mut().insert("content-length", 9.into());
+        *request.version_mut() = version;
+        let response = call_with(&layer, request, |request| {
+            take_to_end(pin!(request.into_body()));
+            let status = [Step::Field(STATUS, "0")];
+            Ok(response_of("application/grpc-web", status))
+        });
+        take_to_end(pin!(response.unwrap().into_body()));
+        let seen = Seen::of(&layer);
+        assert_eq!(seen, seen.ending.of_nothing().request(8, 1));
+        seen.ending
+    }
+    let server = MetricsLayer::grpc_builder;
+    assert_eq!(ending(server(), Version::HTTP_2), Cancelled);
+    // There it would have an error.
+    assert_eq!(ending(server(), Version::HTTP_11), Completed);
+    // And there the connection has one.
+    let client = MetricsLayer::grpc_client_builder();
+    assert_eq!(ending(client, Version::HTTP_2), Completed);
 }
 
 /// The hint of the new body decides whether it is complete.
@@ -179,6 +190,7 @@ fn a_replaced_body_has_its_own_length() {
         let body = script([Bytes(message("abc"))]).hint(hint);
         let mut request = request_of(content_type, body);
         request.headers_mut().insert("content-length", 9.into());
+        *request.version_mut() = Version::HTTP_2;
         let response = call_with(&layer, request, |request| {
             take_to_end(pin!(request.into_body()));
             let mut response = response_of("application/grpc", []);

@@ -4,7 +4,7 @@ use std::time::Duration;
 use tower_openmetrics::classify::HttpStatus;
 use tower_openmetrics::labels::{Label, is_long_lived};
 use tower_openmetrics::message::Own;
-use tower_openmetrics::protocol::{Http, One, Streaming};
+use tower_openmetrics::protocol::{Http, Streaming, Unary};
 use tower_openmetrics::{Error, MetricsLayer, MetricsLayerBuilder, MetricsRegistry};
 
 #[track_caller]
@@ -187,7 +187,10 @@ fn settings_that_would_do_nothing_are_named() {
     each(MetricsLayer::streaming_builder);
     each(|| MetricsLayer::unary_builder().classifier(HttpStatus));
     each(|| MetricsLayer::streaming_builder().pass_handle(|_: &mut (), _| ()));
-    each(|| MetricsLayer::protocol_builder(Streaming::<One>::default()).request_streams(Own));
+    each(|| MetricsLayer::protocol_builder(Unary::default()));
+    each(|| MetricsLayer::protocol_builder(Streaming::default()));
+    each(|| MetricsLayer::protocol_builder(Streaming::default()).request_streams(Own));
+    each(|| MetricsLayer::protocol_builder(Unary::default()).pass_handle(|_: &mut (), _| ()));
 
     let error = refused(MetricsLayer::builder().stream_buckets([1.0]));
     assert!(

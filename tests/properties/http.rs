@@ -3,7 +3,7 @@
 use super::streams_support::{Numbers, Stage};
 use super::support::{Script as Body, Step, poll_frame};
 use super::{Ending, Model, cases};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -15,6 +15,7 @@ use tower_openmetrics::{Clock, ErrorType, MetricsLayer, RequestBody};
 #[derive(Clone, Debug)]
 struct Script {
     method: Method,
+    version: Version,
     status: u16,
     upload: Frames,
     /// How many frames are read before the head, before the body is taken, and
@@ -79,13 +80,14 @@ fn frames() -> impl Strategy<Value = Frames> {
 prop_compose! {
     fn script()(
         method in select(vec![Method::GET, Method::POST, Method::HEAD, Method::CONNECT]),
+        version in select(vec![Version::HTTP_11, Version::HTTP_2, Version::HTTP_2]),
         status in select(vec![200, 200, 200, 200, 204, 304, 101, 404, 400, 500, 503]),
         upload in frames(),
         reads in [0..6usize, 0..2usize, 0..6usize],
         answer in frames(),
         takes in prop_oneof![1 => 0..6usize, 1 => Just(usize::MAX)],
     ) -> Script {
-        Script { method, status, upload, reads, answer, takes }
+        Script { method, version, status, upload, reads, answer, takes }
     }
 }
 
@@ -94,6 +96,7 @@ prop_compose! {
 /// A body, as far as it was read.
 struct Reading<'a> {
     body: &'a Frames,
+    version: Version,
     read: usize,
     bytes: u64,
 }
@@ -107,6 +110,7 @@ impl Script {
         };
         let [before, between, after] = self.reads;
         let mut upload = Reading::of(&self.upload);
+        upload.version = self.version;
         model.uploads(&mut upload, before);
         model.seconds += 1; // to the head
         model.head = Some(model.seconds);
@@ -227,7 +231,9 @@ impl Model {
                 hint,
                 ..
             } = upload.body;
-            if is_over && content_length.is_some() && is_short(*content_length) && is_short(*hint) {
+            // Over HTTP/1 there would be an error.
+            let is_promised = content_length.is_some() && upload.version == Version::HTTP_2;
+            if is_over && is_promised && is_short(*content_length) && is_short(*hint) {
                 self.fault(Ending::Cancelled);
             }
         }
@@ -238,6 +244,7 @@ impl<'a> Reading<'a> {
     fn of(body: &'a Frames) -> Self {
         Self {
             body,
+            version: Version::HTTP_11,
             read: 0,
             bytes: 0,
         }
@@ -292,7 +299,9 @@ impl Frame {
 fn play(script: &Script, clock: Clock) -> Numbers {
     let stage = Stage::timed_by(clock, MetricsLayer::builder());
     let [before, between, after] = script.reads;
-    let mut request = Request::builder().method(&script.method);
+    let mut request = Request::builder()
+        .method(&script.method)
+        .version(script.version);
     if let Some(length) = script.upload.content_length {
         request = request.header("content-length", length);
     }

@@ -7,9 +7,10 @@ use std::io::{self, ErrorKind};
 use std::pin::{Pin, pin};
 use std::thread;
 use tower::{BoxError, Layer, ServiceExt, service_fn};
+use tower_openmetrics::classify::{HttpClient, by_error};
 use tower_openmetrics::message::Own;
-use tower_openmetrics::protocol::{Many, Streaming, Unary};
-use tower_openmetrics::{ErrorType, MetricsLayer, RequestStream};
+use tower_openmetrics::protocol::{Answer, Many, Protocol, Streaming, Unary};
+use tower_openmetrics::{ErrorType, MetricsLayer, MetricsLayerBuilder, RequestStream};
 
 type Chunk = Result<&'static str, io::Error>;
 type Upload = RequestStream<Script<Chunk>>;
@@ -143,6 +144,50 @@ fn the_first_failure_counts() {
     drop(answer);
     let expected = Numbers::failed("response_stream", 2).head_after(1);
     stage.expect("the answer's", &expected.request(5, 2));
+}
+
+/// Who sends the stream is still there.
+#[test]
+fn a_stream_of_a_client_that_breaks_off() {
+    fn expect<P>(builder: MetricsLayerBuilder<P>, kind: ErrorKind, error_type: &str)
+    where
+        P: Protocol<Script<Chunk>, Request = Upload> + Answer<&'static str, BoxError>,
+    {
+        let stage = Stage::new(builder);
+        let _ = stage.call(broken(&stage, kind), |request| {
+            drop(all(pin!(request)));
+            Ok::<_, BoxError>("xy")
+        });
+        let numbers = stage.numbers();
+        assert_eq!((numbers.requests, numbers.cancellations), (1, 0));
+        assert_eq!(numbers.errors[error_type], 1, "{kind}");
+    }
+    for (kind, error_type) in [
+        (ErrorKind::BrokenPipe, "invalid_message"),
+        (ErrorKind::InvalidData, "invalid_message"),
+        (ErrorKind::TimedOut, "timeout"),
+    ] {
+        let sent = || MetricsLayer::unary_builder().request_streams(Own);
+        expect(sent().classifier(HttpClient), kind, error_type);
+        let first = MetricsLayer::unary_builder().classifier(HttpClient);
+        let in_general = by_error(|_: &u8, _| Some(ErrorType::GENERATE));
+        let named = first.request_streams(Own).classifier(in_general);
+        expect(named, kind, error_type);
+        expect(
+            sent().classifier(in_general.or(HttpClient)),
+            kind,
+            error_type,
+        );
+    }
+    // The other protocol.
+    let streaming = MetricsLayer::streaming_builder().classifier(HttpClient);
+    let stage = Stage::new(streaming.request_streams(Own));
+    let answer = stage.call(broken(&stage, ErrorKind::BrokenPipe), |request| {
+        drop(all(pin!(request)));
+        Ok::<_, BoxError>(stage.script(["xy"]))
+    });
+    drop(all(pin!(answer.unwrap())));
+    assert_eq!(stage.numbers().errors["invalid_message"], 1);
 }
 
 #[test]

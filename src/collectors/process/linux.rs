@@ -1,20 +1,20 @@
-//! `/proc/self`, as [proc(5)][proc] describes it.
+//! Reads `/proc/self`, see [proc(5)][proc].
 //!
 //! [proc]: https://man7.org/linux/man-pages/man5/proc.5.html
 
-use super::{Limit, Readings};
+use super::{Limit, ProcessSnapshot};
 use procfs::process::{LimitValue, Process, Stat};
 use procfs::{boot_time_secs, page_size, ticks_per_second};
 use std::{fs, io};
 
-/// Each file by itself: one that is refused takes none of the others with it.
-pub(super) fn read() -> Readings {
-    // Before the others are opened, which would be counted too.
+/// Reads each file on its own: if one can't be read, the others still are.
+pub(super) fn read() -> ProcessSnapshot {
+    // Counted first, because the other files would be counted while they are open.
     let open_fds = open_fds().ok();
     let process = Process::myself().ok();
     let stat = process.as_ref().and_then(|process| process.stat().ok());
     let limits = process.as_ref().and_then(|process| process.limits().ok());
-    Readings {
+    ProcessSnapshot {
         cpu_seconds: stat.as_ref().map(cpu_seconds),
         resident_memory_bytes: stat.as_ref().map(resident_memory_bytes),
         virtual_memory_bytes: stat.as_ref().map(|stat| stat.vsize),
@@ -29,7 +29,7 @@ pub(super) fn read() -> Readings {
     }
 }
 
-/// In seconds since 1970.
+/// Returns the start time of the process, in seconds since 1970.
 pub(super) fn start_time_seconds() -> Option<f64> {
     let stat = Process::myself().ok()?.stat().ok()?;
     Some(boot_time_secs().ok()? as f64 + seconds(stat.starttime))
@@ -43,12 +43,14 @@ fn resident_memory_bytes(stat: &Stat) -> u64 {
     stat.rss.saturating_mul(page_size())
 }
 
-/// Since Linux 6.2 the directory's size is their number; before, and where the size is still 0, they are
-/// listed.
+/// Returns the number of open file descriptors.
+///
+/// Since Linux 6.2 it is the directory's size. If the size is 0, as it is before, the entries are
+/// counted.
 fn open_fds() -> io::Result<u64> {
     const FDS: &str = "/proc/self/fd";
     match fs::metadata(FDS)?.len() {
-        // Without the descriptor by which the list itself is read.
+        // One descriptor is that of the directory itself.
         0 => Ok((fs::read_dir(FDS)?.count() as u64).saturating_sub(1)),
         count => Ok(count),
     }
@@ -63,7 +65,7 @@ fn seconds(ticks: u64) -> f64 {
 impl From<LimitValue> for Limit {
     fn from(value: LimitValue) -> Self {
         match value {
-            LimitValue::Value(limit) => Self::At(limit),
+            LimitValue::Value(limit) => Self::Limited(limit),
             LimitValue::Unlimited => Self::Unlimited,
         }
     }

@@ -1,7 +1,7 @@
-//! The process's own numbers.
+//! Metrics of this process.
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-#[path = "elsewhere.rs"]
+#[path = "unsupported.rs"]
 mod system;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[path = "linux.rs"]
@@ -14,25 +14,26 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::Unit;
 use std::fmt;
 
-/// What the operating system knows of this process, by the names that Prometheus'
-/// [guidelines for client libraries][guidelines] give it.
+/// A collector for the metrics of this process.
 ///
-/// | metric | type | says |
+/// The names are those of Prometheus' [guidelines for client libraries][guidelines].
+///
+/// | metric | type | value |
 /// |---|---|---|
-/// | `process_cpu_seconds_total` | counter | cpu time spent so far, in user and system mode |
-/// | `process_resident_memory_bytes` | gauge | memory that is in RAM |
+/// | `process_cpu_seconds_total` | counter | CPU time spent in user and system mode |
+/// | `process_resident_memory_bytes` | gauge | memory in RAM |
 /// | `process_virtual_memory_bytes` | gauge | address space in use |
-/// | `process_virtual_memory_max_bytes` | gauge | how much of it may be in use, `+Inf` if that is not limited |
+/// | `process_virtual_memory_max_bytes` | gauge | limit of the address space, `+Inf` if there is none |
 /// | `process_open_fds` | gauge | open file descriptors: files, sockets, pipes |
-/// | `process_max_fds` | gauge | how many may be open, `+Inf` if that is not limited |
+/// | `process_max_fds` | gauge | limit of open file descriptors, `+Inf` if there is none |
 /// | `process_threads` | gauge | threads |
-/// | `process_start_time_seconds` | gauge | when the process began, in seconds since 1970-01-01 UTC |
+/// | `process_start_time_seconds` | gauge | start time of the process, in seconds since 1970-01-01 UTC |
 ///
-/// They are read from `/proc/self` at each scrape, on Linux and Android. What can't be read is left out: where
-/// `/proc` is hidden, and on other systems, the collector can be registered and shows nothing.
+/// The numbers are read from `/proc/self` at each scrape, on Linux and Android. Numbers that can't be read are left
+/// out. If `/proc` is hidden, and on other systems, the collector shows nothing.
 ///
-/// The start time is read once, when the collector is made: Linux reckons it anew whenever its clock is set, and
-/// rules that look for restarts would take that for one.
+/// The start time is read once, when the collector is made. Linux recalculates it whenever its clock is set, which alerts
+/// would take for a restart.
 ///
 /// [guidelines]: https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics
 ///
@@ -47,14 +48,14 @@ use std::fmt;
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug)]
-#[must_use = "a collector shows nothing unless it is registered"]
+#[must_use = "collectors do nothing unless registered"]
 pub struct ProcessCollector {
     start_time_seconds: Option<f64>,
 }
 
-/// What could be read.
+/// The numbers that could be read.
 #[derive(Clone, Copy, Debug, Default)]
-struct Readings {
+struct ProcessSnapshot {
     cpu_seconds: Option<f64>,
     resident_memory_bytes: Option<u64>,
     virtual_memory_bytes: Option<u64>,
@@ -67,29 +68,29 @@ struct Readings {
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
     not(any(target_os = "linux", target_os = "android")),
-    expect(dead_code, reason = "nothing is read there")
+    expect(dead_code, reason = "limits are read on Linux only")
 )]
 enum Limit {
-    At(u64),
+    Limited(u64),
     Unlimited,
 }
 
-/// Writes the families of which there is a value.
-struct Families<'a>(DescriptorEncoder<'a>);
+/// Encodes each family that has a value.
+struct FamilyEncoder<'a>(DescriptorEncoder<'a>);
 
 // === impl ProcessCollector ===
 
 impl ProcessCollector {
-    /// A collector for this process.
+    /// Returns a collector for this process.
     pub fn new() -> Self {
         Self {
             start_time_seconds: system::start_time_seconds(),
         }
     }
 
-    fn write(self, readings: Readings, families: &mut Families<'_>) -> fmt::Result {
+    fn write(self, snapshot: ProcessSnapshot, encoder: &mut FamilyEncoder<'_>) -> fmt::Result {
         let Self { start_time_seconds } = self;
-        let Readings {
+        let ProcessSnapshot {
             cpu_seconds,
             resident_memory_bytes,
             virtual_memory_bytes,
@@ -97,52 +98,52 @@ impl ProcessCollector {
             open_fds,
             max_fds,
             threads,
-        } = readings;
-        families.counter(
+        } = snapshot;
+        encoder.counter(
             ("process_cpu", Some(Unit::Seconds)),
-            "Time spent on a cpu, in user and system mode",
+            "CPU time spent in user and system mode",
             cpu_seconds,
         )?;
-        families.gauge(
+        encoder.gauge(
             ("process_resident_memory", Some(Unit::Bytes)),
-            "Memory of the process that is in RAM",
+            "Memory in RAM",
             resident_memory_bytes.map(|bytes| bytes as f64),
         )?;
-        families.gauge(
+        encoder.gauge(
             ("process_virtual_memory", Some(Unit::Bytes)),
             "Address space in use",
             virtual_memory_bytes.map(|bytes| bytes as f64),
         )?;
-        families.gauge(
+        encoder.gauge(
             ("process_virtual_memory_max", Some(Unit::Bytes)),
-            "Address space that may be in use",
+            "Limit of the address space",
             virtual_memory_max_bytes.map(Limit::as_f64),
         )?;
-        families.gauge(
+        encoder.gauge(
             ("process_open_fds", None),
             "Open file descriptors",
             open_fds.map(|count| count as f64),
         )?;
-        families.gauge(
+        encoder.gauge(
             ("process_max_fds", None),
-            "File descriptors that may be open",
+            "Limit of open file descriptors",
             max_fds.map(Limit::as_f64),
         )?;
-        families.gauge(
+        encoder.gauge(
             ("process_threads", None),
             "Threads of the process",
             threads.map(|count| count as f64),
         )?;
-        families.gauge(
+        encoder.gauge(
             ("process_start_time", Some(Unit::Seconds)),
-            "When the process began, in seconds since 1970-01-01 UTC",
+            "Start time of the process, in seconds since 1970-01-01 UTC",
             start_time_seconds,
         )
     }
 }
 
 impl Default for ProcessCollector {
-    /// A collector for this process.
+    /// Returns a collector for this process.
     fn default() -> Self {
         Self::new()
     }
@@ -150,7 +151,7 @@ impl Default for ProcessCollector {
 
 impl Collector for ProcessCollector {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        self.write(system::read(), &mut Families(encoder))
+        self.write(system::read(), &mut FamilyEncoder(encoder))
     }
 }
 
@@ -159,15 +160,15 @@ impl Collector for ProcessCollector {
 impl Limit {
     fn as_f64(self) -> f64 {
         match self {
-            Self::At(limit) => limit as f64,
+            Self::Limited(limit) => limit as f64,
             Self::Unlimited => f64::INFINITY,
         }
     }
 }
 
-// === impl Families ===
+// === impl FamilyEncoder ===
 
-impl Families<'_> {
+impl FamilyEncoder<'_> {
     fn counter(
         &mut self,
         (stem, unit): (&str, Option<Unit>),
@@ -203,20 +204,22 @@ mod tests {
     use crate::exposition::{Encoding, Format, Selection};
 
     #[derive(Debug)]
-    struct Given(Readings);
+    struct FixedSnapshot(ProcessSnapshot);
 
-    impl Collector for Given {
+    impl Collector for FixedSnapshot {
         fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
             let collector = ProcessCollector {
                 start_time_seconds: None,
             };
-            collector.write(self.0, &mut Families(encoder))
+            collector.write(self.0, &mut FamilyEncoder(encoder))
         }
     }
 
-    fn samples(readings: Readings) -> Vec<String> {
+    fn samples(snapshot: ProcessSnapshot) -> Vec<String> {
         let registry = MetricsRegistry::new();
-        registry.register_collector(Given(readings)).unwrap();
+        registry
+            .register_collector(FixedSnapshot(snapshot))
+            .unwrap();
         let encoding = Encoding::Text(Format::Prometheus);
         let page = registry.render(encoding, &Selection::default(), &Err);
         let page = String::from_utf8(page.unwrap().into()).unwrap();
@@ -225,17 +228,17 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_read_is_left_out() {
-        assert!(samples(Readings::default()).is_empty());
-        let readings = Readings {
+    fn numbers_that_can_not_be_read_are_left_out() {
+        assert!(samples(ProcessSnapshot::default()).is_empty());
+        let snapshot = ProcessSnapshot {
             open_fds: Some(3),
             max_fds: Some(Limit::Unlimited),
-            ..Readings::default()
+            ..ProcessSnapshot::default()
         };
         assert_eq!(
-            samples(readings),
+            samples(snapshot),
             [
-                "# HELP process_max_fds File descriptors that may be open",
+                "# HELP process_max_fds Limit of open file descriptors",
                 "# TYPE process_max_fds gauge",
                 "process_max_fds +Inf",
                 "# HELP process_open_fds Open file descriptors",

@@ -1,88 +1,93 @@
-//! The families that layers fill.
+//! Writes automatic families.
 
 use super::super::automatic;
 use super::super::number::push_seconds;
-use super::super::shown::{self, Errors, Reading, Shown};
+use super::super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesSnapshot, SeriesValue};
 use super::Count;
-use super::messages::{Exemplar, Family, Metric, Page, Timestamp};
+use super::messages::{Exemplar, FamilyWriter, MetricWriter, PageWriter, Timestamp};
 use super::native::NativeBuckets;
 use crate::recorder::{self, SCHEMA, ZERO_THRESHOLD};
 
-/// Adds a family: all of its series, in the order given.
-pub(super) fn write(page: &mut Page, name: &str, (metric, snapshot): &automatic::Family<'_>) {
+/// Adds a family with all its series.
+pub(super) fn write(
+    page: &mut PageWriter,
+    name: &str,
+    (metric, snapshot): &automatic::AutomaticFamily<'_>,
+) {
     page.family(name, metric.kind, metric.unit, metric.help, |family| {
-        snapshot.each(metric.metric, &mut |shown| {
-            write_reading(family, shown);
+        snapshot.for_each_series(metric.metric, &mut |series| {
+            write_series(family, series);
         });
     });
 }
 
-/// Nanoseconds as seconds: the number that who reads the text reads there.
+/// Converts nanoseconds to seconds, to the same number that a reader of the text gets.
 pub(super) fn seconds(nanos: u128) -> f64 {
     let mut text = String::new();
     push_seconds(&mut text, nanos);
     text.parse().unwrap_or(f64::NAN)
 }
 
-/// Adds what was read under a label set.
-fn write_reading(family: &mut Family<'_>, shown: &Shown<'_>) {
-    let labels = shown.pairs();
-    match &shown.reading {
-        Reading::Counter(count) => family.metric(labels, |metric| {
+/// Adds one series.
+fn write_series(family: &mut FamilyWriter<'_>, series: &SeriesSnapshot<'_>) {
+    let labels = series.pairs();
+    match &series.value {
+        SeriesValue::Counter(count) => family.metric(labels, |metric| {
             metric.counter(*count as f64, None, None);
         }),
-        Reading::Gauge(count) => family.metric(labels, |metric| metric.gauge(*count as f64)),
-        Reading::Histogram(durations) => family.metric(labels, |metric| {
+        SeriesValue::Gauge(count) => family.metric(labels, |metric| metric.gauge(*count as f64)),
+        SeriesValue::Durations(durations) => family.metric(labels, |metric| {
             write_histogram(metric, durations, seconds(durations.sum()));
         }),
-        Reading::Sizes(sizes) => family.metric(labels, |metric| {
+        SeriesValue::Sizes(sizes) => family.metric(labels, |metric| {
             write_histogram(metric, sizes, sizes.sum() as f64);
         }),
-        Reading::Errors(errors) => write_errors(family, labels, errors),
+        SeriesValue::Errors(errors) => write_errors(family, labels, errors),
     }
 }
 
 fn write_errors<'a>(
-    family: &mut Family<'_>,
+    family: &mut FamilyWriter<'_>,
     mut labels: Vec<(&'a str, &'a str)>,
-    errors: &Errors<'_>,
+    errors: &ErrorCounts<'_>,
 ) {
     const ERROR_TYPE: &str = "error_type";
-    let place = labels.partition_point(|(name, _)| *name < ERROR_TYPE);
-    labels.insert(place, (ERROR_TYPE, ""));
+    let index = labels.partition_point(|(name, _)| *name < ERROR_TYPE);
+    labels.insert(index, (ERROR_TYPE, ""));
     for (error_type, count) in errors.iter() {
-        labels[place].1 = error_type.as_str();
+        labels[index].1 = error_type.as_str();
         family.metric(labels.iter().copied(), |metric| {
             metric.counter(count as f64, None, None);
         });
     }
 }
 
-fn write_histogram(metric: &mut Metric<'_>, shown: &shown::Histogram<'_>, sum: f64) {
-    let count = Count::Integer(shown.count());
+fn write_histogram(metric: &mut MetricWriter<'_>, snapshot: &HistogramSnapshot<'_>, sum: f64) {
+    let count = Count::Integer(snapshot.count());
     metric.histogram(count, Some(sum), |histogram| {
-        let exemplars = shown.exemplars.iter();
+        let exemplars = snapshot.exemplars.iter();
         let exemplars: Vec<_> = exemplars
             .map(|exemplar| exemplar.as_ref().map(traced))
             .collect();
-        let bounds = shown.of.bounds.shown().iter().copied();
+        let bounds = snapshot.layout.bounds.shown().iter().copied();
         let bounds = bounds.chain([f64::INFINITY]);
-        for (place, (bound, cumulative)) in bounds.zip(shown.cumulative()).enumerate() {
-            // There are none at all where calls aren't traced.
-            let exemplar = exemplars.get(place).and_then(Option::as_ref);
-            // That of `+Inf` is the count, and only there for its exemplar.
+        for (index, (bound, cumulative)) in bounds.zip(snapshot.cumulative()).enumerate() {
+            // The list is empty if calls aren't traced.
+            let exemplar = exemplars.get(index).and_then(Option::as_ref);
+            // The bucket of `+Inf` equals the count. It is needed only for an exemplar.
             if bound.is_finite() || exemplar.is_some() {
                 histogram.bucket(Count::Integer(*cumulative), bound, exemplar);
             }
         }
-        if let Some(native) = shown.of.native_of(shown.numbers) {
+        if let Some(native) = snapshot.layout.native_of(snapshot.numbers) {
             histogram.native(&NativeBuckets {
                 schema: SCHEMA,
                 zero_threshold: ZERO_THRESHOLD,
                 zero_count: native.zero,
                 buckets: &native.buckets,
             });
-            // Where native histograms have them. Who doesn't know of that place takes those of the buckets.
+            // Native histograms have a field of their own for exemplars. Older readers take the
+            // exemplars of the classic buckets.
             for exemplar in exemplars.iter().flatten() {
                 histogram.exemplar(exemplar);
             }
@@ -107,12 +112,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_are_those_of_the_text() {
+    fn seconds_are_the_same_as_in_text() {
         for (nanos, expected) in [
             (0, 0.0),
             (250_000_000, 0.25),
             (1, 1e-9),
-            // What a division would round twice: 2^53 + 1 nanoseconds.
+            // 2^53 + 1 nanoseconds, which a division would round twice.
             (9_007_199_254_740_993, 9_007_199.254_740_993),
         ] {
             assert_eq!(seconds(nanos), expected);

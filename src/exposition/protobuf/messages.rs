@@ -1,7 +1,6 @@
 //! The messages of a page.
 //!
-//! Names, numbers and types of fields are those of Prometheus' [data model][proto], as of
-//! version 0.6.
+//! Fields have the names, numbers and types of Prometheus' [data model][proto], version 0.6.
 //!
 //! [proto]: https://github.com/prometheus/client_model/blob/v0.6.1/io/prometheus/client/metrics.proto
 
@@ -10,20 +9,20 @@ use super::wire::Fields;
 use crate::registry::Kind;
 use std::borrow::Cow;
 
-/// A page in the making: messages of the type `MetricFamily`, each after its length.
+/// A page that is being written: messages of the type `MetricFamily`, each preceded by its length.
 #[derive(Debug, Default)]
-pub(super) struct Page(Fields);
+pub(super) struct PageWriter(Fields);
 
 /// A `MetricFamily` that is being written.
-pub(super) struct Family<'a>(&'a mut Fields);
+pub(super) struct FamilyWriter<'a>(&'a mut Fields);
 
-/// A `Metric` that is being written: one series, or all those of a histogram.
-pub(super) struct Metric<'a>(&'a mut Fields);
+/// A `Metric` that is being written: one series, or all series of one histogram.
+pub(super) struct MetricWriter<'a>(&'a mut Fields);
 
 /// A `Histogram` that is being written.
-pub(super) struct Histogram<'a>(&'a mut Fields);
+pub(super) struct HistogramWriter<'a>(&'a mut Fields);
 
-/// How often something was observed. Others than us may say so with a fraction.
+/// A number of observations. Included histograms may have fractions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Count {
     Integer(u64),
@@ -52,21 +51,21 @@ enum Type {
     Histogram = 4,
 }
 
-// === impl Page ===
+// === impl PageWriter ===
 
-impl Page {
+impl PageWriter {
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.0.into_bytes()
     }
 
-    /// Adds a family. It goes by the name of its samples, as in 0.0.4 text.
+    /// Adds a family. It has the name of its samples, as in 0.0.4 text.
     pub(super) fn family(
         &mut self,
         name: &str,
         kind: Kind,
         unit: Option<&str>,
         help: &str,
-        write: impl FnOnce(&mut Family<'_>),
+        write: impl FnOnce(&mut FamilyWriter<'_>),
     ) {
         let (suffix, metric_type) = match kind {
             Kind::Counter => ("_total", Type::Counter),
@@ -81,7 +80,7 @@ impl Page {
             family.string(1, &format!("{name}{suffix}"));
             family.string(2, help);
             family.uint(3, metric_type as u64);
-            write(&mut Family(family));
+            write(&mut FamilyWriter(family));
             if let Some(unit) = unit.filter(|unit| ends_in_unit(name, unit)) {
                 family.string(5, unit);
             }
@@ -89,24 +88,24 @@ impl Page {
     }
 }
 
-/// Prometheus 3 refuses pages on which that is not so.
+/// Returns whether the name ends in the unit. Prometheus 3 refuses pages with any other unit.
 fn ends_in_unit(name: &str, unit: &str) -> bool {
     name.strip_suffix(unit)
         .is_some_and(|stem| stem.ends_with('_'))
 }
 
-// === impl Family ===
+// === impl FamilyWriter ===
 
-impl Family<'_> {
-    /// Adds a metric, with its labels in the order of their names.
+impl FamilyWriter<'_> {
+    /// Adds a metric. Its labels must be sorted by name.
     pub(super) fn metric<'a>(
         &mut self,
         labels: impl IntoIterator<Item = (&'a str, impl AsRef<str>)>,
-        write: impl FnOnce(&mut Metric<'_>),
+        write: impl FnOnce(&mut MetricWriter<'_>),
     ) {
         self.0.message(4, |metric| {
             push_labels(metric, labels);
-            write(&mut Metric(metric));
+            write(&mut MetricWriter(metric));
         });
     }
 }
@@ -123,9 +122,9 @@ fn push_labels<'a>(
     }
 }
 
-// === impl Metric ===
+// === impl MetricWriter ===
 
-impl Metric<'_> {
+impl MetricWriter<'_> {
     pub(super) fn gauge(&mut self, value: f64) {
         self.0.message(2, |gauge| gauge.double(1, value));
     }
@@ -151,7 +150,7 @@ impl Metric<'_> {
         self.0.message(5, |untyped| untyped.double(1, value));
     }
 
-    /// Adds a summary: what each quantile is.
+    /// Adds a summary. Each quantile comes with its value.
     pub(super) fn summary(
         &mut self,
         count: Option<u64>,
@@ -178,7 +177,7 @@ impl Metric<'_> {
         });
     }
 
-    /// When the numbers were read, if that is not now.
+    /// Sets when the numbers were read, if that is not now.
     pub(super) fn timestamp(&mut self, timestamp: Timestamp) {
         let milliseconds = (timestamp.seconds * 1e3).round();
         self.0.int(6, milliseconds as i64);
@@ -188,7 +187,7 @@ impl Metric<'_> {
         &mut self,
         count: Count,
         sum: Option<f64>,
-        write: impl FnOnce(&mut Histogram<'_>),
+        write: impl FnOnce(&mut HistogramWriter<'_>),
     ) {
         self.0.message(7, |histogram| {
             match count {
@@ -198,16 +197,16 @@ impl Metric<'_> {
             if let Some(sum) = sum {
                 histogram.double(2, sum);
             }
-            write(&mut Histogram(histogram));
+            write(&mut HistogramWriter(histogram));
         });
     }
 }
 
-// === impl Histogram ===
+// === impl HistogramWriter ===
 
-impl Histogram<'_> {
-    /// Adds a classic bucket: what is at or below `bound`. They ascend, and the one below `+Inf` may
-    /// be left out, for it is the count.
+impl HistogramWriter<'_> {
+    /// Adds a classic bucket, which counts observations at or below `bound`. Bounds must ascend. The
+    /// bucket of `+Inf` may be left out: it equals the count.
     pub(super) fn bucket(
         &mut self,
         cumulative: Count,
@@ -230,7 +229,7 @@ impl Histogram<'_> {
         native.write(self.0);
     }
 
-    /// Adds an exemplar of a native histogram, whose buckets have no place for one. It is to have a timestamp.
+    /// Adds an exemplar of a native histogram, whose buckets have no field for it. It must have a timestamp.
     pub(super) fn exemplar(&mut self, exemplar: &Exemplar<'_>) {
         self.0.message(16, |message| exemplar.write(message));
     }
@@ -264,8 +263,8 @@ impl Timestamp {
         Self { seconds }
     }
 
-    /// As a `google.protobuf.Timestamp`, whose nanoseconds go forward from the second, also before
-    /// 1970. A float says no more than microseconds of our time.
+    /// Writes a `google.protobuf.Timestamp`. Its nanoseconds count forward from the second, even before
+    /// 1970. A float has a precision of about a microsecond for today's times.
     fn write(self, message: &mut Fields) {
         let micros = (self.seconds * 1e6).round() as i64;
         message.int(1, micros.div_euclid(1_000_000));
@@ -277,9 +276,9 @@ impl Timestamp {
 mod tests {
     use super::*;
 
-    fn metric(write: impl FnOnce(&mut Metric<'_>)) -> Vec<u8> {
+    fn metric(write: impl FnOnce(&mut MetricWriter<'_>)) -> Vec<u8> {
         let mut fields = Fields::default();
-        write(&mut Metric(&mut fields));
+        write(&mut MetricWriter(&mut fields));
         fields.into_bytes()
     }
 
@@ -287,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_family_byte_for_byte() {
-        let mut page = Page::default();
+        let mut page = PageWriter::default();
         page.family(
             "read_bytes",
             Kind::Counter,
@@ -322,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn types_have_their_numbers() {
+    fn types_have_the_numbers_of_the_data_model() {
         for (kind, name, number) in [
             (Kind::Counter, "x_total", 0),
             (Kind::Gauge, "x", 1),
@@ -331,7 +330,7 @@ mod tests {
             (Kind::Unknown, "x", 3),
             (Kind::Histogram, "x", 4),
         ] {
-            let mut page = Page::default();
+            let mut page = PageWriter::default();
             page.family("x", kind, None, "", |_| {});
             let length = name.len() as u8;
             let before = [length + 6, 0x0a, length];
@@ -410,7 +409,7 @@ mod tests {
             &[0x7a, 11 + 6], // 15: half a second before 1970
             b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
             b"\x10\x80\xca\xb5\xee\x01",
-            &[0x82, 0x01, 8 + 9 + 9], // 16: an exemplar of none of them
+            &[0x82, 0x01, 8 + 9 + 9], // 16: an exemplar outside of the buckets
             b"\x0a\x06\x0a\x01t\x12\x017\x11",
             half,
             b"\x1a\x07\x08\x02\x10\x80\xe5\x9a\x77",

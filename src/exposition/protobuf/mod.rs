@@ -1,22 +1,22 @@
-//! Prometheus' protobuf format: its classic one, from before OpenMetrics, which is the only one
-//! that has native histograms.
+//! Prometheus' protobuf format, which is older than OpenMetrics and the only one with native
+//! histograms.
 //!
-//! A page is a message of the type `io.prometheus.client.MetricFamily` for each family, in the
-//! order of text. [`wire`] knows how fields are written, [`messages`] which ones there are.
+//! A page has one message of the type `io.prometheus.client.MetricFamily` per family, in the same
+//! order as text. [`messages`] has the messages and their fields, [`wire`] writes the fields.
 
 mod automatic;
-mod foreign;
+mod included;
 mod messages;
 mod native;
 mod wire;
 
-use self::messages::{Count, Page};
-use super::{Families, Source};
+use self::messages::{Count, PageWriter};
+use super::{Families, PageFamily};
 use crate::registry::{Kind, UPTIME_HELP, UPTIME_UNIT};
 use bytes::Bytes;
 use std::time::Duration;
 
-/// The format. There is a value of it where it is offered.
+/// The protobuf format. Its value exists only with the feature `protobuf`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Protobuf(());
 
@@ -25,21 +25,21 @@ pub(crate) struct Protobuf(());
 impl Protobuf {
     pub(crate) const OFFERED: Option<Self> = Some(Self(()));
 
-    /// The page of these families, by name.
+    /// Returns the page of these families.
     pub(super) fn page(self, families: &Families<'_>, uptime: Duration) -> Bytes {
-        let mut page = Page::default();
-        for (name, source) in families {
-            match source {
-                Source::Automatic(family) => automatic::write(&mut page, name, family),
-                Source::Foreign(family) => foreign::write(&mut page, name, family),
-                Source::Uptime => write_uptime(&mut page, name, uptime),
+        let mut page = PageWriter::default();
+        for (name, family) in families {
+            match family {
+                PageFamily::Automatic(family) => automatic::write(&mut page, name, family),
+                PageFamily::Included(family) => included::write(&mut page, name, family),
+                PageFamily::Uptime => write_uptime(&mut page, name, uptime),
             }
         }
         page.into_bytes().into()
     }
 }
 
-fn write_uptime(page: &mut Page, name: &str, uptime: Duration) {
+fn write_uptime(page: &mut PageWriter, name: &str, uptime: Duration) {
     page.family(
         name,
         Kind::Gauge,

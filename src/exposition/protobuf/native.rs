@@ -1,12 +1,11 @@
-//! Native histograms: buckets that are as wide as they are far from 0, and only those in which
-//! there is something.
+//! Native histograms: exponential buckets, of which only those with observations are written.
 
 use super::wire::Fields;
 
-/// What makes a histogram a native one.
+/// The native part of a histogram.
 ///
-/// Bucket `i` holds what is above 2^((i-1)·2^-schema) and not above 2^(i·2^-schema). There are
-/// none for numbers below 0, which durations and sizes never are.
+/// Bucket `i` counts observations above 2^((i-1)·2^-schema) and at or below 2^(i·2^-schema). There are
+/// no buckets for negative numbers: durations and sizes are never negative.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct NativeBuckets<'a> {
     /// From -4 to 8: each power of two is divided into 2^schema buckets.
@@ -14,26 +13,26 @@ pub(super) struct NativeBuckets<'a> {
     /// The width of the bucket around 0.
     pub(super) zero_threshold: f64,
     pub(super) zero_count: u64,
-    /// Index and count, ascending; those that are empty may be left out.
+    /// Indexes and counts, sorted by index. Empty buckets may be left out.
     pub(super) buckets: &'a [(i32, u64)],
 }
 
 /// Consecutive buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Span {
-    /// From the end of the span before it, or from bucket 0.
+struct BucketSpan {
+    /// The distance from the end of the previous span, or from bucket 0.
     offset: i32,
     length: u32,
 }
 
-/// The most empty buckets between two others that are cheaper than another span. As many as
-/// Prometheus' client for Go takes, "for now".
+/// Up to this many empty buckets are written in place of a new span, which takes more bytes.
+/// Prometheus' client for Go has the same limit.
 const SMALL_GAP: i32 = 2;
 
 // === impl NativeBuckets ===
 
 impl NativeBuckets<'_> {
-    /// Adds what a `Histogram` has of it.
+    /// Adds the native fields of a `Histogram`.
     pub(super) fn write(&self, histogram: &mut Fields) {
         let Self {
             schema,
@@ -43,8 +42,8 @@ impl NativeBuckets<'_> {
         } = *self;
         let (mut spans, deltas) = spans(buckets);
         if spans.is_empty() {
-            // Else it could not be told from a classic one without buckets.
-            spans.push(Span {
+            // Without a span, readers would take it for a classic histogram without buckets.
+            spans.push(BucketSpan {
                 offset: 0,
                 length: 0,
             });
@@ -52,7 +51,7 @@ impl NativeBuckets<'_> {
         histogram.sint(5, schema.into());
         histogram.double(6, zero_threshold);
         histogram.uint(7, zero_count);
-        for Span { offset, length } in spans {
+        for BucketSpan { offset, length } in spans {
             histogram.message(12, |span| {
                 span.sint(1, offset.into());
                 span.uint(2, length.into());
@@ -64,10 +63,10 @@ impl NativeBuckets<'_> {
     }
 }
 
-/// Where buckets stand that are not empty, and how much each holds more than the one before it.
-/// Small gaps are filled with empty ones.
-fn spans(buckets: &[(i32, u64)]) -> (Vec<Span>, Vec<i64>) {
-    let mut spans: Vec<Span> = Vec::new();
+/// Returns the spans of buckets that are not empty, and the difference of each count to the previous
+/// one. Small gaps are filled with empty buckets.
+fn spans(buckets: &[(i32, u64)]) -> (Vec<BucketSpan>, Vec<i64>) {
+    let mut spans: Vec<BucketSpan> = Vec::new();
     let mut deltas = Vec::new();
     let mut before = 0;
     let mut next = 0;
@@ -80,12 +79,12 @@ fn spans(buckets: &[(i32, u64)]) -> (Vec<Span>, Vec<i64>) {
                 }
                 span.length += gap.unsigned_abs() + 1;
             }
-            _ => spans.push(Span {
+            _ => spans.push(BucketSpan {
                 offset: gap,
                 length: 1,
             }),
         }
-        // Counts wrap where clients' do that count in int64.
+        // Counts wrap at the range of int64, as in other clients.
         let count = count.cast_signed();
         deltas.push(count - std::mem::replace(&mut before, count));
         next = index + 1;
@@ -108,7 +107,7 @@ mod tests {
             (&[(-5, 3)], &[(-5, 1)], &[3]),
             (&[(7, 3)], &[(7, 1)], &[3]),
             (&[(1, 2), (2, 5), (3, 4)], &[(1, 3)], &[2, 3, -1]),
-            // One and two empty ones are filled in, three are not.
+            // One or two empty buckets are filled in, three are not.
             (&[(1, 2), (3, 5)], &[(1, 3)], &[2, -2, 5]),
             (&[(1, 2), (4, 5)], &[(1, 4)], &[2, -2, 0, 5]),
             (&[(1, 2), (5, 5)], &[(1, 1), (3, 1)], &[2, 3]),
@@ -117,7 +116,7 @@ mod tests {
                 &[(-4, 3), (4, 2)],
                 &[1, -1, 1, 8, 0],
             ),
-            // Those that are empty make no difference.
+            // Empty buckets make no difference.
             (
                 &[(-9, 0), (1, 2), (2, 0), (5, 5), (6, 0)],
                 &[(1, 1), (3, 1)],
@@ -138,16 +137,16 @@ mod tests {
         }
     }
 
-    /// The other way round, by the format's description, whatever the gaps are.
+    /// Decodes spans and differences as the format describes, for gaps of all sizes.
     #[test]
     fn spans_and_differences_give_the_buckets_back() {
         for seed in 0..1_000_i32 {
             let mut index = -100 - seed % 7;
             let buckets: Vec<(i32, u64)> = (0..20)
-                .map(|place| {
-                    let number = (seed * 31 + place) * 0x51ed % 1_009;
-                    index += 1 + number % 6;
-                    (index, 1 + u64::from(number.unsigned_abs()) * 17 % 101)
+                .map(|number| {
+                    let random = (seed * 31 + number) * 0x51ed % 1_009;
+                    index += 1 + random % 6;
+                    (index, 1 + u64::from(random.unsigned_abs()) * 17 % 101)
                 })
                 .collect();
             let (spans, deltas) = spans(&buckets);
@@ -193,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn without_buckets_there_is_a_span_of_none() {
+    fn without_buckets_there_is_one_span_of_length_0() {
         let native = NativeBuckets {
             schema: 8,
             zero_threshold: 0.0,

@@ -1,11 +1,11 @@
-//! Protobuf's wire format: fields one after the other, each with its number and its type.
+//! Protobuf's wire format: a sequence of fields, each with its number and type.
 //!
 //! See <https://protobuf.dev/programming-guides/encoding/>.
 
-/// The fields of a message, as they are written. Those of messages within stand among them.
+/// The encoded fields of a message, including its nested messages.
 ///
-/// What is written is there, be it 0 or empty: fields of proto2 know whether they were set, and
-/// clients of Prometheus set them.
+/// Fields are written even if they are 0 or empty: proto2 distinguishes such fields from missing ones,
+/// and Prometheus' clients write them.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     bytes: Vec<u8>,
@@ -16,7 +16,7 @@ const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
 const DELIMITED: u32 = 2;
 
-/// How many bytes a message has at most if its length takes one byte.
+/// The longest message whose length takes one byte.
 const SHORT: usize = 0x7f;
 
 // === impl Fields ===
@@ -26,18 +26,18 @@ impl Fields {
         self.bytes
     }
 
-    /// A field of the types `uint32`, `uint64` or `enum`.
+    /// Adds a field of the type `uint32`, `uint64` or `enum`.
     pub(super) fn uint(&mut self, field: u32, value: u64) {
         self.tag(field, VARINT);
         self.varint(value);
     }
 
-    /// A field of the types `int32` or `int64`.
+    /// Adds a field of the type `int32` or `int64`.
     pub(super) fn int(&mut self, field: u32, value: i64) {
         self.uint(field, value.cast_unsigned());
     }
 
-    /// A field of the types `sint32` or `sint64`, in which small numbers are short on either side of 0.
+    /// Adds a field of the type `sint32` or `sint64`. Numbers close to 0 are short, even if negative.
     pub(super) fn sint(&mut self, field: u32, value: i64) {
         self.int(field, (value << 1) ^ (value >> 63));
     }
@@ -53,28 +53,28 @@ impl Fields {
         self.bytes.extend(value.as_bytes());
     }
 
-    /// A field that is a message.
+    /// Adds a field that is a message.
     pub(super) fn message(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
         self.tag(field, DELIMITED);
         self.delimited(write);
     }
 
-    /// A message after its length.
+    /// Adds a message preceded by its length.
     pub(super) fn delimited(&mut self, write: impl FnOnce(&mut Self)) {
-        // The length is known once the message is written. One byte does for most: the others
-        // move on to make room.
-        let place = self.bytes.len();
+        // The length is known once the message is written. It takes one byte for most messages. For
+        // a longer message, the bytes move to make room.
+        let start = self.bytes.len();
         self.bytes.push(0);
         write(self);
-        let length = self.bytes.len() - place - 1;
+        let length = self.bytes.len() - start - 1;
         if length <= SHORT {
-            self.bytes[place] = length as u8;
+            self.bytes[start] = length as u8;
         } else {
             let end = self.bytes.len();
             self.varint(length as u64);
             let width = self.bytes.len() - end;
-            self.bytes[place..].rotate_right(width);
-            self.bytes.remove(place + width);
+            self.bytes[start..].rotate_right(width);
+            self.bytes.remove(start + width);
         }
     }
 
@@ -82,7 +82,7 @@ impl Fields {
         self.varint((field << 3 | wire_type).into());
     }
 
-    /// Seven bits a byte, the lowest first; all but the last byte have the eighth bit set.
+    /// Writes seven bits per byte, lowest first. All bytes but the last have the eighth bit set.
     fn varint(&mut self, mut value: u64) {
         while value > 0x7f {
             self.bytes.push(value as u8 | 0x80);
@@ -102,7 +102,7 @@ mod tests {
         fields.into_bytes()
     }
 
-    /// The examples of the encoding's description, and the ends of the types' ranges.
+    /// The examples of the format's description, and the limits of the types.
     #[test]
     fn fields_are_as_described() {
         assert_eq!(written(|all| all.uint(1, 150)), [0x08, 0x96, 0x01]);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_any_length_follows_it() {
+    fn a_message_of_any_length_follows_its_length() {
         for (length, prefix) in [
             (0, &[0][..]),
             (127, &[0x7f]),

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 /// - a counter whose samples are called as it is, is the family that OpenMetrics calls so without `_total`; if its
 ///   name does not end so, it is a counter to 0.0.4 alone, and to OpenMetrics of unknown type;
 /// - what has no metadata is of unknown type;
+/// - a gauge that is called as another family with `_created` is that family's;
 /// - a timestamp that is a whole number is in milliseconds.
 ///
 /// prometheus-client escapes no line feeds in HELP: what stands between a HELP and its TYPE is HELP continued.
@@ -71,7 +72,33 @@ pub(crate) fn parse(text: &str) -> Result<Vec<(&str, ForeignFamily<'_>)>, Error>
         }
     }
     let families = families.0.into_iter();
-    Ok(families.map(|last| last.finish(is_open_metrics)).collect())
+    let families = families.map(|last| last.finish(is_open_metrics)).collect();
+    Ok(match is_open_metrics {
+        true => families,
+        false => with_created(families),
+    })
+}
+
+/// Families of 0.0.4, in which a gauge that says when another family's series were created is a part of that, as in OpenMetrics.
+/// Python's library writes such gauges.
+fn with_created<'a>(
+    families: Vec<(&'a str, ForeignFamily<'a>)>,
+) -> Vec<(&'a str, ForeignFamily<'a>)> {
+    const CREATED: &str = "_created";
+    let (gauges, mut families): (Vec<_>, Vec<_>) = families
+        .into_iter()
+        .partition(|(name, family)| family.kind == Kind::Gauge && name.ends_with(CREATED));
+    for (name, gauge) in gauges {
+        let of = name.strip_suffix(CREATED);
+        let owner = families
+            .iter_mut()
+            .find(|(name, family)| Some(*name) == of && family.kind.suffixes().contains(&CREATED));
+        match owner {
+            Some((_, family)) => family.samples.extend(gauge.samples),
+            None => families.push((name, gauge)),
+        }
+    }
+    families
 }
 
 /// In the order of the text; a family may be there again.
@@ -275,7 +302,7 @@ mod tests {
 
     #[test]
     fn both_formats_are_read() {
-        let rows: [(&str, &[&str]); 12] = [
+        let rows: [(&str, &[&str]); 15] = [
             // A counter is called as its samples are, or is none to OpenMetrics.
             (
                 "# TYPE a_total counter\na_total 1",
@@ -301,6 +328,19 @@ mod tests {
                 &["a Unknown \"A\" ", "b Gauge \"\" b@"],
             ),
             ("#\tTYPE  a \t gauge \na{} 1", &["a Gauge \"\" a@"]),
+            // What was created when is a family's own.
+            (
+                "# TYPE a_total counter\na_total 1\n# TYPE a_created gauge\na_created 9\n# TYPE b gauge\nb 1\n",
+                &["a Counter \"\" a_total@ a_created@", "b Gauge \"\" b@"],
+            ),
+            (
+                "# TYPE a_created gauge\na_created 9\n# TYPE a summary\na_sum 1\na_count 1\n",
+                &["a Summary \"\" a_sum@ a_count@ a_created@"],
+            ),
+            (
+                "# TYPE a gauge\na 1\n# TYPE a_created gauge\na_created 9\n",
+                &["a Gauge \"\" a@", "a_created Gauge \"\" a_created@"],
+            ),
             // Whole timestamps are in milliseconds, those with a fraction never were.
             ("a 1 1500", &["a Unknown \"\" a@1.500"]),
             ("a 1 -1500\n", &["a Unknown \"\" a@-1.500"]),

@@ -1,5 +1,7 @@
-//! Families that come from elsewhere, as text: bounds and infinities in their canonical form; exemplars, timestamps and the
-//! parts of a histogram as the format has them.
+//! Writes included families as text.
+//!
+//! Bounds and infinities are written in canonical form. Exemplars, timestamps and the parts of a histogram are written as
+//! the format requires.
 
 use super::number::{canonical, millis};
 use super::text::TextWriter;
@@ -7,42 +9,41 @@ use super::{Format, Selection};
 use crate::registry::{ForeignFamily, Kind, Sample, allow_exemplar};
 use std::borrow::Cow;
 
-/// Whether it is selected, by its name or by that of a sample: not all that it may hold is
-/// known by its type.
-pub(super) fn is_in(selection: &Selection, name: &str, family: &ForeignFamily<'_>) -> bool {
-    let by_sample = |sample: &Sample<'_>| selection.has_sample(sample.name);
-    selection.has(name, family.kind) || family.samples.iter().any(by_sample)
+/// Returns whether a family is selected, by its name or by the name of a sample. A family may have
+/// samples that its type does not imply.
+pub(super) fn is_selected(selection: &Selection, name: &str, family: &ForeignFamily<'_>) -> bool {
+    let by_sample = |sample: &Sample<'_>| selection.contains_sample(sample.name);
+    selection.contains(name, family.kind) || family.samples.iter().any(by_sample)
 }
 
-/// Writes the family, which has been arranged, if there is anything of it in this format.
+/// Writes the family, if it has samples in this format. Its samples must be arranged.
 pub(super) fn write(text: &mut TextWriter, name: &str, family: &ForeignFamily<'_>) {
-    let mut shown = shown(text.format(), name, family).peekable();
-    if shown.peek().is_none() {
+    let mut samples = samples_in(text.format(), name, family).peekable();
+    if samples.peek().is_none() {
         return;
     }
     text.family(name, family.kind, family.unit.as_deref(), &family.help);
-    for sample in shown {
+    for sample in samples {
         write_sample(text, family.kind, sample);
     }
 }
 
-fn shown<'f, 'a>(
+fn samples_in<'f, 'a>(
     format: Format,
     name: &'f str,
     family: &'f ForeignFamily<'a>,
 ) -> impl Iterator<Item = &'f Sample<'a>> {
     let series = family.samples.chunk_by(Sample::is_beside);
     series.flat_map(move |series| {
-        let all = has_all_parts(format, name, family.kind, series);
+        let with_sum = may_show_sum(format, name, family.kind, series);
         let samples = series.iter();
-        samples.filter(move |sample| shows(format, &sample.name[name.len()..], all))
+        samples.filter(move |sample| is_in_format(format, &sample.name[name.len()..], with_sum))
     })
 }
 
-/// Whether a histogram may show its sum, and with it its count: in OpenMetrics only if nothing
-/// it observed was negative, for then the sum would not be a counter (OpenMetrics 1.0,
-/// "Histogram").
-fn has_all_parts(format: Format, name: &str, kind: Kind, series: &[Sample<'_>]) -> bool {
+/// Returns whether a histogram may show its sum and count. With negative observations the sum is not
+/// a counter, and OpenMetrics forbids both (OpenMetrics 1.0, "Histogram").
+fn may_show_sum(format: Format, name: &str, kind: Kind, series: &[Sample<'_>]) -> bool {
     let has = |suffix| {
         let mut parts = series.iter();
         parts.find(|sample| sample.name.strip_prefix(name) == Some(suffix))
@@ -55,11 +56,11 @@ fn has_all_parts(format: Format, name: &str, kind: Kind, series: &[Sample<'_>]) 
             && !series.iter().any(below_zero))
 }
 
-/// Whether the format has this part of a family's name, and with `all`, too, what may be missing.
-fn shows(format: Format, part: &str, all: bool) -> bool {
-    match part {
+/// Returns whether the format has samples with this suffix.
+fn is_in_format(format: Format, suffix: &str, with_sum: bool) -> bool {
+    match suffix {
         "_created" => format == Format::OpenMetrics,
-        "_sum" | "_count" => all,
+        "_sum" | "_count" => with_sum,
         _ => true,
     }
 }
@@ -89,7 +90,7 @@ fn write_sample(text: &mut TextWriter, kind: Kind, sample: &Sample<'_>) {
     let timestamp = sample
         .timestamp
         .as_deref()
-        .map(|seconds| written(text.format(), seconds));
+        .map(|seconds| timestamp_in(text.format(), seconds));
     if let Some(timestamp) = &timestamp {
         line.extend([" ", timestamp]);
     }
@@ -102,8 +103,8 @@ fn write_sample(text: &mut TextWriter, kind: Kind, sample: &Sample<'_>) {
     text.line(&line);
 }
 
-/// A timestamp, which is in milliseconds in 0.0.4.
-fn written(format: Format, seconds: &str) -> Cow<'_, str> {
+/// Converts a timestamp to the format's unit: milliseconds in 0.0.4, seconds in OpenMetrics.
+fn timestamp_in(format: Format, seconds: &str) -> Cow<'_, str> {
     match format {
         Format::OpenMetrics => Cow::Borrowed(seconds),
         Format::Prometheus => Cow::Owned(millis(seconds)),
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_are_taken_apart_at_their_labels() {
+    fn labels_are_parsed_and_sorted() {
         let cases = [
             ("a 1", "a 1\n"),
             ("a{} 1", "a 1\n"),
@@ -158,7 +159,7 @@ mod tests {
         }
     }
 
-    /// What is written of a text.
+    /// Returns the page of the families in a text.
     fn page(format: Format, text: &str) -> String {
         let mut writer = TextWriter::with_capacity(0, format);
         for (name, mut family) in parse(text).unwrap() {
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_format_lacks_is_not_written() {
+    fn samples_that_a_format_lacks_are_not_written() {
         let created = "# HELP a .\n# TYPE a counter\na_total 1 1.5\na_created 2 1.5\n";
         assert_eq!(page(Format::OpenMetrics, created), created);
         assert_eq!(
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_that_is_no_counters_is_not_for_openmetrics() {
+    fn openmetrics_has_no_sum_of_negative_observations() {
         for (sum, bound, shown) in [
             ("1.5", "1.0", true),
             ("-1.5", "1.0", false),
@@ -222,9 +223,9 @@ mod tests {
         }
     }
 
-    /// `le` and `quantile` are labels like others where they tell no bucket and no quantile.
+    /// `le` and `quantile` are ordinary labels outside of histograms and summaries.
     #[test]
-    fn what_belongs_to_one_series_stands_together() {
+    fn samples_of_one_series_are_written_together() {
         let head = "# HELP a .\n# TYPE a counter\n";
         let [first, second] = ["1", "2"].map(|le| {
             [
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn exemplars_are_for_openmetrics() {
+    fn only_openmetrics_has_exemplars() {
         let line = r#"a_total{x="1"} 2 # {trace_id="7"} 1.0 3.5"#;
         assert_eq!(rewritten(Format::OpenMetrics, line), format!("{line}\n"));
         assert_eq!(rewritten(Format::Prometheus, line), "a_total{x=\"1\"} 2\n");

@@ -1,4 +1,4 @@
-//! The answers, as they are said.
+//! The responses of an exporter.
 
 use super::Body;
 use super::deadline::Deadline;
@@ -8,53 +8,54 @@ use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use http::{HeaderValue, Response, StatusCode};
 use std::time::Duration;
 
-const WRONG_METHOD: &str = "Metrics are read with GET (or HEAD); other methods do nothing here.\n";
+const METHOD_NOT_ALLOWED_TEXT: &str =
+    "Metrics are read with GET or HEAD. Other methods do nothing here.\n";
 
-const NO_THREAD: &str = "\
-The metrics could not be written: the runtime is shutting down, or there is no thread for it. The next \
+const NO_THREAD_TEXT: &str = "\
+The metrics could not be written: the runtime is shutting down, or no thread could be started. The next \
 scrape tries again.\n";
 
 pub(super) fn page(content_type: &'static str, slices: Slices) -> Response<Slices> {
     respond(StatusCode::OK, content_type, slices)
 }
 
-pub(super) fn unwritable(why: Bytes) -> Response<Body> {
-    say(StatusCode::INTERNAL_SERVER_ERROR, why)
+pub(super) fn encoding_failed(why: Bytes) -> Response<Body> {
+    respond_text(StatusCode::INTERNAL_SERVER_ERROR, why)
 }
 
-pub(super) fn wrong_method() -> Response<Body> {
-    let mut response = say(StatusCode::METHOD_NOT_ALLOWED, WRONG_METHOD);
+pub(super) fn method_not_allowed() -> Response<Body> {
+    let mut response = respond_text(StatusCode::METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED_TEXT);
     let headers = response.headers_mut();
     headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     response
 }
 
-pub(super) fn too_many(limit: usize) -> Response<Body> {
-    say(
+pub(super) fn too_many_scrapes(limit: usize) -> Response<Body> {
+    respond_text(
         StatusCode::SERVICE_UNAVAILABLE,
         format!(
-            "Too many scrapes at once: the limit of {limit} in flight is reached. A scrape is in \
-             flight until its page has been read.\n"
+            "Too many scrapes: the limit of {limit} in flight is reached. A scrape is in flight \
+             until its page has been read.\n"
         ),
     )
 }
 
-pub(super) fn too_late(deadline: Deadline) -> Response<Body> {
-    let length: Duration = deadline.length();
-    say(
+pub(super) fn deadline_passed(deadline: Deadline) -> Response<Body> {
+    let timeout: Duration = deadline.timeout();
+    respond_text(
         StatusCode::SERVICE_UNAVAILABLE,
         format!(
-            "The metrics could not be written within the deadline of {length:?}: a collector is \
-             slow, or the process has too much to do.\n"
+            "The metrics could not be written within the deadline of {timeout:?}: a collector is \
+             slow, or the process is overloaded.\n"
         ),
     )
 }
 
 pub(super) fn no_thread() -> Response<Body> {
-    say(StatusCode::SERVICE_UNAVAILABLE, NO_THREAD)
+    respond_text(StatusCode::SERVICE_UNAVAILABLE, NO_THREAD_TEXT)
 }
 
-fn say(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+fn respond_text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     let text = Slices::text(text.into());
     respond(status, "text/plain; charset=utf-8", text).map(|text| Body::new(text.into()))
 }
@@ -65,7 +66,7 @@ fn respond(status: StatusCode, content_type: &'static str, content: Slices) -> R
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    // By hand, because a HEAD's empty body would make servers say 0.
+    // Set here, because servers would send 0 for the empty body of a response to HEAD.
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
     response

@@ -1,10 +1,10 @@
-//! The families that users registered, from the samples of their text.
+//! Writes included families, from the samples of their text.
 
-use super::messages::{Count, Exemplar, Family, Metric, Page, Timestamp};
+use super::messages::{Count, Exemplar, FamilyWriter, MetricWriter, PageWriter, Timestamp};
 use crate::registry::{ForeignFamily, Kind, Sample, allow_exemplar, parse_labels};
 use std::borrow::Cow;
 
-/// What a sample says in a family of its type.
+/// What a sample means in a family of its type.
 enum Role {
     Value,
     Bucket(f64),
@@ -14,39 +14,39 @@ enum Role {
     Created,
 }
 
-/// The samples of a metric, sorted out: one with its labels, of a histogram all that differ in
-/// `le` alone.
+/// The samples of a metric by their roles. Samples of a histogram that differ only in `le` are one
+/// metric.
 #[derive(Default)]
-struct Series<'s, 'a> {
+struct MetricSamples<'s, 'a> {
     value: Option<&'s Sample<'a>>,
-    /// With their bounds, or with what quantiles they are.
+    /// Buckets with their bounds, or the values of a summary with their quantiles.
     buckets: Vec<(f64, &'s Sample<'a>)>,
     sum: Option<&'s Sample<'a>>,
     count: Option<&'s Sample<'a>>,
     created: Option<Timestamp>,
 }
 
-/// Adds the family, if it has samples.
+/// Adds the family if it has samples.
 ///
-/// Samples that have no place in a family of its type make families of their own, untyped.
-pub(super) fn write(page: &mut Page, name: &str, family: &ForeignFamily<'_>) {
+/// Samples that don't fit the family's type become untyped families of their own.
+pub(super) fn write(page: &mut PageWriter, name: &str, family: &ForeignFamily<'_>) {
     let kind = family.kind;
-    let (own, others): (Vec<_>, Vec<_>) = family
+    let (own, unmatched): (Vec<_>, Vec<_>) = family
         .samples
         .iter()
         .partition(|sample| role(kind, name, sample).is_some());
     if !own.is_empty() {
         page.family(name, kind, family.unit.as_deref(), &family.help, |page| {
-            for samples in own.chunk_by(|a, b| are_of_one_metric(kind, a, b)) {
+            for samples in own.chunk_by(|a, b| are_of_same_metric(kind, a, b)) {
                 let labels = labels_of_metric(kind, samples[0]);
-                Series::new(kind, name, samples).write(page, kind, labels);
+                MetricSamples::new(kind, name, samples).write(page, kind, labels);
             }
         });
     }
-    write_others(page, &family.help, others);
+    write_untyped(page, &family.help, unmatched);
 }
 
-fn write_others(page: &mut Page, help: &str, mut samples: Vec<&Sample<'_>>) {
+fn write_untyped(page: &mut PageWriter, help: &str, mut samples: Vec<&Sample<'_>>) {
     samples.sort_by_key(|sample| sample.name);
     for samples in samples.chunk_by(|a, b| a.name == b.name) {
         page.family(samples[0].name, Kind::Unknown, None, help, |page| {
@@ -76,7 +76,7 @@ fn role(kind: Kind, family: &str, sample: &Sample<'_>) -> Option<Role> {
     }
 }
 
-fn are_of_one_metric(kind: Kind, a: &Sample<'_>, b: &Sample<'_>) -> bool {
+fn are_of_same_metric(kind: Kind, a: &Sample<'_>, b: &Sample<'_>) -> bool {
     a.labels_of_metric(kind).eq(b.labels_of_metric(kind))
 }
 
@@ -84,9 +84,9 @@ fn labels_of_metric<'a>(kind: Kind, sample: &Sample<'a>) -> Vec<(&'a str, Cow<'a
     unescaped(&sample.labels_of_metric(kind).collect::<Vec<_>>())
 }
 
-// === impl Series ===
+// === impl MetricSamples ===
 
-impl<'s, 'a> Series<'s, 'a> {
+impl<'s, 'a> MetricSamples<'s, 'a> {
     fn new(kind: Kind, family: &str, samples: &[&'s Sample<'a>]) -> Self {
         let mut series = Self::default();
         for sample in samples {
@@ -101,24 +101,29 @@ impl<'s, 'a> Series<'s, 'a> {
                 None => {}
             }
         }
-        // They come as prometheus-client was given them.
+        // The samples have the order in which their encoder wrote them.
         series.buckets.sort_by(|(a, _), (b, _)| a.total_cmp(b));
         series
     }
 
-    fn write(&self, family: &mut Family<'_>, kind: Kind, labels: Vec<(&'a str, Cow<'a, str>)>) {
+    fn write(
+        &self,
+        family: &mut FamilyWriter<'_>,
+        kind: Kind,
+        labels: Vec<(&'a str, Cow<'a, str>)>,
+    ) {
         match (kind, self.value) {
             (Kind::Histogram, _) => family.metric(labels, |metric| self.write_histogram(metric)),
             (Kind::Summary, _) => family.metric(labels, |metric| self.write_summary(metric)),
             (_, Some(value)) => family.metric(labels, |metric| {
                 self.write_number(metric, kind, value);
             }),
-            // All that is known is when it was made.
+            // There is only a `_created` sample.
             (_, None) => {}
         }
     }
 
-    fn write_number(&self, metric: &mut Metric<'_>, kind: Kind, sample: &Sample<'_>) {
+    fn write_number(&self, metric: &mut MetricWriter<'_>, kind: Kind, sample: &Sample<'_>) {
         let value = sample.number;
         match kind {
             Kind::Counter => metric.counter(value, exemplar(kind, sample).as_ref(), self.created),
@@ -129,7 +134,7 @@ impl<'s, 'a> Series<'s, 'a> {
         write_timestamp(metric, sample);
     }
 
-    fn write_summary(&self, metric: &mut Metric<'_>) {
+    fn write_summary(&self, metric: &mut MetricWriter<'_>) {
         let total = self.count.map(|sample| sample.number as u64);
         let sum = self.sum.map(|sample| sample.number);
         let quantiles = self.buckets.iter();
@@ -141,14 +146,14 @@ impl<'s, 'a> Series<'s, 'a> {
         }
     }
 
-    fn write_histogram(&self, metric: &mut Metric<'_>) {
+    fn write_histogram(&self, metric: &mut MetricWriter<'_>) {
         let last = self.buckets.last().map(|(_, sample)| *sample);
         let total = self.count.or(last);
         let total_count = total.map_or(Count::Integer(0), count);
         metric.histogram(total_count, self.sum.map(|sum| sum.number), |histogram| {
             for (bound, sample) in &self.buckets {
                 let exemplar = exemplar(Kind::Histogram, sample);
-                // That below `+Inf` says no more than the count.
+                // The bucket of `+Inf` equals the count. It is needed only for an exemplar.
                 if *bound < f64::INFINITY || exemplar.is_some() {
                     histogram.bucket(count(sample), *bound, exemplar.as_ref());
                 }
@@ -163,8 +168,8 @@ impl<'s, 'a> Series<'s, 'a> {
     }
 }
 
-/// A whole number, be it spelt as a float, wherever it is one: not all who read this format know
-/// the fields for others.
+/// Returns the count as an integer if it is whole, even if it is written as a float: not all readers
+/// of this format know the fields for floats.
 fn count(sample: &Sample<'_>) -> Count {
     let number = sample.number;
     match sample.value.parse() {
@@ -174,7 +179,7 @@ fn count(sample: &Sample<'_>) -> Count {
     }
 }
 
-fn write_timestamp(metric: &mut Metric<'_>, sample: &Sample<'_>) {
+fn write_timestamp(metric: &mut MetricWriter<'_>, sample: &Sample<'_>) {
     let seconds = sample.timestamp.as_deref();
     let seconds = seconds.and_then(|seconds| seconds.parse().ok());
     if let Some(seconds) = seconds {
@@ -182,14 +187,14 @@ fn write_timestamp(metric: &mut Metric<'_>, sample: &Sample<'_>) {
     }
 }
 
-/// Nothing if it is malformed: that of an exemplar is no reason to lose a sample.
+/// Returns the exemplar of a sample, or `None` if it is malformed. The sample stays.
 fn exemplar<'a>(kind: Kind, sample: &Sample<'a>) -> Option<Exemplar<'a>> {
     let text = sample.exemplar?;
     if !allow_exemplar(kind, sample.name, text) {
         return None;
     }
     let (labels, rest) = parse_labels(text)?;
-    let (value, timestamp) = words(rest.trim_start());
+    let (value, timestamp) = value_and_timestamp(rest.trim_start());
     Some(Exemplar {
         labels: unescaped(&labels),
         value,
@@ -198,8 +203,8 @@ fn exemplar<'a>(kind: Kind, sample: &Sample<'a>) -> Option<Exemplar<'a>> {
     .filter(|exemplar| !exemplar.value.is_nan())
 }
 
-/// A number, and perhaps the time that follows it.
-fn words(text: &str) -> (f64, Option<Timestamp>) {
+/// Parses a number and the optional timestamp after it. A malformed number is NaN.
+fn value_and_timestamp(text: &str) -> (f64, Option<Timestamp>) {
     let mut numbers = text.split(' ').map(str::parse);
     let value = numbers.next().and_then(Result::ok);
     let timestamp = numbers.next().and_then(Result::ok);
@@ -213,8 +218,8 @@ fn unescaped<'a>(labels: &[(&'a str, &'a str)]) -> Vec<(&'a str, Cow<'a, str>)> 
         .collect()
 }
 
-/// A label's value, of which backslash, quote and line feed are escaped in text. What is no escape
-/// stands for itself.
+/// Unescapes a label's value. Text escapes backslash, quote and line feed. Any other backslash stands
+/// for itself.
 fn unescape(value: &str) -> Cow<'_, str> {
     if !value.contains('\\') {
         return Cow::Borrowed(value);
@@ -241,20 +246,20 @@ mod tests {
     use super::*;
     use crate::registry::parse;
 
-    /// The page of a text.
+    /// Returns the page of the families in a text.
     fn page_of(text: &str) -> Vec<u8> {
-        let mut page = Page::default();
+        let mut page = PageWriter::default();
         for (name, mut family) in parse(text).unwrap() {
-            // Sorted, whatever rules it breaks: nothing that breaks them gets here.
-            let _unruly = family.arrange(name);
+            // Sorts the samples. Families that break a rule never get here, so errors don't matter.
+            let _invalid = family.arrange(name);
             write(&mut page, name, &family);
         }
         page.into_bytes()
     }
 
-    /// A page that is written as it is said to be.
-    fn page(write: impl FnOnce(&mut Page)) -> Vec<u8> {
-        let mut page = Page::default();
+    /// Returns the page that `write` writes.
+    fn page(write: impl FnOnce(&mut PageWriter)) -> Vec<u8> {
+        let mut page = PageWriter::default();
         write(&mut page);
         page.into_bytes()
     }
@@ -352,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_place_in_its_family_has_one_of_its_own() {
+    fn samples_that_do_not_fit_their_family_are_untyped_families() {
         let text = "# HELP a Asked\n# TYPE a summary\n\
              a_sum 3\na{quantile=\"0.5\"} 1\na_count 2\n\
              # HELP b \n# TYPE b histogram\nb_bucket{le=\"x\"} 1\nb_count 2\n";
@@ -375,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_whole_where_they_can_be() {
+    fn whole_counts_are_integers() {
         for (text, expected) in [
             ("a 0", Count::Integer(0)),
             ("a 18446744073709551615", Count::Integer(u64::MAX)),
@@ -391,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn exemplars_are_kept_where_they_make_sense() {
+    fn malformed_exemplars_are_left_out() {
         for (text, expected) in [
             (
                 r#"a_total 1 # {t="7",s="8"} 0.5 3.25"#,

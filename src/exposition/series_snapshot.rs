@@ -1,0 +1,100 @@
+//! The snapshot of one series, as the writers of a page get it.
+
+use crate::classify::ErrorType;
+use crate::labels::{Carrier, LabelStr};
+use crate::recorder::{self, Exemplar, Place};
+use crate::registry::Endpoint;
+
+/// A label set of a metric, with its value.
+pub(super) struct SeriesSnapshot<'r> {
+    /// All labels, as text.
+    pub(super) labels: LabelStr<'r>,
+    pub(super) value: SeriesValue<'r>,
+    pub(super) endpoint: &'r Endpoint,
+    /// The values of labels that are read from calls.
+    pub(super) label_values: (Carrier, &'r [Box<str>]),
+}
+
+/// The value of a series.
+pub(super) enum SeriesValue<'r> {
+    Counter(u64),
+    Gauge(u64),
+    /// A histogram of durations.
+    Durations(HistogramSnapshot<'r>),
+    /// A histogram of sizes.
+    Sizes(HistogramSnapshot<'r>),
+    /// A counter for each error type.
+    Errors(ErrorCounts<'r>),
+}
+
+pub(super) struct HistogramSnapshot<'r> {
+    pub(super) layout: &'r recorder::Histogram,
+    /// All numbers of the series.
+    pub(super) numbers: &'r [u64],
+    /// The latest traced call of each bucket. Empty if calls aren't traced.
+    pub(super) exemplars: &'r [Option<Exemplar>],
+}
+
+pub(super) struct ErrorCounts<'r> {
+    pub(super) types: &'r [Place],
+    /// The counts of declared types, followed by the count of all types beyond the limit.
+    pub(super) counts: &'r [u64],
+    /// The counts of other types, by their places.
+    pub(super) undeclared: &'r [(usize, u64)],
+}
+
+// === impl SeriesSnapshot ===
+
+impl<'r> SeriesSnapshot<'r> {
+    /// Returns all labels, sorted by name.
+    pub(super) fn pairs(&self) -> Vec<(&'r str, &'r str)> {
+        let (carrier, values) = self.label_values;
+        self.endpoint.pairs(carrier, values)
+    }
+}
+
+// === impl HistogramSnapshot ===
+
+impl<'r> HistogramSnapshot<'r> {
+    /// Returns the number of observations at or below each bound. The last one counts all.
+    pub(super) fn cumulative(&self) -> &'r [u64] {
+        self.layout.cumulative(self.numbers)
+    }
+
+    /// Returns the number of observations.
+    pub(super) fn count(&self) -> u64 {
+        self.cumulative().last().copied().unwrap_or(0)
+    }
+
+    /// Returns the sum of observations, in nanoseconds or bytes.
+    pub(super) fn sum(&self) -> u128 {
+        self.layout.sum(self.numbers)
+    }
+}
+
+// === impl ErrorCounts ===
+
+impl ErrorCounts<'_> {
+    /// Returns the count of each error type, sorted by name. Declared types are always included, other
+    /// types only if they have occurred.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ErrorType, u64)> {
+        let Self {
+            types,
+            counts,
+            undeclared,
+        } = *self;
+        let declared = types
+            .iter()
+            .filter(|(_, _, is_declared)| *is_declared)
+            .count();
+        types.iter().filter_map(move |(name, place, is_declared)| {
+            let of_type = || undeclared.iter().find(|(other, _)| other == place);
+            let count = match (*is_declared, *name == ErrorType::OTHER) {
+                (true, _) => counts[*place],
+                (_, true) => counts[declared],
+                _ => of_type().map_or(0, |(_, count)| *count),
+            };
+            (*is_declared || count > 0).then_some((*name, count))
+        })
+    }
+}
