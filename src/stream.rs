@@ -99,7 +99,7 @@ pin_project! {
         inner: S,
         call: Option<CallHandle>,
         measure: M,
-        // It is sent from here, not received.
+        // Whether the request is sent from here.
         is_client: bool,
     }
 }

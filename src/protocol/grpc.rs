@@ -77,7 +77,7 @@ const SILENT: u32 = 0x20;
 // === impl Grpc ===
 
 impl Grpc {
-    /// A server's, with the table at [`GrpcCode`].
+    /// Returns a server's protocol, with the table at [`GrpcCode`].
     pub fn new() -> Self {
         Self {
             http: Http::default(),
@@ -92,7 +92,7 @@ impl Default for Grpc {
 }
 
 impl<C> Grpc<C> {
-    /// A client's, if it was one or the classifier is.
+    /// Replaces the classifier. A client's protocol stays a client's.
     pub(crate) fn classified_by<D: Classify>(self, classifier: D) -> Grpc<D> {
         Grpc {
             http: self.http.classified_by(classifier),

@@ -20,7 +20,7 @@ pub struct Streaming<I = One, A = Own, C = HttpStatus> {
 }
 
 impl Default for Streaming {
-    /// Messages are asked themselves, the request is one, and errors are classified by [`HttpStatus`]. A builder takes other measures and classifiers.
+    /// Measures messages by [`Own`] and classifies errors by [`HttpStatus`]. Use a builder for others.
     fn default() -> Self {
         Self {
             incoming: One::default(),

@@ -18,7 +18,7 @@ pub struct Unary<I = One, A = Own, C = HttpStatus> {
 }
 
 impl Default for Unary {
-    /// Messages are asked themselves, and errors are classified by [`HttpStatus`]. A builder takes other measures and classifiers.
+    /// Measures messages by [`Own`] and classifies errors by [`HttpStatus`]. Use a builder for others.
     fn default() -> Self {
         Self {
             incoming: One::default(),

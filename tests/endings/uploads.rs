@@ -114,7 +114,7 @@ impl Upload {
 }
 
 impl Answer {
-    /// That of a call whose request says nothing.
+    /// The outcome of a call whose request has no effect on it.
     fn ending(self) -> Ending {
         match self {
             Status(400) => Failed("deserialization"),
@@ -262,10 +262,10 @@ fn an_upload_that_the_client_breaks_off_is_cancelled() {
     }
 }
 
-/// A middleware outside may put another body in place of the wire's, of which the header speaks: what the body says
-/// of itself outranks it.
+/// A middleware outside may replace the body that `Content-Length` describes. The new body's own hint takes
+/// precedence.
 #[test]
-fn that_were_replaced_on_their_way_have_the_length_of_their_own_hint() {
+fn a_replaced_body_has_the_length_of_its_own_hint() {
     for answer in ANSWERS {
         let ending = answer.ending();
         let five = || upload([Data("abc"), Data("de")]).promises("10").hints(5);
@@ -298,10 +298,10 @@ fn that_were_replaced_on_their_way_have_the_length_of_their_own_hint() {
     }
 }
 
-/// A body of HTTP/1 that breaks off has an error, and what ends without one has come whole: a middleware has put it in place of
-/// the wire's.
+/// Over HTTP/1, a body that breaks off has an error. A short body without one is complete, because a middleware has replaced
+/// it.
 #[test]
-fn that_end_short_over_http1_were_replaced_on_their_way() {
+fn a_short_upload_over_http1_was_replaced() {
     for version in [Version::HTTP_09, Version::HTTP_10, Version::HTTP_11] {
         for answer in ANSWERS {
             let row = |row| format!("{row}, over {version:?}");
@@ -334,7 +334,7 @@ fn that_end_short_over_http1_were_replaced_on_their_way() {
 }
 
 #[test]
-fn that_take_too_long_are_timeouts_whatever_the_answer() {
+fn an_upload_that_times_out_is_a_timeout() {
     let timeouts: [fn() -> BoxError; 6] = [
         || tower::timeout::error::Elapsed::new().into(),
         || io::Error::from(ErrorKind::TimedOut).into(),
@@ -544,9 +544,9 @@ fn into_inner_hides_the_upload() {
     stage.expect("by the answer alone", expected);
 }
 
-/// The program is there to see that its request failed, and for what it sends short its connection answers.
+/// The caller is still there when its request fails. Its connection refuses a short body.
 #[test]
-fn that_a_client_sends_are_never_its_callers_going_away() {
+fn an_upload_of_a_client_is_never_cancelled() {
     fn expect<C: Classify>(builder: MetricsLayerBuilder<Http<C>>, upload: Upload, ending: Ending) {
         let clock = Clock::manual();
         let layer = builder.clock(clock).build([("endpoint", "stage")]).unwrap();
@@ -592,7 +592,7 @@ fn that_a_client_sends_are_never_its_callers_going_away() {
             let sent = || upload(steps()).promises("9").over(version);
             let client = MetricsLayer::client_builder;
             expect(client(), sent(), ending);
-            // It stays a client's, whatever classifies.
+            // The layer stays a client's with any classifier.
             expect(client().classifier(HttpStatus), sent(), ending);
             let lookup = expecting(|head| head.status == 404);
             expect(client().classifier(lookup), sent(), ending);
@@ -603,7 +603,7 @@ fn that_a_client_sends_are_never_its_callers_going_away() {
 }
 
 #[test]
-fn that_are_none_ask_for_nothing() {
+fn a_request_without_a_body_has_no_effect() {
     let stage = Stage::new();
     let answered = stage.call(get(), |_| Status(200).give(&stage));
     drop(answered);

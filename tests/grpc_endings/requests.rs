@@ -107,7 +107,7 @@ fn an_error_of_an_unknown_type_cancels_the_call() {
 
 /// The caller is still there when its request fails, for example at a message that can't be encoded.
 #[test]
-fn a_request_of_a_client_that_breaks_off() {
+fn a_failing_request_of_a_client_fails_the_call() {
     fn expect<C: Classify, E: 'static>(
         builder: MetricsLayerBuilder<Grpc<C>>,
         error: fn() -> E,
@@ -150,9 +150,9 @@ fn a_request_of_a_client_that_breaks_off() {
     );
 }
 
-/// The length may be promised.
+/// The request has a `Content-Length`.
 #[test]
-fn a_request_that_ends_before_its_length() {
+fn a_request_shorter_than_its_length_is_cancelled_over_http2() {
     fn ending<C: Classify>(builder: MetricsLayerBuilder<Grpc<C>>, version: Version) -> Ending {
         let layer = built(builder);
         let mut request = request_of("application/grpc-web", script([Bytes(message("abc"))]));
@@ -170,9 +170,9 @@ fn a_request_that_ends_before_its_length() {
     }
     let server = MetricsLayer::grpc_builder;
     assert_eq!(ending(server(), Version::HTTP_2), Cancelled);
-    // There it would have an error.
+    // Over HTTP/1, a body that breaks off has an error.
     assert_eq!(ending(server(), Version::HTTP_11), Completed);
-    // And there the connection has one.
+    // A client's connection reports the error.
     let client = MetricsLayer::grpc_client_builder();
     assert_eq!(ending(client, Version::HTTP_2), Completed);
 }

@@ -146,9 +146,9 @@ fn the_first_failure_counts() {
     stage.expect("the answer's", &expected.request(5, 2));
 }
 
-/// Who sends the stream is still there.
+/// The caller is still there when its request fails.
 #[test]
-fn a_stream_of_a_client_that_breaks_off() {
+fn a_failing_request_stream_of_a_client_fails_the_call() {
     fn expect<P>(builder: MetricsLayerBuilder<P>, kind: ErrorKind, error_type: &str)
     where
         P: Protocol<Script<Chunk>, Request = Upload> + Answer<&'static str, BoxError>,
@@ -179,7 +179,7 @@ fn a_stream_of_a_client_that_breaks_off() {
             error_type,
         );
     }
-    // The other protocol.
+    // The same with the other protocol.
     let streaming = MetricsLayer::streaming_builder().classifier(HttpClient);
     let stage = Stage::new(streaming.request_streams(Own));
     let answer = stage.call(broken(&stage, ErrorKind::BrokenPipe), |request| {
@@ -191,7 +191,7 @@ fn a_stream_of_a_client_that_breaks_off() {
 }
 
 #[test]
-fn what_is_read_after_the_end_moves_bytes_only() {
+fn messages_read_after_the_end_only_count_bytes() {
     for breaks_off in [false, true] {
         let stage = unary();
         let request = match breaks_off {
