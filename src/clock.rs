@@ -1,17 +1,15 @@
-//! What time it is, for the length of a call.
+//! The clock that times calls.
 //!
-//! A call reads the clock twice, which is a good part of all it costs. The
-//! processor's time stamp counter is read in 8 ns where the system's clock
-//! takes 18, so it is used where the processor calls it invariant *and* the
-//! kernel has not found it unreliable; elsewhere the system's monotonic clock is.
+//! A call reads the clock twice, which is a large part of its cost. Reading the processor's time
+//! stamp counter takes 8 ns, reading the system's monotonic clock takes 18 ns. The counter is used
+//! if the processor declares it invariant *and* the kernel has not found it unreliable.
 
 use std::fs;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Where a layer reads the time: the real clock by default, or one that a test
-/// moves by hand.
+/// The clock of a layer: the real clock, or a manual clock for tests.
 ///
 /// ```
 /// use std::time::Duration;
@@ -25,25 +23,25 @@ use std::time::{Duration, Instant};
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Clock(Source);
+pub struct Clock(Kind);
 
 #[derive(Clone, Copy, Debug)]
-enum Source {
+enum Kind {
     Real,
     Manual(&'static AtomicU64),
 }
 
-/// A clock that is ready to be read: which one the real clock is has been found out.
+/// A clock that can be read, after the choice between counter and system clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reader {
     /// The processor's time stamp counter.
     Counter(&'static quanta::Clock),
-    /// The system's clock, from this moment on.
+    /// The system's monotonic clock, counted from this instant.
     System(Instant),
     Manual(&'static AtomicU64),
 }
 
-/// A moment, in the units of the clock that was read.
+/// A point in time, in the units of its [`Reader`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Moment(u64);
 
@@ -59,11 +57,12 @@ impl Moment {
     }
 }
 
-/// Where a long time is counted from. The rate of the time stamp counter is
-/// known to some 20 parts in a million: well enough for a call, but not for
-/// weeks, so this one keeps to the system's clock.
+/// Measures a long time, such as an uptime.
+///
+/// It uses the system's clock. The rate of the time stamp counter is known to about 20 parts per
+/// million, which is enough for a call but not for weeks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Origin {
+pub(crate) enum Stopwatch {
     System(Instant),
     Manual(Reader, Moment),
 }
@@ -71,44 +70,44 @@ pub(crate) enum Origin {
 // === impl Clock ===
 
 impl Clock {
-    /// The real clock. It never goes backwards.
+    /// Returns the real clock, which never goes backwards.
     ///
-    /// The first layer of a process that is built with it takes up to 200 ms to measure the rate of
-    /// the time stamp counter, so that no call has to wait for it.
+    /// The first layer of a process with this clock takes up to 200 ms to build, to measure the
+    /// rate of the time stamp counter. No call waits for that.
     pub const fn real() -> Self {
-        Self(Source::Real)
+        Self(Kind::Real)
     }
 
-    /// A clock that stands still until [`advance`](Self::advance) moves it.
+    /// Returns a clock that only [`advance`](Self::advance) moves.
     ///
-    /// It is meant for tests: each one takes eight bytes that the process
-    /// never gets back.
+    /// Use it in tests. Each one leaks eight bytes.
     pub fn manual() -> Self {
-        Self(Source::Manual(Box::leak(Box::default())))
+        Self(Kind::Manual(Box::leak(Box::default())))
     }
 
-    /// Moves a manual clock and all its copies; the real clock takes no notice.
+    /// Moves a manual clock and all its copies. Has no effect on the real clock.
     pub fn advance(&self, by: Duration) {
-        if let Source::Manual(now) = self.0 {
+        if let Kind::Manual(now) = self.0 {
             now.fetch_add(saturating_nanos(by), Ordering::Relaxed);
         }
     }
 
-    pub(crate) fn origin(self) -> Origin {
+    /// Returns a stopwatch that starts now.
+    pub(crate) fn stopwatch(self) -> Stopwatch {
         match self.0 {
-            Source::Real => Origin::System(Instant::now()),
-            Source::Manual(_) => {
+            Kind::Real => Stopwatch::System(Instant::now()),
+            Kind::Manual(_) => {
                 let reader = self.reader();
-                Origin::Manual(reader, reader.now())
+                Stopwatch::Manual(reader, reader.now())
             }
         }
     }
 
-    /// The clock, ready to be read.
+    /// Returns a reader of this clock.
     pub(crate) fn reader(self) -> Reader {
         match self.0 {
-            Source::Real => Reader::real(),
-            Source::Manual(now) => Reader::Manual(now),
+            Kind::Real => Reader::real(),
+            Kind::Manual(now) => Reader::Manual(now),
         }
     }
 }
@@ -123,8 +122,8 @@ impl Default for Clock {
 impl PartialEq for Clock {
     fn eq(&self, other: &Self) -> bool {
         match (self.0, other.0) {
-            (Source::Real, Source::Real) => true,
-            (Source::Manual(a), Source::Manual(b)) => std::ptr::eq(a, b),
+            (Kind::Real, Kind::Real) => true,
+            (Kind::Manual(a), Kind::Manual(b)) => std::ptr::eq(a, b),
             _ => false,
         }
     }
@@ -132,9 +131,9 @@ impl PartialEq for Clock {
 
 impl Eq for Clock {}
 
-// === impl Origin ===
+// === impl Stopwatch ===
 
-impl Origin {
+impl Stopwatch {
     pub(crate) fn elapsed(self) -> Duration {
         match self {
             Self::System(since) => since.elapsed(),
@@ -159,13 +158,13 @@ impl Reader {
     pub(crate) fn now(&self) -> Moment {
         Moment(match self {
             Self::Counter(clock) => clock.raw(),
-            Self::System(origin) => saturating_nanos(origin.elapsed()),
+            Self::System(start) => saturating_nanos(start.elapsed()),
             Self::Manual(now) => now.load(Ordering::Relaxed),
         })
     }
 
-    /// Nanoseconds from `start` to now; zero if the counter of this core lags
-    /// behind that of the core where the call began.
+    /// Returns the nanoseconds since `start`, or 0 if the counter of this core is behind that of
+    /// the core where the call began.
     #[inline]
     pub(crate) fn nanos_since(&self, start: Moment) -> u64 {
         let Moment(now) = self.now();
@@ -176,9 +175,10 @@ impl Reader {
     }
 }
 
-/// Linux takes `tsc` off this list once its watchdog has seen it drift, which
-/// the processor's own word, that quanta goes by, can't say. Where there is no
-/// such list, quanta's judgement stands.
+/// Returns whether the kernel considers the time stamp counter reliable.
+///
+/// Linux removes `tsc` from this list once its watchdog has seen it drift. quanta only checks what
+/// the processor declares. Without such a list, quanta decides.
 fn kernel_trusts_the_counter() -> bool {
     const CLOCKS: &str = "/sys/devices/system/clocksource/clocksource0/available_clocksource";
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_manual_clock_moves_only_by_hand() {
+    fn a_manual_clock_moves_only_by_advance() {
         let clock = Clock::manual();
         let reader = clock.reader();
         let start = reader.now();
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_real_clock_runs_forward_at_the_system_clocks_rate() {
+    fn the_real_clock_has_the_rate_of_the_system_clock() {
         let clock = Clock::real().reader();
         let (start, system) = (clock.now(), Instant::now());
         while system.elapsed() < Duration::from_millis(20) {

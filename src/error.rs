@@ -1,11 +1,11 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// What went wrong in setting up, or in writing or reading a page: a label, a name, a bucket, a
-/// setting; a metric that can't be shown; a scrape that took too long.
+/// An error of this crate.
 ///
-/// It is opaque; its text names the value that was wrong and says what to do
-/// about it.
+/// Returned for a label, a name, a bucket or a setting that is wrong, for a metric that can't be
+/// encoded, for a page that can't be read, and for a scrape that takes too long. The text names the
+/// wrong value and what to do about it.
 pub struct Error {
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -21,7 +21,7 @@ impl Error {
         }
     }
 
-    /// Keeps `source` as the cause of this error.
+    /// Sets the source of this error.
     pub(crate) fn with_source(
         mut self,
         source: impl Into<Box<dyn StdError + Send + Sync>>,

@@ -1,24 +1,24 @@
-//! Functions that users hand in.
+//! Functions given by users.
 
 use std::any::TypeId;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// A function that a user has handed in, behind a `dyn Fn`.
+/// A function given by a user, as a trait object.
 ///
-/// Two are equal if they are clones of one, or of one type without data: a function by its name, or a closure that
-/// captures nothing.
+/// Two functions are equal if they are clones of one, or if both have the same type without data: a named function, or a
+/// closure that captures nothing.
 pub(crate) struct Function<F: ?Sized> {
     function: Arc<F>,
-    /// If there is no data.
+    /// `Some` if the type has no data.
     type_id: Option<TypeId>,
 }
 
 // === impl Function ===
 
 impl<F: ?Sized> Function<F> {
-    /// `function`, as a trait object, is of the type `T`.
+    /// Wraps `function`, a trait object whose type is `T`.
     pub(crate) fn new<T: 'static>(function: Arc<F>) -> Self {
         Self {
             function,
@@ -76,7 +76,7 @@ mod tests {
         assert_ne!(function(one), function(|| 1));
         let captured = 1;
         let [a, b] = [(); 2].map(|()| function(move || captured));
-        assert_ne!(a, b, "what they capture may differ");
+        assert_ne!(a, b, "their captures may differ");
         assert_eq!(a, a.clone());
     }
 }

@@ -12,7 +12,7 @@ use tower_service::Service;
 pin_project! {
     /// The response future of [`Metrics`](crate::Metrics).
     ///
-    /// Dropped before it is ready, its call was cancelled.
+    /// Dropping it before it is ready cancels its call.
     pub struct ResponseFuture<F, P> {
         #[pin]
         inner: F,
@@ -22,8 +22,9 @@ pin_project! {
 }
 
 impl<F, P> ResponseFuture<F, P> {
-    /// The future of `service` with `request`, which takes the call out of `call`.
-    // Nothing is to be dropped here if the service panics, so that its future can be made in its place and is not copied.
+    /// Calls `service` and returns a future that takes the call out of `call`.
+    // This function owns nothing that a panic of the service would drop, so that the service's future is written in place
+    // and not copied.
     #[inline]
     pub(crate) fn of<S, Req>(
         service: &mut S,
@@ -51,7 +52,7 @@ where
 
     /// # Panics
     ///
-    /// If it is polled after it was ready, as futures may.
+    /// Panics if it is polled after completion.
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -83,14 +84,14 @@ impl<F, P> fmt::Debug for ResponseFuture<F, P> {
     }
 }
 
-/// Hears of a panic of `protocol`, unless it does so itself.
+/// Reports a panic of the protocol to `call`, unless the protocol does so itself.
 #[inline]
 fn answering<P: Answer<Res, E>, Res, E>(_: &P, call: &Call) -> Option<Answering> {
-    (!P::HEARS_OF_PANICS).then(|| Answering::of(call.identity()))
+    (!P::REPORTS_PANICS).then(|| Answering::of(call.identity()))
 }
 
 #[inline]
 fn taken(call: &mut Option<Call>) -> Call {
     call.take()
-        .expect("`ResponseFuture` polled after it was ready")
+        .expect("`ResponseFuture` polled after completion")
 }

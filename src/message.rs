@@ -1,16 +1,15 @@
-//! How large a message is, and whether it is a failure.
+//! The size of a message, and whether it is an error.
 //!
-//! Traffic that is not HTTP has no bytes of its own before a transport encodes it. So a type
-//! says of itself what it is to count for, or the layer is told:
+//! Messages without HTTP have no length in bytes before a transport encodes them. So the type
+//! itself, or the layer, defines their size:
 //!
-//! - Bytes, text, numbers, and collections, pointers, tuples and `Result`s of them are
-//!   [`Message`]s already.
-//! - A type of your own becomes one by its own `impl`: it is then measured in the same way wherever it goes.
-//! - A closure from a message to its size is for types of other crates, or to measure one type in
-//!   different ways: on the builder, by [`measure_requests`](crate::MetricsLayerBuilder::measure_requests) and
-//!   its like. [`ok`] makes one for `Result`s.
-//! - A [`Measure`] of your own is for messages that are failures without being `Result`s, where
-//!   they can't be made [`Message`]s.
+//! - Bytes, text, numbers, and collections, pointers, tuples and `Result`s of them implement
+//!   [`Message`].
+//! - Implement [`Message`] for your own types. Every layer then measures them in the same way.
+//! - Use a closure for types of other crates, or to measure one type in several ways. The builder takes it with
+//!   [`measure_requests`](crate::MetricsLayerBuilder::measure_requests) and similar methods. [`ok`] wraps a closure for
+//!   `Result`s.
+//! - Implement [`Measure`] for types of other crates that can be errors without being `Result`s.
 //!
 //! ```
 //! use tower_openmetrics::{Message, MetricsLayer, message};
@@ -28,7 +27,7 @@
 //! }
 //!
 //! # fn main() -> Result<(), tower_openmetrics::Error> {
-//! // Prompts are asked themselves; paths are not ours, so a closure measures them.
+//! // `Prompt` is a `Message`. `PathBuf` is from another crate, so a closure measures it.
 //! let layer = MetricsLayer::unary_builder()
 //!     .measure_responses(message::ok(|path: &std::path::PathBuf| path.as_os_str().len() as u64))
 //!     .build([("endpoint", "pictures")])?;
@@ -41,7 +40,7 @@
 //! # }
 //! ```
 //!
-//! A failure need not be a `Result` either. The classifier gets what [`Message::error`] returns:
+//! Errors need not be `Result`s. The classifier gets the value that [`Message::error`] returns:
 //!
 //! ```
 //! use std::any::Any;
@@ -79,23 +78,23 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// A message that knows its size.
+/// A message with a size.
 ///
-/// Bytes and text count their length; numbers, their width; collections, tuples, `Option` and
-/// pointers, what is in them; a `Result`, what is in its `Ok`, while its `Err` is a failure of size 0.
-/// Errors among the elements of a collection are not looked for.
+/// The size of bytes and text is their length. The size of a number is its width. The size of a collection, a tuple,
+/// an `Option` or a pointer is that of its content. The size of an `Ok` is that of its value. An `Err` is an error of
+/// size 0. Errors within a collection are ignored.
 pub trait Message {
-    /// Its size in bytes.
+    /// Returns the size in bytes.
     fn size(&self) -> u64;
 
-    /// The error that it is, if it is one.
+    /// Returns the error, if the message is one.
     ///
-    /// Defaults to none.
+    /// Defaults to `None`.
     fn error(&self) -> Option<&dyn Any> {
         None
     }
 
-    /// The size of many at once: for types whose size is always the same.
+    /// Returns the total size of `all`. Types of a fixed size override it, to be faster.
     #[doc(hidden)]
     fn size_of_all(all: &[Self]) -> u64
     where
@@ -105,32 +104,31 @@ pub trait Message {
     }
 }
 
-/// How messages of type `T` are measured.
+/// Measures messages of type `T`.
 ///
-/// A closure from a message to its size is one; [`Own`] asks the message itself;
-/// [`ok`] makes one for `Result`s from a closure for what is in their `Ok`.
+/// Implemented by closures from a message to its size, by [`Own`], and by the measures that [`ok`] returns.
 pub trait Measure<T: ?Sized>: Clone {
-    /// The size of `message` in bytes.
+    /// Returns the size of `message` in bytes.
     fn size(&self, message: &T) -> u64;
 
-    /// The error that `message` is, if it is one.
+    /// Returns the error, if `message` is one.
     ///
-    /// Defaults to none.
+    /// Defaults to `None`.
     fn error<'a>(&self, message: &'a T) -> Option<&'a dyn Any> {
         let _ = message;
         None
     }
 }
 
-/// Asks the [`Message`] itself.
+/// Measures each message with its own [`Message`] implementation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Own;
 
-/// Measures what is in an `Ok`. Made by [`ok`].
+/// Measures the value of an `Ok`. Returned by [`ok`].
 #[derive(Clone, Copy, Debug)]
 pub struct InOk<F>(F);
 
-/// Measures `Result`s by a closure for what is in their `Ok`; an `Err` is a failure.
+/// Returns a measure for `Result`s. `size` measures the value of an `Ok`. An `Err` is an error of size 0.
 pub fn ok<F>(size: F) -> InOk<F> {
     InOk(size)
 }
@@ -192,7 +190,7 @@ macro_rules! by_length {
 
 by_length!(str, String, Bytes, BytesMut);
 
-/// Types that are all as wide.
+/// Types of a fixed size.
 macro_rules! by_width {
     ($($type:ty),* $(,)?) => { $(
         impl Message for $type {
@@ -212,7 +210,7 @@ macro_rules! by_width {
 by_width!((), bool, char, f32, f64, i8, i16, i32, i64, i128, isize);
 by_width!(u8, u16, u32, u64, u128, usize);
 
-/// Pointers: what they point to.
+/// Pointers, which have the size of their target.
 macro_rules! by_content {
     ($($type:ty),* $(,)?) => { $(
         impl<T: Message + ?Sized> Message for $type {
@@ -320,7 +318,7 @@ impl<T: Message, E: 'static> Message for Result<T, E> {
     }
 }
 
-/// Tuples: the sum of what is in them, and the first error.
+/// Tuples, which have the total size of their fields and the first error.
 macro_rules! by_parts {
     ($($name:ident)*) => {
         impl<$($name: Message),*> Message for ($($name,)*) {
@@ -353,7 +351,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_those_of_the_content() {
+    fn the_size_is_that_of_the_content() {
         let cases: [(u64, u64); 17] = [
             ("äb".size(), 3),
             (String::from("abc").size(), 3),
@@ -379,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_found_where_it_is() {
+    fn an_error_is_found_within_wrappers_and_tuples() {
         let failed: Result<u8, &str> = Err("no");
         let found = |message: &dyn Message| {
             message

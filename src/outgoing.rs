@@ -1,4 +1,4 @@
-//! The items of a response that is a stream, on their way to the caller or into a sink.
+//! The call of a response stream, which the stream and its publication share.
 
 use crate::call::Call;
 use crate::classify::{Classify, Phase};
@@ -7,12 +7,13 @@ use crate::message::Measure;
 use crate::watch::{Unwound, Watch};
 use std::any::Any;
 
-/// The call of a response that is a stream, and what judges its items.
+/// The call of a response stream, and what measures and classifies its items.
 pub(crate) struct Outgoing<M, C> {
+    /// `None` once the response has ended.
     call: Option<Call>,
     measure: M,
     classifier: C,
-    began: bool,
+    has_begun: bool,
 }
 
 // === impl Outgoing ===
@@ -23,11 +24,10 @@ impl<M, C> Outgoing<M, C> {
             call: Some(call),
             measure,
             classifier,
-            began: false,
+            has_begun: false,
         }
     }
 
-    /// None if the response has ended.
     pub(crate) fn call(&self) -> &Option<Call> {
         &self.call
     }
@@ -36,13 +36,13 @@ impl<M, C> Outgoing<M, C> {
         self.call
     }
 
-    /// A way to reach the call from elsewhere. None if the response has ended.
+    /// Returns a handle to the call, or `None` if the response has ended.
     pub(crate) fn handle(&mut self) -> Option<CallHandle> {
         self.call.as_mut().map(Call::handle)
     }
 
-    /// The size of an item; or none if it is an error, and the call has failed.
-    pub(crate) fn weigh<T>(&mut self, item: &T) -> Option<u64>
+    /// Returns the size of `item`. If it is an error, fails the call and returns `None`.
+    pub(crate) fn measure<T>(&mut self, item: &T) -> Option<u64>
     where
         M: Measure<T>,
         C: Classify,
@@ -50,7 +50,7 @@ impl<M, C> Outgoing<M, C> {
         let Some(error) = self.measure.error(item) else {
             return Some(self.measure.size(item));
         };
-        let phase = if self.began {
+        let phase = if self.has_begun {
             Phase::PublishResponse
         } else {
             Phase::ResponseStream
@@ -59,13 +59,13 @@ impl<M, C> Outgoing<M, C> {
         None
     }
 
-    /// An item that is no error is with the caller, or on its way.
+    /// Records that an item without an error has been sent, or is about to be.
     #[inline]
     pub(crate) fn begin(&mut self) {
-        self.began = true;
+        self.has_begun = true;
     }
 
-    /// So many items, of so many bytes together, are out.
+    /// Counts `items` that have been sent, with `bytes` together.
     #[inline]
     pub(crate) fn sent(&mut self, items: u64, bytes: u64) {
         self.begin();
@@ -74,9 +74,9 @@ impl<M, C> Outgoing<M, C> {
         }
     }
 
-    /// The transport has failed.
+    /// Ends the call with an error of the transport.
     #[cold]
-    pub(crate) fn refused<E: 'static>(&mut self, error: &E, phase: Phase)
+    pub(crate) fn fail<E: 'static>(&mut self, error: &E, phase: Phase)
     where
         C: Classify,
     {
@@ -96,19 +96,19 @@ impl<M, C> Outgoing<M, C> {
         }
     }
 
-    /// Ends the call as what it has come to.
+    /// Ends the call with its outcome so far.
     #[inline]
     pub(crate) fn end(&mut self) {
         self.call = None;
     }
 
-    /// All is out.
+    /// Completes the call.
     #[inline]
     pub(crate) fn complete(&mut self) {
         if let Some(call) = &mut self.call {
             call.owes_nothing();
         }
-        // Where it is: taken out it would be copied.
+        // Dropped in place: `take` would copy it.
         self.end();
     }
 }

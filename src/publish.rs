@@ -1,11 +1,11 @@
-//! Sending a response that is a stream.
+//! Sending response streams into sinks.
 //!
-//! A work handler's answer has to go somewhere: onto a socket, into a queue. [`Publish`] sends it there
-//! and sees what the stream by itself can't, that sending has failed. It is for whatever is a
-//! [`Sink`]; transports that are not take the answer [apart](crate::stream) instead.
+//! [`Publish`] sends the response of a work handler to a socket or a queue, and records if sending
+//! fails. It works with any [`Sink`]. Other transports use
+//! [`ResponseStream::into_parts`](crate::ResponseStream::into_parts).
 //!
-//! Over a connection that stays open for other answers, each is ended by a final item of the
-//! transport's own, and the sink is not closed:
+//! On a connection that serves several calls, a final item ends each response and the sink stays
+//! open:
 //!
 //! ```
 //! use futures_util::{SinkExt, StreamExt, stream};
@@ -56,23 +56,22 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 pin_project! {
-    /// Drives a [`ResponseStream`](crate::ResponseStream) into a sink, at the pace of the
-    /// sink, and ends the call when all of it is sent. Made by
-    /// [`ResponseStream::publish`](crate::ResponseStream::publish).
+    /// A future that sends a [`ResponseStream`](crate::ResponseStream) into a sink and then ends the
+    /// call. Returned by [`ResponseStream::publish`](crate::ResponseStream::publish).
     ///
-    /// Items count once the sink has flushed them: what could not be sent is not counted as sent. The
-    /// sink is flushed whenever the stream has nothing to give, so that items go out as they are made,
-    /// whenever 64 KiB or 64 items are waiting, after an item that is an error, and at the end.
+    /// An item counts once the sink has flushed it, so that items which could not be sent do not
+    /// count. The sink is flushed when the stream is pending, when 64 items or 64 KiB are unflushed,
+    /// after an item that is an error, and at the end.
     ///
-    /// | what goes wrong | counted as |
+    /// | event | outcome |
     /// |---|---|
-    /// | an item of the stream is an error | as [`ResponseStream`](crate::ResponseStream) has it; the item is sent like any other |
-    /// | the sink refuses an item, or to flush before the end | `publish_response` |
-    /// | the sink refuses the [final item](Self::final_item), the last flush, or to [close](Self::close) | `publish_final` |
-    /// | this future is dropped | a cancellation |
+    /// | an item of the stream is an error | that of [`ResponseStream`](crate::ResponseStream); the item is sent like any other |
+    /// | the sink fails at an item, or at a flush before the end | failed as `publish_response` |
+    /// | the sink fails at the [final item](Self::final_item), the last flush, or at [closing](Self::close) | failed as `publish_final` |
+    /// | this future is dropped | cancelled |
     ///
-    /// To race it against the client's hanging up, poll it first (`biased`, in tokio's `select!`): an answer that is
-    /// done is then not taken for a cancelled one.
+    /// In a `select!` against the client's disconnection, poll this future first (`biased` in tokio). Otherwise a
+    /// response that is complete may count as cancelled.
     ///
     /// ```
     /// use futures_util::stream;
@@ -95,36 +94,35 @@ pin_project! {
     /// assert_eq!(connection, ["to", "be", "or", "not", "END"]);
     /// # }
     /// ```
-    #[must_use = "nothing is sent before it is polled"]
+    #[must_use = "futures do nothing unless polled"]
     pub struct Publish<S: Stream, Si, M, C> {
         #[pin]
         stream: S,
         #[pin]
         sink: Si,
         outgoing: Outgoing<M, C>,
-        // With its size, if it is no error.
-        waiting: Option<(S::Item, Option<u64>)>,
-        last: Option<S::Item>,
+        // An item and its size, or no size for an error.
+        pending: Option<(S::Item, Option<u64>)>,
+        final_item: Option<S::Item>,
         close: bool,
         unflushed: Unflushed,
         step: Step,
     }
 }
 
-/// The items that the sink has taken, and may have kept.
+/// The items that the sink has taken but not flushed.
 #[derive(Debug, Default)]
 struct Unflushed {
     items: u64,
     bytes: u64,
-    /// The last one is an error: what went before it still counts, and with
-    /// it the call ends.
+    /// Whether the last item is an error. The items before it still count, and the call ends.
     ends_in_error: bool,
 }
 
-const MOST_UNFLUSHED_ITEMS: u64 = 64;
-const MOST_UNFLUSHED_BYTES: u64 = 64 * 1024;
+const MAX_UNFLUSHED_ITEMS: u64 = 64;
+const MAX_UNFLUSHED_BYTES: u64 = 64 * 1024;
 
-/// How far it is.
+/// What the future does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Items,
@@ -141,23 +139,25 @@ impl<S: Stream, Si, M, C> Publish<S, Si, M, C> {
             stream,
             sink,
             outgoing,
-            waiting: None,
-            last: None,
+            pending: None,
+            final_item: None,
             close: false,
             unflushed: Unflushed::default(),
             step: Step::Items,
         }
     }
 
-    /// Sends `item` when the stream has ended, to say so. It is not counted.
-    /// Defaults to none.
+    /// Sends `item` after the end of the stream, to tell the client of the end.
+    ///
+    /// The item is not counted. Defaults to none.
     pub fn final_item(mut self, item: S::Item) -> Self {
-        self.last = Some(item);
+        self.final_item = Some(item);
         self
     }
 
-    /// Whether to close the sink at the end, rather than only flush it.
-    /// Defaults to false, for a sink may have other calls to serve.
+    /// Whether to close the sink at the end, instead of only flushing it.
+    ///
+    /// Defaults to false, because other calls may use the sink.
     pub fn close(mut self, close: bool) -> Self {
         self.close = close;
         self
@@ -172,8 +172,7 @@ where
     M: Measure<S::Item>,
     C: Classify,
 {
-    /// The sink's error, once it has failed. Polled after that, or after the end, it is ready
-    /// with `Ok`.
+    /// The sink's error, if it fails. The future may be polled again afterwards and returns `Ok`.
     type Output = Result<(), Si::Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -194,7 +193,7 @@ where
                 Ok(next) => *this.step = next,
                 Err(error) => {
                     *this.step = Step::Done;
-                    this.outgoing.refused(&error, phase);
+                    this.outgoing.fail(&error, phase);
                     return Poll::Ready(Err(error));
                 }
             }
@@ -211,23 +210,23 @@ where
 {
     fn poll_items(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Step, Si::Error>> {
         loop {
-            if self.waiting.is_some() {
+            if self.pending.is_some() {
                 ready!(self.as_mut().poll_ready(cx))?;
-                self.as_mut().send_waiting()?;
+                self.as_mut().send_pending()?;
             }
             if self.unflushed.is_due() {
                 ready!(self.as_mut().poll_flush(cx))?;
             }
             let this = self.as_mut().project();
-            let polled = watched(this.outgoing, |outgoing| {
+            let polled = guarded(this.outgoing, |outgoing| {
                 let item = ready!(this.stream.poll_next(cx));
                 Poll::Ready(item.map(|item| {
-                    let size = outgoing.weigh(&item);
+                    let size = outgoing.measure(&item);
                     (item, size)
                 }))
             });
             match polled {
-                Poll::Ready(Some(weighed)) => *this.waiting = Some(weighed),
+                Poll::Ready(Some(measured)) => *this.pending = Some(measured),
                 Poll::Ready(None) => return Poll::Ready(Ok(Step::FinalItem)),
                 Poll::Pending => {
                     ready!(self.poll_flush(cx))?;
@@ -241,11 +240,11 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Step, Si::Error>> {
-        if self.last.is_some() {
+        if self.final_item.is_some() {
             ready!(self.as_mut().poll_ready(cx))?;
             let this = self.as_mut().project();
-            if let Some(item) = this.last.take() {
-                watched(this.outgoing, |_| this.sink.start_send(item))?;
+            if let Some(item) = this.final_item.take() {
+                guarded(this.outgoing, |_| this.sink.start_send(item))?;
             }
         }
         Poll::Ready(Ok(Step::End))
@@ -255,7 +254,7 @@ where
         ready!(self.as_mut().poll_flush(cx))?;
         let this = self.project();
         if *this.close {
-            ready!(watched(this.outgoing, |_| this.sink.poll_close(cx)))?;
+            ready!(guarded(this.outgoing, |_| this.sink.poll_close(cx)))?;
         }
         this.outgoing.complete();
         Poll::Ready(Ok(Step::Done))
@@ -263,13 +262,13 @@ where
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Si::Error>> {
         let this = self.project();
-        watched(this.outgoing, |_| this.sink.poll_ready(cx))
+        guarded(this.outgoing, |_| this.sink.poll_ready(cx))
     }
 
-    fn send_waiting(self: Pin<&mut Self>) -> Result<(), Si::Error> {
+    fn send_pending(self: Pin<&mut Self>) -> Result<(), Si::Error> {
         let this = self.project();
-        if let Some((item, size)) = this.waiting.take() {
-            watched(this.outgoing, |_| this.sink.start_send(item))?;
+        if let Some((item, size)) = this.pending.take() {
+            guarded(this.outgoing, |_| this.sink.start_send(item))?;
             match size {
                 Some(size) => {
                     this.outgoing.begin();
@@ -283,7 +282,7 @@ where
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Si::Error>> {
         let this = self.project();
-        ready!(watched(this.outgoing, |_| this.sink.poll_flush(cx)))?;
+        ready!(guarded(this.outgoing, |_| this.sink.poll_flush(cx)))?;
         let Unflushed {
             items,
             bytes,
@@ -299,8 +298,8 @@ where
     }
 }
 
-/// Runs the code of others on behalf of the call.
-fn watched<T: Unwound, R>(target: &mut T, run: impl FnOnce(&mut T) -> R) -> R {
+/// Runs foreign code and tells `target` if it panics.
+fn guarded<T: Unwound, R>(target: &mut T, run: impl FnOnce(&mut T) -> R) -> R {
     let mut watch = Watch::over(target);
     let result = run(&mut watch);
     watch.done();
@@ -311,9 +310,7 @@ fn watched<T: Unwound, R>(target: &mut T, run: impl FnOnce(&mut T) -> R) -> R {
 
 impl Unflushed {
     fn is_due(&self) -> bool {
-        self.items >= MOST_UNFLUSHED_ITEMS
-            || self.bytes >= MOST_UNFLUSHED_BYTES
-            || self.ends_in_error
+        self.items >= MAX_UNFLUSHED_ITEMS || self.bytes >= MAX_UNFLUSHED_BYTES || self.ends_in_error
     }
 
     fn push(&mut self, size: u64) {

@@ -6,10 +6,10 @@ use crate::watch::Watch;
 use std::task::{Context, Poll};
 use tower_service::Service;
 
-/// A service that is measured. Made by [`MetricsLayer`](crate::MetricsLayer).
+/// A service with metrics. Made by [`MetricsLayer`](crate::MetricsLayer).
 ///
-/// It is ready when the inner service is, and fails as that does. Cloning it clones the inner
-/// service and touches nothing that is shared.
+/// Readiness and errors are those of the inner service. Cloning clones the inner service and writes to
+/// no shared memory.
 #[derive(Clone, Debug)]
 pub struct Metrics<S, P = Http> {
     inner: S,
@@ -26,17 +26,17 @@ impl<S, P> Metrics<S, P> {
         }
     }
 
-    /// The service that is measured.
+    /// Returns the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service that is measured.
+    /// Returns the inner service.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// Unwraps the service.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -66,8 +66,9 @@ where
 }
 
 impl<S, P> Metrics<S, P> {
-    /// As `call`, where users' functions look at the request.
-    // On its own, for what they may look at can't be moved on without a copy: 130 instructions a call.
+    /// Does the same as `call` if users' functions read the request.
+    // A separate function: a request that is borrowed can only be moved with a copy, which would add 130 instructions to
+    // every call.
     #[inline(never)]
     fn call_asking<Req>(&mut self, request: Req) -> ResponseFuture<S::Future, P>
     where
@@ -89,7 +90,7 @@ impl<S, P> Metrics<S, P> {
         let call = watch.insert(call);
         let protocol = self.protocol.clone();
         let request = self.protocol.open(call, request);
-        // Takes the call out of the watch, which then has nothing to tell any more.
+        // Takes the call. From now on the future's own guard reports panics.
         ResponseFuture::of(&mut self.inner, request, &mut watch, protocol)
     }
 }

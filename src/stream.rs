@@ -1,17 +1,16 @@
-//! Streams that count the messages that pass through them.
+//! Streams that count the messages passing through them.
 //!
-//! A service that answers with a stream is wrapped by
-//! [`MetricsLayer::streaming`](crate::MetricsLayer::streaming), and answers with a [`ResponseStream`]. There are three
-//! ways to go on with that, and the third is for transports that fit neither of the others:
+//! [`MetricsLayer::streaming`](crate::MetricsLayer::streaming) measures a service that responds with a stream. The caller
+//! gets a [`ResponseStream`] and can use it in three ways. The third is for transports that can use neither of the others:
 //!
-//! | the answer | counts an item | can fail by |
+//! | use | an item counts | the call fails |
 //! |---|---|---|
-//! | is polled as a stream | when it is taken | an item that is an error |
-//! | is [published](ResponseStream::publish) into a sink | when the sink has flushed it | that, or what the sink refuses |
-//! | is taken [apart](ResponseStream::into_parts) | when you say so | what you say |
+//! | poll the stream | when the caller has taken it | at an item that is an error |
+//! | [`publish`](ResponseStream::publish) it into a sink | when the sink has flushed it | at an item that is an error, or an error of the sink |
+//! | take it apart with [`into_parts`](ResponseStream::into_parts) | when you report it | when you report a failure |
 //!
-//! A service that is *called* with a stream gets a [`RequestStream`], if
-//! [`request_streams`](crate::MetricsLayerBuilder::request_streams) says so; what it reads of it is counted:
+//! With [`request_streams`](crate::MetricsLayerBuilder::request_streams), a service whose *request* is a stream gets a
+//! [`RequestStream`], which counts the messages that the service reads:
 //!
 //! ```
 //! use futures_util::{StreamExt, stream};
@@ -35,7 +34,7 @@
 //! # }
 //! ```
 //!
-//! Taken apart, the stream is the service's own, and the [`Call`] is yours:
+//! `into_parts` returns the service's own stream and the [`Call`]:
 //!
 //! ```
 //! use futures_util::{StreamExt, stream};
@@ -57,10 +56,10 @@
 //!     }));
 //!
 //! let (mut words, call) = service.oneshot("to be or not").await?.into_parts();
-//! let mut call = call.expect("nothing was polled, so the call is open");
+//! let mut call = call.expect("the call is open until the stream ends");
 //! while let Some(word) = words.next().await {
 //!     if queue.reader_is_gone() {
-//!         return Ok(()); // the call is dropped: cancelled
+//!         return Ok(()); // drops the call, which counts as cancelled
 //!     }
 //!     match queue.push(word).await {
 //!         Ok(()) => call.response_message(word.len() as u64),
@@ -89,31 +88,31 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 pin_project! {
-    /// A request that is a stream: counts the messages that the service reads.
+    /// A stream of request messages, which counts the messages that the service reads.
     ///
-    /// One that yields an error decides how its call ends: as a cancellation if the client went
-    /// away, as [`TIMEOUT`](crate::ErrorType::TIMEOUT) if a time limit passed, else as
-    /// [`INVALID_MESSAGE`](crate::ErrorType::INVALID_MESSAGE). Around a [client](crate::classify::Classify::is_client) nobody went away.
+    /// An error in the stream decides the outcome of the call: cancelled if the client went
+    /// away, failed as [`TIMEOUT`](crate::ErrorType::TIMEOUT) if a time limit passed, else failed as
+    /// [`INVALID_MESSAGE`](crate::ErrorType::INVALID_MESSAGE). At a [client](crate::classify::Classify::is_client), the call always fails.
     #[derive(Debug)]
     pub struct RequestStream<S, M = Own> {
         #[pin]
         inner: S,
         call: Option<CallHandle>,
         measure: M,
-        // It is sent from here, not received.
+        // Whether the request is sent from here.
         is_client: bool,
     }
 }
 
 pin_project! {
-    /// A response that is a stream: counts the items that the caller takes, and ends the call
-    /// when it ends: at `None`, at the first item that is an error, or where it is dropped.
+    /// A stream of response items, which counts the items that the caller takes and ends the call.
     ///
-    /// Items and size hint pass through untouched. `M` measures items, `C` classifies their errors.
+    /// The call ends at `None`, at the first item that is an error, or when the stream is dropped.
+    /// Items and size hint pass through unchanged. `M` measures items, `C` classifies their errors.
     ///
-    /// A transport that drives the stream into a sink does so by [`publish`](Self::publish), and one that
-    /// sends in a way of its own takes the call over by [`into_parts`](Self::into_parts).
-    #[must_use = "a response that is dropped has been cancelled"]
+    /// To send the items into a sink, use [`publish`](Self::publish). A transport with another way of
+    /// sending takes the call with [`into_parts`](Self::into_parts).
+    #[must_use = "dropping a response cancels its call"]
     pub struct ResponseStream<S, M = Own, C = HttpStatus> {
         #[pin]
         inner: S,
@@ -133,18 +132,18 @@ impl<S, M> RequestStream<S, M> {
         }
     }
 
-    /// The stream that is wrapped.
+    /// Returns the inner stream.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The stream that is wrapped. What is read from it directly is not counted.
+    /// Returns the inner stream. Messages read from it directly are not counted.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// Unwraps the stream. What is read from then on is not counted, and the
-    /// call does not hear of its errors.
+    /// Returns the inner stream. Messages read afterwards are not counted, and errors do not reach
+    /// the call.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -187,31 +186,32 @@ impl<S, M, C> ResponseStream<S, M, C> {
         }
     }
 
-    /// The stream that is wrapped.
+    /// Returns the inner stream.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The stream that is wrapped. What is read from it directly is not counted.
+    /// Returns the inner stream. Messages read from it directly are not counted.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// Takes stream and call apart, for a transport that does its own sending: it counts what it has sent
-    /// by [`Call::response_message`] and ends the call by
-    /// [`Call::complete`], [`Call::fail`], or by dropping it, which is a cancellation.
+    /// Returns the inner stream and its call, for a transport that sends items in its own way.
     ///
-    /// There is no call left if the stream has ended.
+    /// The transport counts each item with [`Call::response_message`] and ends the call with
+    /// [`Call::complete`] or [`Call::fail`]. Dropping the call counts as cancelled.
+    ///
+    /// The call is `None` if the stream has ended.
     pub fn into_parts(self) -> (S, Option<Call>) {
         (self.inner, self.outgoing.into_call())
     }
 
-    /// A way to reach the call while others poll the stream. None if the stream has ended.
+    /// Returns a handle to the call, or `None` if the stream has ended.
     pub fn handle(&mut self) -> Option<CallHandle> {
         self.outgoing.handle()
     }
 
-    /// Drives the stream into `sink`; see [`Publish`].
+    /// Sends the stream into `sink`. See [`Publish`].
     pub fn publish<Si>(self, sink: Si) -> Publish<S, Si, M, C>
     where
         S: Stream,
@@ -233,7 +233,7 @@ where
         let mut outgoing = Watch::over(this.outgoing);
         let polled = this.inner.poll_next(cx);
         match &polled {
-            Poll::Ready(Some(item)) => match outgoing.weigh(item) {
+            Poll::Ready(Some(item)) => match outgoing.measure(item) {
                 Some(size) => outgoing.sent(1, size),
                 None => outgoing.end(),
             },

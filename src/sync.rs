@@ -1,5 +1,5 @@
-//! The primitives that the recorder is built on: the standard library's, or
-//! loom's when its tests run.
+//! The recorder's synchronization primitives: those of the standard library, or loom's in its
+//! tests.
 
 #[cfg(not(all(openmetrics_loom, test)))]
 mod imp {
@@ -8,7 +8,7 @@ mod imp {
     };
     pub(crate) use std::sync::{Mutex, MutexGuard};
 
-    /// Stores, relaxed, to a word that others change by compare-and-exchange.
+    /// Stores `value` (relaxed) in a word that other threads change by compare-and-exchange.
     #[inline]
     pub(crate) fn overwrite(word: &AtomicU64, value: u64) {
         word.store(value, Ordering::Relaxed);
@@ -22,8 +22,8 @@ mod imp {
     };
     pub(crate) use loom::sync::{Mutex, MutexGuard};
 
-    /// A swap, because loom 0.7 would let a plain store come between what a
-    /// compare-and-exchange has read and what it writes, which no machine does.
+    /// Swaps, because loom 0.7 lets a plain store happen between the read and the write of a
+    /// compare-and-exchange, which no machine does.
     pub(crate) fn overwrite(word: &AtomicU64, value: u64) {
         word.swap(value, Ordering::Relaxed);
     }

@@ -1,9 +1,9 @@
 use crate::labels::RequestHead;
 
-/// Which trace a call belongs to, for [exemplars](crate::MetricsLayerBuilder::exemplars).
+/// The trace and span of a call, for [exemplars](crate::MetricsLayerBuilder::exemplars).
 ///
-/// Shown as `trace_id` and `span_id`, in 32 and 16 hexadecimal digits as
-/// [W3C Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header) writes them: 63 characters, where
+/// An exemplar has the labels `trace_id` and `span_id`, with 32 and 16 hexadecimal digits as in
+/// [W3C Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header). Together they have 63 characters.
 /// OpenMetrics allows 128.
 ///
 /// ```
@@ -23,16 +23,16 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// A trace and the span in it.
+    /// Returns the context of a span in a trace.
     pub const fn new(trace_id: u128, span_id: u64) -> Self {
         Self { trace_id, span_id }
     }
 
-    /// What the header `traceparent` of the request says. `None` if there is none, or its trace is not sampled: nobody could
-    /// look at that.
+    /// Returns the context in the header `traceparent`, whose span is the caller's.
     ///
-    /// The span is the caller's. Headers that are not of the form that
-    /// [W3C Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header) gives, or that are repeated, are none.
+    /// Returns `None` if there is no `traceparent`, if it is repeated or invalid by
+    /// [W3C Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header), or if the trace is not sampled. A trace
+    /// that is not sampled can't be looked up.
     pub fn from_traceparent(head: &RequestHead<'_>) -> Option<Self> {
         let mut all = head.headers.get_all("traceparent").iter();
         let header = all.next()?.to_str().ok()?;
@@ -42,12 +42,12 @@ impl TraceContext {
         }
     }
 
-    /// The trace's id.
+    /// Returns the id of the trace.
     pub const fn trace_id(&self) -> u128 {
         self.trace_id
     }
 
-    /// The span's id.
+    /// Returns the id of the span.
     pub const fn span_id(&self) -> u64 {
         self.span_id
     }
@@ -68,7 +68,7 @@ impl TraceContext {
     }
 }
 
-/// `version-trace_id-parent_id-flags`; versions after 00 may go on after the flags.
+/// Parses `version-trace_id-parent_id-flags`. Versions after 00 may have more fields.
 fn parse(header: &str) -> Option<TraceContext> {
     const SAMPLED: u64 = 1;
     let mut fields = header.splitn(5, '-');
@@ -82,7 +82,7 @@ fn parse(header: &str) -> Option<TraceContext> {
     (valid && flags & SAMPLED == SAMPLED).then_some(TraceContext { trace_id, span_id })
 }
 
-/// So many lower-case digits, no more and no less.
+/// Parses exactly `digits` lower-case hexadecimal digits.
 fn hex(field: &str, digits: usize) -> Option<u128> {
     let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     if field.len() != digits || !field.bytes().all(lower) {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sampled_trace_is_taken_from_the_header() {
+    fn a_sampled_trace_is_parsed() {
         let expected = TraceContext::new(
             0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c,
             0xb7ad_6b71_6920_3331,
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_the_form_or_not_sampled_is_none() {
+    fn invalid_repeated_and_unsampled_headers_are_none() {
         let zeros = "0".repeat(32);
         for header in [
             String::new(),
@@ -140,7 +140,7 @@ mod tests {
             assert_eq!(of(&[&header]), None, "{header}");
         }
         let good = format!("00-{TRACE}-{SPAN}-01");
-        assert_eq!(of(&[&good, &good]), None, "which of them?");
+        assert_eq!(of(&[&good, &good]), None, "repeated");
         assert_eq!(of(&[]), None);
     }
 }

@@ -1,19 +1,19 @@
-//! Calls whose connection becomes something else, as a WebSocket does.
+//! Upgraded calls, whose connection leaves HTTP, such as WebSockets.
 //!
-//! A call is upgraded by an answer with the status 101, and by a 2xx to CONNECT, which is a tunnel or, over
-//! HTTP/2, a WebSocket too. What flows from then on is not HTTP's, and no layer sees it.
+//! A call is upgraded by a response with status 101, or by a 2xx response to CONNECT, which opens a tunnel or, over
+//! HTTP/2, a WebSocket. No layer sees the data that follows.
 //!
-//! | the call | ends | is timed |
+//! | upgraded call | end | duration |
 //! |---|---|---|
-//! | that nobody follows | at the head of its answer | nowhere |
-//! | that an [`UpgradeGuard`] follows | when the guard is dropped, and is in flight till then | in `stream_duration_seconds`, if the layer [has](crate::MetricsLayerBuilder::stream_duration_seconds) it |
+//! | without a guard | at the response head | not recorded |
+//! | with an [`UpgradeGuard`] | when the guard is dropped; in flight until then | in `stream_duration_seconds`, if the layer [has it](crate::MetricsLayerBuilder::stream_duration_seconds) |
 //!
-//! It is never in `request_duration_seconds`, whose count is then less than `requests_total` by the calls that were upgraded. All else is as for any
-//! call: it is counted once in `requests_total`, with its status, and as failed if its answer says so.
+//! Upgraded calls are never in `request_duration_seconds`, so its count is lower than `requests_total`. In all other metrics they count like
+//! any call: once in `requests_total`, with their status, and as failed if the response is a failure.
 //!
-//! # In a handler
+//! # Servers
 //!
-//! The handler moves a guard into the task that has the socket, and puts the [`UpgradedCall`] into its answer's extensions:
+//! The handler moves a guard into the socket's task, and inserts the [`UpgradedCall`] into the extensions of its response:
 //!
 //! ```
 //! use bytes::Bytes;
@@ -32,7 +32,7 @@
 //!             let (mut reader, mut writer) = tokio::io::split(TokioIo::new(socket));
 //!             let _ = tokio::io::copy(&mut reader, &mut writer).await;
 //!         }
-//!         drop(guard); // now the call has ended
+//!         drop(guard); // ends the call
 //!     });
 //!     let mut response = Response::new(Empty::new());
 //!     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -48,14 +48,14 @@
 //! # let _ = || service.oneshot(Request::new(Empty::<Bytes>::new()));
 //! ```
 //!
-//! With axum that is `(Extension(call), upgrade.on_upgrade(async move |socket| { …; drop(guard) }))`.
-//! `examples/websocket.rs` is a server of axum's, and has the same with tungstenite alone. If more layers than one measure the call,
-//! the guard keeps all of them informed.
+//! With axum, return `(Extension(call), upgrade.on_upgrade(async move |socket| { …; drop(guard) }))`. The example
+//! `examples/websocket.rs` shows this, and the same with tungstenite alone. If several layers measure the call, the guard ends it for
+//! all of them.
 //!
-//! # In a client
+//! # Clients
 //!
-//! A layer for [clients](crate::MetricsLayer::client) puts an [`UpgradedCall`] into the extensions of the answer, if there is none, and the
-//! program takes a guard of that:
+//! A layer for [clients](crate::MetricsLayer::client) inserts an [`UpgradedCall`] into the extensions of the response, if there is none. The
+//! program takes a guard from it:
 //!
 //! ```
 //! use http::Response;
@@ -64,12 +64,12 @@
 //! fn follow<B>(response: &Response<B>) {
 //!     if let Some(call) = response.extensions().get::<UpgradedCall>() {
 //!         let guard = call.guard();
-//!         // ... goes where the socket goes.
+//!         // Keep the guard with the socket.
 //!     }
 //! }
 //! ```
 //!
-//! A proxy that hands on the extensions of that answer, and keeps such a guard with its tunnel, has followed the call that it got as well.
+//! In a proxy that passes the extensions of that response on, the same guard also covers the call of the proxy's own client.
 
 use crate::call::Call;
 use crate::classify::{ErrorType, Fault};
@@ -78,29 +78,29 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// A call whose connection becomes something else; goes into the extensions of its answer.
+/// An upgraded call, to be inserted into the extensions of its response.
 ///
-/// There the layer finds it and hands the call over. See the [module](self) for how a handler uses it. In an answer that upgrades nothing it
-/// does nothing.
+/// The layer finds it there and gives it the call. See the [module](self) for an example. In a response that does not upgrade, it has no
+/// effect.
 #[derive(Clone, Default)]
 pub struct UpgradedCall {
     shared: Arc<Mutex<Shared>>,
 }
 
-/// Follows an upgraded call: keeps it in flight until it is dropped. Made by [`UpgradedCall::guard`].
+/// Keeps an upgraded call in flight until it is dropped. Returned by [`UpgradedCall::guard`].
 ///
-/// The call has then completed, unless it had failed before or a [`fault`](Self::fault) was named. If a panic drops the guard the call
-/// has failed, as [`panic`](ErrorType::PANIC).
-#[must_use = "a guard that is dropped ends the call"]
+/// The call then completes, unless it has failed before or a [`fault`](Self::fault) was reported. If a panic drops the guard, the call
+/// fails as [`panic`](ErrorType::PANIC).
+#[must_use = "dropping the guard ends the call"]
 pub struct UpgradeGuard {
     call: UpgradedCall,
 }
 
 #[derive(Default)]
 struct Shared {
-    /// One for each layer that the answer has passed.
+    /// One call for each layer that the response has passed.
     calls: Vec<Call>,
-    /// How many guards there are; none, if there has been none yet.
+    /// Number of guards. `None` if there has never been one.
     guards: Option<usize>,
     fault: Option<Fault>,
 }
@@ -108,21 +108,20 @@ struct Shared {
 // === impl UpgradedCall ===
 
 impl UpgradedCall {
-    /// A call that nobody follows yet.
+    /// Returns an upgraded call without a guard.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A guard that follows the call. If there are more than one, the call ends with the last.
+    /// Returns a guard that keeps the call in flight. With several guards, the call ends with the last one.
     ///
-    /// If there is none by the time that the connection is handed over, and none comes as long as this is somewhere, nobody follows the
-    /// call.
+    /// If the last clone of this value is dropped and there has been no guard, the call ends without a duration.
     pub fn guard(&self) -> UpgradeGuard {
         *self.lock().guards.get_or_insert_default() += 1;
         UpgradeGuard { call: self.clone() }
     }
 
-    /// The call is whoever's who follows it, unless they have given up.
+    /// Takes `call` from a layer. Ends it at once if all guards have been dropped.
     pub(crate) fn take_over(&self, call: Call) {
         let mut shared = self.lock();
         if shared.guards != Some(0) {
@@ -144,7 +143,7 @@ impl fmt::Debug for UpgradedCall {
 // === impl UpgradeGuard ===
 
 impl UpgradeGuard {
-    /// Says that the call has failed, or that the other side went away before it was done. Only the first fault counts.
+    /// Reports that the call has failed, or that the peer went away early. Only the first fault counts.
     pub fn fault(&self, fault: impl Into<Fault>) {
         self.call.lock().fault.get_or_insert(fault.into());
     }

@@ -1,36 +1,36 @@
-//! Base64 that is decoded as it passes (RFC 4648, section 4).
+//! An incremental base64 decoder (RFC 4648, section 4).
 //!
-//! Padding may stand anywhere, for a server of gRPC-Web encodes whenever it flushes.
+//! Padding may occur anywhere, because a gRPC-Web server encodes each flush by itself.
 
-/// Decodes base64 that comes in pieces.
+/// Decodes base64 that arrives in pieces.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Base64 {
-    /// The digits of the group under way, six bits each.
+pub(super) struct Decoder {
+    /// The digits of the current group, six bits each.
     bits: u32,
     digits: u8,
 }
 
-/// What is not base64.
+/// The text is not base64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// As much text as is decoded at once.
-pub(super) const PIECE: usize = 64;
-/// The bytes that it makes at most, with the digits that were left before it.
-const DECODED: usize = 51;
+/// Maximum number of digits decoded at once.
+pub(super) const MAX_INPUT: usize = 64;
+/// Maximum number of bytes decoded at once: from `MAX_INPUT` digits and three earlier ones.
+const MAX_OUTPUT: usize = 51;
 
-/// Bytes that were decoded from a piece.
+/// The bytes decoded from one piece.
 pub(super) struct Decoded {
-    bytes: [u8; DECODED],
+    bytes: [u8; MAX_OUTPUT],
     length: usize,
 }
 
-// === impl Base64 ===
+// === impl Decoder ===
 
-impl Base64 {
-    /// What [`PIECE`] digits or fewer make.
+impl Decoder {
+    /// Decodes at most [`MAX_INPUT`] digits.
     pub(super) fn decode(&mut self, text: &[u8]) -> Result<Decoded, Malformed> {
-        let mut decoded = Decoded::nothing();
+        let mut decoded = Decoded::empty();
         for &digit in text {
             if digit == b'=' {
                 self.pad(&mut decoded)?;
@@ -41,9 +41,9 @@ impl Base64 {
         Ok(decoded)
     }
 
-    /// What is left when the text is over, had it been padded.
+    /// Decodes an unpadded group at the end of the text.
     pub(super) fn finish(&mut self) -> Result<Decoded, Malformed> {
-        let mut decoded = Decoded::nothing();
+        let mut decoded = Decoded::empty();
         self.pad(&mut decoded)?;
         Ok(decoded)
     }
@@ -59,8 +59,9 @@ impl Base64 {
         }
     }
 
-    /// A group of two digits makes one byte, one of three makes two; the second sign of
-    /// padding finds nothing to do.
+    /// Ends the current group: two digits make one byte, three digits make two.
+    ///
+    /// Does nothing without a current group, as at a second padding character.
     fn pad(&mut self, decoded: &mut Decoded) -> Result<(), Malformed> {
         let missing = match self.digits {
             0 => return Ok(()),
@@ -77,9 +78,9 @@ impl Base64 {
 // === impl Decoded ===
 
 impl Decoded {
-    fn nothing() -> Self {
+    fn empty() -> Self {
         Self {
-            bytes: [0; DECODED],
+            bytes: [0; MAX_OUTPUT],
             length: 0,
         }
     }
@@ -113,7 +114,7 @@ mod tests {
     use super::*;
 
     fn decoded(pieces: &[&str]) -> Result<Vec<u8>, Malformed> {
-        let mut base64 = Base64::default();
+        let mut base64 = Decoder::default();
         let mut all = Vec::new();
         for piece in pieces {
             all.extend_from_slice(base64.decode(piece.as_bytes())?.bytes());
@@ -124,7 +125,7 @@ mod tests {
 
     /// RFC 4648, section 10.
     #[test]
-    fn the_rfcs_vectors_cut_anywhere() {
+    fn the_test_vectors_of_the_rfc_decode_however_they_are_split() {
         let vectors = [
             ("", ""),
             ("Zg==", "f"),
@@ -146,18 +147,18 @@ mod tests {
     }
 
     #[test]
-    fn groups_that_were_padded_go_on() {
+    fn text_may_continue_after_padding() {
         assert_eq!(decoded(&["Zg==Zm8=Zm9v"]), Ok(b"ffofoo".into()));
     }
 
     #[test]
-    fn the_most_that_a_piece_makes_has_room() {
-        let piece = "A".repeat(PIECE);
+    fn the_longest_piece_fits() {
+        let piece = "A".repeat(MAX_INPUT);
         assert_eq!(decoded(&["AAA", &piece]), Ok(vec![0; 50]));
     }
 
     #[test]
-    fn what_is_no_digit_is_seen() {
+    fn other_characters_are_errors() {
         for text in ["Zm 9", "Zm9-", "Z", "Z===", "\n"] {
             assert_eq!(decoded(&[text]), Err(Malformed), "{text:?}");
         }

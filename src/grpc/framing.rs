@@ -1,32 +1,32 @@
 use super::trailers::StatusField;
 use crate::classify::GrpcCode;
 
-/// Follows length-prefixed messages through bytes that come in pieces.
+/// Parses length-prefixed messages that arrive in pieces.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Framing {
-    at: At,
-    /// Whether trailers may come as a frame.
+    position: Position,
+    /// Whether a frame may hold trailers.
     web: bool,
     status: Option<GrpcCode>,
 }
 
-/// Where in the sequence of frames the next byte is.
+/// Where the next byte belongs.
 #[derive(Clone, Copy, Debug)]
-enum At {
-    /// So many bytes of a prefix have come.
+enum Position {
+    /// In a prefix, with the number of its bytes that have arrived.
     Prefix([u8; PREFIX], u8),
-    /// So many bytes of a message have not come.
+    /// In a message, with the number of its bytes that are missing.
     Message(u32),
-    /// So many bytes of the trailers have not come.
+    /// In the trailers, with the number of their bytes that are missing.
     Trailers(u32, StatusField),
-    /// Behind the trailers, or where no prefix can be told from anything else.
-    Beyond,
+    /// After the trailers, or after something that is not a prefix. Nothing is parsed any more.
+    Stopped,
 }
 
-/// A flag and the length in four bytes, big end first.
+/// A flag and the length as four bytes, big-endian.
 const PREFIX: usize = 5;
 
-// Flags. The lowest bit says that what follows is compressed.
+// Flags. The lowest bit means that the payload is compressed.
 const MESSAGE: u8 = 0;
 const COMPRESSED_MESSAGE: u8 = 1;
 const TRAILERS: u8 = 0x80;
@@ -36,83 +36,85 @@ const TRAILERS: u8 = 0x80;
 impl Framing {
     pub(super) fn new(web: bool) -> Self {
         Self {
-            at: At::START,
+            position: Position::START,
             web,
             status: None,
         }
     }
 
-    /// One of which nothing is known: there are no messages in it.
-    pub(super) fn unknown() -> Self {
+    /// Returns a parser that finds no messages.
+    pub(super) fn stopped() -> Self {
         Self {
-            at: At::Beyond,
+            position: Position::Stopped,
             web: false,
             status: None,
         }
     }
 
-    /// How many messages end in `bytes`.
+    /// Parses `bytes` and returns the number of messages that end in them.
     #[inline]
     pub(super) fn read(&mut self, mut bytes: &[u8]) -> u64 {
         let mut messages = 0;
         while !bytes.is_empty() {
-            match &mut self.at {
-                At::Prefix(prefix, filled) => {
+            match &mut self.position {
+                Position::Prefix(prefix, filled) => {
                     let room = &mut prefix[usize::from(*filled)..];
                     let (now, later) = bytes.split_at(bytes.len().min(room.len()));
                     room[..now.len()].copy_from_slice(now);
-                    *filled += now.len() as u8; // five at most
+                    *filled += now.len() as u8; // at most 5
                     bytes = later;
                     if usize::from(*filled) == PREFIX {
-                        self.at = At::after(*prefix, self.web);
+                        self.position = Position::after(*prefix, self.web);
                     }
                 }
-                At::Message(left) => bytes = split(bytes, left).1,
-                At::Trailers(left, field) => {
+                Position::Message(left) => bytes = split(bytes, left).1,
+                Position::Trailers(left, field) => {
                     let (now, later) = split(bytes, left);
                     field.read(now);
                     bytes = later;
                 }
-                At::Beyond => break,
+                Position::Stopped => break,
             }
             messages += self.end_frame();
         }
         messages
     }
 
-    /// Bytes go by that can't be seen. That does no harm within a message.
+    /// Skips bytes that can't be read and returns the number of messages that end in them.
+    ///
+    /// Stops unless they all belong to the current message.
     #[cold]
-    pub(super) fn skip(&mut self, bytes: usize) -> u64 {
-        match &mut self.at {
-            At::Message(left) if bytes <= *left as usize => *left -= bytes as u32,
+    pub(super) fn skip_bytes(&mut self, bytes: usize) -> u64 {
+        match &mut self.position {
+            Position::Message(left) if bytes <= *left as usize => *left -= bytes as u32,
             _ if bytes == 0 => {}
-            _ => self.lose(),
+            _ => self.stop(),
         }
         self.end_frame()
     }
 
-    /// It can't be told any more where a prefix is.
+    /// Stops the parser, because the position of the next prefix is unknown.
     #[cold]
-    pub(super) fn lose(&mut self) {
-        self.at = At::Beyond;
+    pub(super) fn stop(&mut self) {
+        self.position = Position::Stopped;
     }
 
-    /// What the trailers say, if they have come as a frame.
+    /// Returns the status in the trailers frame, if it has arrived.
     pub(super) fn status(&self) -> Option<GrpcCode> {
         self.status
     }
 
-    /// Goes on behind a frame whose last byte has come. How many messages it is.
+    /// Ends the current frame if it is complete. Returns the number of messages in it.
     #[inline]
     fn end_frame(&mut self) -> u64 {
-        match self.at {
-            At::Message(0) => {
-                self.at = At::START;
+        match self.position {
+            Position::Message(0) => {
+                self.position = Position::START;
                 1
             }
-            At::Trailers(0, field) => {
+            Position::Trailers(0, field) => {
                 self.status = field.finish();
-                self.at = At::Beyond;
+                self.position = Position::Stopped;
                 0
             }
             _ => 0,
@@ -120,9 +122,9 @@ impl Framing {
     }
 }
 
-// === impl At ===
+// === impl Position ===
 
-impl At {
+impl Position {
     const START: Self = Self::Prefix([0; PREFIX], 0);
 
     fn after(prefix: [u8; PREFIX], web: bool) -> Self {
@@ -131,17 +133,17 @@ impl At {
         match flag {
             MESSAGE | COMPRESSED_MESSAGE => Self::Message(length),
             TRAILERS if web => Self::Trailers(length, StatusField::default()),
-            // Compressed trailers, whose status nobody here can read, or no prefix at all.
-            _ => Self::Beyond,
+            // Compressed trailers, which can't be read, or not a prefix.
+            _ => Self::Stopped,
         }
     }
 }
 
-/// What of `bytes` belongs to a frame of which `left` is to come, and the rest.
+/// Splits `bytes` after the current frame, of which `left` bytes are missing.
 #[inline]
 fn split<'a>(bytes: &'a [u8], left: &mut u32) -> (&'a [u8], &'a [u8]) {
     let now = bytes.len().min(*left as usize);
-    *left -= now as u32; // not more than was left
+    *left -= now as u32; // at most `left`
     bytes.split_at(now)
 }
 
@@ -160,12 +162,12 @@ mod tests {
         (messages, framing.status())
     }
 
-    /// Two cuts, and byte by byte.
-    fn however_it_is_cut(web: bool, bytes: &[u8], expected: (u64, Option<GrpcCode>)) {
+    /// Splits `bytes` at every two positions, and into single bytes.
+    fn check_every_split(web: bool, bytes: &[u8], expected: (u64, Option<GrpcCode>)) {
         for b in 0..=bytes.len() {
             for a in 0..=b {
                 let pieces = [&bytes[..a], &bytes[a..b], &bytes[b..]];
-                assert_eq!(read(web, &pieces), expected, "cut at {a} and {b}");
+                assert_eq!(read(web, &pieces), expected, "split at {a} and {b}");
             }
         }
         let single: Vec<_> = bytes.chunks(1).collect();
@@ -173,21 +175,21 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_counted_however_they_are_cut() {
+    fn messages_are_counted_however_they_are_split() {
         let bytes = [
             frame(0, b"hello"),
             frame(0, b""),
             frame(1, b"compressed"),
             frame(1, b""),
-            frame(0, &frame(0, b"looks like one")),
+            frame(0, &frame(0, b"looks like a frame")),
         ]
         .concat();
-        however_it_is_cut(false, &bytes, (5, None));
-        however_it_is_cut(true, &bytes, (5, None));
+        check_every_split(false, &bytes, (5, None));
+        check_every_split(true, &bytes, (5, None));
     }
 
     #[test]
-    fn a_message_counts_when_its_last_byte_has_come() {
+    fn a_message_counts_at_its_last_byte() {
         let bytes = [frame(0, b"hello"), frame(0, b"")].concat();
         let mut framing = Framing::new(false);
         let counted: Vec<_> = bytes.iter().map(|byte| framing.read(&[*byte])).collect();
@@ -195,49 +197,49 @@ mod tests {
     }
 
     #[test]
-    fn the_trailers_frame_of_the_web_is_no_message() {
+    fn the_trailers_frame_of_grpc_web_is_not_a_message() {
         let trailers = frame(TRAILERS, b"grpc-message:no\r\ngrpc-status:9\r\n");
-        let bytes = [frame(0, b"hello"), trailers, frame(0, b"behind")].concat();
+        let bytes = [frame(0, b"hello"), trailers, frame(0, b"after")].concat();
         let code = Some(GrpcCode::FailedPrecondition);
-        however_it_is_cut(true, &bytes, (1, code));
-        // To gRPC itself, that flag is none.
-        however_it_is_cut(false, &bytes, (1, None));
+        check_every_split(true, &bytes, (1, code));
+        // gRPC itself does not have this flag.
+        check_every_split(false, &bytes, (1, None));
     }
 
     #[test]
-    fn trailers_without_a_legible_status_have_none() {
+    fn trailers_may_lack_a_readable_status() {
         for trailers in [frame(TRAILERS, b""), frame(TRAILERS, b"x:0\r\n")] {
-            however_it_is_cut(true, &trailers, (0, None));
+            check_every_split(true, &trailers, (0, None));
         }
-        however_it_is_cut(true, &frame(TRAILERS | 1, b"grpc-status:0"), (0, None));
+        check_every_split(true, &frame(TRAILERS | 1, b"grpc-status:0"), (0, None));
     }
 
     #[test]
-    fn nothing_counts_behind_what_is_no_prefix() {
-        let bytes = [frame(0, b"hello"), frame(2, b""), frame(0, b"behind")].concat();
-        however_it_is_cut(false, &bytes, (1, None));
+    fn nothing_counts_after_an_invalid_prefix() {
+        let bytes = [frame(0, b"hello"), frame(2, b""), frame(0, b"after")].concat();
+        check_every_split(false, &bytes, (1, None));
         let page = b"<html><body>\0\0\0\0\0\0\0\0\0\0</body></html>";
-        however_it_is_cut(true, page, (0, None));
+        check_every_split(true, page, (0, None));
     }
 
     #[test]
-    fn the_longest_message_is_followed() {
+    fn the_longest_message_does_not_overflow() {
         let mut framing = Framing::new(false);
         assert_eq!(framing.read(&[0, 0xff, 0xff, 0xff, 0xff]), 0);
-        assert_eq!(framing.skip(u32::MAX as usize - 1), 0);
+        assert_eq!(framing.skip_bytes(u32::MAX as usize - 1), 0);
         assert_eq!(framing.read(b"!"), 1);
         assert_eq!(framing.read(&frame(0, b"next")), 1);
     }
 
     #[test]
-    fn unseen_bytes_matter_at_a_prefix_only() {
+    fn skipped_bytes_within_a_message_are_harmless() {
         let mut framing = Framing::new(false);
         assert_eq!(framing.read(&frame(0, b"hello")[..6]), 0);
-        assert_eq!(framing.skip(0), 0);
-        assert_eq!(framing.skip(4), 1, "the rest of the message");
-        assert_eq!(framing.skip(0), 0);
+        assert_eq!(framing.skip_bytes(0), 0);
+        assert_eq!(framing.skip_bytes(4), 1, "the rest of the message");
+        assert_eq!(framing.skip_bytes(0), 0);
         assert_eq!(framing.read(&frame(0, b"a")), 1);
-        assert_eq!(framing.skip(1), 0, "a part of a prefix");
+        assert_eq!(framing.skip_bytes(1), 0, "a part of a prefix");
         assert_eq!(framing.read(&frame(0, b"a")), 0);
     }
 }

@@ -1,4 +1,4 @@
-use super::base64::{Base64, Malformed, PIECE};
+use super::base64::{Decoder, MAX_INPUT, Malformed};
 use super::framing::Framing;
 use crate::classify::GrpcCode;
 use crate::labels::grpc::has_type;
@@ -6,40 +6,40 @@ use bytes::Buf;
 use http::HeaderMap;
 use std::io::IoSlice;
 
-/// Counts the messages in a body by their prefixes.
+/// Counts the messages in a body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Messages {
     framing: Framing,
-    text: Option<Base64>,
+    text: Option<Decoder>,
 }
 
-/// What the types of bodies begin with.
+// Prefixes of content types.
 const GRPC_WEB: &str = "application/grpc-web";
 const GRPC_WEB_TEXT: &str = "application/grpc-web-text";
 
-/// A buffer of more pieces than that is not seen to its end.
-const MOST_PIECES: usize = 16;
+/// Maximum number of pieces that are read of a buffer.
+const MAX_PIECES: usize = 16;
 
 // === impl Messages ===
 
 impl Messages {
-    /// Of a body with these headers.
+    /// Returns the counter for a body with these headers.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         Self {
             framing: Framing::new(has_type(headers, GRPC_WEB)),
-            text: has_type(headers, GRPC_WEB_TEXT).then(Base64::default),
+            text: has_type(headers, GRPC_WEB_TEXT).then(Decoder::default),
         }
     }
 
-    /// Of a body that has none.
+    /// Returns a counter that finds no messages.
     pub(crate) fn none() -> Self {
         Self {
-            framing: Framing::unknown(),
+            framing: Framing::stopped(),
             text: None,
         }
     }
 
-    /// How many messages end in `data`.
+    /// Returns the number of messages that end in `data`.
     #[inline]
     pub(crate) fn read<D: Buf>(&mut self, data: &D) -> u64 {
         let piece = data.chunk();
@@ -50,7 +50,7 @@ impl Messages {
         }
     }
 
-    /// How many more there are now that the body is over.
+    /// Returns the number of messages that end with the body itself.
     pub(crate) fn finish(&mut self) -> u64 {
         match self.text.take() {
             None => 0,
@@ -61,7 +61,7 @@ impl Messages {
         }
     }
 
-    /// What the trailers say, if they have come as a frame.
+    /// Returns the status in the trailers frame, if it has arrived.
     #[inline]
     pub(crate) fn status(&self) -> Option<GrpcCode> {
         self.framing.status()
@@ -75,26 +75,26 @@ impl Messages {
         }
     }
 
-    /// A buffer shows its pieces without being consumed, or copied, only as
-    /// many at once as one asks for, and maybe none but the first.
+    /// Reads as many pieces as `chunks_vectored` returns. `Buf` has no way to see the others
+    /// without consuming or copying the buffer. An implementation may return the first piece only.
     #[cold]
     fn read_pieces<D: Buf>(&mut self, data: &D) -> u64 {
-        let mut pieces = [IoSlice::new(&[]); MOST_PIECES];
+        let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         let filled = data.chunks_vectored(&mut pieces);
-        let mut unseen = data.remaining();
+        let mut unread = data.remaining();
         let mut messages = 0;
         for piece in &pieces[..filled] {
             messages += self.read_piece(piece);
-            unseen = unseen.saturating_sub(piece.len());
+            unread = unread.saturating_sub(piece.len());
         }
-        messages + self.skip(unseen)
+        messages + self.skip_bytes(unread)
     }
 
-    fn skip(&mut self, bytes: usize) -> u64 {
+    fn skip_bytes(&mut self, bytes: usize) -> u64 {
         if bytes > 0 && self.text.is_some() {
-            self.framing.lose();
+            self.framing.stop();
         }
-        self.framing.skip(bytes)
+        self.framing.skip_bytes(bytes)
     }
 
     fn read_text(&mut self, text: &[u8]) -> u64 {
@@ -106,10 +106,10 @@ impl Messages {
             return 0;
         };
         let mut messages = 0;
-        for piece in text.chunks(PIECE) {
+        for piece in text.chunks(MAX_INPUT) {
             match base64.decode(piece) {
                 Ok(decoded) => messages += framing.read(decoded.bytes()),
-                Err(Malformed) => framing.lose(),
+                Err(Malformed) => framing.stop(),
             }
         }
         messages
@@ -132,10 +132,10 @@ mod tests {
         Messages::of(&headers)
     }
 
-    /// A buffer that never shows more than its first piece.
-    struct Shy(VecDeque<Bytes>);
+    /// A buffer that only returns its first piece.
+    struct FirstOnly(VecDeque<Bytes>);
 
-    impl Buf for Shy {
+    impl Buf for FirstOnly {
         fn remaining(&self) -> usize {
             self.0.iter().map(Bytes::len).sum()
         }
@@ -154,26 +154,27 @@ mod tests {
         for cut in 0..=MESSAGE.len() {
             let (a, b) = MESSAGE.split_at(cut);
             let chained = a.chain(b);
-            assert_eq!(of(GRPC).read(&chained), 1, "cut at {cut}");
+            assert_eq!(of(GRPC).read(&chained), 1, "split at {cut}");
             assert_eq!(chained.remaining(), MESSAGE.len());
         }
     }
 
     #[test]
-    fn of_a_buffer_that_hides_its_pieces_what_can_be_told_is() {
-        let shy = |pieces: &[&'static [u8]]| {
-            Shy(pieces.iter().copied().map(Bytes::from_static).collect())
+    fn unread_pieces_are_harmless_within_a_message() {
+        let first_only = |pieces: &[&'static [u8]]| {
+            FirstOnly(pieces.iter().copied().map(Bytes::from_static).collect())
         };
         let mut messages = of(GRPC);
-        assert_eq!(messages.read(&shy(&[&MESSAGE[..6], &MESSAGE[6..]])), 1);
-        assert_eq!(messages.read(&MESSAGE), 1, "nothing was lost");
-        assert_eq!(messages.read(&shy(&[MESSAGE, MESSAGE])), 1);
-        assert_eq!(messages.read(&MESSAGE), 0, "where is a prefix?");
+        let in_a_message = first_only(&[&MESSAGE[..6], &MESSAGE[6..]]);
+        assert_eq!(messages.read(&in_a_message), 1);
+        assert_eq!(messages.read(&MESSAGE), 1, "the next prefix is known");
+        assert_eq!(messages.read(&first_only(&[MESSAGE, MESSAGE])), 1);
+        assert_eq!(messages.read(&MESSAGE), 0, "the next prefix is unknown");
     }
 
     #[test]
-    fn text_is_read_through_its_base64() {
-        // The message, and trailers that say `grpc-status:3`, each padded by itself.
+    fn grpc_web_text_is_decoded() {
+        // The message, and trailers with `grpc-status:3`, each padded by itself.
         let text = "AAAAAAVoZWxsbw==gAAAAA1ncnBjLXN0YXR1czoz";
         for content_type in [
             GRPC_WEB_TEXT,
@@ -184,14 +185,14 @@ mod tests {
                 let mut messages = of(content_type);
                 let (a, b) = text.split_at(cut);
                 let read = messages.read(&a.as_bytes()) + messages.read(&b.as_bytes());
-                assert_eq!(read + messages.finish(), 1, "cut at {cut}");
+                assert_eq!(read + messages.finish(), 1, "split at {cut}");
                 assert_eq!(messages.status(), Some(GrpcCode::InvalidArgument));
             }
         }
     }
 
     #[test]
-    fn text_need_not_be_padded_at_its_end() {
+    fn grpc_web_text_may_lack_its_padding() {
         let mut messages = of(GRPC_WEB_TEXT);
         assert_eq!(messages.read(&"AAAAAAVoZWxsbw".as_bytes()), 0);
         assert_eq!(messages.finish(), 1);
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_base64_counts_no_more() {
+    fn nothing_counts_after_invalid_base64() {
         let mut messages = of(GRPC_WEB_TEXT);
         assert_eq!(messages.read(&MESSAGE), 0);
         assert_eq!(messages.read(&"AAAAAAVoZWxsbw==".as_bytes()), 0);

@@ -1,13 +1,13 @@
-//! Bodies of gRPC calls: they count messages, and see the status.
+//! Bodies of gRPC calls, which count messages and read the status.
 //!
-//! A message is seen by the five bytes before it, a flag and a length
-//! ([gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)), which are read where they
-//! pass through: nothing is decoded, copied or held back, and frames may be cut anywhere. A message counts
-//! when its last byte has come. What follows a prefix that is none is not counted, but its bytes are.
+//! Each message has a prefix of five bytes, a flag and a length
+//! ([gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)). The bodies read the prefixes
+//! as the data passes through. They decode, copy and delay nothing, and HTTP frames may split a message anywhere. A
+//! message counts when its last byte has passed. After an invalid prefix, bytes count and messages do not.
 //!
-//! Bodies of [gRPC-Web](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md) end in a frame of their own
-//! that holds the trailers: it gives the status and is not a message. In `application/grpc-web-text` all that is in
-//! base64, which is read as it passes.
+//! A body of [gRPC-Web](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md) ends with a frame that holds the
+//! trailers. It has the status and is not a message. The whole body of `application/grpc-web-text` is in base64, which
+//! is decoded to read the prefixes.
 
 mod base64;
 mod framing;

@@ -7,16 +7,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 pin_project! {
-    /// The body of a gRPC request: counts the messages and bytes that the service reads.
+    /// The body of a gRPC request, which counts the messages and bytes that the service reads.
     ///
-    /// It is a [`RequestBody`](body::RequestBody) that also knows messages. Of its errors at a server, those whose type the
-    /// crate doesn't know are taken for a client that went away, since gRPC leaves nothing else to a body: so are
-    /// those of tonic's server, which are `tonic::Status`, unless the feature `tonic` looks into them. At a
-    /// [client](crate::MetricsLayer::grpc_client) they are [`INVALID_MESSAGE`](crate::ErrorType::INVALID_MESSAGE), as when a
-    /// message can't be encoded.
+    /// It is a [`RequestBody`](body::RequestBody) that also counts messages. At a server, an error of an unknown type
+    /// cancels the call, because a gRPC body usually fails when its client went away. The errors of tonic's server are
+    /// `tonic::Status`, which the feature `tonic` makes known. At a [client](crate::MetricsLayer::grpc_client), an error of
+    /// an unknown type is an [`INVALID_MESSAGE`](crate::ErrorType::INVALID_MESSAGE), as for a message that can't be encoded.
     ///
-    /// What is written for tonic's own body, its `Channel` among others, gets that from a layer that is
-    /// [`boxed`](crate::MetricsLayer::boxed), which costs an allocation and loses nothing.
+    /// For a service that takes tonic's own body, such as its `Channel`, use
+    /// [`boxed`](crate::MetricsLayer::boxed). It costs one allocation and counts everything.
     #[derive(Debug)]
     pub struct RequestBody<B> {
         #[pin]
@@ -32,21 +31,21 @@ impl<B> RequestBody<B> {
         Self { inner, messages }
     }
 
-    /// The body that is wrapped.
+    /// Returns the inner body.
     pub fn get_ref(&self) -> &B {
         self.inner.get_ref()
     }
 
-    /// The body that is wrapped. What is read from it directly is not counted.
+    /// Returns the inner body. Data read from it directly is not counted.
     pub fn get_mut(&mut self) -> &mut B {
         self.inner.get_mut()
     }
 
-    /// Gives up counting, and unwraps the body.
+    /// Returns the inner body and stops counting.
     ///
-    /// What is read from then on is lost to the metrics: `request_messages_total` and `request_bytes_total` stay where they are,
-    /// and a request that breaks off counts as whatever comes of it. A layer that is
-    /// [`boxed`](crate::MetricsLayer::boxed) gives a service tonic's body and loses nothing.
+    /// Data read afterwards is missing from `request_messages_total` and `request_bytes_total`. A request that breaks off
+    /// afterwards does not decide the outcome of its call. Use [`boxed`](crate::MetricsLayer::boxed) to pass tonic's body to a service and
+    /// count everything.
     pub fn into_inner(self) -> B {
         self.inner.into_inner()
     }

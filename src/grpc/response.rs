@@ -11,27 +11,27 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 pin_project! {
-    /// The body of a gRPC response: counts the messages and bytes that the caller takes, and ends
-    /// the call by the status that comes last.
+    /// The body of a gRPC response, which counts the messages and bytes that the caller reads and
+    /// ends the call with its status.
     ///
-    /// Frames, trailers, size hint and end pass through untouched. `C` classifies
+    /// Frames, trailers, size hint and end pass through unchanged. `C` classifies
     /// codes and errors.
     pub struct ResponseBody<B, C = HttpStatus> {
         #[pin]
-        kind: Kind<B, C>,
+        body: Inner<B, C>,
     }
 }
 
 pin_project! {
-    #[project = Projected]
-    enum Kind<B, C> {
+    #[project = InnerProjected]
+    enum Inner<B, C> {
         Grpc {
             #[pin]
             inner: B,
             call: Option<Call>,
             progress: Progress<C>,
         },
-        /// An answer to a request that was none of gRPC's.
+        /// A response to a request that was not gRPC.
         Http {
             #[pin]
             inner: body::ResponseBody<B, C>,
@@ -39,11 +39,11 @@ pin_project! {
     }
 }
 
-/// How far an answer has come.
+/// How much of a response has passed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Progress<C> {
     messages: Messages,
-    something_came: bool,
+    has_data: bool,
     status: Option<GrpcCode>,
     classifier: C,
 }
@@ -54,7 +54,7 @@ impl<B, C> ResponseBody<B, C> {
     #[inline]
     pub(crate) fn grpc(inner: B, call: Option<Call>, progress: Progress<C>) -> Self {
         Self {
-            kind: Kind::Grpc {
+            body: Inner::Grpc {
                 inner,
                 call,
                 progress,
@@ -64,32 +64,32 @@ impl<B, C> ResponseBody<B, C> {
 
     pub(crate) fn http(inner: body::ResponseBody<B, C>) -> Self {
         Self {
-            kind: Kind::Http { inner },
+            body: Inner::Http { inner },
         }
     }
 
-    /// The body that is wrapped.
+    /// Returns the inner body.
     pub fn get_ref(&self) -> &B {
-        match &self.kind {
-            Kind::Grpc { inner, .. } => inner,
-            Kind::Http { inner } => inner.get_ref(),
+        match &self.body {
+            Inner::Grpc { inner, .. } => inner,
+            Inner::Http { inner } => inner.get_ref(),
         }
     }
 
-    /// The body that is wrapped. What is read from it directly is not counted.
+    /// Returns the inner body. Data read from it directly is not counted.
     pub fn get_mut(&mut self) -> &mut B {
-        match &mut self.kind {
-            Kind::Grpc { inner, .. } => inner,
-            Kind::Http { inner } => inner.get_mut(),
+        match &mut self.body {
+            Inner::Grpc { inner, .. } => inner,
+            Inner::Http { inner } => inner.get_mut(),
         }
     }
 
-    /// Unwraps the body, which ends the call here: as complete if its status has
-    /// come, else as cancelled.
+    /// Returns the inner body and ends the call: as complete if its status has arrived, else as
+    /// cancelled.
     pub fn into_inner(self) -> B {
-        match self.kind {
-            Kind::Grpc { inner, .. } => inner,
-            Kind::Http { inner } => inner.into_inner(),
+        match self.body {
+            Inner::Grpc { inner, .. } => inner,
+            Inner::Http { inner } => inner.into_inner(),
         }
     }
 }
@@ -108,13 +108,13 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        match self.project().kind.project() {
-            Projected::Grpc {
+        match self.project().body.project() {
+            InnerProjected::Grpc {
                 inner,
                 call,
                 progress,
             } => poll_grpc(inner, cx, call, progress),
-            Projected::Http { inner } => inner.poll_frame(cx),
+            InnerProjected::Http { inner } => inner.poll_frame(cx),
         }
     }
 
@@ -141,14 +141,15 @@ impl<C: Classify> Progress<C> {
     pub(crate) fn new(messages: Messages, classifier: C) -> Self {
         Self {
             messages,
-            something_came: false,
+            has_data: false,
             status: None,
             classifier,
         }
     }
 
-    /// The status has come, if it has: the call may end. Should more than one come, the first that is
-    /// not `OK` counts.
+    /// Records the status. The call is complete from now on.
+    ///
+    /// Does nothing for `None`. Of several statuses, the first that is not `OK` counts.
     #[inline]
     pub(crate) fn status(&mut self, call: &mut Call, code: Option<GrpcCode>) {
         let Some(code) = code else { return };
@@ -162,9 +163,9 @@ impl<C: Classify> Progress<C> {
         }
     }
 
-    /// Whether the body is over before it begins; the call may end if it is.
+    /// Returns whether the body is empty, which ends the response.
     #[inline]
-    pub(crate) fn meet<B: Body>(&mut self, call: &mut Call, body: &B) -> bool {
+    pub(crate) fn start<B: Body>(&mut self, call: &mut Call, body: &B) -> bool {
         let over = body.is_end_stream();
         if over {
             self.finish(call);
@@ -185,22 +186,22 @@ impl<C: Classify> Progress<C> {
     fn data<D: Buf>(&mut self, call: &mut Call, data: &D) {
         let bytes = data.remaining() as u64;
         if bytes > 0 {
-            self.something_came = true;
+            self.has_data = true;
             call.response_messages(self.messages.read(data), bytes);
-            self.status_within(call);
+            self.web_status(call);
         }
     }
 
-    /// The body is over.
+    /// Records the end of the body.
     #[inline]
     fn finish(&mut self, call: &mut Call) {
         let messages = self.messages.finish();
         if messages > 0 {
             call.response_messages(messages, 0);
         }
-        self.status_within(call);
+        self.web_status(call);
         if self.status.is_none() {
-            call.fault(match self.something_came {
+            call.fault(match self.has_data {
                 true => ErrorType::PUBLISH_FINAL,
                 false => ErrorType::GENERATE,
             });
@@ -208,19 +209,19 @@ impl<C: Classify> Progress<C> {
         call.owes_nothing();
     }
 
-    /// That of gRPC-Web, which is not in trailers.
+    /// Records the status of gRPC-Web, which is in the body.
     #[inline]
-    fn status_within(&mut self, call: &mut Call) {
+    fn web_status(&mut self, call: &mut Call) {
         if self.status.is_none() {
             self.status(call, self.messages.status());
         }
     }
 
-    /// Where an error finds the response.
+    /// Returns the phase of an error that occurs now.
     fn phase(&self) -> Phase {
         if self.status.is_some() {
             Phase::PublishFinal
-        } else if self.something_came {
+        } else if self.has_data {
             Phase::PublishResponse
         } else {
             Phase::ResponseStream
@@ -256,7 +257,7 @@ where
         };
         if over {
             progress.finish(call);
-            // Where it is: taken out it would be copied.
+            // Dropped in place: `take` would copy it.
             *watch = None;
         }
     }

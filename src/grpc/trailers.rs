@@ -1,25 +1,24 @@
 use crate::classify::GrpcCode;
 
-/// Looks for `grpc-status` in trailers that are written as a block of HTTP/1 fields, and
-/// come in pieces.
+/// Finds `grpc-status` in trailers that are written as HTTP/1 fields and arrive in pieces.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct StatusField {
-    at: At,
+    line: Line,
     found: Option<GrpcCode>,
 }
 
-/// Where in a line the next byte is.
+/// Where the next byte belongs in its line.
 #[derive(Clone, Copy, Debug)]
-enum At {
-    /// So many bytes of the name have come, and are right.
+enum Line {
+    /// In the name, with the number of bytes that match [`NAME`].
     Name(u8),
-    /// In the value of the status.
+    /// In the value of `grpc-status`.
     Value(Value),
-    /// In a line that is not it.
-    Elsewhere,
+    /// In another field.
+    Other,
 }
 
-/// The digits so far; codes have two at most.
+/// The digits so far. Codes have at most two.
 #[derive(Clone, Copy, Debug, Default)]
 struct Value {
     digits: [u8; 2],
@@ -37,7 +36,7 @@ impl StatusField {
         }
     }
 
-    /// What the block, now over, says.
+    /// Ends the trailers and returns their status.
     pub(super) fn finish(mut self) -> Option<GrpcCode> {
         self.end_line();
         self.found
@@ -47,31 +46,31 @@ impl StatusField {
         if byte == b'\n' {
             return self.end_line();
         }
-        match &mut self.at {
-            At::Name(right) if NAME[usize::from(*right)] == byte.to_ascii_lowercase() => {
-                *right += 1;
-                if usize::from(*right) == NAME.len() {
-                    self.at = At::Value(Value::default());
+        match &mut self.line {
+            Line::Name(matched) if NAME[usize::from(*matched)] == byte.to_ascii_lowercase() => {
+                *matched += 1;
+                if usize::from(*matched) == NAME.len() {
+                    self.line = Line::Value(Value::default());
                 }
             }
-            At::Name(_) => self.at = At::Elsewhere,
-            At::Value(value) => value.push(byte),
-            At::Elsewhere => {}
+            Line::Name(_) => self.line = Line::Other,
+            Line::Value(value) => value.push(byte),
+            Line::Other => {}
         }
     }
 
-    /// The first field of the name counts, as it does in a header map.
+    /// The first `grpc-status` counts, as in a header map.
     fn end_line(&mut self) {
-        if let At::Value(value) = self.at {
+        if let Line::Value(value) = self.line {
             self.found.get_or_insert(value.code());
         }
-        self.at = At::default();
+        self.line = Line::default();
     }
 }
 
-// === impl At ===
+// === impl Line ===
 
-impl Default for At {
+impl Default for Line {
     fn default() -> Self {
         Self::Name(0)
     }
@@ -102,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_is_found_wherever_it_is() {
+    fn the_status_is_found_however_the_trailers_are_split() {
         use GrpcCode::*;
         let cases = [
             ("grpc-status:0\r\n", Some(Ok)),

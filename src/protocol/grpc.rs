@@ -8,34 +8,32 @@ use crate::watch::Watch;
 use http::{Request, Response};
 use http_body::Body;
 
-/// gRPC and gRPC-Web: requests and responses whose bodies hold messages, and end with a
-/// status.
+/// The protocol of gRPC and gRPC-Web services.
 ///
-/// No codec is involved: the layer goes around any server or client of HTTP bodies, tonic's among
-/// them. `C` [classifies](crate::classify) codes and errors; by default that is the table at [`GrpcCode`].
+/// It works with any server or client that uses HTTP bodies, such as tonic's, and needs no codec. `C`
+/// [classifies](crate::classify) codes and errors. By default, the table at [`GrpcCode`] does.
 ///
-/// - The status is taken from the trailers, from the headers of a response that has nothing else, or from
-///   the last frame of gRPC-Web. A call is complete only with it: a caller that goes before has cancelled.
-///   A response that ends without one has failed, as `publish_final` if it had data and as
-///   [`generate`](ErrorType::GENERATE) if not.
-/// - A response of another HTTP status than 200, without a status of its own, has
-///   [the one that clients make of it](GrpcCode::from_http).
-/// - What is not gRPC is measured as [`Http`]: requests of another method than POST, as the preflights of
-///   browsers and probes are, or of another content type, unless the response has a `grpc-status`. Of a request
-///   without a content type the response's decides, so that a server may speak REST as well. Its path names no service, for
-///   where a call begins nothing is known of the response: the labels
-///   `grpc_service` and `grpc_method` are absent from all that is recorded of it.
+/// - The status comes from the trailers, from the headers of a response without a body, or from the last
+///   frame of gRPC-Web. The call is complete once it has arrived. If the caller leaves earlier, the call is cancelled.
+///   A response that ends without a status has failed: as `publish_final` after data, else as
+///   [`generate`](ErrorType::GENERATE).
+/// - A response without a status whose HTTP status is not 200 gets
+///   [the status that clients derive from it](GrpcCode::from_http).
+/// - Other traffic is measured as [`Http`]: requests whose method is not POST, such as preflights and probes,
+///   and requests of another content type, unless the response has a `grpc-status`. For a request without a
+///   content type, that of the response decides, so that a server may offer REST as well. Such a call never has the labels
+///   `grpc_service` and `grpc_method`, because its protocol is unknown when it begins.
 ///
-/// A layer for a client, made by [`grpc_client`](crate::MetricsLayer::grpc_client), differs in what a request means
-/// whose body fails. The caller of a client is still there, and gets an error: `invalid_message`, as of a message that can't be encoded, or
-/// `timeout`. A server's client has gone, unless the error [says otherwise](crate::classify#errors-that-are-known): gRPC leaves nothing else to a body.
+/// A client's layer, made by [`grpc_client`](crate::MetricsLayer::grpc_client), treats a failing request body differently. The
+/// caller is still there and gets an error, so the call fails: as `timeout`, or as `invalid_message`, such as for a message that
+/// can't be encoded. At a server, the call is cancelled unless the error [is known](crate::classify#errors-that-are-known).
 ///
-/// [`MetricsLayer::grpc`](crate::MetricsLayer::grpc) gives its metrics the labels
+/// [`MetricsLayer::grpc`](crate::MetricsLayer::grpc) adds the labels
 /// [`grpc_service`](crate::labels::Label::grpc_service), [`grpc_method`](crate::labels::Label::grpc_method) and
-/// [`grpc_code`](crate::labels::Label::grpc_code), and counts messages;
-/// [`protocol_builder`](crate::MetricsLayer::protocol_builder)`(Grpc::new())` begins without either.
+/// [`grpc_code`](crate::labels::Label::grpc_code), and counts messages.
+/// [`protocol_builder`](crate::MetricsLayer::protocol_builder)`(Grpc::new())` does neither.
 ///
-/// # Around tonic
+/// # With tonic
 ///
 #[cfg_attr(feature = "tonic", doc = "```")]
 #[cfg_attr(not(feature = "tonic"), doc = "```ignore")]
@@ -59,27 +57,27 @@ use http_body::Body;
 /// }
 /// ```
 ///
-/// The channel takes tonic's own body alone, which `boxed` gives it, and so does what is written for that body between the layer and a
-/// server's services. It needs the feature `tonic`. Without that a [`map_request`](crate::MetricsLayer::grpc_client) does the same for requests.
+/// tonic's channel only takes tonic's own body, and so do many layers for its server. `boxed` converts to that body with the feature
+/// `tonic`. Without the feature, use [`map_request`](crate::MetricsLayer::grpc_client) to convert requests.
 ///
-/// A layer *inside* of what watches deadlines sees calls that are dropped when they pass, and so cancellations.
-/// tonic's own server is such a place: it heeds `grpc-timeout` outside of all layers. Its channel does so inside of them, and
-/// fails with an error of its own, as it does if it can't connect; no code has come then. With the feature `tonic` these are
-/// `timeout` and, on a client's layer, `connect`. What others mean is for a
-/// [closure](crate::classify::by_error) to say. `examples/tonic.rs` has all of it.
+/// A layer *inside* of the one that enforces deadlines sees dropped calls, which count as cancelled. tonic's server is such
+/// a case: it enforces `grpc-timeout` outside of all layers. tonic's channel enforces it inside of them. It then fails
+/// with its own error and without a code, as it does if it can't connect. With the feature `tonic` these errors are
+/// `timeout` and, on a client's layer, `connect`. Use a [closure](crate::classify::by_error) to classify other errors.
+/// `examples/tonic.rs` shows all of this.
 #[derive(Clone, Copy, Debug)]
 pub struct Grpc<C = HttpStatus> {
     http: Http<C>,
 }
 
-// What is kept of a request that is gRPC's, or may be; those of [`Http`] are lower.
+// The kind of request, kept as the call's note. The notes of [`Http`] are smaller.
 const GRPC: u32 = 0x10;
 const SILENT: u32 = 0x20;
 
 // === impl Grpc ===
 
 impl Grpc {
-    /// A server's, with the table at [`GrpcCode`].
+    /// Returns a server's protocol, with the table at [`GrpcCode`].
     pub fn new() -> Self {
         Self {
             http: Http::default(),
@@ -94,7 +92,7 @@ impl Default for Grpc {
 }
 
 impl<C> Grpc<C> {
-    /// A client's, if it was one or the classifier is.
+    /// Replaces the classifier. A client's protocol stays a client's.
     pub(crate) fn classified_by<D: Classify>(self, classifier: D) -> Grpc<D> {
         Grpc {
             http: self.http.classified_by(classifier),
@@ -119,7 +117,7 @@ where
     fn open(&self, call: &mut Call, request: Request<B>) -> Self::Request {
         let kind = Kind::of(request.method(), request.headers());
         let messages = match kind {
-            // What has no prefix of a message counts as none, so it does no harm to look.
+            // The counter finds no messages in a body that is not gRPC.
             Kind::Grpc | Kind::Silent => Messages::of(request.headers()),
             Kind::Other => Messages::none(),
         };
@@ -142,7 +140,7 @@ where
 {
     type Response = Response<ResponseBody<B, C>>;
 
-    const HEARS_OF_PANICS: bool = true;
+    const REPORTS_PANICS: bool = true;
 
     #[inline]
     fn answer(&self, mut call: Call, response: Response<B>) -> Self::Response {
@@ -159,14 +157,14 @@ where
         let head = Head::of(&response);
         let mut watch = Watch::over(&mut call);
         watch.response_head(&head);
-        if let Some(said_by_handler) = head.extensions.get::<ErrorType>() {
-            watch.fault(*said_by_handler);
+        if let Some(set_by_handler) = head.extensions.get::<ErrorType>() {
+            watch.fault(*set_by_handler);
         }
         let messages = Messages::of(head.headers);
         let mut progress = Progress::new(messages, self.http.classifier().clone());
         let code = code.or_else(|| GrpcCode::from_http(head.status));
         progress.status(&mut watch, code);
-        let over = progress.meet(&mut watch, response.body());
+        let over = progress.start(&mut watch, response.body());
         watch.done();
         let call = (!over).then_some(call);
         response.map(|body| ResponseBody::grpc(body, call, progress))

@@ -8,16 +8,16 @@ use crate::watch::Watch;
 use http::{Extensions, Method, Request, Response, StatusCode};
 use http_body::Body;
 
-/// HTTP, 1 and 2: requests and responses with bodies.
+/// The protocol of HTTP services, for HTTP/1 and HTTP/2.
 ///
-/// `C` [classifies](crate::classify) answers and errors.
+/// `C` [classifies](crate::classify) responses and errors.
 #[derive(Clone, Copy, Debug)]
 pub struct Http<C = HttpStatus> {
     classifier: C,
     is_client: bool,
 }
 
-// What is kept of the request, in the call's note.
+// The kind of request, kept as the call's note.
 const OTHER: u32 = 0;
 const HEAD: u32 = 1;
 const CONNECT: u32 = 2;
@@ -25,7 +25,7 @@ const CONNECT: u32 = 2;
 // === impl Http ===
 
 impl<C> Http<C> {
-    /// A server's, if the classifier isn't a client's.
+    /// Returns a server's protocol, unless the classifier is a client's.
     pub(crate) fn new(classifier: C) -> Self
     where
         C: Classify,
@@ -37,7 +37,7 @@ impl<C> Http<C> {
         }
     }
 
-    /// A client's, if it was one or the classifier is.
+    /// Replaces the classifier. A client's protocol stays a client's.
     pub(crate) fn classified_by<D: Classify>(self, classifier: D) -> Http<D> {
         let http = Http::new(classifier);
         Http {
@@ -52,7 +52,7 @@ impl<C> Http<C> {
 }
 
 impl Default for Http {
-    /// By [`HttpStatus`]. A builder takes other classifiers, to show their error types.
+    /// Classifies by [`HttpStatus`]. Use a builder for other classifiers.
     fn default() -> Self {
         Self::new(HttpStatus)
     }
@@ -73,7 +73,7 @@ where
 
     #[inline]
     fn open(&self, call: &mut Call, request: Request<B>) -> Self::Request {
-        // Taken apart first: a request that is looked at as a whole is copied once more. (23 instructions, 4 ns a call.)
+        // Split first: a borrow of the whole request would cause another copy. (23 instructions, 4 ns a call.)
         let (parts, body) = request.into_parts();
         call.set_note(match parts.method {
             Method::HEAD => HEAD,
@@ -98,7 +98,7 @@ where
 {
     type Response = Response<ResponseBody<B, C>>;
 
-    const HEARS_OF_PANICS: bool = true;
+    const REPORTS_PANICS: bool = true;
 
     #[inline]
     fn answer(&self, mut call: Call, response: Response<B>) -> Self::Response {
@@ -108,7 +108,7 @@ where
         let mut watch = Watch::over(&mut call);
         watch.response_head(&head);
         let fault = match head.extensions.get::<ErrorType>() {
-            Some(said_by_handler) => Some((*said_by_handler).into()),
+            Some(set_by_handler) => Some((*set_by_handler).into()),
             None => self.classifier.head(&head),
         };
         if let Some(fault) = fault {
@@ -134,9 +134,10 @@ where
     }
 }
 
-/// The connection becomes something else: whoever follows that takes the call over.
+/// Gives the call to the [`UpgradedCall`] in the response, or returns it if there is none.
 ///
-/// A server's handler says so in the response. A client's program can only say so when it has that.
+/// A server's handler inserts one if it follows the connection. For a client the layer inserts it,
+/// because the program can only take a guard once it has the response.
 #[cold]
 fn upgraded(
     mut call: Call,
@@ -146,20 +147,21 @@ fn upgraded(
 ) -> Option<Call> {
     call.upgraded();
     if is_client {
-        let follower: &mut UpgradedCall = extensions.get_or_insert_default();
-        follower.take_over(call);
+        let upgraded: &mut UpgradedCall = extensions.get_or_insert_default();
+        upgraded.take_over(call);
         return None;
     }
     match extensions.get::<UpgradedCall>() {
-        Some(follower) => {
-            follower.take_over(call);
+        Some(upgraded) => {
+            upgraded.take_over(call);
             None
         }
         None => (!over).then_some(call),
     }
 }
 
-/// RFC 9110, sections 6.4.1, 9.3.6 and 15.4.5: what has no content by its method or status.
+/// Returns what the method and the status say about the body (RFC 9110, sections 6.4.1, 9.3.6 and
+/// 15.4.5).
 #[inline]
 fn due(request: u32, status: StatusCode) -> Due {
     match (request, status) {

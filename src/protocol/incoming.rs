@@ -3,23 +3,23 @@ use crate::message::{Measure, Own};
 use crate::stream::RequestStream;
 use futures_core::Stream;
 
-// The note on a call whose request is sent from here, not received.
+// The call's note if the request is sent from here.
 pub(super) const CLIENT: u32 = 1;
 
-/// What goes into a service that is not HTTP: [`One`] message, or [`Many`].
+/// The requests of a service without HTTP: [`One`] message or [`Many`].
 pub trait Incoming<Req>: Clone {
-    /// What the service is called with.
+    /// The request that the inner service gets.
     type Request;
 
-    /// A call begins with `request`.
+    /// Begins a call with `request`.
     fn open(&self, call: &mut Call, request: Req) -> Self::Request;
 }
 
-/// One message, which the service gets as it is.
+/// Requests that are one message, which the service gets unchanged.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct One<M = Own>(pub(crate) M);
 
-/// A stream of messages, counted one by one as the service reads them.
+/// Requests that are a stream of messages. Each one is counted when the service reads it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Many<M = Own>(pub(crate) M);
 

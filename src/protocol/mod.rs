@@ -1,32 +1,30 @@
-//! How a kind of traffic is measured.
+//! Protocols, which measure one kind of traffic each.
 //!
-//! A protocol has two halves: [`Protocol`] for what goes in, [`Answer`] for what comes
-//! out.
+//! A protocol has two halves: [`Protocol`] wraps requests, [`Answer`] wraps responses.
 //!
-//! | a service that answers | is measured by | made by |
+//! | service | protocol | constructors |
 //! |---|---|---|
-//! | an HTTP request with a response | [`Http`] | [`MetricsLayer::new`](crate::MetricsLayer::new), [`builder`](crate::MetricsLayer::builder) |
-//! | a gRPC request with a response | [`Grpc`] | [`grpc`](crate::MetricsLayer::grpc), [`grpc_builder`](crate::MetricsLayer::grpc_builder), [`grpc_client`](crate::MetricsLayer::grpc_client), [`grpc_client_builder`](crate::MetricsLayer::grpc_client_builder) |
-//! | a value with a value | [`Unary`] | [`unary`](crate::MetricsLayer::unary), [`unary_builder`](crate::MetricsLayer::unary_builder) |
-//! | a value with a stream of items | [`Streaming`] | [`streaming`](crate::MetricsLayer::streaming), [`streaming_builder`](crate::MetricsLayer::streaming_builder) |
-//! | a stream of messages with either | these two, of [`Many`] messages | [`request_streams`](crate::MetricsLayerBuilder::request_streams) of their builders |
-//! | in another way | one of your own | [`protocol_builder`](crate::MetricsLayer::protocol_builder) |
+//! | an HTTP request to a response | [`Http`] | [`MetricsLayer::new`](crate::MetricsLayer::new), [`builder`](crate::MetricsLayer::builder) |
+//! | a gRPC request to a response | [`Grpc`] | [`grpc`](crate::MetricsLayer::grpc), [`grpc_builder`](crate::MetricsLayer::grpc_builder), [`grpc_client`](crate::MetricsLayer::grpc_client), [`grpc_client_builder`](crate::MetricsLayer::grpc_client_builder) |
+//! | a value to a value | [`Unary`] | [`unary`](crate::MetricsLayer::unary), [`unary_builder`](crate::MetricsLayer::unary_builder) |
+//! | a value to a stream of items | [`Streaming`] | [`streaming`](crate::MetricsLayer::streaming), [`streaming_builder`](crate::MetricsLayer::streaming_builder) |
+//! | a stream of messages to either | `Unary` or `Streaming` with [`Many`] | [`request_streams`](crate::MetricsLayerBuilder::request_streams) on their builders |
+//! | anything else | your own | [`protocol_builder`](crate::MetricsLayer::protocol_builder) |
 //!
-//! [`PassHandle`] goes around any of them and gives the service a handle to its call, [`Boxed`] around those of HTTP and lets
-//! bodies keep their type.
+//! [`PassHandle`] wraps any protocol and gives the service a handle to its call. [`Boxed`] wraps [`Http`] or [`Grpc`] and
+//! keeps the type of bodies.
 //!
-//! The halves are two traits because one over both would make the type of the inner
-//! service's request depend on the type of its response, and that on the request's again.
+//! The halves are two traits, because with a single trait the type of the inner service's request
+//! would depend on the type of its response, and vice versa.
 //!
-//! # A protocol of your own
+//! # Custom protocols
 //!
-//! It wraps requests and responses where it has to, or else leaves them as they are, and tells a
-//! [`Call`] what it sees. The call is handed from the one half to the other by the layer, which begins it,
-//! times it, and notices if the service or the protocol panics, or the future is dropped. What is left to say is what went
-//! in and out, and how it ended: a call that is dropped without a word was cancelled.
+//! A protocol wraps requests and responses if it needs to, and reports to a [`Call`] what goes in, what goes out,
+//! and how the call ends. The layer begins the call, times it, passes it from one half to the other, and records
+//! panics and dropped futures. A call that is dropped without an outcome counts as cancelled.
 //!
-//! Here a store looks up a batch of keys at once. Each key and each value is to count as a
-//! message, and a batch in which a key is missing as failed:
+//! In this example, a store looks up a batch of keys. Each key and each value counts as a
+//! message. A batch with a missing key counts as failed:
 //!
 //! ```
 //! use bytes::Bytes;
@@ -61,7 +59,7 @@
 //!                 None => call.fault(NO_SUCH_KEY),
 //!             }
 //!         }
-//!         call.complete(); // if it had no fault
+//!         call.complete(); // unless it has a fault
 //!         values
 //!     }
 //!
@@ -106,9 +104,9 @@
 //! # }
 //! ```
 //!
-//! A response that goes on after the service has answered, as a socket or a channel does, takes
-//! the `Call` along and drops it when it ends; [`Call::owes_nothing`] says from when on
-//! that is no cancellation. A request that does so takes a [`CallHandle`](crate::CallHandle).
+//! A response that continues after the service has responded, such as a socket or a channel, keeps
+//! the `Call` and drops it at its end. After [`Call::owes_nothing`], dropping the call completes
+//! it. A request that continues keeps a [`CallHandle`](crate::CallHandle).
 
 mod boxed;
 mod grpc;
@@ -129,43 +127,43 @@ pub use self::unary::Unary;
 use crate::call::Call;
 use crate::labels::RequestHead;
 
-/// What goes in: how a request is wrapped so that its [`Call`] learns of it.
+/// The request half of a protocol: wraps a request and reports it to its [`Call`].
 ///
 /// Implementations are cloned for every call.
 pub trait Protocol<Req>: Clone {
-    /// What the inner service is called with.
+    /// The request that the inner service gets.
     type Request;
 
-    /// The head of the request, where it has one as HTTP's do: what
-    /// [labels of a request](crate::labels) are read from, and [`filter`](crate::MetricsLayerBuilder::filter)
-    /// decides on.
+    /// Returns the head of the request, if the protocol has heads as HTTP does.
     ///
-    /// Defaults to none.
+    /// [Request labels](crate::labels) and [`filter`](crate::MetricsLayerBuilder::filter) read it.
+    /// Defaults to `None`.
     fn head<'a>(&self, request: &'a Req) -> Option<RequestHead<'a>> {
         let _ = request;
         None
     }
 
-    /// A call begins with `request`.
+    /// Begins a call with `request`.
     ///
-    /// What the service reads at once is counted on the call, and what it reads as it goes on
-    /// through a [handle](Call::handle).
+    /// Counts what the service gets at once on the call. The returned request counts what the
+    /// service reads later through a [handle](Call::handle).
     fn open(&self, call: &mut Call, request: Req) -> Self::Request;
 }
 
-/// What comes out: how a response, or the lack of one, is told to its [`Call`].
+/// The response half of a protocol: wraps a response and reports it, or an error, to its [`Call`].
 pub trait Answer<Res, E>: Clone {
-    /// What the caller gets.
+    /// The response that the caller gets.
     type Response;
 
-    /// Whether a call hears of every panic in here, so that nobody else has to look for one.
+    /// Whether this type reports its own panics to the call, so that the layer need not.
     #[doc(hidden)]
-    const HEARS_OF_PANICS: bool = false;
+    const REPORTS_PANICS: bool = false;
 
-    /// The service has answered. The response takes the call along, to end it
-    /// when it ends itself.
+    /// Wraps the service's response.
+    ///
+    /// A response that continues keeps the call, and drops it at its end.
     fn answer(&self, call: Call, response: Res) -> Self::Response;
 
-    /// The service has failed, and the call with it.
+    /// Reports the service's error, which ends the call.
     fn failed(&self, call: Call, error: &E);
 }

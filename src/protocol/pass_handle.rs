@@ -5,8 +5,8 @@ use crate::labels::RequestHead;
 
 /// A protocol that also gives the service a handle to its call.
 ///
-/// `F` puts the handle where the service finds it: into the extensions of an HTTP
-/// request, or into a field. The service can then name its failure when it is too late for a status or an `Err`:
+/// `F` stores the handle in the request: in the extensions of an HTTP request, or in a field. With the
+/// handle, the service can report a failure after it has returned a status or an `Ok`:
 ///
 /// ```
 /// use http::{Request, Response};
@@ -68,7 +68,7 @@ where
 {
     type Response = P::Response;
 
-    const HEARS_OF_PANICS: bool = P::HEARS_OF_PANICS;
+    const REPORTS_PANICS: bool = P::REPORTS_PANICS;
 
     fn answer(&self, call: Call, response: Res) -> P::Response {
         self.protocol.answer(call, response)

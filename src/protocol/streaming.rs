@@ -7,10 +7,10 @@ use crate::stream::ResponseStream;
 use crate::watch::Watch;
 use futures_core::Stream;
 
-/// A stream of items that answers a request.
+/// The protocol of services that respond with a stream of items.
 ///
-/// `I` measures requests, `A` items, and `C` [classifies](crate::classify) errors. The service gets
-/// requests as they are; its stream comes out as a [`ResponseStream`].
+/// `I` measures requests, `A` measures items, and `C` [classifies](crate::classify) errors. The
+/// service gets requests unchanged. Its stream is wrapped in a [`ResponseStream`].
 #[derive(Clone, Copy, Debug)]
 pub struct Streaming<I = One, A = Own, C = HttpStatus> {
     pub(crate) incoming: I,
@@ -20,7 +20,7 @@ pub struct Streaming<I = One, A = Own, C = HttpStatus> {
 }
 
 impl Default for Streaming {
-    /// Messages are asked themselves, the request is one, and errors are classified by [`HttpStatus`]. A builder takes other measures and classifiers.
+    /// Measures messages by [`Own`] and classifies errors by [`HttpStatus`]. Use a builder for others.
     fn default() -> Self {
         Self {
             incoming: One::default(),
@@ -58,7 +58,7 @@ where
 {
     type Response = ResponseStream<Res, A, C>;
 
-    const HEARS_OF_PANICS: bool = true;
+    const REPORTS_PANICS: bool = true;
 
     #[inline]
     fn answer(&self, mut call: Call, response: Res) -> Self::Response {

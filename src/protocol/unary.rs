@@ -5,10 +5,10 @@ use crate::classify::{Classify, HttpStatus, Phase};
 use crate::message::{Measure, Own};
 use crate::watch::Watch;
 
-/// A value that answers a request.
+/// The protocol of services that respond with a value.
 ///
-/// `I` measures requests, `A` responses, and `C` [classifies](crate::classify) errors. The
-/// service gets requests as they are, and the caller responses; the call ends with the future.
+/// `I` measures requests, `A` measures responses, and `C` [classifies](crate::classify) errors.
+/// Requests and responses pass through unchanged. The call ends with the response future.
 #[derive(Clone, Copy, Debug)]
 pub struct Unary<I = One, A = Own, C = HttpStatus> {
     pub(crate) incoming: I,
@@ -18,7 +18,7 @@ pub struct Unary<I = One, A = Own, C = HttpStatus> {
 }
 
 impl Default for Unary {
-    /// Messages are asked themselves, and errors are classified by [`HttpStatus`]. A builder takes other measures and classifiers.
+    /// Measures messages by [`Own`] and classifies errors by [`HttpStatus`]. Use a builder for others.
     fn default() -> Self {
         Self {
             incoming: One::default(),
@@ -55,7 +55,7 @@ where
 {
     type Response = Res;
 
-    const HEARS_OF_PANICS: bool = true;
+    const REPORTS_PANICS: bool = true;
 
     #[inline]
     fn answer(&self, mut call: Call, response: Res) -> Res {

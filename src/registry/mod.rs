@@ -24,7 +24,7 @@ pub(crate) use self::table::{Endpoint, Table};
 
 use self::registered::Registered;
 use crate::Error;
-use crate::clock::{Clock, Origin};
+use crate::clock::{Clock, Stopwatch};
 use crate::labels::{IntoLabels, Labels};
 use crate::recorder::Settings;
 use prometheus_client::metrics::info::Info;
@@ -59,7 +59,7 @@ pub struct MetricsRegistry {
 }
 
 struct Shared {
-    since: Origin,
+    since: Stopwatch,
     /// Of all names that the crate gives, with a `_` at its end unless it is empty.
     prefix: String,
     /// Only taken to register and to begin a page, never by a request. No code of a user's runs under it:
@@ -114,7 +114,7 @@ impl MetricsRegistry {
     fn of(clock: Clock, prefix: String) -> Self {
         Self {
             shared: Arc::new(Shared {
-                since: clock.origin(),
+                since: clock.stopwatch(),
                 registered: RwLock::new(Registered::new(&prefix)),
                 at_work: Mutex::default(),
                 prefix,

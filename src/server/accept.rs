@@ -15,16 +15,13 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// How long to wait when the process can't take a connection at all, most
-/// often for want of file descriptors.
+/// Pause after a failed `accept`, usually because the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long to wait for a connection that was asked to make room, before
-/// another one is asked: it may have come to life in time.
-const ROOM_PAUSE: Duration = Duration::from_millis(50);
+/// Pause between two evictions. The first connection may have become active again and stay open.
+const EVICTION_PAUSE: Duration = Duration::from_millis(50);
 
-/// The connections of one server, each on a task of its own. To drop them is
-/// to end the tasks.
+/// The connections of one server, each on its own task. Dropping it aborts the tasks.
 struct Connections {
     tasks: JoinSet<()>,
     activities: Activities,
@@ -34,12 +31,12 @@ struct Connections {
     runtime: Handle,
 }
 
-/// What the connections' clients do, by the connections' tasks.
+/// The activity of each connection, by the id of its task.
 #[derive(Default)]
 struct Activities(HashMap<Id, Arc<Activity>>);
 
-/// Accepts and serves connections until `shutdown` is ready, then lets them
-/// finish for as long as the grace lasts.
+/// Accepts and serves connections until `shutdown` completes, then lets them finish within the
+/// grace period.
 pub(super) async fn serve(
     listener: TcpListener,
     routes: Routes,
@@ -49,7 +46,7 @@ pub(super) async fn serve(
 ) {
     let mut shutdown = pin!(shutdown);
     let mut connections = Connections::new(routes, limits, runtime);
-    // One connection is accepted past the limit: it is how a crowd shows.
+    // One connection beyond the limit is accepted. It waits until another one has been evicted.
     let mut waiting: Option<TcpStream> = None;
     loop {
         tokio::select! {
@@ -61,7 +58,7 @@ pub(super) async fn serve(
                     connections.serve(stream);
                 }
             }
-            never = connections.activities.make_room(), if waiting.is_some() => match never {},
+            never = connections.activities.evict(), if waiting.is_some() => match never {},
             stream = accept(&listener, &connections.activities), if waiting.is_none() => {
                 if connections.has_room() {
                     connections.serve(stream);
@@ -71,7 +68,7 @@ pub(super) async fn serve(
             }
         }
     }
-    // Whoever connects from here on is refused at once instead of left waiting.
+    // New clients are refused at once instead of waiting in the backlog.
     drop(listener);
     drop(waiting);
     connections.shutdown().await;
@@ -128,57 +125,59 @@ impl Activities {
         self.0.remove(&id);
     }
 
-    /// Has connections closed, one after the other, for as long as it is polled.
-    async fn make_room(&self) -> Infallible {
+    /// Evicts one connection after another for as long as it is polled.
+    async fn evict(&self) -> Infallible {
         loop {
-            sleep_until(self.want_room()).await;
+            sleep_until(self.evict_one()).await;
         }
     }
 
-    /// Has the connection closed that has waited longest for its client. The
-    /// others will end with their next answer, lest clients that always have
-    /// something to ask keep all places.
+    /// Evicts the connection that has waited longest for its client. All others close after their
+    /// next response, so that busy clients can't occupy every connection.
     ///
-    /// Returns when to do so again, should there be no room by then.
-    fn want_room(&self) -> Instant {
+    /// Returns when to evict the next one if there is still no room.
+    fn evict_one(&self) -> Instant {
         let now = Instant::now();
-        let again = now + ROOM_PAUSE;
+        let next = now + EVICTION_PAUSE;
         self.0
             .values()
-            .for_each(|activity| activity.end_with_answer());
-        let spares = || {
+            .for_each(|activity| activity.close_after_response());
+        let candidates = || {
             let all = self.0.values();
-            all.filter_map(|activity| Some((activity.spare()?, activity)))
+            all.filter_map(|activity| Some((activity.candidate()?, activity)))
         };
-        let longest = spares()
-            .filter(|(spare, _)| spare.from <= now)
-            .min_by_key(|(spare, _)| spare.order);
-        if let Some((_, activity)) = longest {
-            activity.want_room();
-            return again;
+        let first = candidates()
+            .filter(|(candidate, _)| candidate.not_before <= now)
+            .min_by_key(|(candidate, _)| candidate.rank);
+        if let Some((_, activity)) = first {
+            activity.request_eviction();
+            return next;
         }
-        self.0.values().for_each(|activity| activity.want_room());
-        spares().fold(again, |again, (spare, _)| again.min(spare.from))
+        self.0
+            .values()
+            .for_each(|activity| activity.request_eviction());
+        candidates().fold(next, |next, (candidate, _)| next.min(candidate.not_before))
     }
 }
 
-/// The next connection. An error is not the listener's end: either one client
-/// went away before it was accepted, or the process lacks something that it
-/// may have again later, and that a connection less may give it.
+/// Returns the next connection.
+///
+/// An error does not end the listener. Either one client left before it was accepted, or the
+/// process lacks a resource. Evicting a connection may free that resource.
 async fn accept(listener: &TcpListener, activities: &Activities) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
-            Err(error) if is_of_one_client(&error) => {}
+            Err(error) if is_client_error(&error) => {}
             Err(_) => {
-                activities.want_room();
+                activities.evict_one();
                 sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-fn is_of_one_client(error: &io::Error) -> bool {
+fn is_client_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted

@@ -5,90 +5,93 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
-/// What the client of one connection does: told by the task that serves it,
-/// asked by that task and by whoever looks for a connection to close.
+/// What the client of one connection is doing.
+///
+/// The connection's task updates it. The accept loop reads it to choose a connection to evict.
 #[derive(Debug)]
 pub(super) struct Activity {
     state: Mutex<State>,
-    room_wanted: Notify,
+    eviction_requested: Notify,
 }
 
-/// What a connection can do for clients that wait for a place.
+/// How a connection can make room for another client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
-    /// It can be closed, at the expense of nobody but its client.
+pub(super) enum Eviction {
+    /// The connection can be closed now. Only its own client is affected.
     Now,
-    /// It can end with the answer that it is about.
-    AfterAnswer,
-    /// Its client may have something on its way.
+    /// The connection can be closed after the response in progress.
+    AfterResponse,
+    /// The client may have sent something that has not arrived yet.
     NotYet,
 }
 
-/// When a connection can be closed at the expense of nobody but its client.
+/// A connection that waits for its client and can be evicted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Spare {
-    pub(super) from: Instant,
-    /// The one whose is the earliest goes first: it has waited longest.
-    pub(super) order: Instant,
+pub(super) struct Candidate {
+    /// The earliest moment of the eviction.
+    pub(super) not_before: Instant,
+    /// The candidate with the smallest rank has waited longest and is evicted first.
+    pub(super) rank: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct State {
-    phase: Phase,
-    behind: Option<Behind>,
-    /// Whether the next answer is the last one.
-    ends: bool,
-    /// The last bytes that have come.
+    stage: Stage,
+    stalled: Option<Stalled>,
+    /// Whether the connection closes after the next response.
+    closes_after_response: bool,
+    /// The last bytes received.
     tail: [u8; 3],
 }
 
+/// How far the current request and its response are.
 #[derive(Clone, Copy, Debug)]
-enum Phase {
-    /// A request is to come: the first one, or one of which a part has come.
+enum Stage {
+    /// A request head is expected: the first one, or one that has arrived in part.
     Head { since: Instant },
-    /// Another request may come.
+    /// Another request may arrive.
     Idle { since: Instant },
-    /// A request has come, and its answer is in the making or on its way.
-    Answer,
-    /// All of the answer is handed over, but not yet sent.
-    AnswerEnd,
+    /// A request has arrived. Its response is being made or sent.
+    Response,
+    /// hyper has the whole response but has not flushed it.
+    Flushing,
 }
 
-/// A client that does not take all that is ready for it.
+/// A client that does not take everything that is ready for it.
 #[derive(Clone, Copy, Debug)]
-struct Behind {
+struct Stalled {
     since: Instant,
-    /// When it took something for the last time.
-    took: Instant,
+    /// The last time the client took something.
+    last_taken: Instant,
 }
 
-/// How long a client is left alone in a crowd: its request, or its next read,
-/// may well be on its way. A client that has got its answer needs no such time.
-const GRACE: Duration = Duration::from_millis(250);
+/// How long a client is spared from eviction, because its request or its next read may be under
+/// way. A client that has received its response needs no grace.
+const EVICTION_GRACE: Duration = Duration::from_millis(250);
 
-/// By how much longer than others a client may have waited that has begun to
-/// ask: to close the connection costs it a request.
-const HEAD_START: Duration = Duration::from_secs(1);
+/// How much longer than others a client may wait after it has sent a part of a request. Closing
+/// its connection costs it a request.
+const PARTIAL_HEAD_ALLOWANCE: Duration = Duration::from_secs(1);
 
 // === impl Activity ===
 
 impl Activity {
-    /// That of a connection that begins.
+    /// The activity of a new connection.
     pub(super) fn new() -> Self {
         Self {
             state: Mutex::new(State {
-                phase: Phase::Head {
+                stage: Stage::Head {
                     since: Instant::now(),
                 },
-                behind: None,
-                ends: false,
+                stalled: None,
+                closes_after_response: false,
                 tail: [0; 3],
             }),
-            room_wanted: Notify::new(),
+            eviction_requested: Notify::new(),
         }
     }
 
-    /// These bytes have come.
+    /// `bytes` have been read from the client.
     pub(super) fn received(&self, bytes: &[u8]) {
         let mut state = self.state();
         if bytes.is_empty() {
@@ -98,118 +101,116 @@ impl Activity {
             state.tail.rotate_left(1);
             state.tail[2] = byte;
         }
-        // What comes later does not begin the time of a head anew, or a client
-        // that sends a byte now and then would have all the time there is.
-        if let Phase::Idle { .. } = state.phase {
-            state.phase = Phase::Head {
+        // Only the first byte of a head starts its timeout. Otherwise a client could extend it
+        // without end, one byte at a time.
+        if let Stage::Idle { .. } = state.stage {
+            state.stage = Stage::Head {
                 since: Instant::now(),
             };
         }
     }
 
-    /// A whole head has come.
+    /// A whole request head has been read.
     pub(super) fn requested(&self) {
-        self.state().phase = Phase::Answer;
+        self.state().stage = Stage::Response;
     }
 
-    /// The last piece of the answer is handed over.
-    pub(super) fn answered(&self) {
-        self.state().phase = Phase::AnswerEnd;
+    /// hyper has taken the last piece of the response.
+    pub(super) fn responded(&self) {
+        self.state().stage = Stage::Flushing;
     }
 
-    /// The client takes nothing at the moment.
-    pub(super) fn blocked(&self) {
+    /// A write is pending, because the client takes nothing.
+    pub(super) fn write_blocked(&self) {
         let now = Instant::now();
-        self.state().behind.get_or_insert(Behind {
+        self.state().stalled.get_or_insert(Stalled {
             since: now,
-            took: now,
+            last_taken: now,
         });
     }
 
     /// The client has taken something.
-    pub(super) fn sent(&self) {
-        if let Some(behind) = &mut self.state().behind {
-            behind.took = Instant::now();
+    pub(super) fn wrote(&self) {
+        if let Some(stalled) = &mut self.state().stalled {
+            stalled.last_taken = Instant::now();
         }
     }
 
-    /// The client has taken all that was ready.
+    /// The client has taken everything that was ready.
     pub(super) fn flushed(&self) {
         let mut state = self.state();
-        state.behind = None;
-        if let Phase::AnswerEnd = state.phase {
+        state.stalled = None;
+        if let Stage::Flushing = state.stage {
             let since = Instant::now();
-            // What came after the end of a head is a part of the next one.
+            // Bytes after the end of a head belong to the next one.
             let is_between = state.tail.ends_with(b"\n\n") || state.tail == *b"\n\r\n";
-            state.phase = if is_between {
-                Phase::Idle { since }
+            state.stage = if is_between {
+                Stage::Idle { since }
             } else {
-                Phase::Head { since }
+                Stage::Head { since }
             };
         }
     }
 
-    /// When the client will have taken too long, if it is its turn.
+    /// Returns when the client will have exceeded a timeout, if the connection waits for it.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
-        let State { phase, behind, .. } = *self.state();
-        let request = match phase {
-            Phase::Head { since } => {
+        let State { stage, stalled, .. } = *self.state();
+        let request = match stage {
+            Stage::Head { since } => {
                 since.checked_add(limits.header_timeout.min(limits.read_timeout))
             }
-            Phase::Idle { since } => since.checked_add(limits.read_timeout),
-            Phase::Answer | Phase::AnswerEnd => None,
+            Stage::Idle { since } => since.checked_add(limits.read_timeout),
+            Stage::Response | Stage::Flushing => None,
         };
-        let answer = behind.and_then(|behind| behind.since.checked_add(limits.write_timeout));
-        request.into_iter().chain(answer).min()
+        let response = stalled.and_then(|stalled| stalled.since.checked_add(limits.write_timeout));
+        request.into_iter().chain(response).min()
     }
 
-    /// When the connection can be closed to make room, if it waits for its
-    /// client.
-    pub(super) fn spare(&self) -> Option<Spare> {
-        let State { phase, behind, .. } = *self.state();
-        let (since, grace, head_start) = match (behind, phase) {
-            (Some(Behind { took, .. }), _) => (took, GRACE, Duration::ZERO),
-            (None, Phase::Head { since }) => (since, GRACE, HEAD_START),
-            (None, Phase::Idle { since }) => (since, Duration::ZERO, Duration::ZERO),
-            (None, Phase::Answer | Phase::AnswerEnd) => return None,
+    /// Returns when and in which order the connection can be evicted, or `None` if it does not
+    /// wait for its client.
+    pub(super) fn candidate(&self) -> Option<Candidate> {
+        let State { stage, stalled, .. } = *self.state();
+        let (since, grace, allowance) = match (stalled, stage) {
+            (Some(Stalled { last_taken, .. }), _) => (last_taken, EVICTION_GRACE, Duration::ZERO),
+            (None, Stage::Head { since }) => (since, EVICTION_GRACE, PARTIAL_HEAD_ALLOWANCE),
+            (None, Stage::Idle { since }) => (since, Duration::ZERO, Duration::ZERO),
+            (None, Stage::Response | Stage::Flushing) => return None,
         };
-        Some(Spare {
-            from: since + grace,
-            order: since + head_start,
+        Some(Candidate {
+            not_before: since + grace,
+            rank: since + allowance,
         })
     }
 
-    /// What the connection can do at this moment.
-    pub(super) fn room(&self) -> Room {
-        match self.spare() {
-            Some(spare) if spare.from <= Instant::now() => Room::Now,
-            Some(_) => Room::NotYet,
-            None => Room::AfterAnswer,
+    /// Returns how the connection can make room now.
+    pub(super) fn eviction(&self) -> Eviction {
+        match self.candidate() {
+            Some(candidate) if candidate.not_before <= Instant::now() => Eviction::Now,
+            Some(_) => Eviction::NotYet,
+            None => Eviction::AfterResponse,
         }
     }
 
-    /// Has the connection end with the answer that it is about, or the next one:
-    /// others want its place.
-    pub(super) fn end_with_answer(&self) {
-        self.state().ends = true;
+    /// Closes the connection after the response in progress, or after the next one.
+    pub(super) fn close_after_response(&self) {
+        self.state().closes_after_response = true;
     }
 
-    /// Whether it does.
-    pub(super) fn ends_with_answer(&self) -> bool {
-        self.state().ends
+    pub(super) fn closes_after_response(&self) -> bool {
+        self.state().closes_after_response
     }
 
-    /// Has the connection's task look for [`room`](Self::room).
-    pub(super) fn want_room(&self) {
-        self.room_wanted.notify_one();
+    /// Wakes the connection's task, which then acts on its [`eviction`](Self::eviction).
+    pub(super) fn request_eviction(&self) {
+        self.eviction_requested.notify_one();
     }
 
-    /// Ready when room was wanted since it was so the last time.
-    pub(super) fn room_wanted(&self) -> Notified<'_> {
-        self.room_wanted.notified()
+    /// Completes after the next [`request_eviction`](Self::request_eviction).
+    pub(super) fn eviction_requested(&self) -> Notified<'_> {
+        self.eviction_requested.notified()
     }
 
-    /// Nothing that panics is done under the lock.
+    /// A poisoned lock is fine: nothing panics while it is held.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -232,21 +233,21 @@ mod tests {
         }
     }
 
-    /// How long the client has from now on.
+    /// The time that the client has left.
     fn left(activity: &Activity) -> Option<Duration> {
         let deadline = activity.deadline(&limits());
         deadline.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
-    fn answer(activity: &Activity) {
+    fn respond(activity: &Activity) {
         activity.requested();
         activity.flushed();
-        activity.answered();
+        activity.responded();
         activity.flushed();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_head_has_its_time_however_its_bytes_come() {
+    async fn a_slow_head_does_not_extend_its_timeout() {
         let activity = Activity::new();
         for byte in 0..4 {
             activity.received(b"x");
@@ -254,20 +255,20 @@ mod tests {
             assert_eq!(left(&activity), Some((5 - byte) * SECOND));
             advance(SECOND).await;
         }
-        answer(&activity);
+        respond(&activity);
         assert_eq!(
             left(&activity),
             Some(5 * SECOND),
-            "the tail is no head's end"
+            "the tail does not end a head"
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn between_two_requests_there_is_more_time_until_the_next_one_begins() {
+    async fn an_idle_connection_has_the_read_timeout_until_the_next_request_begins() {
         let activity = Activity::new();
         for request in [REQUEST, b"\n", b"GET / HTTP/1.0\n\n"] {
             activity.received(request);
-            answer(&activity);
+            respond(&activity);
             assert_eq!(left(&activity), Some(40 * SECOND));
         }
         advance(20 * SECOND).await;
@@ -279,15 +280,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_half_head_after_a_whole_one_is_no_idleness() {
+    async fn a_partial_head_after_a_request_is_not_idle() {
         let activity = Activity::new();
         activity.received(&[REQUEST, b"GET /live"].concat());
-        answer(&activity);
+        respond(&activity);
         assert_eq!(left(&activity), Some(5 * SECOND));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_shorter_of_two_timeouts_counts_for_a_head() {
+    async fn a_head_has_the_shorter_of_two_timeouts() {
         let impatient = Limits {
             read_timeout: SECOND,
             ..limits()
@@ -297,26 +298,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_has_its_time_from_the_first_write_that_waits() {
+    async fn the_write_timeout_starts_at_the_first_blocked_write() {
         let activity = Activity::new();
         activity.received(REQUEST);
         activity.requested();
-        assert_eq!(left(&activity), None, "it is the server's turn");
+        assert_eq!(left(&activity), None, "the server is working");
         for second in 0..30 {
-            activity.blocked();
+            activity.write_blocked();
             assert_eq!(left(&activity), Some((30 - second) * SECOND));
             advance(SECOND).await;
-            activity.sent();
+            activity.wrote();
         }
         assert_eq!(left(&activity), Some(Duration::ZERO));
-        activity.answered();
+        activity.responded();
         assert_eq!(left(&activity), Some(Duration::ZERO));
         activity.flushed();
         assert_eq!(left(&activity), Some(40 * SECOND));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_time_is_too_long() {
+    async fn the_longest_timeouts_do_not_overflow() {
         let patient = Limits {
             header_timeout: Duration::MAX,
             read_timeout: Duration::MAX,
@@ -324,51 +325,58 @@ mod tests {
             ..limits()
         };
         let activity = Activity::new();
-        activity.blocked();
+        activity.write_blocked();
         assert_eq!(activity.deadline(&patient), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn room_is_made_by_who_waits_for_its_client() {
+    async fn only_a_connection_that_waits_for_its_client_is_evicted() {
         let activity = Activity::new();
         activity.received(&REQUEST[..5]);
-        assert_eq!(activity.room(), Room::NotYet);
-        advance(GRACE).await;
-        assert_eq!(activity.room(), Room::Now);
+        assert_eq!(activity.eviction(), Eviction::NotYet);
+        advance(EVICTION_GRACE).await;
+        assert_eq!(activity.eviction(), Eviction::Now);
 
         activity.received(&REQUEST[5..]);
         activity.requested();
         advance(60 * SECOND).await;
-        assert_eq!(activity.room(), Room::AfterAnswer);
-        activity.blocked();
-        assert_eq!(activity.room(), Room::NotYet);
-        advance(GRACE).await;
-        assert_eq!(activity.room(), Room::Now);
-        activity.sent();
-        assert_eq!(activity.room(), Room::NotYet, "it goes on");
-        activity.answered();
+        assert_eq!(activity.eviction(), Eviction::AfterResponse);
+        activity.write_blocked();
+        assert_eq!(activity.eviction(), Eviction::NotYet);
+        advance(EVICTION_GRACE).await;
+        assert_eq!(activity.eviction(), Eviction::Now);
+        activity.wrote();
+        assert_eq!(
+            activity.eviction(),
+            Eviction::NotYet,
+            "the client reads again"
+        );
+        activity.responded();
         activity.flushed();
-        assert_eq!(activity.room(), Room::Now);
+        assert_eq!(activity.eviction(), Eviction::Now);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_has_waited_longest_comes_first() {
+    async fn the_longest_wait_is_evicted_first() {
         let silent = Activity::new();
-        advance(HEAD_START / 2).await;
+        advance(PARTIAL_HEAD_ALLOWANCE / 2).await;
         let stalled = Activity::new();
         stalled.requested();
-        stalled.blocked();
-        advance(HEAD_START).await;
+        stalled.write_blocked();
+        advance(PARTIAL_HEAD_ALLOWANCE).await;
         let idle = Activity::new();
         idle.received(REQUEST);
-        answer(&idle);
-        let answering = Activity::new();
-        answering.requested();
-        assert!(answering.spare().is_none());
+        respond(&idle);
+        let responding = Activity::new();
+        responding.requested();
+        assert!(responding.candidate().is_none());
 
-        let order = || [&stalled, &silent, &idle].map(|of| of.spare().map(|spare| spare.order));
-        assert!(order().is_sorted());
-        stalled.sent();
-        assert!(!order().is_sorted(), "it takes something");
+        let ranks = || {
+            [&stalled, &silent, &idle]
+                .map(|activity| activity.candidate().map(|candidate| candidate.rank))
+        };
+        assert!(ranks().is_sorted());
+        stalled.wrote();
+        assert!(!ranks().is_sorted(), "the client has read something");
     }
 }

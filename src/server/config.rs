@@ -6,8 +6,7 @@ use crate::exporter::MetricsExporter;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A status server that is not bound yet: where it will listen and what it
-/// allows its clients.
+/// The configuration of a status server: its address and the limits for its clients.
 ///
 /// See the [module](super) for an example.
 #[derive(Debug)]
@@ -22,7 +21,7 @@ pub struct StatusServer {
 // === impl StatusServer ===
 
 impl StatusServer {
-    /// A status server with every default.
+    /// Returns a status server with the default settings.
     pub fn new() -> Self {
         Self {
             host: "0.0.0.0".to_owned(),
@@ -32,11 +31,10 @@ impl StatusServer {
         }
     }
 
-    /// The address or name of the interface to listen on, as in `127.0.0.1`,
-    /// `::1` or `localhost`. An IPv6 address may be in brackets, as in `[::1]`.
+    /// The address or name of the interface to listen on, such as `127.0.0.1`, `::1` or
+    /// `localhost`. An IPv6 address may be in brackets, such as `[::1]`.
     ///
-    /// Defaults to `0.0.0.0`, every IPv4 interface, since a scraper usually
-    /// comes from elsewhere.
+    /// Defaults to `0.0.0.0`, every IPv4 interface, because scrapers usually run on another host.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         let host = host.into();
         self.host = match unbracketed(&host) {
@@ -46,8 +44,8 @@ impl StatusServer {
         self
     }
 
-    /// The port to listen on; 0 picks a free one, which
-    /// [`BoundStatusServer::local_addr`] then tells.
+    /// The port to listen on. 0 picks a free port, which [`BoundStatusServer::local_addr`]
+    /// returns.
     ///
     /// Defaults to 0.
     pub fn port(mut self, port: u16) -> Self {
@@ -55,28 +53,31 @@ impl StatusServer {
         self
     }
 
-    /// Host and port in one. (The scope of a link-local IPv6 address gets
-    /// lost; `host` takes it, as in `fe80::1%eth0`.)
+    /// Sets host and port together.
+    ///
+    /// The scope of a link-local IPv6 address is lost. Use [`host`](Self::host) to keep it, as in
+    /// `fe80::1%eth0`.
     ///
     /// Defaults to `0.0.0.0:0`.
     pub fn addr(self, addr: SocketAddr) -> Self {
         self.host(addr.ip().to_string()).port(addr.port())
     }
 
-    /// What `/health` says while no endpoint is set: see [`Health`].
+    /// The status of `/health` while no endpoint is set. See [`Health`].
     ///
-    /// Defaults to [`HealthStatus::NotReady`], so that no work is sent before
-    /// the process has said that it takes it.
+    /// Defaults to [`HealthStatus::NotReady`], so that the process gets no work before it is
+    /// ready.
     pub fn starting_health_status(self, status: HealthStatus) -> Self {
-        self.health.start_as(status);
+        self.health.set_starting(status);
         self
     }
 
-    /// How many connections are served at once. When there are more, the one
-    /// that has waited longest for its client is closed to make room: be it
-    /// that the client has sent no whole request, takes no answer, or has got
-    /// its answer and may ask again. A client whose answer is in the making is
-    /// never cut off for another one.
+    /// Maximum number of connections served at once.
+    ///
+    /// When another client connects, the connection that has waited longest for its client is
+    /// closed: the client has not sent a whole request, does not read its response, or has its
+    /// response and is idle. A connection whose response is being made is never closed for
+    /// another one.
     ///
     /// Defaults to 64. 0 is an error when the server is bound.
     pub fn max_connections(mut self, max: usize) -> Self {
@@ -84,30 +85,29 @@ impl StatusServer {
         self
     }
 
-    /// How long a client may take to send the head of a request, from the start
-    /// of its connection on, or from the first byte of a later request. Then the
-    /// connection is closed, however the bytes come.
+    /// Maximum time for a client to send a request head. Later, the connection is closed.
     ///
-    /// Defaults to 5 seconds. A shorter [`read_timeout`](Self::read_timeout)
-    /// counts here too.
+    /// The time starts with the connection, or with the first byte of a later request. More bytes
+    /// do not extend it.
+    ///
+    /// Defaults to 5 seconds. A shorter [`read_timeout`](Self::read_timeout) applies here too.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.limits.header_timeout = timeout;
         self
     }
 
-    /// How long a connection is kept open for another request, from the end of
-    /// the answer before. Then it is closed.
+    /// Maximum time that a connection stays idle after a response. Later, it is closed.
     ///
-    /// Defaults to 40 seconds, so that a scraper that comes every 15 or 30
-    /// seconds keeps its connection.
+    /// Defaults to 40 seconds, so that scrapers with an interval of 15 or 30 seconds keep their
+    /// connection.
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.limits.read_timeout = timeout;
         self
     }
 
-    /// How long a client may take to receive an answer, from the moment on
-    /// that it does not take all that is ready for it. Then the connection is
-    /// closed.
+    /// Maximum time for a client to receive a response. Later, the connection is closed.
+    ///
+    /// The time starts when the client first does not take everything that is ready for it.
     ///
     /// Defaults to 30 seconds.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
@@ -115,8 +115,8 @@ impl StatusServer {
         self
     }
 
-    /// How long a shutdown waits for requests that are on their way. Then
-    /// their connections are closed.
+    /// Maximum time that a shutdown waits for requests in flight. Later, their connections are
+    /// closed.
     ///
     /// Defaults to 5 seconds.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
@@ -124,23 +124,25 @@ impl StatusServer {
         self
     }
 
-    /// The handle by which the process tells its health, before and after the
-    /// server is bound.
+    /// Returns a handle to set the health that `/health` reports.
+    ///
+    /// It works before and after the server is bound.
     pub fn health(&self) -> Health {
         self.health.clone()
     }
 
-    /// Opens the port. From here on clients can connect; they are answered
-    /// once the [`BoundStatusServer`] serves.
+    /// Opens the port.
+    ///
+    /// Clients can connect from now on. They get responses once the [`BoundStatusServer`] serves.
     ///
     /// # Errors
     ///
-    /// The address can't be listened on (it is in use, not of this machine,
-    /// not resolved, not permitted), or `max_connections` is 0.
+    /// Returns an error if the server can't listen on the address (it is in use, not permitted,
+    /// not resolved, or belongs to another machine), or if `max_connections` is 0.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime that has its I/O and time drivers enabled.
+    /// Panics outside of a tokio runtime with I/O and time enabled.
     pub async fn bind(self, exporter: MetricsExporter) -> Result<BoundStatusServer, Error> {
         let Self {
             host,
@@ -149,9 +151,7 @@ impl StatusServer {
             limits,
         } = self;
         if limits.max_connections == 0 {
-            return Err(Error::new(
-                "max_connections is 0: the status server needs at least 1",
-            ));
+            return Err(Error::new("max_connections is 0: use at least 1"));
         }
         BoundStatusServer::bind(&host, port, exporter, health, limits).await
     }
@@ -163,7 +163,7 @@ impl Default for StatusServer {
     }
 }
 
-/// What stands between the brackets of an IPv6 address, as a URL has it.
+/// Returns the IPv6 address between brackets, as in a URL.
 fn unbracketed(host: &str) -> Option<&str> {
     let address = host.strip_prefix('[')?.strip_suffix(']')?;
     address.contains(':').then_some(address)

@@ -1,4 +1,4 @@
-use super::activity::{Activity, Room};
+use super::activity::{Activity, Eviction};
 use super::limits::Limits;
 use super::routes::Routes;
 use super::tracked::{TrackedBody, TrackedIo};
@@ -17,14 +17,14 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// How much of a request's head is kept: far more than a scraper sends.
+/// Maximum size of a request head. A scraper sends far less.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-/// Serves one connection until its end: that of its client, that of the
-/// client's time, or that of its place if others want it. To return is to
-/// close it, whatever is on its way.
+/// Serves one connection until the client closes it, exceeds a timeout, or is evicted.
+///
+/// The connection is closed on return, even if data is in flight.
 pub(super) async fn serve(
     stream: TcpStream,
     routes: Arc<Routes>,
@@ -32,8 +32,7 @@ pub(super) async fn serve(
     activity: Arc<Activity>,
     mut stop: watch::Receiver<bool>,
 ) {
-    // An answer shall not wait for the peer's acknowledgement of its head. It
-    // only comes later where this fails.
+    // The body must not wait for the acknowledgement of the head. A failure only delays it.
     let _ = stream.set_nodelay(true);
     let io = TokioIo::new(TrackedIo::new(stream, Arc::clone(&activity)));
     let service = service_fn(|request| {
@@ -41,36 +40,36 @@ pub(super) async fn serve(
         let routes = Arc::clone(&routes);
         let activity = Arc::clone(&activity);
         async move {
-            let mut answer = routes.answer(request).await;
-            if activity.ends_with_answer() {
-                answer.headers_mut().insert(CONNECTION, CLOSE);
+            let mut response = routes.respond(request).await;
+            if activity.closes_after_response() {
+                response.headers_mut().insert(CONNECTION, CLOSE);
             }
-            Ok::<_, Infallible>(answer.map(|body| TrackedBody::new(body, activity)))
+            Ok::<_, Infallible>(response.map(|body| TrackedBody::new(body, activity)))
         }
     });
     let connection = http1::Builder::new()
-        // A client that has said all it has to say still wants its answer.
+        // A client may close its half of the connection after its request.
         .half_close(true)
-        // There is `overdue` for that, which tells a head from a pause.
+        // `overdue` enforces this timeout. It does not count the time between two requests.
         .header_read_timeout(None)
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(io, service);
     let mut connection = pin!(connection);
     let mut overdue = pin!(overdue(&activity, &limits));
 
-    // The connection always comes first, so that what has arrived is seen
-    // before it is judged. How a connection fails is its client's affair.
+    // The connection is polled first, so that the checks see everything that has arrived. An
+    // error of the connection concerns only its client.
     loop {
         tokio::select! {
             biased;
             _ = &mut connection => return,
             () = &mut overdue => return,
-            // To stop lets a request that has begun have its answer.
+            // A request that has begun still gets its response.
             _ = stop.wait_for(|stop| *stop) => break,
-            () = activity.room_wanted() => match activity.room() {
-                Room::Now => return,
-                Room::AfterAnswer => connection.as_mut().graceful_shutdown(),
-                Room::NotYet => {}
+            () = activity.eviction_requested() => match activity.eviction() {
+                Eviction::Now => return,
+                Eviction::AfterResponse => connection.as_mut().graceful_shutdown(),
+                Eviction::NotYet => {}
             },
         }
     }
@@ -82,9 +81,9 @@ pub(super) async fn serve(
     }
 }
 
-/// Returns once the client has taken too long.
+/// Returns once the client has exceeded a timeout.
 ///
-/// It sees what a poll of the connection has changed if it is polled after it.
+/// Must be polled after the connection, to see what that poll has changed.
 async fn overdue(activity: &Activity, limits: &Limits) {
     let mut timer = pin!(sleep(Duration::ZERO));
     poll_fn(|cx| {

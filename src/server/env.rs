@@ -4,34 +4,37 @@ use crate::error::Error;
 use std::env;
 use std::ffi::OsString;
 
-/// The variables of one prefix, wherever they come from.
+/// The environment variables with one prefix. Tests replace the lookup.
 struct Variables<'a, F> {
     prefix: &'a str,
     lookup: F,
 }
 
-/// What the variable of the port can say.
+/// The value of the variable `PORT`.
 enum Port {
     Number(u16),
     Disabled,
-    /// Where a Service is that goes by the prefix: nothing about this server.
-    OfAService,
+    /// The address of a Kubernetes Service whose name matches the prefix. It is not for this
+    /// server.
+    KubernetesService,
 }
 
 // === impl StatusServer ===
 
 impl StatusServer {
-    /// A status server as the environment asks for it, or `None` when it
-    /// doesn't. With the prefix `DYN_SYSTEM`:
+    /// Returns a status server configured by environment variables, or `None` if they don't
+    /// enable it.
+    ///
+    /// With the prefix `DYN_SYSTEM`, these variables are read:
     ///
     /// | variable | values | when unset |
     /// |---|---|---|
-    /// | `DYN_SYSTEM_ENABLED` | `true`, `1`, `yes`, `on`; `false`, `0`, `no`, `off` | as the port says |
-    /// | `DYN_SYSTEM_HOST` | as [`host`](Self::host) takes it: `0.0.0.0`, `::1`, `[::1]`, `localhost` | `0.0.0.0` |
-    /// | `DYN_SYSTEM_PORT` | 0 to 65535, 0 for a free one; -1 for no server | a free one if enabled |
+    /// | `DYN_SYSTEM_ENABLED` | `true`, `1`, `yes`, `on`; `false`, `0`, `no`, `off` | the port decides |
+    /// | `DYN_SYSTEM_HOST` | any [`host`](Self::host), such as `0.0.0.0`, `::1`, `[::1]` or `localhost` | `0.0.0.0` |
+    /// | `DYN_SYSTEM_PORT` | 0 to 65535; 0 picks a free port; -1 disables the server | a free port if enabled |
     /// | `DYN_SYSTEM_STARTING_HEALTH_STATUS` | `ready`, `notready` | `notready` |
     ///
-    /// A port alone enables the server, and both variables can disable it:
+    /// A port alone enables the server. `ENABLED` and `PORT` can each disable it:
     ///
     /// | | no port | a port | -1 |
     /// |---|---|---|---|
@@ -39,26 +42,22 @@ impl StatusServer {
     /// | `ENABLED=true` | a free port | that port | `None` |
     /// | `ENABLED=false` | `None` | `None` | `None` |
     ///
-    /// Words may be in any case, with spaces around them. A variable that is
-    /// set to nothing counts as unset. Where `ENABLED` says that there is no
-    /// server, the others are not read, and where the port says so, those after
-    /// it.
+    /// Letter case and surrounding whitespace are ignored. An empty variable counts as unset. Once
+    /// a variable disables the server, the variables below it are not read.
     ///
     /// # Kubernetes
     ///
-    /// Next to a Service named `dyn-system`, Kubernetes sets
-    /// `DYN_SYSTEM_PORT=tcp://10.3.4.5:80` in every pod of the namespace. That
-    /// is where the Service is and no port to listen on: it counts as unset, as
-    /// do addresses that begin with `udp://` and `sctp://`. To have the port
-    /// that the Service points to, set `DYN_SYSTEM_PORT` in the container's
-    /// `env`, which Kubernetes leaves alone, or choose another prefix. One that
-    /// ends in `_SERVICE` meets more of these variables.
+    /// For a Service named `dyn-system`, Kubernetes sets `DYN_SYSTEM_PORT=tcp://10.3.4.5:80` in
+    /// every pod of the namespace. This is the address of the Service, not a port to listen on. It
+    /// counts as unset, and so do addresses that begin with `udp://` and `sctp://`. To set the
+    /// port in such a namespace, set `DYN_SYSTEM_PORT` in the container's `env`, which Kubernetes
+    /// does not override, or choose another prefix. Avoid prefixes that end in `_SERVICE`:
+    /// Kubernetes sets more variables with these names.
     ///
     /// # Errors
     ///
-    /// A value is none of these, or not UTF-8; the error names the variable
-    /// and its value. That a host can't be listened on is told by
-    /// [`bind`](Self::bind).
+    /// Returns an error if a value is not in the table or not UTF-8. The error names the variable
+    /// and its value. An unusable host is an error of [`bind`](Self::bind).
     pub fn from_env(prefix: &str) -> Result<Option<Self>, Error> {
         Variables {
             prefix,
@@ -81,8 +80,8 @@ where
         }
         let port = match self.read("PORT", "a port, 0 to 65535", Port::parse)? {
             Some(Port::Number(port)) => port,
-            None | Some(Port::OfAService) if enabled == Some(true) => 0,
-            None | Some(Port::OfAService | Port::Disabled) => return Ok(None),
+            None | Some(Port::KubernetesService) if enabled == Some(true) => 0,
+            None | Some(Port::KubernetesService | Port::Disabled) => return Ok(None),
         };
         let mut server = StatusServer::new().port(port);
         let any = |s: &str| Some(s.to_owned());
@@ -116,7 +115,7 @@ where
         }
         match text.and_then(parse) {
             Some(parsed) => Ok(Some(parsed)),
-            None => Err(Error::new(format!("{name} is {value:?}, not {expected}"))),
+            None => Err(Error::new(format!("{name} is {value:?}: use {expected}"))),
         }
     }
 }
@@ -125,9 +124,9 @@ where
 
 impl Port {
     fn parse(text: &str) -> Option<Self> {
-        let of_a_service = ["tcp://", "udp://", "sctp://"];
-        if of_a_service.iter().any(|scheme| text.starts_with(scheme)) {
-            Some(Self::OfAService)
+        let schemes = ["tcp://", "udp://", "sctp://"];
+        if schemes.iter().any(|scheme| text.starts_with(scheme)) {
+            Some(Self::KubernetesService)
         } else if text == "-1" {
             Some(Self::Disabled)
         } else {
@@ -164,26 +163,26 @@ mod tests {
     }
 
     #[test]
-    fn disabled_unless_asked_for() {
+    fn the_server_is_disabled_by_default() {
         assert_eq!(read(&[]), Ok(None));
         for no in ["", "false", "FALSE", "0", "no", " Off\n"] {
             let disabled = ("DYN_SYSTEM_ENABLED", no);
             assert_eq!(read(&[disabled]), Ok(None), "{no}");
-            // What is not used is not judged.
+            // Variables below it are not read.
             let host = ("DYN_SYSTEM_STARTING_HEALTH_STATUS", "what");
             assert_eq!(read(&[disabled, host]), Ok(None), "{no}");
         }
-        for port in ["-1", "8081", "what", OF_A_SERVICE] {
+        for port in ["-1", "8081", "what", SERVICE_ADDRESS] {
             let disabled = ("DYN_SYSTEM_ENABLED", "false");
             assert_eq!(read(&[disabled, ("DYN_SYSTEM_PORT", port)]), Ok(None));
         }
     }
 
-    /// As Kubernetes sets it next to a Service named `dyn-system`.
-    const OF_A_SERVICE: &str = "tcp://10.3.4.5:80";
+    /// The value that Kubernetes sets for a Service named `dyn-system`.
+    const SERVICE_ADDRESS: &str = "tcp://10.3.4.5:80";
 
     #[test]
-    fn a_port_alone_enables_and_none_disables() {
+    fn a_port_enables_the_server() {
         let enabled = ("DYN_SYSTEM_ENABLED", "true");
         for (port, alone, with_enabled) in [
             ("8081", Some(8081), Some(8081)),
@@ -193,7 +192,7 @@ mod tests {
             ("-1", None, None),
             ("", None, Some(0)),
             (" ", None, Some(0)),
-            (OF_A_SERVICE, None, Some(0)),
+            (SERVICE_ADDRESS, None, Some(0)),
             ("udp://[fd00::1]:53", None, Some(0)),
             ("sctp://10.3.4.5:9", None, Some(0)),
         ] {
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_those_of_a_new_server() {
+    fn unset_variables_have_the_defaults_of_new() {
         let new = format!("{:?}", StatusServer::new());
         for yes in ["true", "True", "1", "YES", "on"] {
             let enabled = ("DYN_SYSTEM_ENABLED", yes);
@@ -256,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_variable_and_value() {
+    fn an_error_names_the_variable_and_its_value() {
         for (name, value, expected) in [
             ("ENABLED", "maybe", "`true` or `false`"),
             ("PORT", "65536", "a port, 0 to 65535"),
@@ -267,7 +266,7 @@ mod tests {
         ] {
             let name = format!("DYN_SYSTEM_{name}");
             let error = read(&[(&name, value), ("DYN_SYSTEM_ENABLED", "1")]).unwrap_err();
-            assert_eq!(error, format!("{name} is {value:?}, not {expected}"));
+            assert_eq!(error, format!("{name} is {value:?}: use {expected}"));
         }
     }
 
@@ -288,7 +287,7 @@ mod tests {
                 lookup,
             };
             let error = variables.status_server().unwrap_err().to_string();
-            let start = format!("{name} is \"1\\xFF\", not ");
+            let start = format!("{name} is \"1\\xFF\": use ");
             assert!(error.starts_with(&start), "{error}");
         }
     }

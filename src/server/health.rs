@@ -5,30 +5,27 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Whether something is ready to be sent work.
+/// Whether an endpoint accepts work.
 ///
-/// Written and parsed as `ready` and `notready`.
+/// Displayed and parsed as `ready` and `notready`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HealthStatus {
-    /// It takes work.
+    /// The endpoint accepts work.
     Ready,
-    /// It is starting, draining or broken: send work elsewhere.
+    /// The endpoint is starting, draining or broken.
     NotReady,
 }
 
 /// The health of a process, endpoint by endpoint.
 ///
-/// A clone is another handle to the same health. It comes from
-/// [`StatusServer::health`](super::StatusServer::health) and may be set at any
-/// time from any thread; the next `/health` tells.
+/// Returned by [`StatusServer::health`](super::StatusServer::health). Clones share one health. Any
+/// thread may change it at any time, and the next `/health` reports the change.
 ///
-/// - No endpoint set, be it that none was set yet or that all were removed:
-///   the starting status counts.
-/// - Otherwise the whole is ready when every endpoint is.
+/// - While no endpoint is set, the process has the starting status.
+/// - Otherwise the process is ready if every endpoint is ready.
 ///
-/// So a process with several endpoints first sets each to
-/// [`NotReady`](HealthStatus::NotReady), lest the first one that is ready
-/// speaks for those that are not known yet.
+/// A process with several endpoints first sets each one to [`NotReady`](HealthStatus::NotReady).
+/// Otherwise the process would be ready as soon as the first endpoint is.
 #[derive(Clone, Debug)]
 pub struct Health {
     state: Arc<Mutex<State>>,
@@ -37,14 +34,14 @@ pub struct Health {
 #[derive(Debug)]
 struct State {
     starting: HealthStatus,
-    // Sorted, so that equal states answer with equal bytes.
+    // Sorted, so that equal states have equal reports.
     endpoints: BTreeMap<String, HealthStatus>,
 }
 
 // === impl HealthStatus ===
 
 impl HealthStatus {
-    /// `ready` or `notready`.
+    /// Returns `ready` or `notready`.
     pub fn as_str(self) -> &'static str {
         match self {
             HealthStatus::Ready => "ready",
@@ -59,7 +56,7 @@ impl fmt::Display for HealthStatus {
     }
 }
 
-/// In any case of letters.
+/// Ignores the letter case.
 impl FromStr for HealthStatus {
     type Err = Error;
 
@@ -69,7 +66,7 @@ impl FromStr for HealthStatus {
             .find(|status| text.eq_ignore_ascii_case(status.as_str()))
             .ok_or_else(|| {
                 Error::new(format!(
-                    "{text:?} is no health status: use `ready` or `notready`"
+                    "{text:?} is not a health status: use `ready` or `notready`"
                 ))
             })
     }
@@ -87,32 +84,31 @@ impl Health {
         }
     }
 
-    /// Sets the status of `endpoint`, which is any name that tells the
-    /// operator what it is about.
+    /// Sets the status of `endpoint`. Any name will do.
     pub fn set(&self, endpoint: impl Into<String>, status: HealthStatus) {
         self.lock().endpoints.insert(endpoint.into(), status);
     }
 
-    /// Forgets `endpoint` and returns the status that it had, if it was set.
+    /// Removes `endpoint` and returns its status, or `None` if it was not set.
     pub fn remove(&self, endpoint: &str) -> Option<HealthStatus> {
         self.lock().endpoints.remove(endpoint)
     }
 
-    /// The status of `endpoint`, if it is set.
+    /// Returns the status of `endpoint`, or `None` if it is not set.
     pub fn get(&self, endpoint: &str) -> Option<HealthStatus> {
         self.lock().endpoints.get(endpoint).copied()
     }
 
-    /// The status of the whole, as `/health` tells it.
+    /// Returns the status of the process, as `/health` reports it.
     pub fn status(&self) -> HealthStatus {
         self.lock().status()
     }
 
-    pub(super) fn start_as(&self, status: HealthStatus) {
+    pub(super) fn set_starting(&self, status: HealthStatus) {
         self.lock().starting = status;
     }
 
-    /// The status of the whole and the JSON that explains it, of one moment.
+    /// Returns the status of the process and the JSON of `/health`, both of one moment.
     pub(super) fn report(&self, uptime: Duration) -> (HealthStatus, String) {
         let state = self.lock();
         let status = state.status();
@@ -134,7 +130,7 @@ impl Health {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No step below leaves the state half changed.
+        // A poisoned lock is fine: no panic leaves the state half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -174,7 +170,7 @@ mod tests {
     use HealthStatus::{NotReady, Ready};
 
     #[test]
-    fn the_starting_status_counts_while_no_endpoint_is_set() {
+    fn without_endpoints_the_process_has_the_starting_status() {
         for starting in [Ready, NotReady] {
             let health = Health::new(starting);
             assert_eq!(health.status(), starting);
@@ -189,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn one_endpoint_that_is_not_ready_speaks_for_all() {
+    fn the_process_is_ready_if_every_endpoint_is() {
         let health = Health::new(Ready);
         health.set("a", Ready);
         health.set("b", NotReady);
@@ -200,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_report_is_sorted_and_its_uptime_in_seconds() {
+    fn the_report_is_sorted_and_has_the_uptime_in_seconds() {
         let health = Health::new(NotReady);
         let uptime = Duration::from_millis(61_500);
         let empty = r#"{"status":"notready","uptime":61.500,"endpoints":{}}"#;
@@ -212,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn any_string_is_a_json_string() {
+    fn any_string_can_be_written_as_json() {
         let every_char = (0..=0x2fff_u32).filter_map(char::from_u32);
         let text: String = every_char.chain("🦀\u{10ffff}".chars()).collect();
         let mut json = String::new();

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// What a status server allows its clients.
+/// The limits that a status server sets for its clients.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) max_connections: usize,

@@ -1,25 +1,24 @@
-//! The status server: `/metrics`, `/health` and `/live` on a port of their own.
+//! The status server: `/metrics`, `/health` and `/live` on their own port.
 //!
-//! A process whose work is not HTTP, or whose HTTP port is not the one that a
-//! scraper should reach, answers its operators here. Where an HTTP router is at
-//! hand already, [`MetricsExporter`](crate::MetricsExporter) can be mounted in
-//! it instead, without this feature.
+//! Use it for a process without an HTTP server, or if scrapers must not reach the HTTP port. In a
+//! process with an HTTP router, mount [`MetricsExporter`](crate::MetricsExporter) there instead.
+//! That does not need this feature.
 //!
-//! | path | answers |
+//! | path | response |
 //! |---|---|
 //! | `/metrics` | the exporter's page |
-//! | `/health` | 200 when [`Health::status`] is ready, else 503 |
-//! | `/live` | 200 for as long as the server serves, whatever the health |
+//! | `/health` | 200 if [`Health::status`] is ready, else 503 |
+//! | `/live` | 200 while the server serves, regardless of the health |
 //!
-//! All take `GET` and `HEAD`; another method is a 405 with `Allow`, another
-//! path a 404. `/health` answers with
+//! All paths accept `GET` and `HEAD`. Another method is a 405 with `Allow`, another path is a 404.
+//! The body of `/health` is
 //!
 //! ```json
 //! {"status":"notready","uptime":12.345,"endpoints":{"cart":"ready","stock":"notready"}}
 //! ```
 //!
-//! and `/live` with `{"status":"live","uptime":12.345}`, both as
-//! `application/json`. `uptime` is in seconds since the server was bound.
+//! and the body of `/live` is `{"status":"live","uptime":12.345}`, both as `application/json`.
+//! `uptime` is the time since the server was bound, in seconds.
 //!
 //! # Example
 //!
@@ -33,24 +32,24 @@
 //!
 //! let server = StatusServer::new()
 //!     .host("127.0.0.1")
-//!     .port(0) // any free one
+//!     .port(0) // picks a free port
 //!     .bind(registry.exporter())
 //!     .await?
 //!     .spawn();
 //! println!("curl http://{}/metrics", server.local_addr());
 //!
-//! // 503 until the endpoint is ready, 200 from here on:
+//! // `/health` is 503 until the endpoint is ready, and 200 from now on.
 //! server.health().set("cart", HealthStatus::Ready);
 //!
-//! // ... and when the process is asked to stop:
+//! // When the process stops:
 //! server.shutdown().await;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # By environment
+//! # Environment variables
 //!
-//! [`StatusServer::from_env`] leaves the choice to whoever starts the process:
+//! [`StatusServer::from_env`] reads the configuration from environment variables:
 //!
 //! ```
 //! # use tower_openmetrics::MetricsRegistry;
@@ -65,22 +64,21 @@
 //! # }
 //! ```
 //!
-//! # What a client can't do
+//! # Slow and malicious clients
 //!
-//! Every wait for a client has an end, and so has the number of clients: see
+//! Every wait for a client has a timeout, and the number of clients is limited. See
 //! [`header_timeout`](StatusServer::header_timeout),
 //! [`read_timeout`](StatusServer::read_timeout),
 //! [`write_timeout`](StatusServer::write_timeout),
 //! [`max_connections`](StatusServer::max_connections) and
-//! [`shutdown_grace`](StatusServer::shutdown_grace). Clients that hold all
-//! connections there may be lose them to those who ask: `/live` is answered
-//! while hundreds send half a request, or read nothing, and come back at once.
-//! A client that closes its half of the connection after its request, as
-//! `nc -N` does, gets its whole answer.
+//! [`shutdown_grace`](StatusServer::shutdown_grace). When all connections are in use, a new client
+//! evicts one that waits for its client. So `/live` responds even if hundreds of clients send half
+//! a request or read nothing, and reconnect at once. A client that closes its half of the
+//! connection after its request, as `nc -N` does, gets its whole response.
 //!
-//! The server speaks HTTP/1.1 in plain text and asks nobody who they are: bind
-//! it where only those who may read it can reach it, or serve the exporter
-//! yourself: the example `secure_exporter` does, with credentials and TLS.
+//! The server speaks HTTP/1.1 without encryption or authentication. Bind it to an address that only
+//! trusted clients can reach, or serve the exporter yourself. The example `secure_exporter` does
+//! so with credentials and TLS.
 
 mod accept;
 mod activity;

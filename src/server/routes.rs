@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::time::Instant;
 use tower_service::Service;
 
-/// What the status server answers to a request.
+/// The service behind the status server.
 #[derive(Debug)]
 pub(super) struct Routes {
     exporter: MetricsExporter,
@@ -21,7 +21,7 @@ pub(super) type Body = Either<exporter::Body, Full<Bytes>>;
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD");
-// An old health is no health.
+// A cached health would be out of date.
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 // === impl Routes ===
@@ -35,14 +35,15 @@ impl Routes {
         }
     }
 
-    /// The answer to `request`, for HEAD as for GET: hyper sends the length of
-    /// a body that is answered to HEAD instead of the body.
-    pub(super) async fn answer<B>(&self, request: Request<B>) -> Response<Body> {
-        let readable = matches!(*request.method(), Method::GET | Method::HEAD);
+    /// Returns the response to `request`.
+    ///
+    /// The response to HEAD is that to GET: hyper sends its length without the body.
+    pub(super) async fn respond<B>(&self, request: Request<B>) -> Response<Body> {
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let own = match request.uri().path() {
             "/metrics" => return self.scrape(request).await.map(Either::Left),
-            "/health" if readable => self.health(),
-            "/live" if readable => self.live(),
+            "/health" if is_read => self.health(),
+            "/live" if is_read => self.live(),
             "/health" | "/live" => response(
                 StatusCode::METHOD_NOT_ALLOWED,
                 [(ALLOW, ALLOWED), (CONTENT_TYPE, TEXT)],
@@ -51,7 +52,7 @@ impl Routes {
             _ => response(
                 StatusCode::NOT_FOUND,
                 [(CONTENT_TYPE, TEXT)],
-                "not found: there are /metrics, /health and /live\n",
+                "not found: the paths are /metrics, /health and /live\n",
             ),
         };
         own.map(Either::Right)
@@ -60,11 +61,11 @@ impl Routes {
     async fn scrape<B>(&self, request: Request<B>) -> Response<exporter::Body> {
         let mut exporter = self.exporter.clone();
         let ready = poll_fn(|cx| Service::<Request<B>>::poll_ready(&mut exporter, cx)).await;
-        let answer = match ready {
+        let called = match ready {
             Ok(()) => exporter.call(request).await,
             Err(never) => match never {},
         };
-        match answer {
+        match called {
             Ok(response) => response,
             Err(never) => match never {},
         }

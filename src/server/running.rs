@@ -12,13 +12,13 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// A status server whose port is open, made by
+/// A status server whose port is open. Returned by
 /// [`StatusServer::bind`](super::StatusServer::bind).
 ///
-/// It answers once [`serve_with_shutdown`](Self::serve_with_shutdown) is
-/// awaited, or [`spawn`](Self::spawn)ed.
+/// It responds once [`serve_with_shutdown`](Self::serve_with_shutdown) is awaited or
+/// [`spawn`](Self::spawn) is called.
 #[derive(Debug)]
-#[must_use = "a bound status server answers nobody until it serves"]
+#[must_use = "a bound status server does nothing unless it serves"]
 pub struct BoundStatusServer {
     listener: TcpListener,
     local_addr: SocketAddr,
@@ -28,17 +28,16 @@ pub struct BoundStatusServer {
     runtime: Handle,
 }
 
-/// A status server that serves on a task of its own, made by
-/// [`BoundStatusServer::spawn`].
+/// A status server that runs on its own task. Returned by [`BoundStatusServer::spawn`].
 ///
-/// To drop it stops the server and cuts every connection off;
-/// [`shutdown`](Self::shutdown) lets the requests on their way finish first.
+/// Dropping the handle stops the server and closes every connection at once.
+/// [`shutdown`](Self::shutdown) lets requests in flight finish first.
 #[derive(Debug)]
 #[must_use = "the status server stops when its handle is dropped"]
 pub struct StatusServerHandle {
     local_addr: SocketAddr,
     health: Health,
-    // Taken when it is sent, which is once.
+    // Taken when the signal is sent.
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -54,7 +53,8 @@ impl BoundStatusServer {
         limits: Limits,
     ) -> Result<Self, Error> {
         let failed = |source: io::Error| {
-            let message = format!("the status server can't listen on {}", join(host, port));
+            let address = host_and_port(host, port);
+            let message = format!("the status server can't listen on {address}");
             Error::new(message).with_source(source)
         };
         let listener = TcpListener::bind((host, port)).await.map_err(failed)?;
@@ -69,25 +69,27 @@ impl BoundStatusServer {
         })
     }
 
-    /// The address that it listens on, with the port that was picked where 0
-    /// was asked for. An unspecified address, as in `0.0.0.0`, means all of the
-    /// machine's: log this one, which says who can reach it.
+    /// Returns the address that the server listens on, with the real port if port 0 was
+    /// requested.
+    ///
+    /// `0.0.0.0` and `::` mean every interface of the machine.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// The handle by which the process tells its health.
+    /// Returns a handle to set the health that `/health` reports.
     pub fn health(&self) -> Health {
         self.health.clone()
     }
 
-    /// Serves until `signal` is ready, then shuts down gracefully: nobody is
-    /// accepted any more, connections that wait for their next request are
-    /// closed, and requests on their way are answered, unless that takes
-    /// longer than [`shutdown_grace`](super::StatusServer::shutdown_grace).
+    /// Serves until `signal` completes, then shuts down gracefully.
     ///
-    /// No task and no connection is left when it returns. To drop the future
-    /// cuts every connection off.
+    /// A graceful shutdown accepts no new connections, closes idle ones, and responds to the
+    /// requests in flight. Requests that take longer than
+    /// [`shutdown_grace`](super::StatusServer::shutdown_grace) are dropped.
+    ///
+    /// All tasks and connections have ended when it returns. Dropping the future closes every
+    /// connection at once.
     pub async fn serve_with_shutdown(self, signal: impl Future<Output = ()>) {
         let Self {
             listener,
@@ -100,15 +102,16 @@ impl BoundStatusServer {
         accept::serve(listener, routes, limits, runtime, signal).await;
     }
 
-    /// Serves on a task of its own in the runtime that it was bound in, for as
-    /// long as the handle is kept.
+    /// Spawns a task that serves until the returned handle is dropped.
+    ///
+    /// The task runs in the runtime in which the server was bound.
     pub fn spawn(self) -> StatusServerHandle {
         let (stop, stopped) = oneshot::channel();
         let local_addr = self.local_addr;
         let health = self.health.clone();
         let runtime = self.runtime.clone();
         let task = runtime.spawn(self.serve_with_shutdown(async move {
-            // Whether it was sent or dropped, it says the same.
+            // A dropped sender stops the server too.
             let _ = stopped.await;
         }));
         StatusServerHandle {
@@ -123,24 +126,25 @@ impl BoundStatusServer {
 // === impl StatusServerHandle ===
 
 impl StatusServerHandle {
-    /// The address that the server listens on.
+    /// Returns the address that the server listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// The handle by which the process tells its health.
+    /// Returns a handle to set the health that `/health` reports.
     pub fn health(&self) -> Health {
         self.health.clone()
     }
 
     /// Shuts down gracefully, as
-    /// [`serve_with_shutdown`](BoundStatusServer::serve_with_shutdown) does
-    /// after its signal. To drop the future is to drop the handle.
+    /// [`serve_with_shutdown`](BoundStatusServer::serve_with_shutdown) does after its signal.
+    ///
+    /// Dropping the future drops the handle.
     pub async fn shutdown(mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
-        // It fails only when the runtime ends before, and the server with it.
+        // Fails only if the runtime has shut down, and the server with it.
         let _ = (&mut self.task).await;
     }
 }
@@ -151,8 +155,8 @@ impl Drop for StatusServerHandle {
     }
 }
 
-/// `host:port`, with the brackets of an IPv6 address.
-fn join(host: &str, port: u16) -> String {
+/// Returns `host:port`, with an IPv6 address in brackets.
+fn host_and_port(host: &str, port: u16) -> String {
     if host.contains(':') {
         format!("[{host}]:{port}")
     } else {

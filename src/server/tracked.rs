@@ -1,4 +1,4 @@
-//! What tells of a connection's activity: its I/O and the bodies of its answers.
+//! I/O and bodies that update the activity of their connection.
 
 use super::activity::Activity;
 use bytes::Bytes;
@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// An I/O object that tells what comes and what goes.
+/// I/O that reports reads and writes.
 #[derive(Debug)]
 pub(super) struct TrackedIo<T> {
     inner: T,
     activity: Arc<Activity>,
 }
 
-/// The body of an answer, which tells its end.
+/// A response body that reports its end.
 #[derive(Debug)]
 pub(super) struct TrackedBody<B> {
     inner: B,
@@ -32,8 +32,8 @@ impl<T> TrackedIo<T> {
 
     fn track(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
-            Poll::Pending => self.activity.blocked(),
-            Poll::Ready(Ok(_)) => self.activity.sent(),
+            Poll::Pending => self.activity.write_blocked(),
+            Poll::Ready(Ok(_)) => self.activity.wrote(),
             Poll::Ready(Err(_)) => {}
         }
         written
@@ -76,7 +76,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for TrackedIo<T> {
         self.inner.is_write_vectored()
     }
 
-    /// hyper flushes when it has written all that it had.
+    /// hyper flushes after it has written everything.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
         self.activity.flushed();
@@ -117,8 +117,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
 }
 
 impl<B> Drop for TrackedBody<B> {
-    /// hyper drops a body once it has taken all that it wants of it.
+    /// hyper drops a body once it has read all it needs.
     fn drop(&mut self) {
-        self.activity.answered();
+        self.activity.responded();
     }
 }

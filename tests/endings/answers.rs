@@ -1,4 +1,4 @@
-//! Answers: lengths, trailers, failures and drops.
+//! Responses: lengths, trailers, failures and drops.
 
 use super::Ending::{self, Cancelled, Completed, Failed};
 use super::support::Step::{self, Data, Fail, Pending, Trailers};
@@ -13,7 +13,7 @@ use tower::BoxError;
 use tower::load_shed::error::Overloaded;
 use tower::timeout::error::Elapsed;
 
-/// An answer, and how much of it the caller takes before dropping it.
+/// A response, and how much of it the caller reads before dropping it.
 #[derive(Debug)]
 struct Answer {
     method: Method,
@@ -29,19 +29,18 @@ struct Answer {
 enum Take {
     Nothing,
     Frames(usize),
-    /// One poll that finds nothing yet.
+    /// One poll that is pending.
     UntilPending,
     ToEnd,
-    /// On after the end, as nobody should.
+    /// Polls after the end, which callers should not do.
     PastEnd,
-    /// As hyper does over HTTP/2: neither after trailers nor once the body
-    /// says that it has ended.
+    /// Like hyper over HTTP/2: until trailers or `is_end_stream`.
     AsHttp2,
 }
 
 use Take::{AsHttp2, Frames, Nothing, PastEnd, ToEnd, UntilPending};
 
-/// To a GET, with 200, of unknown length and taken to its end.
+/// A response to a GET with status 200 and unknown length, read to its end.
 fn answer(steps: impl IntoIterator<Item = Step>) -> Answer {
     Answer {
         method: Method::GET,
@@ -88,8 +87,8 @@ impl Answer {
         Self { take, ..self }
     }
 
-    /// Makes the call. The caller holds on to the body for a [`SECOND`] after it has taken
-    /// what it wants, so that the duration tells an end from a drop.
+    /// Makes the call. The caller keeps the body for a [`SECOND`] after its last read, so that the
+    /// duration distinguishes an end from a drop.
     fn run(self, stage: &Stage) {
         let Self {
             method,
@@ -164,11 +163,11 @@ fn broken() -> BoxError {
     "broken".into()
 }
 
-// Each row: what it is, the answer, how its call ends, the bytes, the seconds. The head takes one
-// second and every frame one more; a call that ends by a drop has one more still.
+// Each row: a name, the response, the outcome, the bytes, the seconds. The head takes one second and
+// every frame one more. A call that ends by a drop takes another second.
 
 #[test]
-fn of_unknown_length() {
+fn responses_of_unknown_length() {
     let two = || answer([Data("a"), Data("bc")]);
     check([
         ("to the end", two(), Completed, 3, 3),
@@ -221,7 +220,7 @@ fn of_unknown_length() {
 }
 
 #[test]
-fn of_exact_length() {
+fn responses_of_exact_length() {
     let hinted = || answer([Data("a"), Data("bc")]).hints(3);
     let promised = || answer([Data("a"), Data("bc")]).promises("3");
     check([
@@ -287,7 +286,7 @@ fn of_exact_length() {
 }
 
 #[test]
-fn empty() {
+fn empty_responses() {
     check([
         (
             "known at birth: it ends there",
@@ -336,7 +335,7 @@ fn empty() {
 }
 
 #[test]
-fn with_trailers() {
+fn responses_with_trailers() {
     let trailing = || answer([Data("a"), Trailers]);
     check([
         (
@@ -373,7 +372,7 @@ fn with_trailers() {
 }
 
 #[test]
-fn that_fail() {
+fn responses_that_fail() {
     check([
         (
             "before the first frame",
@@ -467,7 +466,7 @@ fn that_fail() {
 }
 
 #[test]
-fn that_are_unwrapped_end_there() {
+fn into_inner_ends_the_call() {
     for (row, hint, ending) in [
         ("with bytes to come", Some(3), Cancelled),
         ("with nothing due", Some(0), Completed),
@@ -482,7 +481,7 @@ fn that_are_unwrapped_end_there() {
 }
 
 #[test]
-fn that_lie() {
+fn responses_with_a_wrong_length() {
     let three = || answer([Data("a"), Data("bc")]);
     check([
         (
@@ -575,7 +574,7 @@ fn that_lie() {
 }
 
 #[test]
-fn that_are_due_no_body() {
+fn responses_without_a_body_by_method_or_status() {
     let page = || answer([Data("abc")]).promises("3");
     for (method, status) in [
         (Method::HEAD, 200),
@@ -628,7 +627,7 @@ fn that_are_due_no_body() {
 }
 
 #[test]
-fn that_switch_protocols_end_at_their_head() {
+fn switching_protocols_ends_the_call_at_the_head() {
     let upgrade = |steps: Vec<Step>| answer(steps).status(101);
     check([
         (
@@ -656,7 +655,7 @@ fn that_switch_protocols_end_at_their_head() {
 }
 
 #[test]
-fn to_a_connect_that_failed_have_a_body() {
+fn a_failed_connect_has_a_body() {
     let refused = |status| {
         answer([Data("a"), Data("bc")])
             .to(Method::CONNECT)
@@ -682,7 +681,7 @@ fn to_a_connect_that_failed_have_a_body() {
 }
 
 #[test]
-fn that_failed_by_their_head_fail_once() {
+fn a_failed_head_decides_the_outcome() {
     let failed = |steps: Vec<Step>| answer(steps).status(500);
     check([
         (

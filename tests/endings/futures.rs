@@ -1,4 +1,4 @@
-//! Calls that end before there is an answer.
+//! Calls that end before the response.
 
 use super::Ending::{Cancelled, Completed, Failed};
 use super::support::{SECOND, Script};
@@ -21,7 +21,7 @@ use tower_openmetrics::classify::{Classify, Fault, HttpStatus, Phase};
 use tower_openmetrics::{ErrorType, RequestBody};
 
 #[test]
-fn a_dropped_future_is_a_cancellation() {
+fn a_dropped_future_cancels_the_call() {
     for polls in [0, 1, 3] {
         let stage = Stage::new();
         let mut service = ServiceBuilder::new()
@@ -41,7 +41,7 @@ fn a_dropped_future_is_a_cancellation() {
     }
 }
 
-/// One call to a service that fails with `error`, classified by `classifier`.
+/// Makes one call to a service that fails with `error`, classified by `classifier`.
 #[track_caller]
 fn fail<E: 'static>(
     classifier: impl Classify,
@@ -62,7 +62,7 @@ fn fail<E: 'static>(
 }
 
 #[test]
-fn errors_are_told_apart_by_their_chain_and_not_by_their_text() {
+fn errors_are_classified_by_their_source_chain_not_their_text() {
     let generate = Some("generate");
     let timeout = Some("timeout");
     let overloaded = Some("overloaded");
@@ -73,7 +73,7 @@ fn errors_are_told_apart_by_their_chain_and_not_by_their_text() {
         (io::Error::other(Elapsed::new()).into(), timeout),
         (axum::Error::new(Overloaded::new()).into(), overloaded),
         (io::Error::from(io::ErrorKind::TimedOut).into(), timeout),
-        // The service's own connection, not that of its caller.
+        // The service's own connection failed, not that of its caller.
         (
             io::Error::from(io::ErrorKind::ConnectionReset).into(),
             generate,
@@ -94,9 +94,9 @@ fn errors_are_told_apart_by_their_chain_and_not_by_their_text() {
     );
 }
 
-/// Only `'static` is asked of an error.
+/// An error only needs to be `'static`.
 #[test]
-fn errors_may_be_of_any_type() {
+fn errors_of_any_type_are_classified() {
     struct Opaque(#[expect(dead_code, reason = "it is neither Send nor Sync")] *const ());
     fail(
         HttpStatus,
@@ -108,7 +108,7 @@ fn errors_may_be_of_any_type() {
 }
 
 #[test]
-fn a_classifier_sees_the_error_with_its_type() {
+fn a_classifier_can_downcast_the_error() {
     #[derive(Debug)]
     enum Mine {
         Quota,
@@ -138,9 +138,9 @@ fn a_classifier_sees_the_error_with_its_type() {
     fail(ByVariant, "text", Some("generate"), "another type");
 }
 
-/// A service that is never done, or never ready, and the layer outside of what gives up on it.
+/// The layer is outside of the timeout.
 #[tokio::test(start_paused = true)]
-async fn a_timeout_inside_is_an_error() {
+async fn a_timeout_inside_the_layer_fails_the_call() {
     let stage = Stage::new();
     let service = ServiceBuilder::new()
         .layer(stage.layer.clone())
@@ -154,7 +154,7 @@ async fn a_timeout_inside_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_outside_is_a_cancellation() {
+async fn a_timeout_outside_the_layer_cancels_the_call() {
     let stage = Stage::new();
     let service = ServiceBuilder::new()
         .timeout(Duration::from_secs(5))
@@ -168,7 +168,7 @@ async fn a_timeout_outside_is_a_cancellation() {
 }
 
 #[tokio::test]
-async fn load_shedding_inside_is_an_error() {
+async fn load_shedding_inside_the_layer_fails_the_call() {
     let stage = Stage::new();
     let (busy, mut handle) = tower_test::mock::pair::<Request<_>, Response<Script>>();
     handle.allow(0);
@@ -182,7 +182,7 @@ async fn load_shedding_inside_is_an_error() {
 }
 
 #[tokio::test]
-async fn load_shedding_outside_is_not_seen() {
+async fn load_shedding_outside_the_layer_is_not_counted() {
     let stage = Stage::new();
     let (busy, mut handle) = tower_test::mock::pair::<Request<_>, Response<Script>>();
     handle.allow(0);
@@ -196,9 +196,9 @@ async fn load_shedding_outside_is_not_seen() {
     assert_eq!((numbers.requests, numbers.concurrent), (0, 0));
 }
 
-/// What the service reads is counted though it never answers.
+/// The service reads a part of the request and never responds.
 #[test]
-fn a_future_dropped_in_an_upload_keeps_its_bytes() {
+fn a_future_dropped_during_an_upload_counts_its_bytes() {
     let stage = Stage::new();
     let mut service = ServiceBuilder::new()
         .layer(stage.layer.clone())
@@ -213,7 +213,7 @@ fn a_future_dropped_in_an_upload_keeps_its_bytes() {
 }
 
 #[test]
-fn an_answer_is_no_error_however_late() {
+fn a_late_response_completes_the_call() {
     let stage = Stage::new();
     let answered = stage.call(get(), |_| {
         stage.clock.advance(SECOND * 3_600);

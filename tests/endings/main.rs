@@ -1,10 +1,9 @@
-//! Every ending that a call can have, through the real types: one row each, and
-//! for each row all of the layer's numbers.
+//! Every outcome of a call, with the real types: one row each, with all numbers of the layer.
 
 mod answers;
 mod futures;
+mod heads;
 mod panics;
-mod said;
 #[path = "../support/mod.rs"]
 mod support;
 mod uploads;
@@ -22,7 +21,7 @@ use tower_openmetrics::classify::{Classify, HttpStatus};
 use tower_openmetrics::protocol::Http;
 use tower_openmetrics::{Clock, MetricsLayer, RequestBody, ResponseBody};
 
-/// The three ways in which a call can end.
+/// The three outcomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     Completed,
@@ -30,13 +29,13 @@ enum Ending {
     Failed(&'static str),
 }
 
-/// A layer of its own whose time is moved by hand.
+/// A layer with a manual clock.
 struct Stage<C = HttpStatus> {
     clock: Clock,
     layer: MetricsLayer<Http<C>>,
 }
 
-/// What one call is to leave behind.
+/// The expected numbers of one call.
 #[derive(Clone, Copy, Debug)]
 struct Expected {
     ending: Ending,
@@ -68,7 +67,7 @@ impl<C: Classify> Stage<C> {
         Script::new(self.clock, []).knows_its_end(true)
     }
 
-    /// One call, answered by `handler` after a [`SECOND`].
+    /// Makes one call, to which `handler` responds after a [`SECOND`].
     fn call<B>(
         &self,
         request: Request<B>,
@@ -101,7 +100,7 @@ impl<C: Classify> Stage<C> {
 // === impl Expected ===
 
 impl Ending {
-    /// Without bytes, in so many seconds.
+    /// This outcome without bytes, after `seconds`.
     fn after(self, seconds: u32) -> Expected {
         Expected {
             ending: self,
@@ -128,7 +127,7 @@ impl Expected {
         }
     }
 
-    /// Not timed, if this is an upgrade that nobody follows.
+    /// Without a duration, for an upgrade without a guard.
     fn upgrades(self, is_upgrade: bool) -> Self {
         Self {
             is_timed: !is_upgrade,
@@ -136,7 +135,7 @@ impl Expected {
         }
     }
 
-    /// That this call, and no other, was counted.
+    /// Checks that this call was counted, and no other.
     #[track_caller]
     fn check(self, row: &str, numbers: &Numbers) {
         let Self {
@@ -176,7 +175,7 @@ fn get() -> Request<Empty<Bytes>> {
 }
 
 #[test]
-fn a_call_is_counted_at_its_end_but_bytes_as_they_flow() {
+fn a_call_counts_at_its_end_and_bytes_count_at_once() {
     use support::Step::Data;
     let stage = Stage::new();
     let upload = Script::<BoxError>::new(stage.clock, [Data("abc")]);
@@ -208,7 +207,7 @@ fn a_call_is_counted_at_its_end_but_bytes_as_they_flow() {
 }
 
 #[test]
-fn nested_layers_count_each_for_themselves() {
+fn nested_layers_count_separately() {
     use support::Step::Data;
     let (outer, inner) = (Stage::new(), Stage::new());
     let service = ServiceBuilder::new()

@@ -1,4 +1,4 @@
-//! Panics: those that pass through the call, and those that merely happen beside it.
+//! Panics within a call, and panics beside it.
 
 use super::Ending::{Cancelled, Completed, Failed};
 use super::support::Step::{Data, Fail, Panic};
@@ -23,7 +23,7 @@ type Never = Ready<Result<Response<Script>, BoxError>>;
 const PANIC: super::Ending = Failed("panic");
 
 #[test]
-fn in_call() {
+fn a_panic_in_call_fails_the_call() {
     let stage = Stage::new();
     let mut service = ServiceBuilder::new()
         .layer(stage.layer.clone())
@@ -34,7 +34,7 @@ fn in_call() {
 }
 
 #[test]
-fn in_the_future() {
+fn a_panic_in_the_future_fails_the_call() {
     let stage = Stage::new();
     let mut service = ServiceBuilder::new()
         .layer(stage.layer.clone())
@@ -50,7 +50,7 @@ fn in_the_future() {
 }
 
 #[test]
-fn in_the_body_of_the_answer() {
+fn a_panic_in_the_response_body_fails_the_call() {
     for (status, ending) in [(200, PANIC), (500, Failed("generate"))] {
         let stage = Stage::new();
         let response = stage.call(get(), |_| {
@@ -72,7 +72,7 @@ fn upload(stage: &Stage) -> Request<Script> {
 }
 
 #[test]
-fn in_the_body_of_the_request() {
+fn a_panic_in_the_request_body_fails_the_call() {
     let stage = Stage::new();
     let said = panic_of(|| {
         let _ = stage.call(upload(&stage), |request| {
@@ -84,9 +84,9 @@ fn in_the_body_of_the_request() {
     stage.expect("in the handler", PANIC.after(3).request_bytes(2));
 }
 
-/// The handler reads its request in another task, whose panic is not the handler's.
+/// Another task reads the request. Its panic is not a panic of the handler.
 #[test]
-fn in_the_body_of_the_request_elsewhere() {
+fn a_panic_in_the_request_body_on_another_task_fails_the_call() {
     let stage = Stage::new();
     let answered = stage.call(upload(&stage), |request| {
         let body = request.into_body();
@@ -99,7 +99,7 @@ fn in_the_body_of_the_request_elsewhere() {
 }
 
 #[test]
-fn with_catch_panic_outside() {
+fn catch_panic_outside_the_layer_keeps_the_panic() {
     let stage = Stage::new();
     let service = ServiceBuilder::new()
         .layer(CatchPanicLayer::new())
@@ -113,7 +113,7 @@ fn with_catch_panic_outside() {
 }
 
 #[test]
-fn with_catch_panic_inside_it_is_an_answer() {
+fn catch_panic_inside_the_layer_makes_a_response() {
     let stage = Stage::new();
     let service = ServiceBuilder::new()
         .layer(stage.layer.clone())
@@ -128,16 +128,16 @@ fn with_catch_panic_inside_it_is_an_answer() {
     stage.expect("inside", expected);
 }
 
-/// `CatchPanicLayer` knows nothing of bodies; what polls them may catch all the same.
+/// `CatchPanicLayer` does not cover bodies, but the code that polls them may catch a panic.
 #[test]
-fn in_the_body_with_catch_panic_outside() {
+fn a_caught_panic_in_the_response_body_fails_the_call() {
     let stage = Stage::new();
     let service = ServiceBuilder::new()
         .layer(CatchPanicLayer::new())
         .layer(stage.layer.clone())
         .service(service_fn(async |_| {
             let body = Script::<BoxError>::new(stage.clock, [Panic]);
-            // Boxed, for catch-panic wants bodies that are.
+            // Boxed, because `CatchPanicLayer` needs boxed bodies.
             Ok::<_, Infallible>(Response::new(axum::body::Body::new(body)))
         }));
     let Ok(response) = now(service.oneshot(get()));
@@ -148,7 +148,7 @@ fn in_the_body_with_catch_panic_outside() {
 
 // === beside the call ===
 
-/// An open call of each kind: a future, and an answer's body.
+/// Two open calls: one in its future, one in its response body.
 fn open_calls(stage: &Stage) -> (impl Future + use<>, impl Body + use<>) {
     let mut service = ServiceBuilder::new()
         .layer(stage.layer.clone())
@@ -161,7 +161,7 @@ fn open_calls(stage: &Stage) -> (impl Future + use<>, impl Body + use<>) {
 }
 
 #[test]
-fn being_dropped_by_anothers_unwinding_is_a_cancellation() {
+fn a_call_dropped_during_another_panic_is_cancelled() {
     let stage = Stage::new();
     panic_of(|| {
         let _calls = open_calls(&stage);
@@ -184,9 +184,9 @@ fn being_dropped_by_anothers_unwinding_is_a_cancellation() {
     );
 }
 
-/// A destructor that runs while its thread unwinds makes calls of its own.
+/// A destructor makes calls while its thread unwinds.
 #[test]
-fn calls_made_while_the_thread_unwinds_end_as_they_would() {
+fn calls_made_during_a_panic_have_their_own_outcome() {
     struct OnDrop<F: FnMut()>(F);
     impl<F: FnMut()> Drop for OnDrop<F> {
         fn drop(&mut self) {
@@ -210,7 +210,7 @@ fn calls_made_while_the_thread_unwinds_end_as_they_would() {
 }
 
 #[test]
-fn a_panic_in_another_thread_changes_nothing() {
+fn a_panic_in_another_thread_has_no_effect() {
     let stage = Stage::new();
     let answered = stage.call(get(), |_| {
         let other = thread::spawn(|| panic!("in another thread"));
@@ -221,16 +221,16 @@ fn a_panic_in_another_thread_changes_nothing() {
     stage.expect("beside it", Completed.after(1));
 }
 
-// === in what the layer asks of others ===
+// === in bodies and classifiers ===
 
-/// A body that panics when it is asked about itself.
+/// A body that panics in `size_hint` or `is_end_stream`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Touchy {
-    /// At `size_hint`, from the start.
+    /// In `size_hint`, from the start.
     Hint,
-    /// At `is_end_stream`, from the start.
+    /// In `is_end_stream`, from the start.
     End,
-    /// At `is_end_stream`, once it has given a frame.
+    /// In `is_end_stream`, after the first frame.
     EndAfterFrame(bool),
 }
 
@@ -260,7 +260,7 @@ impl Body for Touchy {
     }
 }
 
-/// Answers at once with this body.
+/// Responds at once with this body.
 fn touchy_answer(stage: &Stage, body: Touchy) -> Response<tower_openmetrics::ResponseBody<Touchy>> {
     let service = ServiceBuilder::new()
         .layer(stage.layer.clone())
@@ -272,7 +272,7 @@ fn touchy_answer(stage: &Stage, body: Touchy) -> Response<tower_openmetrics::Res
 }
 
 #[test]
-fn in_what_a_body_says_of_itself() {
+fn a_panic_in_size_hint_or_is_end_stream_fails_the_call() {
     for body in [Touchy::Hint, Touchy::End] {
         let stage = Stage::new();
         panic_of(|| touchy_answer(&stage, body));
@@ -293,7 +293,7 @@ fn in_what_a_body_says_of_itself() {
 }
 
 #[test]
-fn in_a_classifier() {
+fn a_panicking_classifier_fails_the_call() {
     #[derive(Clone)]
     struct Touchy;
     impl Classify for Touchy {

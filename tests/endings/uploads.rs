@@ -1,4 +1,4 @@
-//! Requests with bodies: read, broken off, abandoned, outlived.
+//! Requests with bodies.
 
 use super::Ending::{self, Cancelled, Completed, Failed};
 use super::support::Step::{self, Data, Fail, Pending, Trailers};
@@ -17,7 +17,7 @@ use tower_openmetrics::classify::{Classify, HttpClient, HttpStatus, expecting};
 use tower_openmetrics::protocol::Http;
 use tower_openmetrics::{Clock, MetricsLayer, MetricsLayerBuilder, RequestBody};
 
-/// A request's body, and how much of it the service reads before it answers.
+/// A request's body, and how much of it the service reads before it responds.
 #[derive(Debug)]
 struct Upload {
     version: Version,
@@ -38,10 +38,10 @@ use Answer::{Error, Status};
 
 const ALL: usize = usize::MAX;
 
-/// What a service may say that has seen its request break off, or not.
+/// The responses of a service whose request failed, or did not.
 const ANSWERS: [Answer; 4] = [Status(200), Status(400), Status(500), Error];
 
-/// Chunked, and read to the end.
+/// A chunked request, read to its end.
 fn upload(steps: impl IntoIterator<Item = Step>) -> Upload {
     Upload {
         version: Version::HTTP_2,
@@ -65,7 +65,7 @@ impl Upload {
         Self { version, ..self }
     }
 
-    /// Its own exact hint.
+    /// Sets the exact size hint.
     fn hints(self, length: u64) -> Self {
         Self {
             hint: Some(length),
@@ -80,7 +80,7 @@ impl Upload {
         }
     }
 
-    /// So many frames of it.
+    /// Reads only `read` frames.
     fn read(self, read: usize) -> Self {
         Self { read, ..self }
     }
@@ -114,7 +114,7 @@ impl Upload {
 }
 
 impl Answer {
-    /// That of a call whose request says nothing.
+    /// The outcome of a call whose request has no effect on it.
     fn ending(self) -> Ending {
         match self {
             Status(400) => Failed("deserialization"),
@@ -142,7 +142,7 @@ fn malformed() -> BoxError {
     io::Error::from(ErrorKind::InvalidInput).into()
 }
 
-/// As HTTP servers wrap errors: in one that has the real one as its source.
+/// An error whose source is the real error, like those of HTTP servers.
 #[derive(Debug)]
 struct Around(BoxError);
 
@@ -159,7 +159,7 @@ impl StdError for Around {
 }
 
 #[test]
-fn that_come_whole() {
+fn a_complete_upload_counts_its_bytes() {
     let two = || upload([Data("ab"), Data("c")]);
     for (row, upload, bytes) in [
         ("read", two(), 3),
@@ -204,7 +204,7 @@ fn that_come_whole() {
 }
 
 #[test]
-fn that_come_whole_leave_the_ending_to_the_answer() {
+fn a_complete_upload_leaves_the_outcome_to_the_response() {
     for (answer, ending) in [
         (Status(201), Completed),
         (Status(400), Failed("deserialization")),
@@ -220,7 +220,7 @@ fn that_come_whole_leave_the_ending_to_the_answer() {
 }
 
 #[test]
-fn that_the_client_breaks_off_are_cancelled_whatever_the_answer() {
+fn an_upload_that_the_client_breaks_off_is_cancelled() {
     let lost: [fn() -> BoxError; 10] = [
         reset,
         || io::Error::from(ErrorKind::UnexpectedEof).into(),
@@ -262,10 +262,10 @@ fn that_the_client_breaks_off_are_cancelled_whatever_the_answer() {
     }
 }
 
-/// A middleware outside may put another body in place of the wire's, of which the header speaks: what the body says
-/// of itself outranks it.
+/// A middleware outside may replace the body that `Content-Length` describes. The new body's own hint takes
+/// precedence.
 #[test]
-fn that_were_replaced_on_their_way_have_the_length_of_their_own_hint() {
+fn a_replaced_body_has_the_length_of_its_own_hint() {
     for answer in ANSWERS {
         let ending = answer.ending();
         let five = || upload([Data("abc"), Data("de")]).promises("10").hints(5);
@@ -277,7 +277,7 @@ fn that_were_replaced_on_their_way_have_the_length_of_their_own_hint() {
         let longer = upload([Data("abc"), Data("de")]).promises("4").hints(5);
         longer.check("longer than the header says", answer, ending, 5);
 
-        // What ends before its own hint has not come whole.
+        // A body that ends before its own hint is incomplete.
         let short = || upload([Data("abc")]);
         short()
             .promises("5")
@@ -291,17 +291,17 @@ fn that_were_replaced_on_their_way_have_the_length_of_their_own_hint() {
             .promises("3")
             .hints(5)
             .check("short of its own alone", answer, ending, 3);
-        // A hint alone is no promise of a client's.
+        // A hint alone is not a promise of the client.
         short()
             .hints(5)
             .check("short of its own, without a header", answer, ending, 3);
     }
 }
 
-/// A body of HTTP/1 that breaks off has an error, and what ends without one has come whole: a middleware has put it in place of
-/// the wire's.
+/// Over HTTP/1, a body that breaks off has an error. A short body without one is complete, because a middleware has replaced
+/// it.
 #[test]
-fn that_end_short_over_http1_were_replaced_on_their_way() {
+fn a_short_upload_over_http1_was_replaced() {
     for version in [Version::HTTP_09, Version::HTTP_10, Version::HTTP_11] {
         for answer in ANSWERS {
             let row = |row| format!("{row}, over {version:?}");
@@ -334,14 +334,14 @@ fn that_end_short_over_http1_were_replaced_on_their_way() {
 }
 
 #[test]
-fn that_take_too_long_are_timeouts_whatever_the_answer() {
+fn an_upload_that_times_out_is_a_timeout() {
     let timeouts: [fn() -> BoxError; 6] = [
         || tower::timeout::error::Elapsed::new().into(),
         || io::Error::from(ErrorKind::TimedOut).into(),
         || io::Error::other(tower::timeout::error::Elapsed::new()).into(),
         || Around(tower::timeout::error::Elapsed::new().into()).into(),
         || axum::Error::new(tower::timeout::error::Elapsed::new()).into(),
-        // The outermost that is known decides.
+        // The outermost known error decides.
         || io::Error::new(ErrorKind::TimedOut, Around(reset())).into(),
     ];
     for answer in ANSWERS {
@@ -353,7 +353,7 @@ fn that_take_too_long_are_timeouts_whatever_the_answer() {
 }
 
 #[test]
-fn that_are_malformed_are_invalid_whatever_the_answer() {
+fn a_malformed_upload_is_invalid() {
     let malformed: [fn() -> BoxError; 7] = [
         malformed,
         || io::Error::from(ErrorKind::InvalidData).into(),
@@ -373,7 +373,7 @@ fn that_are_malformed_are_invalid_whatever_the_answer() {
 }
 
 #[test]
-fn whose_first_failure_stands() {
+fn the_first_failure_of_an_upload_counts() {
     let rest = |first, ending| {
         let steps = [Data("a"), Fail(first), Fail(malformed), Fail(reset)];
         let stage = Stage::new();
@@ -391,9 +391,9 @@ fn whose_first_failure_stands() {
     rest(reset, Cancelled);
 }
 
-/// Errors are opaque types: only those that are known tell a lost client.
+/// Only known error types mean that the client is gone.
 #[test]
-fn whose_errors_are_of_any_type() {
+fn upload_errors_of_any_type_are_classified() {
     fn check<E: fmt::Debug + 'static>(error: fn() -> E, ending: Ending) {
         let stage = Stage::new();
         let body = Script::new(stage.clock, [Data("ab"), Fail(error)]);
@@ -423,7 +423,7 @@ fn whose_errors_are_of_any_type() {
     check(|| NotAnError, invalid);
 }
 
-/// Answers with `body`, and gives the request's body away.
+/// Responds with `body` and returns the request's body.
 fn outlived(
     stage: &Stage,
     upload: Upload,
@@ -440,7 +440,7 @@ fn outlived(
 }
 
 #[test]
-fn that_are_read_after_the_call_move_bytes_only() {
+fn an_upload_after_the_end_of_its_call_only_counts_bytes() {
     for (row, last) in [
         ("whole", Data("d")),
         ("broken off", Fail(reset)),
@@ -460,9 +460,9 @@ fn that_are_read_after_the_call_move_bytes_only() {
     }
 }
 
-/// The word by which a body reaches its call is used again by the next one.
+/// The next call reuses the body report of an ended one.
 #[test]
-fn that_break_off_after_the_call_leave_the_next_call_alone() {
+fn a_late_failure_does_not_reach_the_next_call() {
     let stage = Stage::new();
     let (_, mut late) = outlived(&stage, upload([Fail(reset)]), 200, stage.empty());
     let (response, request) = outlived(
@@ -482,7 +482,7 @@ fn that_break_off_after_the_call_leave_the_next_call_alone() {
 }
 
 #[test]
-fn that_break_off_while_the_answer_flows_decide_unless_it_failed_before() {
+fn an_upload_that_fails_during_the_response_decides_the_outcome() {
     let invalid = Failed("invalid_message");
     let generate = Failed("generate");
     for (row, status, error, ending) in [
@@ -519,7 +519,7 @@ fn that_break_off_while_the_answer_flows_decide_unless_it_failed_before() {
 }
 
 #[test]
-fn that_break_off_after_the_answer_has_failed_change_nothing() {
+fn an_upload_that_fails_after_the_response_has_no_effect() {
     let stage = Stage::new();
     let body = Script::new(stage.clock, [Data("x"), Fail(|| "broken".into())]);
     let (mut response, mut request) = outlived(&stage, upload([Fail(reset)]), 200, body);
@@ -531,7 +531,7 @@ fn that_break_off_after_the_answer_has_failed_change_nothing() {
 }
 
 #[test]
-fn that_are_unwrapped_are_not_seen() {
+fn into_inner_hides_the_upload() {
     let stage = Stage::new();
     let upload = upload([Data("abc"), Fail(reset)]);
     let answered = stage.call(upload.request(&stage), |request| {
@@ -544,9 +544,9 @@ fn that_are_unwrapped_are_not_seen() {
     stage.expect("by the answer alone", expected);
 }
 
-/// The program is there to see that its request failed, and for what it sends short its connection answers.
+/// The caller is still there when its request fails. Its connection refuses a short body.
 #[test]
-fn that_a_client_sends_are_never_its_callers_going_away() {
+fn an_upload_of_a_client_is_never_cancelled() {
     fn expect<C: Classify>(builder: MetricsLayerBuilder<Http<C>>, upload: Upload, ending: Ending) {
         let clock = Clock::manual();
         let layer = builder.clock(clock).build([("endpoint", "stage")]).unwrap();
@@ -592,7 +592,7 @@ fn that_a_client_sends_are_never_its_callers_going_away() {
             let sent = || upload(steps()).promises("9").over(version);
             let client = MetricsLayer::client_builder;
             expect(client(), sent(), ending);
-            // It stays a client's, whatever classifies.
+            // The layer stays a client's with any classifier.
             expect(client().classifier(HttpStatus), sent(), ending);
             let lookup = expecting(|head| head.status == 404);
             expect(client().classifier(lookup), sent(), ending);
@@ -603,7 +603,7 @@ fn that_a_client_sends_are_never_its_callers_going_away() {
 }
 
 #[test]
-fn that_are_none_ask_for_nothing() {
+fn a_request_without_a_body_has_no_effect() {
     let stage = Stage::new();
     let answered = stage.call(get(), |_| Status(200).give(&stage));
     drop(answered);

@@ -1,4 +1,4 @@
-//! All four kinds of calls with each code, as the server and as the client count them.
+//! The four kinds of calls with each code, at the server and at the client.
 
 use crate::bounded;
 use crate::numbers::Numbers;
@@ -48,8 +48,7 @@ impl Kind {
         path.parse().unwrap()
     }
 
-    /// What a call of this kind sends that orders so: some more messages where it can, of
-    /// which one is empty.
+    /// The messages of a request with this order. Streams have more messages, one of them empty.
     pub(crate) fn request(self, order: Order) -> Vec<String> {
         let more = match self {
             Unary | ServerStreaming => &[][..],
@@ -59,11 +58,11 @@ impl Kind {
         [order.text()].into_iter().chain(more).collect()
     }
 
-    /// What it gets for that, until the end.
+    /// The messages of the response to `request`.
     fn response(self, request: &[String], order: Order) -> Vec<String> {
         let is_ok = matches!(order.end, End::With(Code::Ok));
         let answers = match self {
-            // Its only message is the answer, or there is none.
+            // One message, or none if the call fails.
             Unary | ClientStreaming if !is_ok => 0,
             _ => order.messages,
         };
@@ -76,7 +75,7 @@ impl Kind {
     }
 }
 
-/// Makes a call, with the deadline if there is one, and goes on to its end.
+/// Makes a call with an optional deadline and waits for its end.
 pub(crate) async fn call(
     client: Client,
     server: &Server,
@@ -90,7 +89,7 @@ pub(crate) async fn call(
     }
 }
 
-/// A call that has been answered, as far as that.
+/// A call with its response head.
 pub(crate) enum Begun {
     Over(String),
     Stream(Box<Streaming<String>>),
@@ -113,7 +112,7 @@ pub(crate) async fn begin(
     match kind {
         Unary => grpc.unary(one, path, Text).await.map(over),
         ServerStreaming => grpc.server_streaming(one, path, Text).await.map(stream),
-        // A request that doesn't say how it is to go on is left open.
+        // A request without an end stays open.
         ClientStreaming if messages.len() == 1 => {
             let many = with_deadline(all.chain(stream::pending()), deadline);
             grpc.client_streaming(many, path, Text).await.map(over)
@@ -157,7 +156,7 @@ impl Layers {
     }
 }
 
-/// By the table in the documentation of `GrpcCode`.
+/// Follows the table in the documentation of `GrpcCode`.
 fn expected(kind: Kind, code: Code) -> Numbers {
     let method = kind.method();
     let (name, error_type) = match code {
@@ -182,9 +181,9 @@ fn expected(kind: Kind, code: Code) -> Numbers {
     Numbers::failed(method, name, error_type)
 }
 
-/// Server streams that fail do so half-way: after two messages.
+/// Server streams fail after two messages.
 #[tokio::test]
-async fn every_kind_with_every_code() {
+async fn every_kind_of_call_is_counted_with_every_code() {
     for transport in Transport::ALL {
         for kind in Kind::ALL {
             for code in CODES.map(Code::from_i32) {
@@ -216,9 +215,9 @@ async fn every_kind_with_every_code() {
     }
 }
 
-/// The last of many frames holds the end of a message that began in the first.
+/// The message spans many HTTP/2 frames.
 #[tokio::test]
-async fn messages_longer_than_frames() {
+async fn messages_longer_than_a_frame_are_counted() {
     let order = Order {
         messages: 0,
         end: End::With(Code::Ok),

@@ -1,4 +1,4 @@
-//! What a layer of a client tells apart and that of a server can't: its caller is still there.
+//! Failures that only a client's layer can record, because its caller is still there.
 
 use crate::bounded;
 use crate::calls::Kind;
@@ -25,7 +25,7 @@ fn order(end: End) -> String {
     Order { messages: 0, end }.text()
 }
 
-/// A message of this kind of call is longer than may be sent; the caller gets an error.
+/// Makes a call with a message that is too long to encode. The caller gets an error.
 async fn fails_to_encode(transport: Transport, kind: Kind) -> (Status, Numbers) {
     let server_layer = MetricsLayer::grpc([("side", "server")]);
     let layer = MetricsLayer::grpc_client([("side", "client")]);
@@ -55,7 +55,7 @@ async fn fails_to_encode(transport: Transport, kind: Kind) -> (Status, Numbers) 
 }
 
 #[tokio::test]
-async fn a_message_that_can_not_be_encoded() {
+async fn a_message_that_cannot_be_encoded_is_invalid() {
     for transport in Transport::ALL {
         for kind in [Kind::Unary, Kind::ClientStreaming] {
             let (status, numbers) = fails_to_encode(transport, kind).await;
@@ -66,7 +66,7 @@ async fn a_message_that_can_not_be_encoded() {
     }
 }
 
-/// One call through tonic's channel, which fails.
+/// One failing call through tonic's channel.
 async fn fails_through<C>(layer: &MetricsLayer<Grpc<C>>, channel: Channel)
 where
     C: Classify + Send + 'static,
@@ -75,7 +75,7 @@ where
         .layer(layer.clone())
         .map_request(|request: http::Request<RequestBody<Body>>| request.map(Body::new))
         .service(channel);
-    // Not answered, if it gets there.
+    // The server never responds.
     let never = order(End::Never);
     let length = u8::try_from(never.len()).unwrap();
     let message = [&[0, 0, 0, 0, length], never.as_bytes()].concat();
@@ -86,9 +86,9 @@ where
     failed.map(drop).unwrap_err();
 }
 
-/// Nobody has to know tonic's errors: neither of a client's layer, nor of a server's.
+/// Both layers classify tonic's errors by default.
 #[tokio::test]
-async fn the_time_limit_of_a_channel() {
+async fn the_time_limit_of_a_channel_is_a_timeout() {
     let timeout = Numbers::failed("Unary", "none", "timeout");
     for transport in Transport::ALL {
         let server = transport.serve(&MetricsLayer::grpc([("", ""); 0])).await;
@@ -98,16 +98,16 @@ async fn the_time_limit_of_a_channel() {
         };
         let layer = MetricsLayer::grpc_client([("side", "client")]);
         fails_through(&layer, channel()).await;
-        timeout.expect_whatever_was_read(&layer, "a client").await;
+        timeout.expect_except_request(&layer, "a client").await;
         let layer = MetricsLayer::grpc([("side", "client")]);
         fails_through(&layer, channel()).await;
-        timeout.expect_whatever_was_read(&layer, "a server").await;
+        timeout.expect_except_request(&layer, "a server").await;
         server.stop().await;
     }
 }
 
 #[tokio::test]
-async fn a_channel_that_can_not_connect() {
+async fn a_channel_that_cannot_connect_is_a_connect_error() {
     let refuses = service_fn(async |_: http::Uri| {
         let refused = io::Error::other("bad handshake");
         Err::<TokioIo<TcpStream>, _>(refused)

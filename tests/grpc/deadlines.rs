@@ -1,4 +1,4 @@
-//! Deadlines: who watches them decides what is seen.
+//! Deadlines, enforced by the service, the server, or the client.
 
 use crate::bounded;
 use crate::calls::{Kind, Layers, call};
@@ -10,17 +10,17 @@ use tonic::Code;
 use tower_openmetrics::MetricsLayer;
 
 const SOON: Duration = Duration::from_millis(20);
-/// Time enough for a request to get to the server.
+/// Enough time for a request to reach the server.
 const NOT_TOO_SOON: Duration = Duration::from_millis(500);
 
-/// One message with this end.
+/// An order of one message and this end.
 fn order(end: End) -> Vec<String> {
     vec![Order { messages: 0, end }.text()]
 }
 
-/// The service itself answers that it is too late, as gRPC's servers do in other languages.
+/// The service responds with `DEADLINE_EXCEEDED`, as gRPC servers of other languages do.
 #[tokio::test]
-async fn the_service_watches_its_own() {
+async fn a_deadline_enforced_by_the_service_is_a_timeout() {
     for kind in [Kind::Unary, Kind::ServerStreaming] {
         let layers = Layers::new();
         let transport = Transport::Hyper;
@@ -38,10 +38,10 @@ async fn the_service_watches_its_own() {
     }
 }
 
-/// tonic's server drops the call and answers `CANCELLED`, from outside of its layers. So that only the
-/// server watches, the client is hyper's.
+/// tonic's server drops the call and responds with `CANCELLED`, outside of its layers. The client
+/// is hyper's, which does not enforce deadlines.
 #[tokio::test]
-async fn tonics_server_does() {
+async fn a_deadline_enforced_by_tonics_server_is_a_cancellation() {
     let layers = Layers::new();
     let server = Transport::Tonic.serve(&layers.server).await;
     let client = Transport::Hyper.connect(&server, &layers.client).await;
@@ -51,18 +51,18 @@ async fn tonics_server_does() {
     assert_eq!(status.code(), Code::Cancelled);
     let cancelled = |code| Numbers::cancelled("Unary", code);
     cancelled("none")
-        .expect_whatever_was_read(&layers.server, "server")
+        .expect_except_request(&layers.server, "server")
         .await;
     cancelled("CANCELLED")
-        .expect_whatever_was_read(&layers.client, "client")
+        .expect_except_request(&layers.client, "client")
         .await;
     server.stop().await;
 }
 
-/// tonic's channel fails with an error of its own, which is known. The server sees the
-/// call cancelled; so that it doesn't watch the deadline itself, it is hyper's.
+/// tonic's channel fails with its own error. At the server the call is cancelled. The server is
+/// hyper's, which does not enforce deadlines.
 #[tokio::test]
-async fn tonics_channel_does() {
+async fn a_deadline_enforced_by_tonics_channel_is_a_timeout() {
     let client_layer = MetricsLayer::grpc_client([("side", "client")]);
     let layers = Layers::new();
     let server = Transport::Hyper.serve(&layers.server).await;
@@ -73,11 +73,9 @@ async fn tonics_channel_does() {
     assert_eq!(status.code(), Code::Cancelled, "as tonic calls it");
     let cancelled = Numbers::cancelled("Unary", "none");
     cancelled
-        .expect_whatever_was_read(&layers.server, "server")
+        .expect_except_request(&layers.server, "server")
         .await;
     let timeout = Numbers::failed("Unary", "none", "timeout");
-    timeout
-        .expect_whatever_was_read(&client_layer, "client")
-        .await;
+    timeout.expect_except_request(&client_layer, "client").await;
     server.stop().await;
 }

@@ -1,15 +1,14 @@
-//! tonic's servers and clients over real HTTP/2, each with a layer around it: what the server's page says of
-//! a call is what the client's says.
+//! tonic's servers and clients over real HTTP/2, each with a layer. Both layers count each call alike.
 
 #![cfg(test)]
 
 mod calls;
 mod clients;
 mod deadlines;
+mod disconnects;
 #[path = "../../examples/tonic.rs"]
-#[allow(dead_code, reason = "its `main` is called by nobody here")]
+#[allow(dead_code, reason = "its `main` is not called here")]
 mod example;
-mod gone;
 mod numbers;
 mod other;
 mod running;
@@ -19,10 +18,10 @@ mod transports;
 use std::future::Future;
 use std::time::Duration;
 
-/// Far more than anything here takes.
+/// Maximum time of a wait, after which the test fails.
 const BOUND: Duration = Duration::from_secs(10);
 
-/// Waits, but not for ever.
+/// Waits within the bound.
 #[track_caller]
 fn bounded<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
     let timeout = tokio::time::timeout(BOUND, future);

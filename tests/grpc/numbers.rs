@@ -1,4 +1,4 @@
-//! What a page says.
+//! The numbers on a page.
 
 use crate::BOUND;
 use http::Request;
@@ -9,12 +9,12 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 use tower_openmetrics::MetricsLayer;
 
-/// All that is counted of the calls of a layer, which are of one method and have ended alike.
+/// All numbers of a layer whose calls have one method and one outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Numbers {
     pub(crate) requests: u64,
     pub(crate) cancellations: u64,
-    /// Those that are not at 0.
+    /// Error types with a count above 0.
     pub(crate) errors: BTreeMap<String, u64>,
     pub(crate) request_messages: u64,
     pub(crate) request_bytes: u64,
@@ -22,20 +22,20 @@ pub(crate) struct Numbers {
     pub(crate) response_bytes: u64,
     pub(crate) durations: u64,
     pub(crate) concurrent: u64,
-    /// `grpc_service`, `grpc_method` and `grpc_code`, as the metrics of the end have them.
+    /// `grpc_service`, `grpc_method` and `grpc_code` on the metrics recorded at the end.
     pub(crate) labels: Option<[String; 3]>,
 }
 
-/// A sample's labels, and its value.
+/// The labels and the value of a sample.
 type Sample<'a> = (BTreeMap<&'a str, &'a str>, u64);
 
 impl Numbers {
-    /// Of one call of this method that ended well, with the code `OK`.
+    /// One call of this method that completed with the code `OK`.
     pub(crate) fn completed(method: &str) -> Self {
         Self::ended(method, "OK")
     }
 
-    /// Of one call that failed.
+    /// One call that failed.
     pub(crate) fn failed(method: &str, code: &str, error_type: &str) -> Self {
         Self {
             errors: [(error_type.to_owned(), 1)].into(),
@@ -59,7 +59,7 @@ impl Numbers {
         }
     }
 
-    /// With these messages in the request, each of which has a prefix of five bytes.
+    /// Adds these request messages, each with a prefix of five bytes.
     pub(crate) fn request(self, messages: &[impl AsRef<str>]) -> Self {
         Self {
             request_messages: messages.len() as u64,
@@ -68,7 +68,7 @@ impl Numbers {
         }
     }
 
-    /// And with these in the response.
+    /// Adds these response messages.
     pub(crate) fn response(self, messages: &[impl AsRef<str>]) -> Self {
         Self {
             response_messages: messages.len() as u64,
@@ -77,8 +77,8 @@ impl Numbers {
         }
     }
 
-    /// Without what it says of the request.
-    fn but_for_the_request(self) -> Self {
+    /// Removes the numbers of the request.
+    fn without_request(self) -> Self {
         Self {
             request_messages: 0,
             request_bytes: 0,
@@ -86,23 +86,19 @@ impl Numbers {
         }
     }
 
-    /// As [`expect`](Self::expect), of a call that may have ended before its request was read.
-    pub(crate) async fn expect_whatever_was_read<P>(&self, layer: &MetricsLayer<P>, row: &str) {
+    /// Like [`expect`](Self::expect), for a call that may end before its request is read.
+    pub(crate) async fn expect_except_request<P>(&self, layer: &MetricsLayer<P>, row: &str) {
         let seen = Self::poll(layer, |seen| seen.requests == 1 && seen.concurrent == 0).await;
-        assert_eq!(
-            seen.but_for_the_request(),
-            *self,
-            "{row} (left: on the page)"
-        );
+        assert_eq!(seen.without_request(), *self, "{row} (left: on the page)");
     }
 
-    /// Waits until the page of this layer says so.
+    /// Waits until the layer has these numbers.
     pub(crate) async fn expect<P>(&self, layer: &MetricsLayer<P>, row: &str) {
         let seen = Self::poll(layer, |seen| seen == self).await;
         assert_eq!(seen, *self, "{row} (left: on the page)");
     }
 
-    /// Waits until the page says so of the only call, which has not ended, and may have answered.
+    /// Waits until `done` holds for the layer's only call, which is still open.
     pub(crate) async fn until<P>(
         layer: &MetricsLayer<P>,
         what: &str,
@@ -166,7 +162,7 @@ fn with_prefixes(messages: &[impl AsRef<str>]) -> u64 {
     bytes.sum::<usize>() as u64
 }
 
-/// The sample in this line, if it is of that name. Nothing in the labels here is escaped.
+/// Returns the sample in this line, if it has that name. Escapes are not handled.
 fn sample<'a>(line: &'a str, name: &str) -> Option<Sample<'a>> {
     let (series, value) = line.rsplit_once(' ')?;
     let labels = series.strip_prefix(name)?;

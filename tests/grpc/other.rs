@@ -1,4 +1,4 @@
-//! What the routers answer by themselves.
+//! Responses of the routers.
 
 use crate::bounded;
 use crate::calls::Layers;
@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use tonic::body::Body;
 use tower::ServiceExt;
 
-/// A request as it is, and what it is answered with.
+/// Sends a request and returns the status of its response.
 async fn answer(layers: &Layers, transport: Transport, request: Request<Body>) -> StatusCode {
     let server = transport.serve(&layers.server).await;
     let client = transport.connect(&server, &layers.client).await;
@@ -29,7 +29,7 @@ async fn answer(layers: &Layers, transport: Transport, request: Request<Body>) -
 }
 
 #[tokio::test]
-async fn a_service_that_is_not_there() {
+async fn an_unknown_service_is_unimplemented() {
     for transport in Transport::ALL {
         let layers = Layers::new();
         let request = Request::post("/test.Nobody/Call").header("content-type", "application/grpc");
@@ -41,9 +41,9 @@ async fn a_service_that_is_not_there() {
     }
 }
 
-/// tonic answers them with a status, so they are calls of gRPC's, of no service.
+/// tonic responds with a gRPC status, so a probe is a gRPC call without a service.
 #[tokio::test]
-async fn a_probe() {
+async fn a_probe_is_a_grpc_call_without_a_service() {
     for transport in Transport::ALL {
         let layers = Layers::new();
         let request = Request::get("/health").body(Body::empty()).unwrap();

@@ -1,11 +1,11 @@
-//! The example `tonic`, started and asked.
+//! The example `tonic`, running.
 
 use crate::example::process::Stop;
 use crate::{bounded, example};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// That all is there is on both pages.
+/// Whether the page has all of these lines.
 fn has(page: &str, lines: &[&str]) {
     for line in lines {
         assert!(page.lines().any(|other| other == *line), "{line}\n{page}");
@@ -13,7 +13,7 @@ fn has(page: &str, lines: &[&str]) {
 }
 
 #[tokio::test]
-async fn both_ends_count_alike() {
+async fn the_server_and_the_client_count_alike() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let asked = CancellationToken::new();
@@ -55,7 +55,7 @@ async fn both_ends_count_alike() {
                 &format!("requests_total{ok} 2"),
                 &format!("errors_total{invalid} 1"),
                 &format!("request_messages_total{begin} 3"),
-                // Each has a prefix of five bytes.
+                // Each message has a prefix of five bytes.
                 &format!("request_bytes_total{begin} {}", 5 + 3 + 5 + 5 + 5),
                 &format!("response_messages_total{begin} 2"),
                 &format!("concurrent_requests{begin} 0"),
@@ -65,9 +65,9 @@ async fn both_ends_count_alike() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there() {
+async fn a_missing_server_is_a_connect_error() {
     let metrics = example::client_metrics();
-    // Taken, and given back.
+    // Binds a port and frees it again.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);

@@ -1,4 +1,4 @@
-//! A service that does what it is asked to, written by hand.
+//! A handwritten service that does what the request orders.
 
 use bytes::{Buf, BufMut};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
@@ -12,15 +12,15 @@ use tonic::server::{Grpc, NamedService};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tower::{BoxError, Service, service_fn};
 
-/// Messages that are text.
+/// A codec for text messages.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Text;
 
-/// Has a method of each kind, which is named for it.
+/// A service with one method per kind of call, named after it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Obedient;
 
-/// What a call is to do, said in its first message: how many messages to answer with, and how to end.
+/// The first message of a request: how many messages to respond with, and how to end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Order {
     pub(crate) messages: usize,
@@ -31,11 +31,11 @@ pub(crate) struct Order {
 pub(crate) enum End {
     With(Code),
     Never,
-    /// With `DEADLINE_EXCEEDED`, once the deadline of the request has passed.
+    /// With `DEADLINE_EXCEEDED` once the request's deadline has passed.
     AtTheDeadline,
 }
 
-/// What each message of an answer says.
+/// The text of each response message.
 pub(crate) const ANSWER: &str = "an answer";
 
 type Answers = BoxStream<'static, Result<String, Status>>;
@@ -102,7 +102,7 @@ impl Order {
         }
     }
 
-    /// The answers that are ordered, and then the end.
+    /// The ordered messages, then the end.
     fn answers(self, deadline: Option<Duration>) -> Answers {
         let answers = stream::iter((0..self.messages).map(|_| Ok(ANSWER.to_owned())));
         answers.chain(self.end.last(deadline)).boxed()
@@ -169,7 +169,7 @@ async fn unary(request: Request<String>) -> Result<Response<String>, Status> {
     only(order.answers(deadline)).await
 }
 
-/// Reads all before it answers.
+/// Reads the whole request before it responds.
 async fn client_streaming(request: Request<Streaming<String>>) -> Result<Response<String>, Status> {
     let deadline = deadline_of(&request);
     let messages: Vec<String> = request.into_inner().try_collect().await?;
@@ -182,7 +182,7 @@ async fn server_streaming(request: Request<String>) -> Result<Response<Answers>,
     Ok(Response::new(order.answers(deadline)))
 }
 
-/// Sends each message back, and then what is ordered.
+/// Echoes each message, then sends what is ordered.
 async fn streaming(request: Request<Streaming<String>>) -> Result<Response<Answers>, Status> {
     let deadline = deadline_of(&request);
     let mut messages = request.into_inner();
@@ -192,13 +192,13 @@ async fn streaming(request: Request<Streaming<String>>) -> Result<Response<Answe
     Ok(Response::new(echo.chain(last).boxed()))
 }
 
-/// The only message of an answer that has one.
+/// Returns the only message.
 async fn only(mut answers: Answers) -> Result<Response<String>, Status> {
     let only = answers.try_next().await?;
     Ok(Response::new(only.expect("an answer")))
 }
 
-/// From `grpc-timeout`, in the milliseconds that the clients here write.
+/// Parses `grpc-timeout`, which these clients write in milliseconds.
 fn deadline_of<T>(request: &Request<T>) -> Option<Duration> {
     let timeout = request.metadata().get("grpc-timeout")?.to_str().unwrap();
     let (number, unit) = timeout.split_at(timeout.len() - 1);

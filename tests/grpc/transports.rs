@@ -1,4 +1,4 @@
-//! Servers and clients to put a layer around.
+//! Servers and clients with a layer.
 
 use http::{Request, Response, Uri};
 use hyper_util::client::legacy::Client as HyperClient;
@@ -22,18 +22,18 @@ use tower_openmetrics::protocol::Grpc;
 use crate::bounded;
 use crate::service::Obedient;
 
-/// Both ends of the wire.
+/// The implementation at both ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Transport {
-    /// tonic's own server, and its channel.
+    /// tonic's server and channel.
     Tonic,
-    /// The same, with layers that let tonic's own body through, and something inside them that takes no other.
+    /// tonic's server and channel with boxed layers, and a service inside that only takes tonic's body.
     Boxed,
-    /// hyper's, which know nothing of gRPC: no end of them has deadlines.
+    /// hyper's server and client, which do not know gRPC and enforce no deadlines.
     Hyper,
 }
 
-/// Takes tonic's own body, and no other, as many a middleware for it does.
+/// Takes tonic's own body only, as many middlewares do.
 #[derive(Clone, Debug)]
 struct Typed<S>(S);
 
@@ -65,7 +65,7 @@ where
     }
 }
 
-/// Stopped by [`stop`](Self::stop), or with the runtime.
+/// A server. Ends with [`stop`](Self::stop) or with the runtime.
 pub(crate) struct Server {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
@@ -83,7 +83,7 @@ impl Transport {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let stopped = async {
-            let _ = stopped.await; // or the sender is gone
+            let _ = stopped.await; // or the sender is dropped
         };
         let layer = layer.clone();
         let task = match self {
@@ -121,7 +121,7 @@ impl Transport {
         }
     }
 
-    /// A client of `server`, measured by `layer`.
+    /// A client of `server` with `layer`.
     pub(crate) async fn connect<C>(self, server: &Server, layer: &MetricsLayer<Grpc<C>>) -> Client
     where
         C: Classify + Send + 'static,
@@ -165,7 +165,7 @@ impl Server {
         bounded("a connection", endpoint.connect()).await.unwrap()
     }
 
-    /// Waits until all connections and all calls are over.
+    /// Waits until all connections and calls have ended.
     pub(crate) async fn stop(self) {
         let _ = self.stop.send(());
         bounded("the end of the server", self.task).await.unwrap();

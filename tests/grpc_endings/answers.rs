@@ -1,4 +1,4 @@
-//! Where the status is, or isn't, and when the caller goes.
+//! Responses: where their status is, how they fail, and when the caller leaves.
 
 use super::Ending::{self, Cancelled, Completed, Failed};
 use super::support::Step::{self, Bytes, Fail, Field, Pending, Trailers};
@@ -10,12 +10,12 @@ use tower::{BoxError, Layer, ServiceExt, service_fn};
 use tower_openmetrics::classify::GrpcCode;
 use tower_openmetrics::{Clock, ErrorType, MetricsLayer};
 
-/// How the caller takes the answer's body.
+/// How the caller reads the response body.
 #[derive(Clone, Copy, Debug)]
 enum Take {
     Frames(usize),
     ToEnd,
-    /// As hyper does over HTTP/2: until trailers, or the body says that it has ended.
+    /// Like hyper over HTTP/2: until trailers or `is_end_stream`.
     AsHttp2,
 }
 
@@ -23,7 +23,7 @@ use Take::{AsHttp2, Frames, ToEnd};
 
 const TAKES: [Take; 2] = [ToEnd, AsHttp2];
 
-/// What the table at [`GrpcCode`] says.
+/// The outcome by the table at [`GrpcCode`].
 fn ending(code: GrpcCode) -> Ending {
     match code {
         GrpcCode::Ok => Completed,
@@ -36,7 +36,7 @@ fn ending(code: GrpcCode) -> Ending {
     }
 }
 
-/// The code's number, as it is written.
+/// The code as decimal digits.
 fn digits(code: GrpcCode) -> &'static str {
     (code as u32).to_string().leak()
 }
@@ -76,7 +76,7 @@ impl Take {
 }
 
 #[test]
-fn each_code_in_trailers() {
+fn a_code_in_trailers_decides_the_outcome() {
     for code in GrpcCode::ALL {
         for take in TAKES {
             let response = answer([Bytes(message("abc")), Field(STATUS, digits(code))]);
@@ -89,9 +89,9 @@ fn each_code_in_trailers() {
     }
 }
 
-/// Whether or not the caller looks at the body, which has nothing to say.
+/// Whether or not the caller reads the empty body.
 #[test]
-fn each_code_in_headers() {
+fn a_code_in_headers_decides_the_outcome() {
     for code in GrpcCode::ALL {
         for knows_its_end in [true, false] {
             for take in [Frames(0), ToEnd, AsHttp2] {
@@ -105,7 +105,7 @@ fn each_code_in_headers() {
 }
 
 #[test]
-fn a_status_that_is_none_is_unknown() {
+fn an_invalid_status_is_unknown() {
     for status in ["17", "nonsense", ""] {
         let response = answer([Field(STATUS, status)]);
         expect(status, response, ToEnd, Failed("generate").of_nothing());
@@ -113,7 +113,7 @@ fn a_status_that_is_none_is_unknown() {
 }
 
 #[test]
-fn without_a_status() {
+fn a_response_without_a_status_fails() {
     let data = || Bytes(message("abc"));
     let cases: [(&str, Vec<Step>, Seen); 7] = [
         ("nothing", vec![], Failed("generate").of_nothing()),
@@ -143,7 +143,7 @@ fn without_a_status() {
             Failed("publish_final").with_response(6, 0),
         ),
         (
-            "a frame of gRPC-Web's",
+            "a frame of gRPC-Web",
             vec![Bytes(frame(0x80, "grpc-status:0\r\n"))],
             Failed("publish_final").with_response(20, 0),
         ),
@@ -168,7 +168,7 @@ fn copy(step: &Step) -> Step {
 }
 
 #[test]
-fn another_status_of_http() {
+fn a_failing_http_status_decides_without_a_grpc_status() {
     let cases = [
         (204, Failed("generate")),
         (400, Failed("generate")),
@@ -194,7 +194,7 @@ fn another_status_of_http() {
 }
 
 #[test]
-fn a_status_of_its_own_wins_over_that_of_http() {
+fn a_grpc_status_takes_precedence_over_the_http_status() {
     let mut response = answer([]);
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response.headers_mut().insert(STATUS, 3.into());
@@ -207,7 +207,7 @@ fn a_status_of_its_own_wins_over_that_of_http() {
 }
 
 #[test]
-fn the_caller_goes() {
+fn a_caller_that_leaves_before_the_status_cancels_the_call() {
     let steps = || [Bytes(message("abc")), Bytes(message("")), Pending];
     let cases = [
         (0, Cancelled.of_nothing()),
@@ -241,7 +241,7 @@ fn the_caller_goes() {
 }
 
 #[test]
-fn a_body_that_fails() {
+fn a_failing_body_fails_the_call_by_its_phase() {
     let cases: [(&str, Vec<Step>, Seen); 4] = [
         (
             "at once",
@@ -278,7 +278,7 @@ fn a_body_that_fails() {
 }
 
 #[test]
-fn a_service_that_fails() {
+fn a_failing_service_fails_the_call() {
     let cases: [(fn() -> BoxError, _); 3] = [
         (|| "lost".into(), "generate"),
         (|| tower::timeout::error::Elapsed::new().into(), "timeout"),
@@ -294,9 +294,9 @@ fn a_service_that_fails() {
     }
 }
 
-/// The first failure of a call is the one that counts.
+/// The first failure of a call counts.
 #[test]
-fn what_the_handler_says_wins() {
+fn an_error_type_set_by_the_handler_counts() {
     const OWN: ErrorType = ErrorType::from_static("own");
     for status in ["0", "1", "3"] {
         let mut response = answer([Bytes(message("abc")), Field(STATUS, status)]);
@@ -311,7 +311,7 @@ fn what_the_handler_says_wins() {
 }
 
 #[test]
-fn the_first_failure_wins() {
+fn the_first_failing_status_counts() {
     let mut response = answer([Field(STATUS, "3")]);
     response.headers_mut().insert(STATUS, 4.into());
     expect(
@@ -328,7 +328,7 @@ fn the_first_failure_wins() {
 }
 
 #[test]
-fn a_body_that_panics() {
+fn a_panicking_body_fails_the_call() {
     let layer = layer();
     let response = answer([Bytes(message("abc")), Step::Panic]);
     let body = call(&layer, Ok(response)).unwrap().into_body();
@@ -337,7 +337,7 @@ fn a_body_that_panics() {
 }
 
 #[test]
-fn messages_wherever_frames_are_cut() {
+fn messages_are_counted_however_they_are_split() {
     let all = [
         message("abc"),
         message(""),
@@ -354,7 +354,7 @@ fn messages_wherever_frames_are_cut() {
 }
 
 #[test]
-fn what_is_no_message_breaks_nothing() {
+fn invalid_messages_do_not_change_the_outcome() {
     let malformed = [message("abc"), frame(7, "?"), message("d")].concat();
     let bytes = malformed.len() as u64;
     let response = answer([Bytes(malformed), Field(STATUS, "13")]);
@@ -371,9 +371,9 @@ fn what_is_no_message_breaks_nothing() {
     );
 }
 
-/// Each frame takes a second, and nothing else does.
+/// Each frame takes a second.
 #[test]
-fn the_call_lasts_to_the_status() {
+fn the_duration_lasts_until_the_status() {
     let clock = Clock::manual();
     let layer = MetricsLayer::grpc_builder()
         .clock(clock)

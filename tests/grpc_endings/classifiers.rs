@@ -1,4 +1,4 @@
-//! Who decides otherwise: classifiers, and handles.
+//! Outcomes decided by classifiers and handles.
 
 use super::Ending::{self, Cancelled, Completed, Failed};
 use super::support::Step::{Bytes, Fail, Field};
@@ -12,7 +12,7 @@ use tower_openmetrics::classify::{
 };
 use tower_openmetrics::{CallHandle, ErrorType, MetricsLayer};
 
-/// The answer is found wanting, but for what it should have found.
+/// Treats `NOT_FOUND` as a success, and some other codes differently.
 #[derive(Clone, Copy, Debug)]
 struct Search;
 
@@ -33,7 +33,7 @@ impl Classify for Search {
     }
 }
 
-/// The status is in trailers, in headers, or made from that of HTTP.
+/// Checks the outcome of a code in trailers and in headers.
 #[track_caller]
 fn expect<C: Classify>(classifier: C, code: GrpcCode, ending: Ending) {
     let digits = (code as u32).to_string();
@@ -51,7 +51,7 @@ fn expect<C: Classify>(classifier: C, code: GrpcCode, ending: Ending) {
 }
 
 #[test]
-fn codes_may_mean_something_else() {
+fn a_classifier_decides_the_outcome_of_a_code() {
     for (code, ending) in [
         (GrpcCode::NotFound, Completed),
         (GrpcCode::DeadlineExceeded, Failed("expired")),
@@ -60,7 +60,7 @@ fn codes_may_mean_something_else() {
     ] {
         expect(Search, code, ending);
     }
-    // Closures for errors and for heads leave codes to the next.
+    // Closures for errors and for heads leave codes to the next classifier.
     let errors = by_error(|_: &BoxError, _| Some(EXPIRED)).or(Search);
     expect(errors, GrpcCode::NotFound, Completed);
     let heads = expecting(|_| false);
@@ -73,7 +73,7 @@ fn codes_may_mean_something_else() {
 }
 
 #[test]
-fn what_the_client_did_wrong_may_be_its_own_business() {
+fn server_errors_only_ignores_client_errors() {
     expect(ServerErrorsOnly, GrpcCode::InvalidArgument, Completed);
     expect(ServerErrorsOnly, GrpcCode::Internal, Failed("generate"));
     expect(ServerErrorsOnly, GrpcCode::Cancelled, Cancelled);
@@ -87,7 +87,7 @@ fn what_the_client_did_wrong_may_be_its_own_business() {
 }
 
 #[test]
-fn errors_may_be_known() {
+fn a_classifier_decides_the_outcome_of_an_error() {
     let known = || by_error(|_: &BoxError, _| Some(EXPIRED));
     let layer = built(MetricsLayer::grpc_builder().classifier(known()));
     call(&layer, Err("lost".into())).unwrap_err();
@@ -101,7 +101,7 @@ fn errors_may_be_known() {
 }
 
 #[test]
-fn a_handler_can_say_so_late() {
+fn a_handle_decides_the_outcome() {
     let layer = MetricsLayer::grpc_builder()
         .pass_handle(|request: &mut Request<_>, call: CallHandle| {
             request.extensions_mut().insert(call);

@@ -1,4 +1,4 @@
-//! `grpc_service`, `grpc_method` and `grpc_code`: on which metrics they are, and what they say.
+//! `grpc_service`, `grpc_method` and `grpc_code`: their metrics and their values.
 
 use super::support::Step::{self, Bytes, Field, Pending, Trailers};
 use super::support::{Page, page_of, take_frames, take_to_end};
@@ -12,7 +12,7 @@ use tower_openmetrics::classify::GrpcCode;
 use tower_openmetrics::protocol::Grpc;
 use tower_openmetrics::{MetricsLayer, MetricsRegistry};
 
-/// The labels of the only call there was, as the metrics of its end have them.
+/// The labels of the only call on the metrics recorded at its end.
 #[track_caller]
 fn labels(layer: &MetricsLayer<Grpc>) -> String {
     let page = Page::read(layer.exporter());
@@ -30,7 +30,7 @@ fn expect_code(row: &str, layer: &MetricsLayer<Grpc>, code: &str) {
 }
 
 #[test]
-fn each_metric_has_what_is_known_at_its_moment() {
+fn each_metric_has_the_labels_known_when_it_is_recorded() {
     let layer = MetricsLayer::grpc_builder()
         .buckets([1.0])
         .response_head_seconds(true)
@@ -69,7 +69,7 @@ fn each_metric_has_what_is_known_at_its_moment() {
 }
 
 #[test]
-fn each_code_wherever_it_is() {
+fn the_code_is_read_from_trailers_headers_and_grpc_web() {
     for code in GrpcCode::ALL {
         let digits: &'static str = (code as u32).to_string().leak();
         let trailers = response_of("application/grpc", [Field(STATUS, digits)]);
@@ -88,7 +88,7 @@ fn each_code_wherever_it_is() {
 }
 
 #[test]
-fn where_none_came() {
+fn without_a_code_the_label_is_none() {
     let cases: [(&str, Vec<Step>, usize, &str); 6] = [
         ("cancelled", vec![Bytes(message("")), Pending], 1, "none"),
         ("nothing", vec![], 1, "none"),
@@ -109,7 +109,7 @@ fn where_none_came() {
 }
 
 #[test]
-fn what_stands_for_it_by_the_status_of_http() {
+fn the_http_status_determines_a_missing_code() {
     for (status, code) in [(401, "UNAUTHENTICATED"), (503, "UNAVAILABLE")] {
         let layer = layer();
         let mut response = response_of("text/plain", []);
@@ -119,9 +119,9 @@ fn what_stands_for_it_by_the_status_of_http() {
     }
 }
 
-/// The first that is not `OK`.
+/// The first code that is not `OK`.
 #[test]
-fn of_two_codes_the_one_that_decided() {
+fn of_two_codes_the_deciding_one_is_the_label() {
     for (first, second, code) in [
         (0, "0", "OK"),
         (0, "5", "NOT_FOUND"),
@@ -137,7 +137,7 @@ fn of_two_codes_the_one_that_decided() {
 }
 
 #[test]
-fn what_is_not_grpc_has_none() {
+fn other_traffic_has_no_grpc_labels() {
     let layer = layer();
     let mut get = Request::new(Full::<Data>::default());
     *get.method_mut() = Method::GET;
@@ -149,7 +149,7 @@ fn what_is_not_grpc_has_none() {
 }
 
 #[test]
-fn what_is_no_name_is_another() {
+fn an_invalid_method_name_is_other() {
     let layer = layer();
     let mut strange = request();
     *strange.uri_mut() = "/../admin/%00?x".parse().unwrap();
@@ -161,9 +161,9 @@ fn what_is_no_name_is_another() {
     assert_eq!(labels(&layer), expected);
 }
 
-/// A scan of a thousand services fills the budget and no more.
+/// A scan of a thousand services.
 #[test]
-fn there_are_no_more_than_the_budget_allows() {
+fn the_cardinality_limit_applies() {
     const CALLS: u32 = 1_000;
     let layer = MetricsLayer::grpc_builder().label_sets(10).buckets([1.0]);
     let layer = layer.build([("endpoint", "stage")]).unwrap();
@@ -206,9 +206,9 @@ fn methods_can_be_declared() {
     );
 }
 
-/// Two layers of one registry with the same labels are one.
+/// Two layers of one registry with the same labels.
 #[test]
-fn layers_share_their_series() {
+fn equal_layers_share_their_series() {
     let registry = MetricsRegistry::new();
     let build = || {
         let builder = MetricsLayer::grpc_builder().registry(&registry);
@@ -222,7 +222,7 @@ fn layers_share_their_series() {
 }
 
 #[test]
-fn the_protocol_alone_has_no_labels() {
+fn protocol_builder_adds_no_labels() {
     let layer = MetricsLayer::protocol_builder(Grpc::new());
     let layer = layer.build([("endpoint", "stage")]).unwrap();
     let response = response_of("application/grpc", [Field(STATUS, "3")]);

@@ -1,4 +1,4 @@
-//! Methods that clients make up: they take no room from those that the server has.
+//! Methods that clients make up. They take no place from the server's own methods.
 
 use super::support::Step::{Field, Pending};
 use super::support::{Page, take_to_end};
@@ -22,7 +22,7 @@ fn built(builder: MetricsLayerBuilder<Grpc>) -> MetricsLayer<Grpc> {
     builder.buckets([1.0]).build([("a", "1")]).unwrap()
 }
 
-/// One call to a method, of one message, that is answered by this code, or left before.
+/// One call with one message. Ends with `code`, or is dropped without one.
 fn call(layer: &MetricsLayer<Grpc>, path: &str, code: Option<&'static str>) {
     let service = layer.layer(service_fn(
         async |request: Request<RequestBody<Full<Bytes>>>| {
@@ -46,7 +46,7 @@ fn make_up(layer: &MetricsLayer<Grpc>, calls: std::ops::Range<usize>) {
     }
 }
 
-/// The sums of a metric by service: of `_OTHER` and of what is made up each in one.
+/// The sums of a metric by service. Made-up services count as `_OTHER`.
 fn by_service(layer: &MetricsLayer<Grpc>, name: &str) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     for (labels, value) in Page::read(layer.exporter()).all(name) {
@@ -84,7 +84,7 @@ fn assert_calls(layer: &MetricsLayer<Grpc>, expected: &[(&str, u64)]) {
 }
 
 #[test]
-fn they_make_room_for_others() {
+fn made_up_methods_make_room_for_real_ones() {
     for (builder, calls) in [
         (MetricsLayer::grpc_builder().label_sets(10), 100),
         (MetricsLayer::grpc_builder(), 2_001),
@@ -115,9 +115,9 @@ fn they_make_room_for_others() {
     }
 }
 
-/// What stands there is as any other: there is room for it.
+/// Made-up methods are series like any other.
 #[test]
-fn they_are_shown_while_there_is_room() {
+fn made_up_methods_have_series_below_the_limit() {
     let layer = built(MetricsLayer::grpc_builder().label_sets(10));
     make_up(&layer, 0..9);
     let page = Page::read(layer.exporter());
@@ -125,7 +125,7 @@ fn they_are_shown_while_there_is_room() {
 }
 
 #[test]
-fn what_a_method_of_the_server_does_not_support_stays_its_own() {
+fn an_unimplemented_call_of_a_real_method_keeps_its_labels() {
     let layer = built(MetricsLayer::grpc_builder().label_sets(10));
     call(&layer, "/shop.Cart/Add", Some(UNIMPLEMENTED));
     call(&layer, "/shop.Cart/Add", Some("0"));
@@ -135,7 +135,7 @@ fn what_a_method_of_the_server_does_not_support_stays_its_own() {
 }
 
 #[test]
-fn calls_that_are_left_before_an_answer_prove_nothing() {
+fn a_cancelled_call_does_not_prove_its_method() {
     let layer = built(MetricsLayer::grpc_builder().label_sets(10));
     for number in 0..100 {
         call(&layer, &format!("/made.Up{number}/Method"), None);
@@ -146,9 +146,9 @@ fn calls_that_are_left_before_an_answer_prove_nothing() {
     assert_eq!((cancelled["_OTHER"], cancelled["shop.Cart"]), (100, 0));
 }
 
-/// A router of HTTP around the services answers 404, which clients take for UNIMPLEMENTED.
+/// An HTTP router around the services responds with 404, which clients treat as UNIMPLEMENTED.
 #[test]
-fn a_404_of_http_is_the_same() {
+fn a_404_marks_a_method_as_made_up() {
     let layer = built(MetricsLayer::grpc_builder().label_sets(10));
     for number in 0..100 {
         let service = layer.layer(service_fn(async |_: Request<RequestBody<Full<Bytes>>>| {
@@ -168,9 +168,9 @@ fn a_404_of_http_is_the_same() {
     assert_eq!((requests["_OTHER"], requests["shop.Cart"]), (100, 1));
 }
 
-/// A made-up method may be answered late: until then it is in flight where it began.
+/// A slow call of a made-up method stays in flight under its own labels.
 #[test]
-fn calls_in_flight_keep_their_labels() {
+fn a_call_in_flight_keeps_its_labels() {
     let layer = built(MetricsLayer::grpc_builder().label_sets(10));
     let service = layer.layer(service_fn(async |_: Request<RequestBody<_>>| {
         let steps = [Pending, Field(STATUS, UNIMPLEMENTED)];
@@ -191,9 +191,9 @@ fn calls_in_flight_keep_their_labels() {
     assert_eq!(by_service(&layer, "concurrent_requests")["_OTHER"], 0);
 }
 
-/// Threads make up the same methods at the same time, while pages are read and real calls go on.
+/// Threads make up the same methods concurrently, during scrapes and real calls.
 #[test]
-fn threads_lose_no_call() {
+fn no_call_is_lost_between_threads() {
     const THREADS: u64 = 4;
     const ROUNDS: u64 = 300;
     let layer = built(MetricsLayer::grpc_builder().label_sets(8));
@@ -218,7 +218,7 @@ fn threads_lose_no_call() {
         }
     });
     let (made_up, each) = (THREADS * ROUNDS, THREADS * ROUNDS / 2);
-    // One that found all places in use by calls of other threads went to the overflow at once, which is counted.
+    // A call goes to the overflow at once, and counts there, if calls of other threads use every label set.
     let requests = by_service(&layer, "requests_total");
     assert_eq!(requests.values().sum::<u64>(), made_up + 2 * each);
     assert_eq!(
@@ -248,7 +248,7 @@ fn only_declared() -> MetricsLayerBuilder<Grpc> {
 }
 
 #[test]
-fn declared_ones_can_be_the_only_ones() {
+fn only_declared_limits_the_labels_to_declared_values() {
     let layer = built(only_declared());
     for path in [
         "/shop.Cart/Add",
@@ -274,9 +274,9 @@ fn declared_ones_can_be_the_only_ones() {
     assert_eq!(page.one("label_overflow_total"), "0");
 }
 
-/// What is not gRPC names nothing.
+/// Other traffic has the value `none`.
 #[test]
-fn absence_needs_no_declaration() {
+fn none_needs_no_declaration() {
     let layer = built(only_declared());
     let service = layer.layer(service_fn(async |_: Request<RequestBody<Full<Bytes>>>| {
         Ok::<_, BoxError>(response_of("text/plain", []))
@@ -288,9 +288,9 @@ fn absence_needs_no_declaration() {
     assert_eq!(by_service(&layer, "requests_total")["none"], 1);
 }
 
-/// A label of one's own takes the place of one that the builder has by itself.
+/// A label of the same name replaces the one that the builder adds by default.
 #[test]
-fn the_labels_can_be_replaced() {
+fn a_label_replaces_the_default_one() {
     let layer = built(MetricsLayer::grpc_builder().label(Label::grpc_code().on_errors(true)));
     call(&layer, "/shop.Cart/Add", Some("5"));
     let page = Page::read(layer.exporter());

@@ -1,5 +1,4 @@
-//! Every ending that a gRPC call can have, through scripted bodies: one row each, and for each
-//! row what was counted.
+//! Every outcome of a gRPC call, with scripted bodies: one row each, with the expected numbers.
 
 mod answers;
 mod classifiers;
@@ -23,7 +22,7 @@ use tower_openmetrics::grpc::{RequestBody, ResponseBody};
 use tower_openmetrics::protocol::Grpc;
 use tower_openmetrics::{Clock, MetricsLayer, MetricsLayerBuilder};
 
-/// How a call ended, and what went in and out.
+/// The outcome of a call, and its bytes and messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Seen {
     ending: Ending,
@@ -31,7 +30,7 @@ struct Seen {
     response: Volume,
 }
 
-/// The three ways in which a call can end, and that it has not.
+/// The three outcomes of a call, or an open call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     Open,
@@ -58,7 +57,7 @@ fn frame(flag: u8, payload: &str) -> Vec<u8> {
     [&[flag], &length[..], payload.as_bytes()].concat()
 }
 
-/// In base64, padded at its end (RFC 4648, section 4).
+/// Encodes as base64 with padding (RFC 4648, section 4).
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let group = |bytes: &[u8]| {
@@ -77,7 +76,7 @@ fn script(steps: impl IntoIterator<Item = Step>) -> Script {
     Script::new(Clock::manual(), steps)
 }
 
-/// A request of gRPC's with one empty message, five bytes long.
+/// A gRPC request with one empty message of five bytes.
 fn request() -> Request<Full<Bytes>> {
     request_of("application/grpc", Full::from(message("")))
 }
@@ -92,7 +91,7 @@ fn response_of(content_type: &str, steps: impl IntoIterator<Item = Step>) -> Res
     response.body(script(steps)).unwrap()
 }
 
-/// One call on a layer of its own, whose request is not read.
+/// One call whose request is not read.
 fn call<C: Classify>(
     layer: &MetricsLayer<Grpc<C>>,
     response: Result<Response<Script>, BoxError>,
@@ -128,7 +127,7 @@ fn built<C>(builder: MetricsLayerBuilder<Grpc<C>>) -> MetricsLayer<Grpc<C>> {
 // === impl Seen ===
 
 impl Seen {
-    /// All that a layer shows, which has had one call.
+    /// The numbers of a layer with one call.
     #[track_caller]
     fn of<C>(layer: &MetricsLayer<Grpc<C>>) -> Self {
         let page = Page::read(layer.exporter());
@@ -174,7 +173,7 @@ impl Ending {
         }
     }
 
-    /// Nothing went in or out.
+    /// This outcome without bytes or messages.
     fn of_nothing(self) -> Seen {
         Seen {
             ending: self,

@@ -1,4 +1,4 @@
-//! What comes to a gRPC service and is not gRPC, is measured as HTTP.
+//! Traffic of a gRPC service that is not gRPC is measured as HTTP.
 
 use super::Ending::{Cancelled, Completed, Failed};
 use super::support::Step::Bytes;
@@ -16,7 +16,7 @@ fn page(status: u16) -> Response<super::Script> {
 }
 
 #[test]
-fn probes_and_preflights() {
+fn other_methods_are_measured_as_http() {
     let methods = [Method::GET, Method::OPTIONS, Method::PUT];
     let endings = [
         (200, Completed),
@@ -38,7 +38,7 @@ fn probes_and_preflights() {
 }
 
 #[test]
-fn requests_of_another_type() {
+fn other_content_types_are_measured_as_http() {
     let layer = layer();
     let request = request_of("application/json", Full::<Data>::from(message("")));
     let response = call_with(&layer, request, |request| {
@@ -51,7 +51,7 @@ fn requests_of_another_type() {
 }
 
 #[test]
-fn their_promised_length_counts() {
+fn the_content_length_counts_for_other_traffic() {
     for (length, ending) in [(8, Completed), (9, Cancelled)] {
         let layer = layer();
         let request = Request::new(Empty::<Data>::new());
@@ -68,7 +68,7 @@ fn their_promised_length_counts() {
 }
 
 #[test]
-fn unless_a_status_answers_them() {
+fn a_response_with_a_grpc_status_is_grpc() {
     let layer = layer();
     let response = call_with(&layer, Request::new(Empty::<Data>::new()), |_| {
         let mut response = page(200);
@@ -80,9 +80,9 @@ fn unless_a_status_answers_them() {
     assert_eq!(Seen::of(&layer), expected);
 }
 
-/// A request that does not say its type: the response's decides.
+/// The content type of the response decides.
 #[test]
-fn requests_without_a_type() {
+fn requests_without_a_content_type() {
     let answered = |status, content_type: Option<&'static str>, expected: Seen| {
         let layer = layer();
         let request = Request::post("/api/items").body(Full::<Data>::from("{\"item\": 7}"));
@@ -99,7 +99,7 @@ fn requests_without_a_type() {
         let row = format!("{status} {content_type:?}");
         assert_eq!(Seen::of(&layer), expected.request(11, 0), "{row}");
 
-        // Whatever it turns out to be, its path names no service.
+        // The protocol was unknown when the call began, so it has no service.
         let page = Page::read(layer.exporter());
         for (labels, _) in page.samples().filter(|(name, _)| name.contains("grpc_")) {
             assert!(labels.contains(r#"grpc_method="none""#), "{row}: {labels}");
@@ -127,9 +127,9 @@ fn requests_without_a_type() {
     }
 }
 
-/// As REST does it in passing: with lengths that are promised, and empty answers.
+/// REST responses with a length, and empty ones.
 #[test]
-fn answers_of_rest_to_requests_without_a_type_keep_their_promises() {
+fn the_content_length_counts_for_requests_without_a_content_type() {
     for (length, frames, ending) in [(8, 1, Completed), (9, 1, Cancelled), (9, 2, PROMISE)] {
         let layer = layer();
         let request = Request::post("/api/items").body(Empty::<Data>::new());

@@ -1,4 +1,4 @@
-//! Requests: what of them is counted, and that they break off.
+//! Requests: how their messages count, and how they fail.
 
 use super::Ending::{self, Cancelled, Completed, Failed};
 use super::support::Step::{self, Bytes, Fail, Trailers};
@@ -14,7 +14,7 @@ use tower_openmetrics::classify::{Classify, HttpClient, HttpStatus, by_error};
 use tower_openmetrics::protocol::Grpc;
 use tower_openmetrics::{Clock, ErrorType, MetricsLayer, MetricsLayerBuilder};
 
-/// One call whose request is read as far as that, and which is answered well.
+/// One call that reads `frames` of its request and gets a response with `OK`.
 #[track_caller]
 fn expect(row: &str, content_type: &str, steps: Vec<Step>, frames: usize, expected: Seen) {
     let layer = layer();
@@ -43,12 +43,18 @@ fn messages_are_counted_as_the_service_reads_them() {
     for (frames, (bytes, messages)) in cases {
         let expected = Completed.of_nothing().request(bytes, messages);
         expect("gRPC", GRPC, steps(), frames, expected);
-        expect("its web", "application/grpc-web", steps(), frames, expected);
+        expect(
+            "gRPC-Web",
+            "application/grpc-web",
+            steps(),
+            frames,
+            expected,
+        );
     }
 }
 
 #[test]
-fn text_of_the_web_is_read_through() {
+fn grpc_web_text_is_decoded() {
     let text = base64(&message("abc").repeat(5));
     let bytes = text.len() as u64;
     for length in 1..=text.len() {
@@ -60,14 +66,14 @@ fn text_of_the_web_is_read_through() {
 }
 
 #[test]
-fn what_is_no_message_breaks_nothing() {
+fn nothing_counts_after_an_invalid_message() {
     let steps = vec![Bytes(frame(0x42, "abc")), Bytes(message("d"))];
     let expected = Completed.of_nothing().request(14, 0);
     expect("an unknown flag", GRPC, steps, ALL, expected);
 }
 
 #[test]
-fn a_request_that_breaks_off() {
+fn a_failing_request_decides_the_outcome() {
     let gone: fn() -> BoxError = || io::Error::from(ErrorKind::ConnectionReset).into();
     for (error, ending) in [
         (gone, Cancelled),
@@ -84,9 +90,9 @@ fn a_request_that_breaks_off() {
     }
 }
 
-/// tonic's bodies, for one, fail with a type of its own.
+/// tonic's bodies fail with tonic's own type, for example.
 #[test]
-fn an_error_of_an_unknown_type() {
+fn an_error_of_an_unknown_type_cancels_the_call() {
     struct Unknown;
     let layer = layer();
     let steps = [Bytes(message("abc")), Fail(|| Unknown)];
@@ -99,9 +105,9 @@ fn an_error_of_an_unknown_type() {
     assert_eq!(Seen::of(&layer), Cancelled.of_nothing().request(8, 1));
 }
 
-/// A client is still there when its request fails, whatever the error: a message that can't be encoded, say.
+/// The caller is still there when its request fails, for example at a message that can't be encoded.
 #[test]
-fn a_request_of_a_client_that_breaks_off() {
+fn a_failing_request_of_a_client_fails_the_call() {
     fn expect<C: Classify, E: 'static>(
         builder: MetricsLayerBuilder<Grpc<C>>,
         error: fn() -> E,
@@ -144,9 +150,9 @@ fn a_request_of_a_client_that_breaks_off() {
     );
 }
 
-/// The length may be promised.
+/// The request has a `Content-Length`.
 #[test]
-fn a_request_that_ends_before_its_length() {
+fn a_request_shorter_than_its_length_is_cancelled_over_http2() {
     fn ending<C: Classify>(builder: MetricsLayerBuilder<Grpc<C>>, version: Version) -> Ending {
         let layer = built(builder);
         let mut request = request_of("application/grpc-web", script([Bytes(message("abc"))]));
@@ -164,16 +170,16 @@ fn a_request_that_ends_before_its_length() {
     }
     let server = MetricsLayer::grpc_builder;
     assert_eq!(ending(server(), Version::HTTP_2), Cancelled);
-    // There it would have an error.
+    // Over HTTP/1, a body that breaks off has an error.
     assert_eq!(ending(server(), Version::HTTP_11), Completed);
-    // And there the connection has one.
+    // A client's connection reports the error.
     let client = MetricsLayer::grpc_client_builder();
     assert_eq!(ending(client, Version::HTTP_2), Completed);
 }
 
-/// What stands in its place has come whole by its own account.
+/// The hint of the new body decides whether it is complete.
 #[test]
-fn a_request_that_was_replaced_on_its_way() {
+fn a_replaced_body_has_its_own_length() {
     for (content_type, hint, ending) in [
         (GRPC, 8, Completed),
         ("application/json", 8, Completed),
@@ -198,7 +204,7 @@ fn a_request_that_was_replaced_on_its_way() {
 }
 
 #[test]
-fn a_request_that_panics() {
+fn a_panicking_request_fails_the_call() {
     let layer = layer();
     let request = request_of(GRPC, script([Bytes(message("abc")), Step::Panic]));
     let response = call_with(&layer, request, |request| {
@@ -210,7 +216,7 @@ fn a_request_that_panics() {
 }
 
 #[test]
-fn what_is_taken_out_of_the_wrapper_is_not_counted() {
+fn messages_after_into_inner_are_not_counted() {
     let layer = layer();
     let request = request_of(GRPC, script([Bytes(message("abc"))]));
     let response = call_with(&layer, request, |request| {

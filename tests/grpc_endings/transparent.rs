@@ -1,4 +1,4 @@
-//! What passes through is left as it is.
+//! Requests and responses pass through unchanged.
 
 use super::support::Step::{self, Bytes, Field};
 use super::support::{Page, Script, poll_frame};
@@ -8,7 +8,7 @@ use http_body::{Body, Frame};
 use std::pin::pin;
 use tower_openmetrics::MetricsLayer;
 
-/// The frames of a body, and what it says of itself before each and after the last.
+/// The frames of a body, with `is_end_stream` and `size_hint` before each one and after the last.
 fn seen<B: Body<Data = bytes::Bytes>>(body: B) -> Vec<(bool, Option<u64>, String)> {
     let mut body = pin!(body);
     let mut all = Vec::new();
@@ -42,7 +42,7 @@ fn steps() -> [Step; 4] {
 }
 
 #[test]
-fn bodies_of_requests_and_responses() {
+fn bodies_pass_through_unchanged() {
     let types = [
         "application/grpc",
         "application/grpc-web",
@@ -64,7 +64,7 @@ fn bodies_of_requests_and_responses() {
 }
 
 #[test]
-fn heads_of_requests_and_responses() {
+fn heads_pass_through_unchanged() {
     let layer = layer();
     let request = Request::post("http://a/shop.Cart/Add?b").header("grpc-timeout", "1S");
     let request = request.body(script([])).unwrap();
@@ -81,7 +81,7 @@ fn heads_of_requests_and_responses() {
 }
 
 #[test]
-fn what_is_wrapped_can_be_reached() {
+fn the_inner_body_is_accessible() {
     let layer = layer();
     for content_type in ["application/grpc", "text/plain"] {
         let request = request_of(content_type, script([]));
@@ -101,7 +101,7 @@ fn what_is_wrapped_can_be_reached() {
 }
 
 #[test]
-fn messages_are_counted_unless_they_are_not_to_be() {
+fn messages_total_defaults_to_true() {
     let name = |layer: &MetricsLayer<_>| {
         let response = response_of("application/grpc", [Field(STATUS, "0")]);
         let _ = call(layer, Ok(response));
@@ -115,6 +115,6 @@ fn messages_are_counted_unless_they_are_not_to_be() {
 
 #[test]
 #[should_panic(expected = "`MetricsLayer::grpc`: label name `le`")]
-fn labels_are_checked() {
+fn invalid_labels_panic() {
     let _ = MetricsLayer::grpc([("le", "1")]);
 }

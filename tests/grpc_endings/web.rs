@@ -1,4 +1,4 @@
-//! gRPC-Web: the status comes in the body.
+//! gRPC-Web, whose status is in the body.
 
 use super::Ending::{Cancelled, Completed, Failed};
 use super::support::Step::{Bytes, Fail, Field, Pending};
@@ -17,7 +17,7 @@ const TEXT: [&str; 2] = [
 
 const TRAILERS: u8 = 0x80;
 
-/// One call whose answer is these pieces, of which so many are taken.
+/// One call whose response has these pieces. The caller reads `frames` of them.
 #[track_caller]
 fn expect<'a>(
     row: &str,
@@ -39,7 +39,7 @@ fn expect<'a>(
 const ALL: usize = usize::MAX;
 
 #[test]
-fn the_last_frame_gives_the_status() {
+fn the_last_frame_has_the_status() {
     let cases = [
         ("grpc-status:0\r\n", Completed),
         ("grpc-status: 0\r\ngrpc-message: fine\r\n", Completed),
@@ -69,7 +69,7 @@ fn the_last_frame_gives_the_status() {
 }
 
 #[test]
-fn text_may_be_padded_at_each_flush_or_not_at_all() {
+fn grpc_web_text_may_be_padded_within_or_not_at_all() {
     let frames = [
         message("ab"),
         message("c"),
@@ -89,9 +89,9 @@ fn text_may_be_padded_at_each_flush_or_not_at_all() {
     }
 }
 
-/// Over HTTP/1 a body may be dropped once its length is met.
+/// Over HTTP/1 a body may be dropped after its last byte.
 #[test]
-fn the_caller_may_go_once_it_has_the_status() {
+fn a_caller_that_leaves_after_the_status_completes_the_call() {
     let (data, last) = (message("abc"), frame(TRAILERS, "grpc-status:0\r\n"));
     let cut = last.len() - 1;
     let pieces = || [&data[..], &last[..cut], &last[cut..]];
@@ -106,7 +106,7 @@ fn the_caller_may_go_once_it_has_the_status() {
 }
 
 #[test]
-fn an_error_after_the_status() {
+fn an_error_after_the_status_is_publish_final() {
     let layer = layer();
     let request = request_of(WEB[0], Full::<Data>::default());
     let response = call_with(&layer, request, |_| {
@@ -119,9 +119,9 @@ fn an_error_after_the_status() {
     assert_eq!(Seen::of(&layer), expected);
 }
 
-/// As gRPC itself has them.
+/// Like gRPC itself.
 #[test]
-fn headers_and_trailers_count_too() {
+fn a_status_in_headers_or_trailers_counts_too() {
     for content_type in WEB.into_iter().chain(TEXT) {
         let layer = layer();
         let request = request_of(content_type, Full::<Data>::default());

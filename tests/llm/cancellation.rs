@@ -1,11 +1,11 @@
-//! Clients that hang up: the work is dropped all the way down, and every page says so.
+//! Clients that disconnect. Every server drops its work, and every page counts a cancellation.
 
 use crate::chain::Chain;
 
 const CANCELLED: Option<&str> = Some("cancellations_total");
 
 #[tokio::test]
-async fn between_two_tokens() {
+async fn a_client_that_leaves_between_two_tokens_cancels_every_call() {
     for chain in [Chain::start(2).await, Chain::start_forwarded(2).await] {
         let mut events = chain.stream("hello").await;
         assert_eq!(events.content().await, "You ");
@@ -20,7 +20,7 @@ async fn between_two_tokens() {
 }
 
 #[tokio::test]
-async fn before_the_first_token() {
+async fn a_client_that_leaves_before_the_first_token_cancels_every_call() {
     for stream in [true, false] {
         for chain in [Chain::start(0).await, Chain::start_forwarded(0).await] {
             chain.hang_up_without_an_answer(stream).await;
@@ -33,9 +33,9 @@ async fn before_the_first_token() {
     }
 }
 
-/// Tokens are on their way all the time.
+/// Tokens flow all the time.
 #[tokio::test]
-async fn in_the_middle_of_a_long_answer() {
+async fn a_client_that_leaves_during_a_long_response_cancels_every_call() {
     let words = "word ".repeat(100_000);
     let chain = Chain::start(usize::MAX >> 3).await;
     let mut events = chain.stream(&words).await;

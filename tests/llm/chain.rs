@@ -1,4 +1,4 @@
-//! Front end and worker, as their processes start them, and their client.
+//! A front end and a worker, started as their processes do, and their client.
 
 use crate::llm_frontend::{forwarder, front_end};
 use crate::llm_worker::generate;
@@ -27,12 +27,12 @@ use tower_openmetrics::{MetricsLayer, MetricsRegistry};
 
 pub(crate) const CHAT: &str = "/v1/chat/completions";
 
-/// A worker and a front end; and before it, if there is one, another front end that forwards.
+/// A worker, its front end, and optionally another front end that forwards to the first.
 pub(crate) struct Chain {
-    /// The first one's address.
+    /// The address of the outermost front end.
     pub(crate) addr: SocketAddr,
     pub(crate) pages: Vec<Page>,
-    /// How many more tokens the worker may make. It fails when they are closed.
+    /// The number of tokens that the worker may make. It fails when they are closed.
     pub(crate) tokens: Arc<Semaphore>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -44,7 +44,7 @@ pub(crate) struct Page {
     endpoint: &'static str,
 }
 
-/// A streamed answer.
+/// A streamed response.
 pub(crate) struct Events {
     body: Incoming,
     text: String,
@@ -64,7 +64,7 @@ async fn listen() -> (TcpListener, SocketAddr) {
 // === impl Chain ===
 
 impl Chain {
-    /// The worker may make so many tokens.
+    /// Starts a chain whose worker may make `tokens` tokens.
     pub(crate) async fn start(tokens: usize) -> Self {
         let tokens = Arc::new(Semaphore::new(tokens));
         let (listener, worker) = listen().await;
@@ -107,7 +107,7 @@ impl Chain {
         chain
     }
 
-    /// A front end whose worker is gone.
+    /// Starts a front end without a worker.
     pub(crate) async fn start_alone() -> Self {
         let mut chain = Self::start(0).await;
         let nobody = chain.addr.to_string();
@@ -121,7 +121,7 @@ impl Chain {
         chain
     }
 
-    /// With another front end before the first one.
+    /// Starts a chain with another front end that forwards to the first.
     pub(crate) async fn start_forwarded(tokens: usize) -> Self {
         let mut chain = Self::start(tokens).await;
         let upstream = format!("http://{}", chain.addr);
@@ -180,7 +180,7 @@ impl Chain {
         Events { body, text }
     }
 
-    /// Asks for a token that will never come, and hangs up once the worker is at it.
+    /// Requests a token that never comes, and disconnects once the worker waits for it.
     pub(crate) async fn hang_up_without_an_answer(&self, stream: bool) {
         let request = chat("hello", stream).to_string();
         let asking = self.send(Method::POST, CHAT, request);
@@ -192,14 +192,14 @@ impl Chain {
 
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
-        drop(self.client); // which keeps connections open
+        drop(self.client); // closes its connections
         while let Some(ended) = within(self.tasks.join_next()).await {
             ended.unwrap();
         }
     }
 }
 
-/// The example's model, which waits for leave to make each token.
+/// The example's model, which waits for a permit for each token.
 async fn gated(
     prompt: Prompt,
     tokens: Arc<Semaphore>,
@@ -232,7 +232,7 @@ impl Page {
         number.unwrap_or_else(|| panic!("no {name} {error_type} in\n{page}"))
     }
 
-    /// Returns once the page says so.
+    /// Waits until the page has this number.
     pub(crate) async fn until(&self, name: &str, number: u64) {
         let deadline = Instant::now() + BOUND;
         loop {
@@ -245,7 +245,7 @@ impl Page {
         }
     }
 
-    /// At rest after one call, which ended so: completed, or counted under that name.
+    /// Waits until one call has ended: completed, or counted under the name `ended`.
     pub(crate) async fn one_call(&self, ended: Option<&str>) {
         self.until("requests_total", 1).await;
         assert_eq!(self.get("concurrent_requests").await, 0);
@@ -267,7 +267,7 @@ impl Page {
 // === impl Events ===
 
 impl Events {
-    /// The next event's data; none after the end.
+    /// The data of the next event, or `None` after the end.
     pub(crate) async fn next(&mut self) -> Option<String> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
@@ -281,7 +281,7 @@ impl Events {
         }
     }
 
-    /// The next event's only choice.
+    /// The only choice of the next event.
     pub(crate) async fn choice(&mut self) -> Value {
         let event = self.next().await.expect("an event");
         let mut chunk: Value = serde_json::from_str(&event).unwrap();

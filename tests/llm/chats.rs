@@ -1,4 +1,4 @@
-//! Chats that go well.
+//! Successful chats.
 
 use crate::chain::{CHAT, Chain, chat};
 use http::{Method, StatusCode};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 const PLENTY: usize = 1000;
 
 #[tokio::test]
-async fn plain() {
+async fn a_chat_has_a_response() {
     let chain = Chain::start(PLENTY).await;
     let request = chat("to be or not to be", false).to_string();
     let (status, answer) = chain.ask(Method::POST, CHAT, request).await;
@@ -28,7 +28,7 @@ async fn plain() {
 }
 
 #[tokio::test]
-async fn the_last_of_several_messages_in_parts_and_cut() {
+async fn a_chat_uses_the_last_message_up_to_the_limit() {
     let chain = Chain::start(PLENTY).await;
     let parts = json!([{ "type": "text", "text": "a " }, { "type": "text", "text": "b c" }]);
     let request = json!({
@@ -47,9 +47,9 @@ async fn the_last_of_several_messages_in_parts_and_cut() {
     chain.stop().await;
 }
 
-/// Each token is there before the next one is made, through all of the chain.
+/// Each token passes through the whole chain before the next one is made.
 #[tokio::test]
-async fn streamed() {
+async fn a_streamed_chat_has_each_token_at_once() {
     for chain in [Chain::start(0).await, Chain::start_forwarded(0).await] {
         chain.tokens.add_permits(1);
         let mut events = chain.stream("to be").await;
@@ -76,7 +76,7 @@ async fn streamed() {
 }
 
 #[tokio::test]
-async fn models() {
+async fn the_models_are_listed() {
     for chain in [Chain::start(0).await, Chain::start_forwarded(0).await] {
         let (status, models) = chain.ask(Method::GET, "/v1/models", "").await;
         assert_eq!(status, StatusCode::OK);

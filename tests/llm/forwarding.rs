@@ -1,4 +1,4 @@
-//! What the forwarder makes of what it is asked, however it is asked.
+//! Requests that the front end forwards.
 
 use crate::chain::Chain;
 use crate::llm_frontend::forwarder;
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower_openmetrics::MetricsRegistry;
 
-/// The answer to `target` over HTTP/1.1, as it stands on the wire.
+/// Returns the raw HTTP/1.1 response to `target`.
 async fn ask_for(addr: SocketAddr, target: &str) -> String {
     let asked = async {
         let mut client = TcpStream::connect(addr).await.unwrap();
@@ -32,7 +32,7 @@ async fn ask_for(addr: SocketAddr, target: &str) -> String {
 }
 
 #[tokio::test]
-async fn requests_as_to_a_proxy() {
+async fn requests_with_an_absolute_uri_are_forwarded() {
     let chain = Chain::start_forwarded(0).await;
     for target in ["/v1/models", "http://elsewhere:1/v1/models"] {
         let answer = ask_for(chain.addr, target).await;
@@ -43,7 +43,7 @@ async fn requests_as_to_a_proxy() {
 }
 
 #[tokio::test]
-async fn requests_over_http2() {
+async fn requests_over_http2_are_forwarded() {
     let chain = Chain::start_forwarded(0).await;
     let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new())
         .http2_only(true)
@@ -61,9 +61,9 @@ async fn requests_over_http2() {
     chain.stop().await;
 }
 
-/// The path of the other server comes first, and queries stay.
+/// The path of the upstream is prepended, and queries are kept.
 #[tokio::test]
-async fn paths() {
+async fn paths_are_joined() {
     let stop = CancellationToken::new();
     let mut servers = JoinSet::new();
     let mut start = async |app: Router| {
@@ -94,7 +94,7 @@ async fn paths() {
 }
 
 #[test]
-fn servers_that_there_can_not_be() {
+fn invalid_upstreams_are_errors() {
     for url in [
         "",
         "localhost:8000",

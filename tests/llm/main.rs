@@ -1,7 +1,7 @@
 //! The examples `llm_frontend` and `llm_worker` over real loopback connections.
 //!
-//! Nothing here sleeps to be right: the worker makes a token only when a test lets it, and every
-//! wait has a bound.
+//! No test depends on a sleep: the worker only makes a token when a test permits it, and every wait is
+//! bounded.
 #![cfg(feature = "server")]
 #![allow(clippy::duplicate_mod, reason = "each example is a program of its own")]
 
@@ -22,7 +22,7 @@ use std::future::Future;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long a wait may take before its test fails: far more than it needs.
+/// Maximum time of a wait, after which the test fails.
 const BOUND: Duration = Duration::from_secs(60);
 
 pub(crate) async fn within<F: Future>(future: F) -> F::Output {

@@ -1,10 +1,10 @@
-//! Chats that go wrong: every answer has OpenAI's shape.
+//! Failed chats. Every response has OpenAI's error format.
 
 use crate::chain::{CHAT, Chain, chat};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-/// The error's type, parameter and code.
+/// The type, parameter and code of the error.
 fn parts(answer: &Value) -> Value {
     let error = &answer["error"];
     assert!(!error["message"].as_str().unwrap().is_empty());
@@ -12,7 +12,7 @@ fn parts(answer: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn requests_that_are_wrong() {
+async fn invalid_requests_are_errors() {
     let chain = Chain::start(0).await;
     let message = json!([{ "role": "user", "content": "hello" }]);
     let unknown = json!({ "model": "gpt", "messages": message });
@@ -60,7 +60,7 @@ async fn requests_that_are_wrong() {
 }
 
 #[tokio::test]
-async fn elsewhere() {
+async fn unknown_paths_are_errors() {
     let chain = Chain::start(0).await;
     for (method, path, expected) in [(Method::POST, "/v1/chat", 404), (Method::GET, CHAT, 405)] {
         let (status, answer) = chain.ask(method, path, "").await;
@@ -70,10 +70,9 @@ async fn elsewhere() {
     chain.stop().await;
 }
 
-/// The model fails: before the first token there is a status to say it with, then
-/// an event.
+/// Before the first token, the error is in the status. Later it is an event.
 #[tokio::test]
-async fn a_model_that_fails() {
+async fn a_failing_model_is_an_error() {
     for stream in [true, false] {
         let chain = Chain::start(0).await;
         chain.tokens.close();
@@ -104,7 +103,7 @@ async fn a_model_that_fails() {
 }
 
 #[tokio::test]
-async fn no_worker() {
+async fn a_missing_worker_is_an_error() {
     let chain = Chain::start_alone().await;
     let request = chat("hello", true).to_string();
     let (status, answer) = chain.ask(Method::POST, CHAT, request).await;

@@ -1,4 +1,4 @@
-//! Errors classified by closures, on the builder of every protocol.
+//! Closures that classify errors, with the builder of every protocol.
 
 use super::streams_support::{Numbers, Stage, all};
 use bytes::Bytes;
@@ -30,7 +30,7 @@ impl std::error::Error for EngineError {}
 
 const OUT_OF_MEMORY: ErrorType = ErrorType::from_static("out_of_memory");
 
-/// What each error is to count as; the last is left to the phase.
+/// Each error with its expected type. The last one depends on the phase.
 const CASES: [(EngineError, Option<&str>); 4] = [
     (EngineError::BadPrompt, Some("deserialization")),
     (EngineError::OutOfMemory, Some("out_of_memory")),
@@ -66,7 +66,7 @@ fn http() {
         stage.expect("an error", &ended(error_type, 1));
     }
 
-    // It leaves heads to the table of statuses.
+    // The table of statuses still classifies heads.
     let stage = Stage::new(MetricsLayer::builder().classifier(classifier()));
     let request = Request::new(Full::<Bytes>::default());
     let unavailable = Response::builder().status(503);
@@ -109,7 +109,7 @@ fn streaming() {
 }
 
 #[test]
-fn with_a_handle_too() {
+fn pass_handle_keeps_the_classifier() {
     let builder = MetricsLayer::unary_builder()
         .classifier(classifier())
         .pass_handle(|_: &mut &str, _: CallHandle| ());
@@ -121,10 +121,10 @@ fn with_a_handle_too() {
 }
 
 #[test]
-fn errors_of_other_types_are_left() {
+fn errors_of_other_types_are_classified_by_phase() {
     for (error, error_type) in [
         (Elapsed::new().into(), "timeout"),
-        // In a box it is a box: the closure is for the very type.
+        // A boxed error has another type than the closure takes.
         (BoxError::from(EngineError::BadPrompt), "generate"),
     ] {
         let stage = Stage::new(MetricsLayer::unary_builder().classifier(classifier()));
@@ -135,9 +135,9 @@ fn errors_of_other_types_are_left() {
     }
 }
 
-/// An engine's own errors, and those of the boxes that middleware puts them into.
+/// An engine's own errors, and the boxed errors of middleware.
 #[test]
-fn one_closure_for_each_type() {
+fn or_combines_closures_for_several_types() {
     let in_a_box = |error: &BoxError, phase| {
         let error = error.downcast_ref::<EngineError>()?;
         Some(classifier().error(error, phase))

@@ -1,4 +1,4 @@
-//! The error types of a classifier stand on the page at 0 before they happen, in every builder.
+//! Every builder shows the error types of its classifier at 0 before they occur.
 
 use super::support::Page;
 use http::Request;
@@ -8,7 +8,7 @@ use tower_openmetrics::message::Own;
 use tower_openmetrics::protocol::Grpc;
 use tower_openmetrics::{CallHandle, MetricsLayer, MetricsLayerBuilder};
 
-/// Has types of its own.
+/// A classifier with its own error types.
 #[derive(Clone, Copy, Debug)]
 struct Printer;
 
@@ -21,7 +21,7 @@ impl Classify for Printer {
     }
 }
 
-/// That these stand at 0, and of the types of clients and printers no others.
+/// Checks that these types are at 0, and that no other type of a client or a printer is shown.
 #[track_caller]
 fn expect<P>(builder: MetricsLayerBuilder<P>, row: &str, expected: &[&str]) {
     let layer = builder.build([("endpoint", "a")]).unwrap();
@@ -41,7 +41,7 @@ const CLIENT: &[&str] = &["connect", "rejected"];
 const PRINTER: &[&str] = &["paper", "ink"];
 const NONE: &[&str] = &[];
 
-/// Each way in which a builder takes a classifier, and what it does with it later.
+/// A builder with a classifier, followed by other settings.
 macro_rules! expect_each {
     ($row:literal, $builder:expr) => {{
         let unknown = by_error(|_: &BoxError, _| None::<ErrorType>);
@@ -64,13 +64,13 @@ macro_rules! expect_each {
     }};
 }
 
-/// Metrics of gRPC have labels, so that nothing is shown before a call or a declaration.
+/// Metrics of gRPC have labels, so nothing is shown before a call or a declaration.
 fn declared<P>(builder: MetricsLayerBuilder<P>) -> MetricsLayerBuilder<P> {
     builder.declare([("grpc_service", "shop.Cart"), ("grpc_method", "Add")])
 }
 
 #[test]
-fn in_every_builder() {
+fn every_builder_shows_the_declared_types() {
     expect_each!("HTTP", MetricsLayer::builder());
     expect_each!("gRPC", declared(MetricsLayer::grpc_builder()));
     expect_each!("gRPC alone", MetricsLayer::protocol_builder(Grpc::new()));
@@ -87,7 +87,7 @@ fn in_every_builder() {
 }
 
 #[test]
-fn by_what_has_a_classifier_of_its_own() {
+fn a_protocol_with_a_classifier_shows_the_declared_types() {
     expect(MetricsLayer::client_builder(), "client", CLIENT);
     let client = declared(MetricsLayer::grpc_client_builder());
     expect(client, "gRPC's client", CLIENT);
@@ -95,9 +95,9 @@ fn by_what_has_a_classifier_of_its_own() {
     expect(declared(client), "another one of gRPC's client", PRINTER);
 }
 
-/// What is asked of a builder after it does not forget them.
+/// Later settings keep the declared types.
 #[test]
-fn whatever_else_the_builder_is_told() {
+fn later_settings_keep_the_declared_types() {
     let pass = |request: &mut Request<()>, call: CallHandle| {
         request.extensions_mut().insert(call);
     };

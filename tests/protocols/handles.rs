@@ -1,4 +1,4 @@
-//! Handles to calls, in the hands of handlers and of transports.
+//! Call handles used by handlers and transports.
 
 use super::streaming;
 use super::streams_support::{Numbers, SECOND, Stage, all, next, now};
@@ -14,7 +14,7 @@ use tower_openmetrics::{CallHandle, ErrorType, Message, MetricsLayer, RequestBod
 
 const QUOTA: ErrorType = ErrorType::from_static("quota");
 
-/// A request of no protocol, with a place for a handle.
+/// A request with a field for a handle.
 #[derive(Debug, Default)]
 struct Job {
     call: Option<CallHandle>,
@@ -33,7 +33,7 @@ fn jobs() -> Stage<PassJob> {
     Stage::new(MetricsLayer::unary_builder().pass_handle(pass))
 }
 
-/// One job, whose handler does something with its handle.
+/// One job whose handler uses its handle.
 fn run<T>(stage: &Stage<PassJob>, handler: impl FnOnce(CallHandle) -> T) -> T {
     let mut outcome = None;
     let answer = stage.call(Job::default(), |job| {
@@ -53,7 +53,7 @@ fn ran(numbers: Numbers) -> Numbers {
 }
 
 #[test]
-fn a_handler_says_how_its_call_ends() {
+fn a_handler_decides_the_outcome() {
     type Handler = fn(CallHandle);
     let cases: [(_, Handler, _); 5] = [
         ("nothing", drop, Numbers::completed(1)),
@@ -89,7 +89,7 @@ fn a_handler_says_how_its_call_ends() {
 }
 
 #[test]
-fn it_may_be_said_on_another_thread() {
+fn a_handle_works_on_another_thread() {
     let stage = jobs();
     run(&stage, |call| {
         let reporter = thread::spawn(move || call.fault(QUOTA));
@@ -99,7 +99,7 @@ fn it_may_be_said_on_another_thread() {
 }
 
 #[test]
-fn what_is_said_comes_before_what_fails_later() {
+fn a_reported_fault_precedes_a_later_error() {
     let stage = jobs();
     let refused = stage.call(Job::default(), |job| {
         job.call.unwrap().fault(QUOTA);
@@ -110,12 +110,12 @@ fn what_is_said_comes_before_what_fails_later() {
 }
 
 #[test]
-fn handles_of_ended_calls_never_touch_later_ones() {
+fn a_handle_of_an_ended_call_does_not_reach_a_later_one() {
     let stage = jobs();
     let mut stale = vec![];
     for later in 1..=50 {
         stale.push(run(&stage, |call| {
-            // The later call may well have the place of an earlier one in memory.
+            // The later call may reuse the memory of the earlier one.
             for old in &stale {
                 CallHandle::fault(old, ErrorType::PANIC);
             }
@@ -131,7 +131,7 @@ fn handles_of_ended_calls_never_touch_later_ones() {
 }
 
 #[test]
-fn each_of_two_open_calls_hears_its_own_handle() {
+fn a_handle_only_reaches_its_own_call() {
     let stage = streaming();
     let answers = [(); 2].map(|()| {
         let script = stage.script(["de"]);
@@ -151,7 +151,7 @@ fn each_of_two_open_calls_hears_its_own_handle() {
 }
 
 #[test]
-fn a_late_handle_counts_what_is_read_and_no_more() {
+fn a_late_handle_only_counts_request_bytes() {
     let stage = jobs();
     let call = run(&stage, |call| call);
     stage.expect("ended", &ran(Numbers::completed(1)));
@@ -163,7 +163,7 @@ fn a_late_handle_counts_what_is_read_and_no_more() {
 }
 
 #[test]
-fn dropped_handles_end_nothing() {
+fn dropping_a_handle_does_not_end_the_call() {
     let stage = streaming();
     let script = stage.script(["de", "f"]);
     let mut answer = stage.call("abc", |_| Ok::<_, BoxError>(script)).unwrap();
@@ -178,7 +178,7 @@ fn dropped_handles_end_nothing() {
 }
 
 #[test]
-fn a_transport_says_how_an_answer_ends() {
+fn a_transport_decides_the_outcome_of_a_stream() {
     for (fault, expected) in [
         (
             Fault::from(ErrorType::PUBLISH_RESPONSE),
@@ -207,7 +207,7 @@ fn a_transport_says_how_an_answer_ends() {
 }
 
 #[test]
-fn an_answer_that_has_ended_has_no_handle() {
+fn an_ended_stream_has_no_handle() {
     let stage = streaming();
     let answer = stage.call("abc", |_| Ok::<_, BoxError>(futures_util::stream::empty()));
     let mut answer: tower_openmetrics::ResponseStream<futures_util::stream::Empty<&str>> =
@@ -219,7 +219,7 @@ fn an_answer_that_has_ended_has_no_handle() {
 }
 
 #[test]
-fn an_http_handler_finds_its_handle_in_the_extensions() {
+fn an_http_handler_gets_its_handle_from_the_extensions() {
     type Asked = Request<RequestBody<Full<Bytes>>>;
     let builder = MetricsLayer::builder().pass_handle(|request: &mut Request<_>, call| {
         request.extensions_mut().insert::<CallHandle>(call);

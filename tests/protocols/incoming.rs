@@ -31,7 +31,7 @@ fn broken<P>(stage: &Stage<P>, kind: ErrorKind) -> Script<Chunk> {
     stage.script([Ok("ab"), Err(kind.into()), Ok("cde")])
 }
 
-/// Answered with "xy", so many seconds after the request.
+/// Adds the response "xy" and a duration in seconds.
 fn answered(numbers: Numbers, seconds: u32) -> Numbers {
     numbers
         .response(2, 1)
@@ -40,7 +40,7 @@ fn answered(numbers: Numbers, seconds: u32) -> Numbers {
 }
 
 #[test]
-fn messages_count_as_they_are_read() {
+fn messages_count_when_they_are_read() {
     for (read, bytes, messages) in [(0, 0, 0), (1, 2, 1), (2, 5, 2), (3, 5, 3), (4, 5, 3)] {
         let stage = unary();
         let _ = stage.call(upload(&stage), |request| {
@@ -48,7 +48,7 @@ fn messages_count_as_they_are_read() {
             for _ in 0..read {
                 next(request.as_mut());
             }
-            Ok::<_, BoxError>("xy") // what is not read is abandoned
+            Ok::<_, BoxError>("xy") // abandons the rest of the request
         });
         let seconds = 1 + messages as u32;
         let expected = answered(Numbers::completed(seconds), seconds);
@@ -56,9 +56,9 @@ fn messages_count_as_they_are_read() {
     }
 }
 
-/// A request stream that breaks off decides, whatever the handler answers.
+/// A failing request stream decides the outcome, whatever the handler responds.
 #[test]
-fn a_stream_that_breaks_off() {
+fn a_failing_request_stream_decides_the_outcome() {
     for (kind, error_type) in [
         (ErrorKind::UnexpectedEof, None),
         (ErrorKind::ConnectionReset, None),
@@ -78,7 +78,7 @@ fn a_stream_that_breaks_off() {
             assert_eq!(read[1].as_ref().unwrap_err().kind(), kind);
             Ok::<_, BoxError>("xy")
         });
-        // What is read after the error is read all the same.
+        // Messages read after the error still count.
         let expected = answered(ending(4), 4).request(5, 2);
         stage.expect("the handler answers", &expected);
 
@@ -94,14 +94,14 @@ fn a_stream_that_breaks_off() {
         let stage = streaming();
         let answer = stage.call(broken(&stage, kind), Ok::<_, BoxError>);
         drop(all(pin!(answer.unwrap())));
-        // The error comes out again as an item: by then the call has its fault.
+        // The error is also an item of the response, after it has decided the outcome.
         let expected = ending(3).request(2, 1).response(2, 1);
         let expected = expected.head_after(1).first_byte_after(2);
         stage.expect("the handler echoes it", &late(expected));
     }
 }
 
-/// Echoing on after the end of the call reads on.
+/// The echo continues to read after the end of the call.
 fn late(mut numbers: Numbers) -> Numbers {
     numbers.request.bytes += 3;
     numbers.request.messages += 1;
@@ -109,7 +109,7 @@ fn late(mut numbers: Numbers) -> Numbers {
 }
 
 #[test]
-fn errors_in_boxes_are_looked_into() {
+fn boxed_errors_are_classified_by_their_content() {
     for (kind, expected) in [
         (ErrorKind::BrokenPipe, Numbers::cancelled(2)),
         (
@@ -129,7 +129,7 @@ fn errors_in_boxes_are_looked_into() {
 }
 
 #[test]
-fn the_first_failure_wins() {
+fn the_first_failure_counts() {
     let stage = streaming();
     let request = broken(&stage, ErrorKind::BrokenPipe);
     let mut reader = None;
@@ -146,9 +146,9 @@ fn the_first_failure_wins() {
     stage.expect("the answer's", &expected.request(5, 2));
 }
 
-/// Who sends the stream is still there.
+/// The caller is still there when its request fails.
 #[test]
-fn a_stream_of_a_client_that_breaks_off() {
+fn a_failing_request_stream_of_a_client_fails_the_call() {
     fn expect<P>(builder: MetricsLayerBuilder<P>, kind: ErrorKind, error_type: &str)
     where
         P: Protocol<Script<Chunk>, Request = Upload> + Answer<&'static str, BoxError>,
@@ -179,7 +179,7 @@ fn a_stream_of_a_client_that_breaks_off() {
             error_type,
         );
     }
-    // The other protocol.
+    // The same with the other protocol.
     let streaming = MetricsLayer::streaming_builder().classifier(HttpClient);
     let stage = Stage::new(streaming.request_streams(Own));
     let answer = stage.call(broken(&stage, ErrorKind::BrokenPipe), |request| {
@@ -191,7 +191,7 @@ fn a_stream_of_a_client_that_breaks_off() {
 }
 
 #[test]
-fn what_is_read_after_the_end_moves_bytes_only() {
+fn messages_read_after_the_end_only_count_bytes() {
     for breaks_off in [false, true] {
         let stage = unary();
         let request = match breaks_off {
@@ -213,7 +213,7 @@ fn what_is_read_after_the_end_moves_bytes_only() {
     }
 }
 
-/// A request that is read on after its call has ended, while another call goes on.
+/// A request that is read after the end of its call, during another call.
 #[test]
 fn a_late_error_does_not_reach_the_next_call() {
     let stage = unary();
@@ -232,7 +232,7 @@ fn a_late_error_does_not_reach_the_next_call() {
 }
 
 #[test]
-fn a_panic_of_the_request() {
+fn a_panicking_request_stream_fails_the_call() {
     let stage = unary();
     let request = stage.steps([Item("ab"), Pause, Panic]);
     let panicked = panics(|| {
@@ -257,7 +257,7 @@ fn a_panic_of_the_request() {
 }
 
 #[test]
-fn a_panic_while_a_message_is_measured() {
+fn a_panicking_measure_fails_the_call() {
     let touchy = |_: &&str| -> u64 { panic!("touchy") };
     let stage = Stage::new(MetricsLayer::unary_builder().request_streams(touchy));
     let request = stage.script(["ab"]);
@@ -272,7 +272,7 @@ fn a_panic_while_a_message_is_measured() {
 }
 
 #[test]
-fn messages_are_measured_by_closures() {
+fn closures_measure_messages() {
     let builder = MetricsLayer::streaming_builder().request_streams(|n: &u8| u64::from(*n));
     let stage = Stage::new(builder.measure_items(|n: &u8| u64::from(*n) * 10));
     let request = stage.script([1u8, 2]);
@@ -283,7 +283,7 @@ fn messages_are_measured_by_closures() {
 }
 
 #[test]
-fn it_is_the_stream_that_was_sent() {
+fn the_request_stream_passes_through_unchanged() {
     let stage = unary();
     let request = stage.steps([Item("ab"), Pause, Item("c")]);
     let inner = request.size_hint();
@@ -299,10 +299,9 @@ fn it_is_the_stream_that_was_sent() {
     stage.expect("nothing is counted of what is unwrapped", &expected);
 }
 
-/// A handler that answers with a stream and fails by its request's error has a say in
-/// nothing: the request was first.
+/// The request fails first, so a later failure of the response does not count.
 #[test]
-fn the_request_may_break_off_while_the_answer_goes_on() {
+fn a_request_that_fails_during_the_response_decides_the_outcome() {
     let stage = streaming();
     let service = stage.layer.layer(service_fn(async |request: Upload| {
         let chunk = |chunk: Chunk| chunk.unwrap_or("gone");

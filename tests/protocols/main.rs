@@ -1,9 +1,8 @@
-//! Every protocol: what it leaves as it is, and every ending that its calls can have, with all
-//! of the layer's numbers.
+//! Every protocol: what passes through unchanged, and every outcome with all numbers of the layer.
 
 mod classifiers;
+mod combinators;
 mod declared;
-mod handed_on;
 mod handles;
 mod incoming;
 mod own;

@@ -1,4 +1,4 @@
-//! A protocol that is not the library's: datagrams, each answered by some others.
+//! A custom protocol: each datagram is answered by several datagrams.
 
 use super::streams_support::{Numbers, Stage, now, panics};
 use bytes::Bytes;
@@ -16,7 +16,7 @@ struct Datagram {
     from: Ipv4Addr,
 }
 
-/// What is to be sent, and the call that ends when it is.
+/// Datagrams to send, and the call that ends once they are sent.
 #[derive(Debug)]
 struct Outbox {
     waiting: Vec<Bytes>,
@@ -39,7 +39,7 @@ impl<E> Answer<Vec<Bytes>, E> for Datagrams {
     fn answer(&self, mut call: Call, answers: Vec<Bytes>) -> Outbox {
         call.head();
         if call.note() == Ipv4Addr::LOCALHOST.to_bits() {
-            call.owes_nothing(); // nobody waits for it
+            call.owes_nothing(); // no one waits for a response
         }
         Outbox {
             waiting: answers,
@@ -76,7 +76,7 @@ fn answers() -> Result<Vec<Bytes>, BoxError> {
 }
 
 #[test]
-fn it_has_every_ending() {
+fn a_custom_protocol_has_every_outcome() {
     const AWAY: [u8; 4] = [192, 0, 2, 1];
     const HERE: [u8; 4] = [127, 0, 0, 1];
     for (from, most, ended, bytes) in [
@@ -115,9 +115,9 @@ fn it_has_every_ending() {
     stage.expect("panicked", &expected);
 }
 
-/// Its own `open` runs in the call's `call`.
+/// `open` runs within `Service::call`.
 #[test]
-fn a_panic_of_the_protocol_is_a_panic_of_the_call() {
+fn a_panicking_protocol_fails_the_call() {
     #[derive(Clone)]
     struct Touchy;
     impl Protocol<()> for Touchy {
@@ -141,7 +141,7 @@ fn a_panic_of_the_protocol_is_a_panic_of_the_call() {
 }
 
 #[test]
-fn it_takes_handles_of_the_builder_too() {
+fn pass_handle_works_with_a_custom_protocol() {
     let builder = MetricsLayer::protocol_builder(Datagrams);
     let stage = Stage::new(
         builder.pass_handle(|datagram: &mut Datagram, call: CallHandle| {

@@ -1,4 +1,4 @@
-//! Panics of a protocol of the user's own: each is a panic of the call on whose behalf it ran.
+//! Panics of custom protocols. Each one fails the call for which the protocol ran.
 
 use super::streams_support::{Numbers, Stage, now, panics};
 use std::sync::Mutex;
@@ -13,18 +13,18 @@ enum Touchy {
     Head,
     Open,
     Answer,
-    /// When it has said that it is well.
+    /// After it has completed the call.
     AnswerThatOwesNothing,
-    /// When it has ended the call.
+    /// After it has ended the call.
     AnswerThatIsComplete,
-    /// When it has named a failure.
+    /// After it has reported a fault.
     AnswerThatFailed,
-    /// When the call is a part of the response.
+    /// After it has moved the call into the response.
     Response,
     Failed,
 }
 
-/// What a touchy protocol answers with.
+/// The response of a touchy protocol.
 struct Answered {
     _call: Call,
 }
@@ -77,7 +77,7 @@ impl<E> Answer<(), E> for Touchy {
 #[track_caller]
 fn expect_touchy(touchy: Touchy, answer: Result<(), BoxError>, expected: &Numbers) {
     let with_handle = |_: &mut (), _: CallHandle| ();
-    // A filter, so that the protocol is asked for a head.
+    // With a filter, so that the layer calls `head`.
     let builder = || {
         let builder = MetricsLayer::protocol_builder(touchy);
         builder.filter(|_| true)
@@ -98,7 +98,7 @@ fn expect_touchy(touchy: Touchy, answer: Result<(), BoxError>, expected: &Number
 }
 
 #[test]
-fn of_a_protocol() {
+fn a_panicking_protocol_fails_the_call() {
     let panic = Numbers::failed("panic", 1);
     expect_touchy(Touchy::Head, Ok(()), &Numbers::failed("panic", 0));
     expect_touchy(Touchy::Open, Ok(()), &Numbers::failed("panic", 0));
@@ -106,16 +106,16 @@ fn of_a_protocol() {
     expect_touchy(Touchy::AnswerThatOwesNothing, Ok(()), &panic);
     expect_touchy(Touchy::Response, Ok(()), &panic);
     expect_touchy(Touchy::Failed, Err("broken".into()), &panic);
-    // What was said before stands.
+    // A fault reported earlier counts.
     let complete = Numbers::completed(1);
     expect_touchy(Touchy::AnswerThatIsComplete, Ok(()), &complete);
     let overloaded = Numbers::failed("overloaded", 1);
     expect_touchy(Touchy::AnswerThatFailed, Ok(()), &overloaded);
 }
 
-/// One protocol around another: what is dropped while the outer one unwinds has not panicked itself.
+/// One protocol around another. A response dropped while the outer protocol unwinds has not panicked.
 #[test]
-fn of_a_protocol_around_another() {
+fn a_panic_of_an_outer_protocol_does_not_fail_the_inner_response() {
     #[derive(Clone, Copy)]
     struct Outer;
     impl Protocol<()> for Outer {
@@ -141,9 +141,9 @@ fn of_a_protocol_around_another() {
     inner.expect("inner", &Numbers::cancelled(0));
 }
 
-/// The panic of one call, while it answers, is none of another that it drops.
+/// A panic in `answer` of one call does not fail another call that it drops.
 #[test]
-fn of_a_protocol_that_keeps_the_answers_of_others() {
+fn a_panic_does_not_fail_calls_that_the_protocol_keeps() {
     static KEPT: Mutex<Vec<Answered>> = Mutex::new(Vec::new());
     #[derive(Clone, Copy)]
     struct Keeps;

@@ -1,4 +1,4 @@
-//! A stream of items that answers a value.
+//! Services that respond with a stream of items.
 
 use super::streaming;
 use super::streams_support::Step::{self, Item, Panic, Pause};
@@ -18,14 +18,14 @@ use tower_openmetrics::{MetricsLayer, ResponseStream, message};
 type Token = Result<&'static str, BoxError>;
 type Answer = ResponseStream<Script<Token>>;
 
-/// How much of the answer the caller takes before dropping it.
+/// How much of the response the caller takes before dropping it.
 #[derive(Clone, Copy, Debug)]
 enum Take {
     Items(usize),
-    /// One poll that finds nothing yet.
+    /// One poll that is pending.
     UntilPause,
     ToEnd,
-    /// On after the end, as nobody should.
+    /// Polls after the end, which callers should not do.
     PastEnd,
 }
 
@@ -64,8 +64,8 @@ fn fail(error: impl Into<BoxError>) -> Step<Token> {
     Item(Err(error.into()))
 }
 
-/// The request "abc" is answered after a second; each item takes another; and the caller holds on to
-/// the stream for one more, so that the duration tells an end from a drop.
+/// The response comes after a second, each item takes another, and the caller keeps the stream for
+/// one more. So the duration distinguishes an end from a drop.
 #[track_caller]
 fn check(steps: impl IntoIterator<Item = Step<Token>>, take: Take, expected: Numbers) {
     let stage = streaming();
@@ -82,7 +82,7 @@ fn check(steps: impl IntoIterator<Item = Step<Token>>, take: Take, expected: Num
 }
 
 #[test]
-fn to_the_end() {
+fn a_stream_read_to_its_end_completes_the_call() {
     check([], ToEnd, Numbers::completed(1));
     check([Pause], ToEnd, Numbers::completed(1));
     check([], PastEnd, Numbers::completed(1));
@@ -94,7 +94,7 @@ fn to_the_end() {
 }
 
 #[test]
-fn errors_among_the_items() {
+fn an_item_that_is_an_error_fails_the_call() {
     let first = || Numbers::failed("response_stream", 2);
     check([error()], ToEnd, first());
     check([Pause, error()], ToEnd, first());
@@ -111,7 +111,7 @@ fn errors_among_the_items() {
 }
 
 #[test]
-fn what_follows_an_error_is_not_counted() {
+fn items_after_an_error_do_not_count() {
     let steps = || [error(), item("de"), error(), item("f"), Panic];
     for take in [Items(1), Items(2), Items(4)] {
         check(steps(), take, Numbers::failed("response_stream", 2));
@@ -124,7 +124,7 @@ fn what_follows_an_error_is_not_counted() {
 }
 
 #[test]
-fn errors_that_say_what_they_are() {
+fn a_known_error_has_its_own_type() {
     let first = [
         (fail(Elapsed::new()), "timeout"),
         (fail(Overloaded::new()), "overloaded"),
@@ -139,18 +139,18 @@ fn errors_that_say_what_they_are() {
 }
 
 #[test]
-fn drops() {
+fn a_dropped_stream_cancels_the_call() {
     check([], Items(0), Numbers::cancelled(2));
     check([item("de")], Items(0), Numbers::cancelled(2));
     check([Pause, item("de")], UntilPause, Numbers::cancelled(2));
     let half_way = || Numbers::cancelled(3).response(2, 1).first_byte_after(2);
     check([item("de"), item("f")], Items(1), half_way());
-    // Whether more was to come nobody knows: no end was seen.
+    // The caller has not seen the end, so more items were possible.
     check([item("de")], Items(1), half_way());
 }
 
 #[test]
-fn panics_in_the_stream() {
+fn a_panicking_stream_fails_the_call() {
     for (steps, expected) in [
         (vec![Panic], Numbers::failed("panic", 1)),
         (vec![Pause, Panic], Numbers::failed("panic", 1)),
@@ -162,7 +162,7 @@ fn panics_in_the_stream() {
         ),
         (
             vec![error(), Panic],
-            Numbers::failed("response_stream", 2), // the first failure
+            Numbers::failed("response_stream", 2), // the first failure counts
         ),
     ] {
         let stage = streaming();
@@ -179,7 +179,7 @@ fn panics_in_the_stream() {
 }
 
 #[test]
-fn panics_before_the_stream() {
+fn a_panicking_service_fails_the_call() {
     let stage = streaming();
     let mut service =
         stage
@@ -200,7 +200,7 @@ fn panics_before_the_stream() {
 }
 
 #[test]
-fn panics_while_an_item_is_judged() {
+fn a_panicking_measure_or_classifier_fails_the_call() {
     #[derive(Clone)]
     struct Touchy;
     impl Classify for Touchy {
@@ -237,7 +237,7 @@ fn panics_while_an_item_is_judged() {
 }
 
 #[test]
-fn panics_elsewhere() {
+fn a_stream_dropped_during_another_panic_is_cancelled() {
     let stage = streaming();
     let script = stage.steps([item("de")]);
     let answer = stage.call("abc", |_| Ok::<_, BoxError>(script)).unwrap();
@@ -250,7 +250,7 @@ fn panics_elsewhere() {
 }
 
 #[test]
-fn no_stream_at_all() {
+fn a_service_that_fails_before_the_stream_fails_the_call() {
     let stage = streaming();
     let refused = stage.call("abc", |_| Err::<Script<Token>, BoxError>("refused".into()));
     assert_eq!(refused.unwrap_err().to_string(), "refused");
@@ -268,7 +268,7 @@ fn no_stream_at_all() {
 }
 
 #[test]
-fn items_count_as_they_are_taken() {
+fn items_count_when_they_are_taken() {
     let stage = streaming();
     let script = stage.script([vec![1u8, 2], vec![3]]); // plain items
     let answer = stage.call("abc", |_| Ok::<_, BoxError>(script)).unwrap();
@@ -286,7 +286,7 @@ fn items_count_as_they_are_taken() {
 }
 
 #[test]
-fn items_and_size_hint_pass_through() {
+fn items_and_size_hint_pass_through_unchanged() {
     let stage = streaming();
     let script = stage.steps([item("de"), Pause, error(), item("f")]);
     let inner = script.size_hint();
@@ -305,7 +305,7 @@ fn items_and_size_hint_pass_through() {
 }
 
 #[test]
-fn two_answers_at_once_are_two_calls() {
+fn concurrent_streams_are_separate_calls() {
     let stage = streaming();
     let script = || stage.script(["de", "f"]);
     let answers = [(); 2].map(|()| stage.call("abc", |_| Ok::<_, BoxError>(script())).unwrap());

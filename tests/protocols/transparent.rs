@@ -1,4 +1,4 @@
-//! What callers and services must not notice: readiness, errors, clones, and auto traits.
+//! Readiness, errors, clones and auto traits pass through unchanged.
 
 use super::streams_support::{Numbers, Stage, now};
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use tower_openmetrics::{
 };
 use tower_test::mock::{self, Handle, Mock, Spawn};
 
-/// An error that is told from its like.
+/// An error with an identity.
 #[derive(Clone, Debug)]
 struct Marked(Arc<()>);
 
@@ -47,7 +47,7 @@ impl Marked {
 
 type Mocked<T, U, P> = (Spawn<Metrics<Mock<T, U>, P>>, Handle<T, U>);
 
-/// Runs all of it for one protocol.
+/// Runs all checks for one protocol.
 fn check<P, R, U>(
     builder: fn() -> MetricsLayerBuilder<P>,
     request: fn() -> R,
@@ -116,7 +116,7 @@ where
     assert_eq!((numbers.requests, numbers.errors["generate"]), (1, 1));
 }
 
-/// Each clone has the readiness of its own service, and all count into the same series.
+/// Each clone has the readiness of its own service. All clones share the series.
 fn clones_are_ready_each_for_itself<P, R, U>(
     stage: &Stage<P>,
     request: fn() -> R,
@@ -181,7 +181,7 @@ fn streaming() {
 }
 
 #[test]
-fn streams_in() {
+fn request_streams() {
     let request = || stream::iter(["abc"]);
     let answered = Numbers::completed(0).response(2, 1).head_after(0);
     check(
@@ -219,7 +219,7 @@ fn pass_handle() {
 }
 
 #[test]
-fn nothing_is_lost_of_send_sync_and_unpin() {
+fn send_sync_and_unpin_are_kept() {
     fn shared<T: Send + Sync + Unpin + 'static>() {}
     fn sent<T: Send + Unpin + 'static>() {}
 
@@ -249,7 +249,7 @@ fn nothing_is_lost_of_send_sync_and_unpin() {
     shared::<ResponseStream<Items>>();
     shared::<ResponseStream<Empty<String>>>();
     shared::<Publish<Items, Sink, Own, HttpStatus>>();
-    // What is only Send stays so.
+    // Types that are only `Send` stay `Send`.
     sent::<ResponseStream<futures_util::stream::BoxStream<'static, String>>>();
     sent::<ResponseFuture<futures_util::future::BoxFuture<'static, ()>, Unary>>();
 }

@@ -1,5 +1,4 @@
-//! Panics of what a user gives to the protocols of the crate, classifiers, measures, messages and closures: each is a
-//! panic of the call on whose behalf it ran.
+//! Panics of users' classifiers, measures, messages and closures. Each one fails the call for which it ran.
 
 use super::streams_support::{Stage, all, panics};
 use bytes::Bytes;
@@ -17,7 +16,7 @@ use tower_openmetrics::message::Measure;
 use tower_openmetrics::protocol::Grpc;
 use tower_openmetrics::{CallHandle, ErrorType, Message, MetricsLayer, MetricsLayerBuilder};
 
-/// A classifier and a measure that panics in one place, once it is armed.
+/// A classifier and measure that panics in one place once it is armed.
 #[derive(Debug)]
 struct Trap {
     place: Place,
@@ -103,7 +102,7 @@ fn response(status: &str) -> Response<Full<Bytes>> {
     response.body(Full::from("abc")).unwrap()
 }
 
-/// That a call which `run` makes has panicked after a second, and nothing else.
+/// Checks that `run` makes one call, which panics after a second.
 #[track_caller]
 fn expect<P>(row: &str, builder: MetricsLayerBuilder<P>, run: impl FnOnce(&Stage<P>)) {
     let stage = Stage::new(builder);
@@ -119,7 +118,7 @@ fn expect<P>(row: &str, builder: MetricsLayerBuilder<P>, run: impl FnOnce(&Stage
 }
 
 #[test]
-fn of_a_classifier() {
+fn a_panicking_classifier_fails_the_call() {
     for place in [Place::Clone, Place::Head, Place::Error] {
         let trap = Trap::new(place);
         let armed = trap.armed.clone();
@@ -180,7 +179,7 @@ fn of_a_classifier() {
 }
 
 #[test]
-fn of_what_is_cloned_for_a_stream() {
+fn a_panicking_clone_fails_the_call() {
     for is_classifier in [true, false] {
         let trap = Trap::new(Place::Clone);
         let armed = trap.armed.clone();
@@ -204,7 +203,7 @@ fn of_what_is_cloned_for_a_stream() {
 }
 
 #[test]
-fn of_a_measure() {
+fn a_panicking_measure_fails_the_call() {
     let ok = || Ok::<_, BoxError>("b");
     for place in [Place::Size, Place::IsError] {
         let trap = || Trap::armed(place);
@@ -252,7 +251,7 @@ impl Message for TouchyMessage {
 }
 
 #[test]
-fn of_closures_that_look_at_heads() {
+fn a_panicking_closure_for_heads_fails_the_call() {
     let builder = MetricsLayer::builder;
     let call = |stage: &Stage<_>| {
         drop(stage.call(request(), |_| Ok::<_, BoxError>(response("0"))));

@@ -1,4 +1,4 @@
-//! A value that answers a value.
+//! Services that respond with a value.
 
 use super::streams_support::{Numbers, SECOND, Stage, now, panics};
 use super::unary;
@@ -12,13 +12,13 @@ use tower::{BoxError, Layer, Service, service_fn};
 use tower_openmetrics::classify::{Classify, Fault, Phase};
 use tower_openmetrics::{MetricsLayer, message};
 
-/// An error that this crate knows nothing of.
+/// An error that this crate does not know.
 #[derive(Debug, PartialEq)]
 struct Refused;
 
 type Answered = Result<String, Refused>;
 
-/// Asked with "abc".
+/// Adds the request "abc".
 fn asked(numbers: Numbers) -> Numbers {
     numbers.request(3, 1)
 }
@@ -28,11 +28,11 @@ fn answered(numbers: Numbers) -> Numbers {
 }
 
 #[test]
-fn a_value() {
+fn a_value_completes_the_call() {
     for (response, bytes) in [("de", 2), ("", 0)] {
         let stage = unary();
         let value = stage.call("abc", |_| Ok::<_, Refused>(response));
-        stage.clock.advance(SECOND); // the caller has the value; the call is over
+        stage.clock.advance(SECOND); // the call has ended with the future
         assert_eq!(value, Ok(response));
         let expected = answered(Numbers::completed(1)).response(bytes, 1);
         stage.expect(response, &expected.first_byte_after(1));
@@ -40,7 +40,7 @@ fn a_value() {
 }
 
 #[test]
-fn an_error() {
+fn an_error_fails_the_call() {
     let stage = unary();
     let refused = stage.call("abc", |_| Err::<(), _>(Refused));
     assert_eq!(refused, Err(Refused));
@@ -48,7 +48,7 @@ fn an_error() {
 }
 
 #[test]
-fn an_error_that_says_what_it_is() {
+fn a_known_error_has_its_own_type() {
     let cases: [(fn() -> BoxError, _); 3] = [
         (|| Elapsed::new().into(), "timeout"),
         (|| Overloaded::new().into(), "overloaded"),
@@ -68,7 +68,7 @@ fn an_error_that_says_what_it_is() {
 }
 
 #[test]
-fn a_response_that_is_a_result() {
+fn a_response_that_is_an_err_fails_the_call() {
     let stage = unary();
     let response: Result<Answered, BoxError> = stage.call("abc", |_| Ok(Err(Refused)));
     assert_eq!(response.unwrap(), Err(Refused));
@@ -82,7 +82,7 @@ fn a_response_that_is_a_result() {
 }
 
 #[test]
-fn a_future_that_is_dropped() {
+fn a_dropped_future_cancels_the_call() {
     for polls in [0, 1, 5] {
         let stage = unary();
         let mut service = stage
@@ -100,7 +100,7 @@ fn a_future_that_is_dropped() {
 }
 
 #[test]
-fn a_panic_in_call() {
+fn a_panic_in_call_fails_the_call() {
     let stage = unary();
     let mut service = stage
         .layer
@@ -110,7 +110,7 @@ fn a_panic_in_call() {
 }
 
 #[test]
-fn a_panic_in_the_future() {
+fn a_panicking_future_fails_the_call() {
     let stage = unary();
     let mut service = stage.layer.layer(service_fn(async |_| -> Answered {
         panic!("in the future")
@@ -121,7 +121,7 @@ fn a_panic_in_the_future() {
 }
 
 #[test]
-fn a_panic_while_a_message_is_measured() {
+fn a_panicking_measure_fails_the_call() {
     let touchy = |_: &&str| -> u64 { panic!("touchy") };
     let stage = Stage::new(MetricsLayer::unary_builder().measure_requests(touchy));
     assert!(panics(|| drop(stage.call("abc", Ok::<_, Refused>))));
@@ -133,7 +133,7 @@ fn a_panic_while_a_message_is_measured() {
 }
 
 #[test]
-fn a_panic_in_the_classifier() {
+fn a_panicking_classifier_fails_the_call() {
     #[derive(Clone)]
     struct Touchy;
     impl Classify for Touchy {
@@ -160,9 +160,9 @@ fn a_panic_in_the_classifier() {
     answered_so.expect("a response", &expected);
 }
 
-/// What is dropped while something else unwinds was cancelled, and has not panicked.
+/// A call that is dropped while other code unwinds is cancelled.
 #[test]
-fn a_panic_elsewhere() {
+fn a_call_dropped_during_another_panic_is_cancelled() {
     let stage = unary();
     let mut service = stage
         .layer
@@ -176,7 +176,7 @@ fn a_panic_elsewhere() {
 }
 
 #[test]
-fn closures_measure_what_is_no_message() {
+fn closures_measure_other_types() {
     struct Opaque(u64);
 
     let builder = MetricsLayer::unary_builder()
@@ -193,7 +193,7 @@ fn closures_measure_what_is_no_message() {
 }
 
 #[test]
-fn messages_are_not_counted_unless_asked_for() {
+fn messages_total_defaults_to_false() {
     let layer = MetricsLayer::unary([("endpoint", "quiet")]);
     let page = crate::support::page_of(layer.exporter(), "application/openmetrics-text");
     for absent in ["messages", "response_head", "first_byte"] {

@@ -1,4 +1,4 @@
-//! What is answered to whom.
+//! Responses of the status server.
 
 use crate::client::{Answer, Client};
 use crate::{patient, start, start_empty};
@@ -8,7 +8,7 @@ use tower_openmetrics::MetricsRegistry;
 use tower_openmetrics::server::HealthStatus;
 
 #[tokio::test]
-async fn metrics_is_the_exporters_page() {
+async fn metrics_responds_with_the_exporters_page() {
     let registry = MetricsRegistry::new();
     let sold = registry.register("sold", "Apples sold", Counter::<u64>::default());
     sold.unwrap().inc_by(3);
@@ -27,7 +27,7 @@ async fn metrics_is_the_exporters_page() {
 }
 
 #[tokio::test]
-async fn live_is_200_whatever_the_health() {
+async fn live_is_200_regardless_of_the_health() {
     let server = start_empty(patient()).await;
     let mut client = Client::connect(server.local_addr()).await;
     for status in [HealthStatus::NotReady, HealthStatus::Ready] {
@@ -42,7 +42,7 @@ async fn live_is_200_whatever_the_health() {
 }
 
 #[tokio::test]
-async fn health_follows_its_endpoints() {
+async fn health_is_ready_if_every_endpoint_is() {
     let server = patient();
     let health = server.health();
     let server = start_empty(server).await;
@@ -78,7 +78,7 @@ async fn health_follows_its_endpoints() {
 }
 
 #[tokio::test]
-async fn health_starts_as_it_is_told() {
+async fn health_has_the_starting_status_without_endpoints() {
     let server = start_empty(patient().starting_health_status(HealthStatus::Ready)).await;
     let mut client = Client::connect(server.local_addr()).await;
     let answer = client.get("/health").await;
@@ -109,7 +109,7 @@ async fn another_path_is_a_404() {
 }
 
 #[tokio::test]
-async fn another_method_is_a_405_that_allows_get_and_head() {
+async fn another_method_is_a_405_with_allow() {
     let server = start_empty(patient()).await;
     let mut client = Client::connect(server.local_addr()).await;
     for path in ["/metrics", "/health", "/live"] {
@@ -122,7 +122,7 @@ async fn another_method_is_a_405_that_allows_get_and_head() {
 }
 
 #[tokio::test]
-async fn head_is_get_without_the_body() {
+async fn head_responds_like_get_without_the_body() {
     let server = start_empty(patient()).await;
     let mut client = Client::connect(server.local_addr()).await;
     for (path, status) in [
@@ -131,12 +131,12 @@ async fn head_is_get_without_the_body() {
         ("/live", 200),
         ("/none", 404),
     ] {
-        // The next answer on this connection would tell if a body came along.
+        // A body would corrupt the next response on this connection.
         let head = client.request("HEAD", path).await;
         let get = client.get(path).await;
         assert_eq!((head.status, get.status), (status, status), "{path}");
         assert_eq!(head.header("content-type"), get.header("content-type"));
-        // The uptime may have got another digit in between.
+        // The uptime may have one more digit.
         let length = |answer: &Answer| -> usize {
             answer.header("content-length").unwrap().parse().unwrap()
         };
@@ -148,13 +148,13 @@ async fn head_is_get_without_the_body() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_harms_nobody() {
+async fn garbage_does_not_disturb_other_clients() {
     let server = start_empty(patient()).await;
     let too_long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(1 << 20));
     let too_many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(10_000));
     for bad in ["\0\0\r\n\r\n", "hello\r\n\r\n", &too_long, &too_many] {
         let mut client = Client::connect(server.local_addr()).await;
-        // It may be closed before all of it is sent.
+        // The server may close the connection before everything is sent.
         let _ = client.send(bad).await;
         client.closed().await;
     }

@@ -1,5 +1,4 @@
-//! A raw HTTP/1.1 client, so that the tests see and send exactly what is on the
-//! wire, and the bound on every wait.
+//! A raw HTTP/1.1 client that sends and returns the exact bytes on the wire. Every wait is bounded.
 
 use serde_json::Value;
 use std::future::Future;
@@ -10,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-/// How long a wait may take before its test fails: far more than it needs.
+/// Maximum time of a wait, after which the test fails.
 pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
 pub(crate) async fn within<F: Future>(future: F) -> F::Output {
@@ -18,10 +17,10 @@ pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     result.unwrap_or_else(|_| panic!("nothing happened within {BOUND:?}"))
 }
 
-/// One connection, which asks one request at a time.
+/// One connection with one request at a time.
 pub(crate) struct Client {
     stream: TcpStream,
-    // What was read and belongs to no answer yet.
+    // Bytes that have been read but not parsed.
     buffer: Vec<u8>,
     head_only: bool,
 }
@@ -40,16 +39,14 @@ impl Client {
         Self::new(within(TcpStream::connect(addr)).await.expect("a listener"))
     }
 
-    /// A client that leaves most of a long answer with the server until it
-    /// reads.
+    /// Connects with a small receive buffer, so that most of a long response stays with the server.
     pub(crate) async fn connect_with_small_buffer(addr: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         Self::new(within(socket.connect(addr)).await.expect("a listener"))
     }
 
-    /// A client whose request is there before a server on the same thread can
-    /// accept it.
+    /// Connects and sends a request before a server on the same thread can accept it.
     pub(crate) fn connect_and_send(addr: SocketAddr, request: &str) -> Self {
         let mut stream = net::TcpStream::connect(addr).expect("a listener");
         stream.write_all(request.as_bytes()).expect("sent");
@@ -80,7 +77,7 @@ impl Client {
             .await
     }
 
-    /// Sends a request as it stands and reads its answer.
+    /// Sends raw bytes and reads one response.
     pub(crate) async fn ask(&mut self, request: &str) -> Answer {
         self.send(request).await.expect("sent");
         self.answer().await
@@ -90,29 +87,29 @@ impl Client {
         within(self.stream.write_all(bytes.as_bytes())).await
     }
 
-    /// The same, however long it takes.
+    /// Like [`send`](Self::send), without a bound.
     pub(crate) async fn try_send(&mut self, bytes: &str) -> io::Result<()> {
         self.stream.write_all(bytes.as_bytes()).await
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the sending half of the connection.
     pub(crate) async fn half_close(&mut self) {
         within(self.stream.shutdown()).await.expect("connected");
     }
 
-    /// Reads a piece of whatever comes, and whether there was one.
+    /// Reads and drops some bytes. Returns whether there were any.
     pub(crate) async fn skip_some(&mut self) -> bool {
         self.buffer.clear();
         matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..))
     }
 
-    /// Reads until there is something of an answer, and keeps it.
+    /// Reads the first bytes of a response.
     pub(crate) async fn read_some(&mut self) {
         let n = within(self.stream.read_buf(&mut self.buffer)).await;
         assert_ne!(n.expect("a part of an answer"), 0);
     }
 
-    /// Reads one whole answer, of the length that its head says.
+    /// Reads one whole response of the length in its head.
     pub(crate) async fn answer(&mut self) -> Answer {
         let end = loop {
             if let Some(at) = self
@@ -146,13 +143,12 @@ impl Client {
         answer
     }
 
-    /// Reads until the server has closed the connection, in whatever way, and
-    /// says how many bytes it had sent before.
+    /// Reads until the server has closed or reset the connection. Returns the number of bytes.
     pub(crate) async fn closed(&mut self) -> usize {
         within(self.read_to_end()).await
     }
 
-    /// The same, however long it takes.
+    /// Like [`closed`](Self::closed), without a bound.
     pub(crate) async fn read_to_end(&mut self) -> usize {
         while let Ok(1..) = self.stream.read_buf(&mut self.buffer).await {}
         self.buffer.len()

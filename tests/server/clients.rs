@@ -1,4 +1,4 @@
-//! What a client can't do to the others.
+//! Slow, silent and malicious clients.
 
 use crate::client::{Client, within};
 use crate::metrics::{HUGE, huge_page};
@@ -13,7 +13,7 @@ const REQUEST: &str = "GET /live HTTP/1.1\r\nHost: x\r\n\r\n";
 const HALF_A_REQUEST: &str = "GET /live HTTP/1.1\r\nHost";
 
 #[tokio::test]
-async fn a_client_that_sends_no_whole_head_is_cut_off() {
+async fn a_client_without_a_whole_head_is_closed_after_the_header_timeout() {
     let server = start_empty(patient().header_timeout(SHORT)).await;
     let addr = server.local_addr();
     let mut idle = Client::connect_and_send(addr, REQUEST);
@@ -29,12 +29,12 @@ async fn a_client_that_sends_no_whole_head_is_cut_off() {
     half_sent.closed().await;
     with_the_last.closed().await;
     later.closed().await;
-    // Who has sent no part of another request has more time for it.
+    // An idle connection has the longer `read_timeout`.
     assert_eq!(idle.get("/live").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_client_that_asks_for_nothing_more_is_cut_off() {
+async fn an_idle_client_is_closed_after_the_read_timeout() {
     for server in [
         patient().read_timeout(SHORT),
         patient().read_timeout(SHORT).header_timeout(HOUR),
@@ -52,20 +52,20 @@ async fn a_client_that_asks_for_nothing_more_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_client_that_never_reads_is_cut_off() {
+async fn a_client_that_never_reads_is_closed_after_the_write_timeout() {
     let one_short_write = patient().max_connections(1).write_timeout(SHORT);
     let server = start(one_short_write, &huge_page()).await;
     let mut greedy = Client::connect_with_small_buffer(server.local_addr()).await;
     greedy.send_request("GET", "/metrics").await.unwrap();
     greedy.read_some().await;
-    // There is room for this one once the other is gone.
+    // The second client is accepted once the first one is closed.
     let mut next = Client::connect(server.local_addr()).await;
     assert_eq!(next.get("/live").await.status, 200);
     assert!(greedy.closed().await < HUGE);
 }
 
 #[tokio::test]
-async fn a_body_that_never_comes_holds_nothing_up() {
+async fn a_request_body_that_never_arrives_does_not_block() {
     let server = start_empty(patient().max_connections(1)).await;
     let mut first = Client::connect(server.local_addr()).await;
     let promise = "GET /live HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nx";
@@ -76,7 +76,7 @@ async fn a_body_that_never_comes_holds_nothing_up() {
 }
 
 #[tokio::test]
-async fn a_crowd_makes_room_by_closing_who_is_idle() {
+async fn a_new_client_evicts_an_idle_one() {
     let server = start_empty(patient().max_connections(2)).await;
     let addr = server.local_addr();
     let mut half_sent = Client::connect(addr).await;
@@ -89,14 +89,14 @@ async fn a_crowd_makes_room_by_closing_who_is_idle() {
         last.closed().await;
         last = next;
     }
-    // Who was in the middle of a request still gets its answer.
+    // A client in the middle of a request still gets its response.
     half_sent.send(": x\r\n\r\n").await.unwrap();
     assert_eq!(half_sent.answer().await.status, 200);
     half_sent.closed().await;
 }
 
 #[tokio::test]
-async fn a_crowd_waits_for_those_who_say_nothing_but_not_for_long() {
+async fn a_new_client_evicts_a_silent_one_after_the_grace() {
     let server = start_empty(patient().max_connections(1)).await;
     let mut silent = Client::connect(server.local_addr()).await;
     let mut next = Client::connect(server.local_addr()).await;
@@ -105,7 +105,7 @@ async fn a_crowd_waits_for_those_who_say_nothing_but_not_for_long() {
 }
 
 #[tokio::test]
-async fn a_crowd_makes_room_by_closing_who_has_idled_longest() {
+async fn a_new_client_evicts_the_one_that_has_idled_longest() {
     let server = start_empty(patient().max_connections(3)).await;
     let addr = server.local_addr();
     let mut clients = Vec::new();
@@ -118,18 +118,18 @@ async fn a_crowd_makes_room_by_closing_who_has_idled_longest() {
     let mut next = Client::connect(addr).await;
     assert_eq!(next.get("/live").await.status, 200);
     assert_eq!(clients[1].closed().await, 0);
-    // The others are answered once more, and then nobody is kept in a crowd.
+    // The other connections close after their next response.
     for at in [0, 2] {
         let answer = clients[at].get("/live").await;
         assert_eq!(answer.header("connection"), Some("close"));
         assert_eq!(clients[at].closed().await, 0);
     }
-    // Who came into the crowd stays.
+    // The new client stays.
     assert_eq!(next.get("/live").await.header("connection"), None);
 }
 
 #[tokio::test]
-async fn a_crowd_makes_room_by_closing_who_reads_nothing() {
+async fn a_new_client_evicts_one_that_reads_nothing() {
     let server = start(patient().max_connections(1), &huge_page()).await;
     let mut greedy = Client::connect_with_small_buffer(server.local_addr()).await;
     greedy.send_request("GET", "/metrics").await.unwrap();
@@ -139,14 +139,14 @@ async fn a_crowd_makes_room_by_closing_who_reads_nothing() {
     assert!(greedy.closed().await < HUGE);
 }
 
-/// What an attacker does with a connection, until it is cut off and comes back.
+/// What an attacker does with each of its connections. It reconnects when one is closed.
 #[derive(Clone, Copy, Debug)]
 enum Attack {
-    /// Sends this, and reads what comes.
+    /// Sends the bytes once and reads everything.
     Send(&'static str),
-    /// Sends this once more whenever something comes.
+    /// Sends the bytes again after each read.
     Repeat(&'static str),
-    /// Sends this over and over, and reads nothing.
+    /// Sends the bytes over and over and reads nothing.
     Flood(&'static str),
 }
 
@@ -168,7 +168,7 @@ impl Attack {
     }
 }
 
-/// With every timeout at an hour: what helps is that the attackers lose their places.
+/// All timeouts are an hour, so only evictions help.
 async fn check_attack(server: StatusServerHandle, attackers: usize, attack: Attack) {
     let addr = server.local_addr();
     let mut attacking = JoinSet::new();
@@ -184,13 +184,13 @@ async fn check_attack(server: StatusServerHandle, attackers: usize, attack: Atta
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn live_is_answered_while_200_send_half_a_request_and_come_back() {
+async fn live_responds_while_200_clients_send_half_a_request_and_reconnect() {
     let server = start_empty(patient()).await;
     check_attack(server, 200, Attack::Send(HALF_A_REQUEST)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn live_is_answered_whatever_the_others_do() {
+async fn live_responds_during_every_attack() {
     for attack in [
         Attack::Send(""),
         Attack::Send("\r\n"),
@@ -208,15 +208,15 @@ async fn live_is_answered_whatever_the_others_do() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn live_is_answered_while_others_read_no_page() {
+async fn live_responds_while_clients_request_pages_and_read_nothing() {
     let server = start(patient().max_connections(4), &huge_page()).await;
     let request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
     check_attack(server, 12, Attack::Flood(request)).await;
 }
 
-/// As `nc -N` and some probes do.
+/// `nc -N` and some probes close their half after the request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_has_said_all_it_has_to_say_gets_its_whole_answer() {
+async fn a_half_closed_client_gets_its_whole_response() {
     let empty = start_empty(patient()).await;
     for (path, status) in [
         ("/live", 200),
@@ -235,7 +235,7 @@ async fn a_client_that_has_said_all_it_has_to_say_gets_its_whole_answer() {
     assert!(check_half_closed(&huge, request, 2, 200).await > HUGE);
 }
 
-/// Sends the request so often and nothing more, and returns how long the last answer was.
+/// Sends `request` several times and closes its half. Returns the length of the last response.
 async fn check_half_closed(
     server: &StatusServerHandle,
     request: &str,
@@ -255,9 +255,9 @@ async fn check_half_closed(
     length
 }
 
-/// With every other limit at an hour.
+/// All other limits are an hour.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_that_read_nothing_do_not_keep_others_from_the_page() {
+async fn clients_that_read_nothing_do_not_block_other_scrapes() {
     let exporter = huge_page().exporter().deadline(HOUR);
     let server = patient().bind(exporter).await.expect("a free port").spawn();
     let addr = server.local_addr();
@@ -279,7 +279,7 @@ async fn readers_that_read_nothing_do_not_keep_others_from_the_page() {
     })
     .await;
     assert!(answer.body.len() > HUGE);
-    // One of them had to go for that, and nobody else.
+    // Exactly one of them was evicted.
     let mut broken = 0;
     for mut reader in readers {
         broken += usize::from(reader.closed().await < HUGE);
@@ -288,7 +288,7 @@ async fn readers_that_read_nothing_do_not_keep_others_from_the_page() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_clients_at_once_are_all_answered() {
+async fn many_concurrent_clients_all_get_a_response() {
     let server = start_empty(patient().max_connections(3)).await;
     let addr = server.local_addr();
     let clients: Vec<_> = (0..100)
@@ -300,12 +300,11 @@ async fn many_clients_at_once_are_all_answered() {
     within(server.shutdown()).await;
 }
 
-/// Runs itself again in a process that may open few files, so that it can use
-/// them up.
+/// Runs itself in a child process with a low limit of open files, to exhaust them.
 #[cfg(unix)]
 #[tokio::test]
-async fn a_lack_of_file_descriptors_passes() {
-    const NAME: &str = "clients::a_lack_of_file_descriptors_passes";
+async fn the_server_recovers_from_a_lack_of_file_descriptors() {
+    const NAME: &str = "clients::the_server_recovers_from_a_lack_of_file_descriptors";
     if env::var_os("STATUS_CHILD").is_none() {
         let status = process::Command::new("sh")
             .args(["-c", r#"ulimit -n 64 && exec "$0" --exact "$1""#])
@@ -317,12 +316,12 @@ async fn a_lack_of_file_descriptors_passes() {
     }
     let server = start_empty(patient()).await;
     let addr = server.local_addr();
-    // This thread is the server's too: it accepts nobody in here.
+    // The server runs on this thread, so it accepts nothing within this loop.
     let mut clients: Vec<_> = (0..)
         .map_while(|_| net::TcpStream::connect(addr).ok())
         .collect();
-    // There is room for one, but it brings the next to wait in vain: nothing
-    // tells when the server has noticed, so it gets many turns.
+    // The server accepts one client and fails at the next. The test can't observe that, so it
+    // yields many times.
     for _ in 0..1000 {
         tokio::task::yield_now().await;
     }

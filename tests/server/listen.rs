@@ -1,4 +1,4 @@
-//! Where the server listens, told by code or by the environment.
+//! The address of the server, set by code or by environment variables.
 
 use crate::client::{Client, within};
 use crate::{patient, start_empty};
@@ -9,7 +9,7 @@ use tower_openmetrics::MetricsRegistry;
 use tower_openmetrics::server::StatusServer;
 
 #[tokio::test]
-async fn port_0_is_told() {
+async fn local_addr_returns_the_port_picked_for_port_0() {
     let any = ([127, 0, 0, 1], 0).into();
     let bound = StatusServer::new()
         .addr(any)
@@ -24,14 +24,14 @@ async fn port_0_is_told() {
 }
 
 #[tokio::test]
-async fn what_is_bound_is_told_and_not_how_to_reach_it() {
+async fn local_addr_is_unspecified_by_default() {
     let server = StatusServer::new().bind(MetricsRegistry::new().exporter());
     let server = server.await.unwrap();
     assert!(server.local_addr().ip().is_unspecified());
 }
 
 #[tokio::test]
-async fn an_address_may_be_in_brackets() {
+async fn an_ipv6_address_may_be_in_brackets() {
     if net::TcpListener::bind("[::1]:0").is_err() {
         eprintln!("there is no IPv6 here");
         return;
@@ -45,7 +45,7 @@ async fn an_address_may_be_in_brackets() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_an_error_that_names_it() {
+async fn an_error_names_a_port_in_use() {
     let server = start_empty(patient()).await;
     let addr = server.local_addr();
     let again = patient()
@@ -61,7 +61,7 @@ async fn a_port_in_use_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_is_an_error_that_names_it() {
+async fn an_error_names_an_invalid_address() {
     for (host, named) in [
         ("300.1.2.3", "300.1.2.3:7"),
         ("", ":7"),
@@ -81,7 +81,7 @@ async fn an_address_that_is_none_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn no_connections_at_all_is_an_error() {
+async fn zero_connections_are_an_error() {
     let none = patient()
         .max_connections(0)
         .bind(MetricsRegistry::new().exporter());
@@ -90,7 +90,7 @@ async fn no_connections_at_all_is_an_error() {
 }
 
 #[tokio::test]
-async fn the_longest_and_the_shortest_limits_are_no_panic() {
+async fn extreme_limits_do_not_panic() {
     for limit in [Duration::MAX, Duration::ZERO] {
         let server = StatusServer::new()
             .host("127.0.0.1")
@@ -109,11 +109,10 @@ async fn the_longest_and_the_shortest_limits_are_no_panic() {
     }
 }
 
-/// Runs itself again with an environment of its own, since a test must not
-/// change that of the others.
+/// Runs itself in a child process, because a test must not change the environment of others.
 #[tokio::test]
-async fn the_environment_of_the_process_is_read() {
-    const NAME: &str = "listen::the_environment_of_the_process_is_read";
+async fn from_env_reads_the_environment_of_the_process() {
+    const NAME: &str = "listen::from_env_reads_the_environment_of_the_process";
     if env::var_os("STATUS_CHILD").is_none() {
         let status = process::Command::new(env::current_exe().unwrap())
             .args(["--exact", NAME])
@@ -136,7 +135,7 @@ async fn the_environment_of_the_process_is_read() {
         assert!(StatusServer::from_env(prefix).unwrap().is_none());
     }
     let error = StatusServer::from_env("BAD").unwrap_err().to_string();
-    assert_eq!(error, r#"BAD_PORT is "eighty", not a port, 0 to 65535"#);
+    assert_eq!(error, r#"BAD_PORT is "eighty": use a port, 0 to 65535"#);
 
     let server = StatusServer::from_env("GOOD").unwrap().unwrap();
     let server = start_empty(server).await;

@@ -1,8 +1,7 @@
 //! The status server over real loopback connections.
 //!
-//! No test measures time. Where one shows that something does *not* wait, every
-//! other limit that could end the wait is set to an hour, and the wait itself is
-//! bounded by `within`.
+//! No test measures time. A test that shows the absence of a wait sets every other limit to an
+//! hour and bounds the wait with `within`.
 #![cfg(feature = "server")]
 
 mod answers;
@@ -22,7 +21,7 @@ use tower_openmetrics::{Clock, MetricsRegistry};
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const SHORT: Duration = Duration::from_millis(100);
 
-/// A server that waits for nothing on its own account.
+/// A server whose timeouts never expire within a test.
 pub(crate) fn patient() -> StatusServer {
     StatusServer::new()
         .host("127.0.0.1")
@@ -41,7 +40,7 @@ pub(crate) async fn start_empty(server: StatusServer) -> StatusServerHandle {
     start(server, &MetricsRegistry::with_clock(Clock::manual())).await
 }
 
-/// Returns once nobody listens at `addr` any more.
+/// Returns once `addr` refuses connections.
 pub(crate) async fn refused(addr: SocketAddr) {
     within(async {
         while TcpStream::connect(addr).await.is_ok() {

@@ -1,4 +1,4 @@
-//! Pages that take their time.
+//! Pages that are long or slow.
 
 use crate::client::{BOUND, within};
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use tokio::sync::Notify;
 use tower_openmetrics::MetricsRegistry;
 
-/// More than the sockets on both sides hold.
+/// More than the socket buffers of both sides hold.
 pub(crate) const HUGE: usize = 8 << 20;
 
 /// A registry whose page is longer than `HUGE`.
@@ -27,7 +27,7 @@ pub(crate) fn huge_page() -> MetricsRegistry {
     registry
 }
 
-/// A gauge that is 7, for which a scrape waits while the gate is closed.
+/// A gauge of 7 that blocks scrapes while the gate is closed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gate {
     inner: Arc<GateInner>,
@@ -50,7 +50,7 @@ impl Gate {
         self.inner.opened.notify_all();
     }
 
-    /// Returns once a scrape waits.
+    /// Returns once a scrape is blocked.
     pub(crate) async fn entered(&self) {
         within(self.inner.entered.notified()).await;
     }

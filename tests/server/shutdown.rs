@@ -1,4 +1,4 @@
-//! How it ends: what finishes, and what is not waited for.
+//! Graceful and immediate shutdown.
 
 use crate::client::{Client, within};
 use crate::metrics::{Gate, HUGE, huge_page};
@@ -9,7 +9,7 @@ use tower_openmetrics::MetricsRegistry;
 use tower_openmetrics::server::HealthStatus;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_scrape_that_is_being_written_is_finished() {
+async fn shutdown_waits_for_a_page_that_is_being_encoded() {
     let registry = MetricsRegistry::new();
     let gate = registry.register("gate", "Waits", Gate::default()).unwrap();
     let server = start(patient(), &registry).await;
@@ -32,7 +32,7 @@ async fn a_scrape_that_is_being_written_is_finished() {
 }
 
 #[tokio::test]
-async fn a_scrape_that_is_being_read_is_finished() {
+async fn shutdown_waits_for_a_page_that_is_being_sent() {
     let server = start(patient(), &huge_page()).await;
     let addr = server.local_addr();
     let mut client = Client::connect_with_small_buffer(addr).await;
@@ -41,7 +41,7 @@ async fn a_scrape_that_is_being_read_is_finished() {
 
     let shutdown = tokio::spawn(server.shutdown());
     refused(addr).await;
-    // `answer` fails if it is shorter than its Content-Length.
+    // `answer` fails if the body is shorter than its Content-Length.
     let answer = client.answer().await;
     assert!(answer.body.len() > HUGE, "{}", answer.body.len());
     client.closed().await;
@@ -49,7 +49,7 @@ async fn a_scrape_that_is_being_read_is_finished() {
 }
 
 #[tokio::test]
-async fn an_idle_client_does_not_hold_a_shutdown_open() {
+async fn shutdown_closes_idle_connections() {
     let before = Handle::current().metrics().num_alive_tasks();
     let server = start_empty(patient()).await;
     let mut idle = Client::connect(server.local_addr()).await;
@@ -64,7 +64,7 @@ async fn an_idle_client_does_not_hold_a_shutdown_open() {
 }
 
 #[tokio::test]
-async fn a_slow_client_does_not_hold_a_shutdown_open_past_the_grace() {
+async fn shutdown_closes_slow_connections_after_the_grace() {
     let before = Handle::current().metrics().num_alive_tasks();
     let server = start(patient().shutdown_grace(SHORT), &huge_page()).await;
     let mut half_sent = Client::connect(server.local_addr()).await;
@@ -120,7 +120,7 @@ async fn dropping_the_handle_stops_the_server() {
 }
 
 #[tokio::test]
-async fn a_handle_may_outlive_its_runtime() {
+async fn a_handle_can_outlive_its_runtime() {
     let own = std::thread::spawn(|| {
         let runtime = Runtime::new().unwrap();
         runtime.block_on(start_empty(patient()))

@@ -28,7 +28,7 @@ fn abc() -> Scripted {
 }
 
 #[tokio::test]
-async fn one_connection_carries_many_calls() {
+async fn calls_on_one_connection_count_separately() {
     let handlers = Handlers::from_iter([
         Handler::sends(abc()),
         Handler::answers(promising(3, abc())),
@@ -36,7 +36,7 @@ async fn one_connection_carries_many_calls() {
         Handler::answers(status(500, abc())),
         Handler::sends(abc()).reads_all(),
     ]);
-    #[rustfmt::skip] // a table: what is sent, and how the answer ends
+    #[rustfmt::skip] // a table: the request, and the end of the response
     let calls = [
         ("GET /0 HTTP/1.1\r\nhost: a\r\n\r\n", "\r\nabc\r\n0\r\n\r\n"),
         ("GET /1 HTTP/1.1\r\nhost: a\r\n\r\n", "\r\n\r\nabc"),
@@ -75,12 +75,12 @@ async fn one_connection_carries_many_calls() {
     }
 }
 
-/// Reads the request's body and sends it back, as it comes.
+/// Echoes the request's body.
 async fn echo<B: Body>(request: Request<B>) -> Result<Response<B>, Infallible> {
     Ok(Response::new(request.into_body()))
 }
 
-/// A body of so many chunks, of unknown length.
+/// A body of `chunks` chunks without a length.
 fn chunked(
     chunk: &'static [u8],
     times: usize,
@@ -90,7 +90,7 @@ fn chunked(
 }
 
 #[tokio::test]
-async fn every_byte_of_large_bodies_is_counted() {
+async fn large_bodies_are_counted_completely() {
     const CHUNK: &[u8] = &[b'x'; 10_007];
     const CHUNKS: usize = 150;
     let total = (CHUNK.len() * CHUNKS) as u64;
@@ -113,7 +113,7 @@ async fn every_byte_of_large_bodies_is_counted() {
 }
 
 #[tokio::test]
-async fn callers_that_stop_reading_and_then_leave() {
+async fn a_caller_that_stops_reading_and_leaves_cancels_the_call() {
     const CHUNK: &[u8] = &[b'x'; 100_000];
     let layer = MetricsLayer::default();
     let service = service_fn(move |_| async move {
@@ -132,7 +132,7 @@ async fn callers_that_stop_reading_and_then_leave() {
 
     http1.reset();
     stream.reset();
-    // How much of it hyper took depends on the sockets' buffers.
+    // The socket buffers decide how much hyper has taken.
     let seen = Numbers::at_rest(&layer).await;
     assert_eq!(
         seen,
@@ -144,7 +144,7 @@ async fn callers_that_stop_reading_and_then_leave() {
 }
 
 #[tokio::test]
-async fn an_upload_abandoned_before_it_is_read() {
+async fn an_upload_abandoned_before_it_is_read_cancels_the_call() {
     let handler = Handler::sends(abc()).reads_all().when_told();
     let layer = MetricsLayer::default();
     let server = Server::start(layer.layer(handler.clone())).await;
@@ -157,7 +157,7 @@ async fn an_upload_abandoned_before_it_is_read() {
     handler.tell();
     server.begin_to_stop();
     let numbers = Numbers::at_rest(&layer).await;
-    // The answer is taken only if there is somebody to write it to by then.
+    // hyper reads the response only if the client is still connected.
     assert_eq!(
         numbers,
         Numbers::cancelled().read(3).taken(numbers.response_bytes())
@@ -165,7 +165,7 @@ async fn an_upload_abandoned_before_it_is_read() {
     server.stop().await;
 }
 
-/// Answers at once, and has the upload read by a task that says how that ended.
+/// Responds at once. A task reads the upload and reports how it ended.
 fn reads_on(
     ended: mpsc::UnboundedSender<Result<(), hyper::Error>>,
 ) -> impl Service<
@@ -187,7 +187,7 @@ fn reads_on(
 }
 
 #[tokio::test]
-async fn an_upload_that_outlives_its_call_moves_bytes_only() {
+async fn an_upload_after_the_end_of_its_call_only_counts_bytes() {
     let (ended, mut how) = mpsc::unbounded_channel();
     let layer = MetricsLayer::default();
     let server = Server::start(layer.layer(reads_on(ended))).await;
@@ -211,7 +211,7 @@ async fn an_upload_that_outlives_its_call_moves_bytes_only() {
 }
 
 #[test]
-fn a_runtime_that_is_dropped_cancels_what_it_held() {
+fn dropping_the_runtime_cancels_open_calls() {
     let runtime = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_all().build().unwrap()
@@ -233,7 +233,7 @@ fn a_runtime_that_is_dropped_cancels_what_it_held() {
 }
 
 #[tokio::test]
-async fn who_stops_sending_is_gone_to_hyper() {
+async fn a_client_that_half_closes_is_gone_for_hyper() {
     let layer = MetricsLayer::default();
     let server = Server::start(layer.layer(Handler::hangs())).await;
     let mut client = Http1::connect(&server).await;
@@ -245,7 +245,7 @@ async fn who_stops_sending_is_gone_to_hyper() {
 }
 
 #[tokio::test]
-async fn panics_caught_outside_are_counted_inside() {
+async fn panics_caught_outside_the_layer_are_counted() {
     let layer = MetricsLayer::default();
     let service = ServiceBuilder::new()
         .layer(CatchPanicLayer::new())

@@ -1,4 +1,4 @@
-//! HTTP/1, spoken byte by byte.
+//! HTTP/1 with raw bytes.
 
 use crate::wire_support::{Handler, Http1, Numbers, Scripted, Server, Step, data, trailers};
 use crate::{ok, promising, status};
@@ -21,7 +21,7 @@ const HALF_A_CHUNKED_UPLOAD: &str =
 const MALFORMED_CHUNK: &str = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
     transfer-encoding: chunked\r\n\r\n3\r\nabc\r\nfive\r\n";
 
-/// One call: what is sent, what the handler does, and what stands on the page afterwards.
+/// One call: its request, its handler, and the numbers afterwards.
 struct Case {
     name: &'static str,
     sends: &'static str,
@@ -29,12 +29,12 @@ struct Case {
     numbers: Numbers,
 }
 
-/// When the client goes away.
+/// When the client disconnects.
 #[derive(Clone, Copy)]
 enum Leaves {
-    /// When it has received so much.
+    /// After it has received these bytes.
     AtTheSightOf(&'static str),
-    /// When the handler has read what was sent, if it does read.
+    /// After the handler has read everything that was sent, if it reads.
     WhenTheHandlerIsHere,
 }
 
@@ -47,7 +47,7 @@ fn case(name: &'static str, sends: &'static str, handler: Handler, numbers: Numb
     }
 }
 
-/// Makes one call to a server of its own, as `client` wishes.
+/// Makes one call to a new server. `client` sends the request.
 async fn call(case: &Case, client: impl AsyncFnOnce(Http1, &Handler)) {
     let Case {
         name,
@@ -94,7 +94,7 @@ fn abcde() -> Scripted {
 }
 
 #[tokio::test]
-async fn complete_answers() {
+async fn complete_responses_complete_the_call() {
     let announced = |body| {
         let mut response = ok(body);
         let name = HeaderName::from_static("trailer");
@@ -131,7 +131,7 @@ async fn complete_answers() {
 }
 
 #[tokio::test]
-async fn answers_without_a_body() {
+async fn responses_without_a_body_complete_the_call() {
     let endless = || Scripted::new([data("abc"), Step::Hang]);
     let nothing =
         |name, sends, answer| case(name, sends, Handler::answers(answer), Numbers::completed());
@@ -156,7 +156,7 @@ async fn answers_without_a_body() {
 }
 
 #[tokio::test]
-async fn failed_answers() {
+async fn failed_responses_fail_the_call() {
     let failed = |name, error_type, handler, bytes| {
         let numbers = Numbers::failed(error_type).taken(bytes);
         case(name, GET, handler, numbers)
@@ -189,7 +189,7 @@ async fn failed_answers() {
 }
 
 #[tokio::test]
-async fn uploads() {
+async fn uploads_are_counted_by_their_content() {
     let sends_abcde = || Handler::sends(abcde());
     let complete = Numbers::completed().taken(5);
     let malformed = Numbers::failed(ErrorType::INVALID_MESSAGE).read(3);
@@ -215,15 +215,15 @@ async fn uploads() {
 }
 
 #[tokio::test]
-async fn malformed_uploads() {
+async fn malformed_uploads_are_invalid() {
     let begin = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
         transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n";
     for (name, rest, read) in [
-        ("a size that is none", "five\r\n", 3),
+        ("an invalid size", "five\r\n", 3),
         ("a size that is too large", "fffffffffffffffff\r\n", 3),
         ("no line break after a size", "2\rde\r\n", 3),
         ("no line break after a chunk", "2\r\ndef\r\n", 5),
-        ("trailers that are none", "0\r\n\0\r\n\r\n", 3),
+        ("invalid trailers", "0\r\n\0\r\n\r\n", 3),
     ] {
         let layer = MetricsLayer::default();
         let handler = Handler::sends(Scripted::default()).reads_all();
@@ -238,7 +238,7 @@ async fn malformed_uploads() {
 }
 
 #[tokio::test]
-async fn callers_that_leave_during_the_answer() {
+async fn callers_that_leave_during_the_response_cancel_the_call() {
     use Leaves::{AtTheSightOf, WhenTheHandlerIsHere};
     let half = || Scripted::new([data("abc"), Step::Hang]);
     let cancelled = Numbers::cancelled();
@@ -257,7 +257,7 @@ async fn callers_that_leave_during_the_answer() {
 }
 
 #[tokio::test]
-async fn callers_that_leave_during_the_upload() {
+async fn callers_that_leave_during_the_upload_cancel_the_call() {
     let answers = |code| Handler::answers(status(code, Scripted::default()));
     for (name, handler) in [
         ("and a 200", answers(200)),

@@ -1,4 +1,4 @@
-//! HTTP/2, spoken frame by frame.
+//! HTTP/2 with single frames.
 
 use crate::wire_support::{
     Handler, Handlers, Http2, Numbers, Scripted, Server, Step, Stream, data, trailers,
@@ -11,8 +11,7 @@ use http::{Method, Request, Uri};
 use tower_layer::Layer;
 use tower_openmetrics::{ErrorType, MetricsLayer};
 
-/// One call: what is sent, what the handler does, when the client goes away, and what stands
-/// on the page afterwards.
+/// One call: its request, its handler, when the client disconnects, and the numbers afterwards.
 struct Case {
     name: &'static str,
     sends: Sends,
@@ -30,19 +29,19 @@ struct Sends {
 
 #[derive(Clone, Copy)]
 enum Leaves {
-    /// When the response is over.
+    /// After the end of the response.
     Never,
-    /// When it has received so many bytes of the body.
+    /// After it has received this number of bytes.
     After(usize),
-    /// When the handler has read what was sent, if it does read.
+    /// After the handler has read everything that was sent, if it reads.
     WhenTheHandlerIsHere,
 }
 
-/// How the client goes away.
+/// How the client disconnects.
 #[derive(Clone, Copy, Debug)]
 enum By {
     Reset,
-    /// With all its streams.
+    /// Closes the connection with all its streams.
     Closing,
 }
 
@@ -65,7 +64,7 @@ impl Case {
         stream
     }
 
-    /// Until the client is about to leave, if it does.
+    /// Continues until the client is to leave, if it does.
     async fn go_on(&self, stream: &mut Stream) {
         match self.leaves {
             Leaves::Never => drop(stream.receive().await),
@@ -75,7 +74,7 @@ impl Case {
     }
 }
 
-/// Makes each call on a connection to a server of its own.
+/// Makes each call on its own connection to a new server.
 async fn one_by_one(cases: impl IntoIterator<Item = Case>, by: By) {
     for case in cases {
         let layer = MetricsLayer::default();
@@ -143,7 +142,7 @@ fn half() -> Scripted {
     Scripted::new([data("abc"), Step::Hang])
 }
 
-/// Calls whose client stays to the end.
+/// Calls whose client stays until the end.
 fn calls_that_end() -> Vec<Case> {
     let case = |name, sends, handler, numbers| Case {
         name,
@@ -176,7 +175,7 @@ fn calls_that_end() -> Vec<Case> {
     let sends_abcde = || Handler::sends(abcde());
     let read = |bytes| Numbers::completed().read(bytes).taken(5);
     let invalid = Numbers::failed(ErrorType::INVALID_MESSAGE).read(3);
-    // Hyper polls a body that is not due over HTTP/2.
+    // Over HTTP/2, hyper polls a body even if none is due.
     let needless = |name, of: Method, answer, numbers: Numbers| {
         case(name, method(of), Handler::answers(answer), numbers.taken(5))
     };
@@ -219,7 +218,7 @@ fn calls_that_end() -> Vec<Case> {
         case("read, of unknown length", upload(&["abc", "", "de"]), sends_abcde().reads_all(), read(5)),
         case("never read", upload(&["abc", "de"]), sends_abcde(), read(0)),
         case("shorter than promised", promised_upload(7, &["abc", "de"]), sends_abcde().reads_all(), invalid.clone()),
-        // Hyper drops the handler, which never heard of it.
+        // hyper drops the handler, which does not see the reset.
         case("shorter than promised, which nobody reads", promised_upload(7, &["abc"]), Handler::hangs(), Numbers::cancelled()),
         case("unfinished, and not waited for", unfinished(upload(&["abc"])), sends_abcde(), read(0)),
         case("longer than promised", promised_upload(4, &["abc", "de"]), sends_abcde().reads_all(), invalid),
@@ -227,7 +226,7 @@ fn calls_that_end() -> Vec<Case> {
     cases
 }
 
-/// Calls whose client goes away before their end.
+/// Calls whose client leaves before their end.
 fn calls_that_are_left() -> Vec<Case> {
     let left = |name, leaves, sends, handler, numbers: &Numbers| Case {
         name,
@@ -268,23 +267,23 @@ fn calls_that_are_left() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn every_call_that_ends() {
+async fn calls_that_end_have_their_outcome() {
     one_by_one(calls_that_end(), By::Closing).await;
 }
 
 #[tokio::test]
-async fn streams_that_are_reset() {
+async fn a_reset_stream_cancels_the_call() {
     one_by_one(calls_that_are_left(), By::Reset).await;
 }
 
 #[tokio::test]
-async fn connections_that_are_closed() {
+async fn a_closed_connection_cancels_the_call() {
     one_by_one(calls_that_are_left(), By::Closing).await;
 }
 
-/// Hyper takes an upload that is reset like this for one that has ended: only its length tells.
+/// hyper treats such an upload as complete. Only its length shows the reset.
 #[tokio::test]
-async fn an_upload_that_is_reset_without_an_error() {
+async fn an_upload_reset_without_an_error_is_cancelled_by_its_length() {
     let layer = MetricsLayer::default();
     let handler = Handler::sends(Scripted::default().says_its_end()).reads_all();
     let server = Server::start(layer.layer(handler.clone())).await;
@@ -302,7 +301,7 @@ async fn an_upload_that_is_reset_without_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_hundred_streams_at_once() {
+async fn a_hundred_concurrent_streams_are_counted() {
     let cases: Vec<Case> = (0..)
         .flat_map(|_| calls_that_end().into_iter().chain(calls_that_are_left()))
         .filter(|case| case.sends.head.method() != Method::CONNECT) // has no path

@@ -1,4 +1,4 @@
-//! What hyper makes of calls on real connections, and what is counted for it.
+//! Calls over hyper on real connections, and their numbers.
 
 mod connections;
 mod http1;
@@ -10,19 +10,19 @@ mod wire_support;
 use http::{Response, StatusCode, header};
 use wire_support::Scripted;
 
-/// An answer of which nothing is said.
+/// A response with status 200.
 fn ok(body: Scripted) -> Response<Scripted> {
     Response::new(body)
 }
 
-/// An answer with this status.
+/// A response with this status.
 fn status(status: u16, body: Scripted) -> Response<Scripted> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     response
 }
 
-/// An answer whose header promises this length, and which has nothing else to say of it.
+/// A response whose length is in its header only.
 fn promising(length: u64, body: Scripted) -> Response<Scripted> {
     let mut response = Response::new(body);
     response

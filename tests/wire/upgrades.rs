@@ -1,4 +1,4 @@
-//! Connections that become something else: WebSockets and tunnels, over HTTP/1 and HTTP/2.
+//! Upgraded connections: WebSockets and tunnels, over HTTP/1 and HTTP/2.
 
 use crate::wire_support::{Http1, Http2, Numbers, Server, bounded};
 use bytes::Bytes;
@@ -19,7 +19,7 @@ const OVER_HTTP1: [&str; 2] = [
     "CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n",
 ];
 
-/// Those over HTTP/2: a WebSocket (RFC 8441), and a tunnel.
+/// Upgrades over HTTP/2: a WebSocket (RFC 8441) and a tunnel.
 fn over_http2() -> [Request<()>; 2] {
     let mut web_socket = Request::new(());
     *web_socket.method_mut() = Method::CONNECT;
@@ -33,7 +33,7 @@ fn over_http2() -> [Request<()>; 2] {
 
 type Asked = Request<RequestBody<Incoming>>;
 
-/// Accepts any upgrade or tunnel, and sends back what comes through it until it is closed.
+/// Accepts any upgrade or tunnel and echoes its data until it is closed.
 async fn accept(mut request: Asked, call: Option<UpgradedCall>) -> Response<Empty<Bytes>> {
     let guard = call.as_ref().map(UpgradedCall::guard);
     let upgrade = hyper::upgrade::on(&mut request);
@@ -68,7 +68,7 @@ async fn followed(request: Asked) -> Result<Response<Empty<Bytes>>, Infallible> 
     Ok(accept(request, Some(UpgradedCall::new())).await)
 }
 
-/// Without its answers being streams by their heads.
+/// A layer that does not detect streams by their response heads.
 fn layer() -> MetricsLayer {
     let layer = MetricsLayer::builder().stream_duration_seconds(|_| false);
     layer.build(()).unwrap()
@@ -87,7 +87,7 @@ async fn streams(layer: &MetricsLayer) -> String {
     page.lines().find_map(count).expect("a histogram")
 }
 
-/// Uses each connection, and looks at the page while it is open and when it is closed.
+/// Uses each connection, and checks the page while it is open and after it is closed.
 async fn check(is_followed: bool) {
     let (open, streams_at_rest) = match is_followed {
         true => (Numbers::open(), "1"),
@@ -135,11 +135,11 @@ async fn check(is_followed: bool) {
 }
 
 #[tokio::test]
-async fn that_nobody_follows_end_at_their_head_and_are_not_timed() {
+async fn an_upgrade_without_a_guard_ends_at_the_response_head_and_is_not_timed() {
     check(false).await;
 }
 
 #[tokio::test]
-async fn that_are_followed_are_streams_until_they_are_closed() {
+async fn an_upgrade_with_a_guard_is_a_stream_until_it_is_closed() {
     check(true).await;
 }

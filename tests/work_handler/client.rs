@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio_util::codec::Framed;
 use tower_openmetrics::Message;
 
-/// One connection. To drop it closes it orderly, if all that was sent has been read.
+/// One connection. Dropping it closes it gracefully if everything sent has been read.
 pub(crate) struct Client(Framed<TcpStream, FrameCodec>);
 
 impl Client {
@@ -17,7 +17,7 @@ impl Client {
         Self(Framed::new(stream, FrameCodec::default()))
     }
 
-    /// Sends a frame and returns what it counts for.
+    /// Sends a frame and returns its size.
     pub(crate) async fn send(&mut self, frame: Frame) -> u64 {
         let size = frame.size();
         within(self.0.send(frame)).await.unwrap();
@@ -34,7 +34,7 @@ impl Client {
         frame.unwrap()
     }
 
-    /// Reads so many items and returns what they count for.
+    /// Reads `n` items and returns their total size.
     pub(crate) async fn items(&mut self, n: u64) -> u64 {
         let mut bytes = 0;
         for _ in 0..n {
@@ -58,7 +58,7 @@ impl Client {
         failure
     }
 
-    /// Breaks the connection, so that both reading and writing fail at the other end.
+    /// Resets the connection. Reading and writing then fail at the other end.
     pub(crate) fn reset(self) {
         self.0.get_ref().set_zero_linger().unwrap();
     }

@@ -1,4 +1,4 @@
-//! One test for each way in which a call can end.
+//! One test for each outcome of a call.
 
 use crate::numbers::{Numbers, call};
 use crate::within;
@@ -27,9 +27,9 @@ async fn completed() {
     worker.stop().await;
 }
 
-/// Half a frame, or none, is not waited for.
+/// The worker does not wait for the rest of a frame.
 #[tokio::test(start_paused = true)]
-async fn no_request() {
+async fn a_connection_without_a_request_counts_nothing() {
     let worker = Worker::start().await;
     for half in [&b""[..], b"\0\0", b"\0\0\0\x10R{"] {
         let mut client = TcpStream::connect(worker.addr).await.unwrap();
@@ -101,7 +101,7 @@ async fn publish_response_by_the_stream() {
     worker.stop().await;
 }
 
-/// The peer closes while items are sent.
+/// The client closes the connection while items are sent.
 #[tokio::test]
 async fn publish_response_by_the_connection() {
     let worker = Worker::start().await;
@@ -112,14 +112,14 @@ async fn publish_response_by_the_connection() {
     client.reset();
 
     let numbers = worker.at_rest(1).await;
-    // More may have been sent than the client has read.
+    // The worker may have sent more than the client has read.
     let items = numbers.get("response_messages_total");
     assert!(items >= 100, "{items}");
     numbers.assert(call(request, items, items * ITEM).failed("publish_response"));
     worker.stop().await;
 }
 
-/// The peer closes between two items.
+/// The client closes the connection between two items.
 #[tokio::test]
 async fn publish_response_exactly() {
     let worker = Worker::start_watched().await;
@@ -133,7 +133,7 @@ async fn publish_response_exactly() {
     worker.stop().await;
 }
 
-/// The peer closes between the last item and the end.
+/// The client closes the connection between the last item and the end.
 #[tokio::test]
 async fn publish_final() {
     let worker = Worker::start_watched().await;
@@ -147,7 +147,7 @@ async fn publish_final() {
     worker.stop().await;
 }
 
-/// The peer asks for the end while the work is under way, and goes on.
+/// The client cancels during the work and stays connected.
 #[tokio::test]
 async fn cancelled() {
     let worker = Worker::start().await;
@@ -156,7 +156,7 @@ async fn cancelled() {
     let first = client.ask(an_hour_for_each).await;
     client.send(Frame::Cancel).await;
     client.end().await;
-    // Too late, so not for the next call.
+    // This cancellation is too late and does not affect the next call.
     client.send(Frame::Cancel).await;
     let second = client.ask(json!({ "text": "ho" })).await;
     client.items(2).await;
@@ -168,9 +168,9 @@ async fn cancelled() {
     worker.stop().await;
 }
 
-/// The peer closes orderly while the work is under way.
+/// The client closes the connection gracefully during the work.
 #[tokio::test]
-async fn hung_up() {
+async fn a_closed_connection_cancels_the_call() {
     let worker = Worker::start().await;
     let mut client = worker.connect().await;
     let an_hour_for_each = json!({ "text": "hi", "delay_ms": 3_600_000 });
@@ -184,7 +184,7 @@ async fn hung_up() {
 }
 
 #[tokio::test]
-async fn requests_ahead_of_their_turn() {
+async fn early_requests_wait_for_their_turn() {
     let worker = Worker::start().await;
     let mut client = worker.connect().await;
     let mut expected = Numbers::default();
@@ -200,9 +200,9 @@ async fn requests_ahead_of_their_turn() {
     worker.stop().await;
 }
 
-/// The same handler, with the layer and without it, gives the same answers.
+/// The same handler with and without the layer has the same responses.
 #[tokio::test]
-async fn the_handler_needs_no_layer() {
+async fn the_handler_works_without_the_layer() {
     let handler = transport::json(service_fn(work));
     let measured = layer().layer(handler.clone());
     for request in [
@@ -224,9 +224,9 @@ async fn the_handler_needs_no_layer() {
     }
 }
 
-/// Nobody new, but who was there gets all of the answer.
+/// The worker accepts no new connections and finishes its responses.
 #[tokio::test]
-async fn answers_under_way_finish_before_the_worker_stops() {
+async fn the_worker_finishes_its_responses_before_it_stops() {
     let worker = Worker::start().await;
     let idle = worker.connect().await;
     let mut client = worker.connect().await;

@@ -1,4 +1,4 @@
-//! Many clients whose calls end in all the ways that there are.
+//! Many clients whose calls have every outcome.
 
 use crate::client::Client;
 use crate::numbers::{Numbers, call};
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 const CLIENTS: u64 = 200;
 const CALLS: u64 = 100;
 
-/// Numbers that look random and are the same in every run.
+/// Pseudorandom numbers, the same in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -27,7 +27,7 @@ impl Dice {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_page_says_what_the_clients_saw() {
+async fn the_page_has_the_numbers_that_the_clients_saw() {
     let worker = Worker::start_watched().await;
     let mut clients = JoinSet::new();
     for seed in 0..CLIENTS {
@@ -62,7 +62,7 @@ async fn make_calls(addr: SocketAddr, mut dice: Dice) -> Numbers {
     seen
 }
 
-/// Makes a call up to the point where its fate is left to what becomes of its client.
+/// Makes a call up to the point where its client decides the outcome.
 async fn make_call(client: &mut Client, fate: u64, items: u64) -> Numbers {
     match fate {
         0 => {
@@ -120,7 +120,7 @@ async fn make_call(client: &mut Client, fate: u64, items: u64) -> Numbers {
             call(request, items + 1, bytes).failed("publish_response")
         }
         9 => {
-            // Cancelled when it is too late.
+            // Cancelled too late.
             let request = client.ask(json!({ "text": "hi", "items": items })).await;
             let bytes = client.items(items).await;
             client.end().await;

@@ -1,8 +1,8 @@
-//! The example `work_handler` over real loopback connections: every way in which a call
-//! can end, by a cause of its own, and all of them at once.
+//! The example `work_handler` over real loopback connections: every outcome by itself, and all of them
+//! together.
 //!
-//! Nothing here sleeps to be right. What has to happen after a connection has broken waits until the
-//! worker itself has seen that; every other wait is bounded by `within`.
+//! No test depends on a sleep. Work that must follow a broken connection waits until the worker has
+//! seen the break. Every other wait is bounded by `within`.
 #![cfg(feature = "server")]
 
 mod client;
@@ -19,7 +19,7 @@ use std::future::Future;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long a wait may take before its test fails: far more than it needs.
+/// Maximum time of a wait, after which the test fails.
 const BOUND: Duration = Duration::from_secs(60);
 
 pub(crate) async fn within<F: Future>(future: F) -> F::Output {

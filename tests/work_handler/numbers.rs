@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use tower::ServiceExt;
 use tower_openmetrics::MetricsRegistry;
 
-/// What a page says, but for what depends on time. `errors_total` is followed by the
-/// type.
+/// The numbers of a page, except those that depend on time. The name `errors_total` is followed by
+/// the error type.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Numbers(BTreeMap<String, u64>);
 
@@ -40,7 +40,7 @@ impl Numbers {
         number.unwrap_or_else(|| panic!("no {name} in {self:?}"))
     }
 
-    /// Adds to what the page is expected to say.
+    /// Adds to an expected number.
     pub(crate) fn add(&mut self, name: impl Into<String>, number: u64) {
         *self.0.entry(name.into()).or_default() += number;
     }
@@ -51,7 +51,7 @@ impl Numbers {
         }
     }
 
-    /// These, and nothing else but zeros.
+    /// Checks that the page has these numbers, and otherwise zeros.
     #[track_caller]
     pub(crate) fn assert(&self, mut expected: Self) {
         for name in self.0.keys() {
@@ -71,7 +71,7 @@ impl Numbers {
     }
 }
 
-/// One call's numbers, whatever became of it.
+/// The numbers of one call, except those of its outcome.
 pub(crate) fn call(request_bytes: u64, items: u64, response_bytes: u64) -> Numbers {
     let mut numbers = Numbers::default();
     numbers.add("requests_total", 1);

@@ -28,15 +28,14 @@ pub(crate) struct Worker {
     task: JoinHandle<()>,
 }
 
-/// A connection of the worker's that tells when the worker has seen that it is
-/// broken.
+/// A connection of the worker that reports when the worker has seen that it is broken.
 struct Watched {
     io: TcpStream,
     broken: CancellationToken,
 }
 
-/// What comes after the items of these texts waits until the worker has seen that
-/// the connection is broken. The one more item is flushed before the end is there.
+/// After the items of these texts, the work waits until the worker has seen that the connection is
+/// broken. The additional item is flushed before the end.
 pub(crate) const THEN_THE_END: &str = "then the end";
 pub(crate) const THEN_AN_ITEM: &str = "then an item";
 
@@ -46,7 +45,7 @@ pub(crate) fn layer() -> MetricsLayer<Streaming<One, Own, impl Classify + Copy +
     builder.build([("endpoint", "work")]).unwrap()
 }
 
-/// The example's work, which for two texts waits before it goes on.
+/// The example's work, which waits at two texts.
 async fn watched_work(
     request: Request,
     broken: CancellationToken,
@@ -66,7 +65,7 @@ async fn watched_work(
 // === impl Worker ===
 
 impl Worker {
-    /// The example's worker, as its process starts it.
+    /// Starts the example's worker as its process does.
     pub(crate) async fn start() -> Self {
         let layer = layer();
         let registry = layer.registry().clone();
@@ -80,7 +79,7 @@ impl Worker {
         .await
     }
 
-    /// One that watches its connections break, and whose work can wait for that.
+    /// Starts a worker whose work can wait until it has seen a connection break.
     pub(crate) async fn start_watched() -> Self {
         let layer = layer();
         let registry = layer.registry().clone();
@@ -126,7 +125,7 @@ impl Worker {
         Client::connect(self.addr).await
     }
 
-    /// The numbers, once so many calls have begun and all of them have ended.
+    /// Returns the numbers once `calls` calls have begun and all have ended.
     pub(crate) async fn at_rest(&self, calls: u64) -> Numbers {
         let deadline = Instant::now() + BOUND;
         loop {

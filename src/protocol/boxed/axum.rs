@@ -13,8 +13,10 @@ where
     }
 }
 
-/// What axum's error is to wrap. One that is axum's already would be wrapped once more by each layer, and axum itself looks no
-/// deeper than two.
+/// Returns the error for axum's error to wrap.
+///
+/// Unwraps an error that is axum's already. Otherwise each layer would wrap it once more, and axum itself looks at two
+/// levels only.
 fn cause(error: impl Into<BoxError>) -> BoxError {
     match error.into().downcast::<axum_core::Error>() {
         Ok(error) => error.into_inner(),

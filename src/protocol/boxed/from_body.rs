@@ -2,25 +2,25 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use http_body_util::combinators::{BoxBody, UnsyncBoxBody};
 
-/// A body that can hold any other, such as `B`.
+/// A body that can be made from a body of type `B`.
 ///
-/// | body | holds | feature |
+/// | body | made from bodies that are | feature |
 /// |---|---|---|
-/// | `axum::body::Body` | what is `Send`, with [`Bytes`](bytes::Bytes) as its data | `axum`, on by default |
-/// | `tonic::body::Body` | the same | `tonic` |
-/// | [`UnsyncBoxBody<D, E>`](UnsyncBoxBody) | what is `Send`, with the data `D` and errors that turn into `E` | |
-/// | [`BoxBody<D, E>`](BoxBody) | the same, if it is `Sync` as well | |
+/// | `axum::body::Body` | `Send`, with [`Bytes`](bytes::Bytes) as data | `axum`, on by default |
+/// | `tonic::body::Body` | `Send`, with [`Bytes`](bytes::Bytes) as data | `tonic` |
+/// | [`UnsyncBoxBody<D, E>`](UnsyncBoxBody) | `Send`, with `D` as data and errors that convert into `E` | |
+/// | [`BoxBody<D, E>`](BoxBody) | `Send + Sync`, with `D` as data and errors that convert into `E` | |
 ///
-/// Frames, trailers, size hint and end pass through. Implement it for a body of your own to use that with
+/// Frames, trailers, size hint and end pass through unchanged. Implement the trait for your own body to use it with
 /// [`MetricsLayer::boxed`](crate::MetricsLayer::boxed).
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can't hold the body `{B}`",
-    label = "not a body that can be made of `{B}`",
+    message = "`{Self}` can't be made from the body `{B}`",
+    label = "`FromBody<{B}>` is not implemented for this body",
     note = "`axum::body::Body` needs the feature `axum` of tower-openmetrics, `tonic::body::Body` the feature `tonic`",
-    note = "hyper's `Incoming` is only made by hyper: let the service take an `UnsyncBoxBody`, or any body"
+    note = "only hyper can make its `Incoming`: let the service take an `UnsyncBoxBody`, or any body"
 )]
 pub trait FromBody<B> {
-    /// Puts `body` into one of this type.
+    /// Converts `body` into this type.
     fn from_body(body: B) -> Self;
 }
 

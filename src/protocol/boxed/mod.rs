@@ -1,4 +1,4 @@
-//! Bodies that go through a layer and keep their type.
+//! Layers that keep the type of bodies.
 
 #[cfg(feature = "axum")]
 mod axum;
@@ -15,11 +15,11 @@ use http::{Request, Response};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// A protocol whose service takes, and whose caller gets, bodies of the one type `B`.
+/// A protocol whose requests and responses all have a body of type `B`.
 ///
-/// [`Http`](super::Http) and [`Grpc`](super::Grpc) hand on a body of their own that counts what passes through it.
-/// This one puts that into a `B`, which is a body that [can hold any other](FromBody): so it composes with services
-/// and layers that are written for `B` alone. [`MetricsLayer::boxed`](crate::MetricsLayer::boxed) makes it, and says when it is needed.
+/// [`Http`](super::Http) and [`Grpc`](super::Grpc) wrap each body in one that counts. `Boxed` converts the wrapped body into a `B`
+/// with [`FromBody`]. So it composes with services and layers that only accept `B`. Made by
+/// [`MetricsLayer::boxed`](crate::MetricsLayer::boxed), which says when to use it.
 pub struct Boxed<P, B> {
     protocol: P,
     body: PhantomData<fn() -> B>,

@@ -1,4 +1,4 @@
-//! Classifiers that go around others: they hand on what they don't decide, every method of it.
+//! Combined classifiers pass on what they do not decide, for every method of `Classify`.
 
 use http::Response;
 use std::any::Any;
@@ -6,7 +6,7 @@ use tower_openmetrics::classify::{
     ByError, Classify, ErrorType, Fault, GrpcCode, Head, Phase, by_error, expecting,
 };
 
-/// Answers every method with something that no default says.
+/// Returns a value from every method that differs from its default.
 #[derive(Clone, Copy, Debug)]
 struct Told;
 
@@ -36,7 +36,7 @@ impl Classify for Told {
     }
 }
 
-/// The methods of [`Classify`]: what `classifier` says by each, and what [`Told`] does.
+/// For each method of [`Classify`], whether `classifier` returns the value of [`Told`].
 fn methods(classifier: impl Classify) -> [(&'static str, bool); 5] {
     let response = Response::new(());
     let head = Head::of(&response);
@@ -65,7 +65,7 @@ fn unexpected(_: &Head<'_>) -> bool {
 }
 
 #[test]
-fn every_method_by_every_combinator() {
+fn every_combinator_passes_on_every_method() {
     let rows = [
         ("by itself", methods(Told)),
         ("by_error", methods(undecided().or(Told))),
@@ -87,13 +87,13 @@ fn every_method_by_every_combinator() {
         ),
     ];
     for (combinator, methods) in rows {
-        for (method, is_handed_on) in methods {
-            assert!(is_handed_on, "{combinator} hands `{method}` on");
+        for (method, is_passed_on) in methods {
+            assert!(is_passed_on, "{combinator} passes `{method}` on");
         }
     }
 }
 
-/// A method that is new to the trait is to be in the table above, and in each combinator.
+/// A new method of the trait must be in the table above and in each combinator.
 #[test]
 fn the_table_has_every_method() {
     let source = include_str!("../../src/classify/mod.rs");

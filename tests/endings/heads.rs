@@ -1,4 +1,4 @@
-//! What the head of an answer says: its status, and the [`ErrorType`] in its extensions.
+//! Outcomes by the response head: its status, and the [`ErrorType`] in its extensions.
 
 use super::Ending::{self, Completed, Failed};
 use super::support::{Numbers, errors};
@@ -7,7 +7,7 @@ use http::Response;
 use tower_openmetrics::classify::{Classify, Fault, Head, HttpStatus, ServerErrorsOnly};
 use tower_openmetrics::{ErrorType, MetricsLayer};
 
-/// One call that is answered by this status, and by this type if there is one.
+/// Makes one call whose response has this status and optional error type.
 fn answer<C: Classify>(stage: &Stage<C>, status: u16, said: Option<ErrorType>) {
     let answered = stage.call(get(), |_| {
         let mut response = Response::new(stage.empty());
@@ -29,7 +29,7 @@ fn check<C: Classify>(classifier: C, status: u16, said: Option<ErrorType>, endin
     );
 }
 
-/// The contract's table; what is not in it is an answer.
+/// The documented table. Any other status completes the call.
 fn by_status(status: u16) -> Ending {
     match status {
         400 | 422 => Failed("deserialization"),
@@ -42,14 +42,14 @@ fn by_status(status: u16) -> Ending {
 }
 
 #[test]
-fn every_status() {
+fn the_status_decides_the_outcome() {
     for status in 100..=999 {
         check(HttpStatus, status, None, by_status(status));
     }
 }
 
 #[test]
-fn server_errors_only() {
+fn server_errors_only_ignores_client_errors() {
     for status in 100..=999 {
         let ending = match status {
             500..=599 => by_status(status),
@@ -60,7 +60,7 @@ fn server_errors_only() {
 }
 
 #[test]
-fn what_the_handler_says_wins_over_the_status() {
+fn an_error_type_takes_precedence_over_the_status() {
     const QUOTA: ErrorType = ErrorType::from_static("quota");
     for status in [200, 204, 101, 304, 404, 429, 400, 500, 503] {
         check(HttpStatus, status, Some(QUOTA), Failed("quota"));
@@ -71,7 +71,7 @@ fn what_the_handler_says_wins_over_the_status() {
 }
 
 #[test]
-fn what_the_handler_says_wins_over_a_classifier() {
+fn an_error_type_takes_precedence_over_a_classifier() {
     #[derive(Clone)]
     struct TeapotsAreFine;
     impl Classify for TeapotsAreFine {
@@ -87,7 +87,7 @@ fn what_the_handler_says_wins_over_a_classifier() {
 }
 
 #[test]
-fn declared_types_stand_at_zero_from_the_start() {
+fn declared_error_types_are_shown_at_zero() {
     const QUOTA: ErrorType = ErrorType::from_static("quota");
     let declared = [QUOTA, ErrorType::PANIC, QUOTA];
     let layer = MetricsLayer::builder().error_types(declared);
@@ -95,9 +95,9 @@ fn declared_types_stand_at_zero_from_the_start() {
     assert_eq!(Numbers::of(&layer).errors, errors([("quota", 0)]));
 }
 
-/// A layer has room for 64 types, one of which is for the rest.
+/// A layer has at most 64 types. One of them is for the others.
 #[test]
-fn types_without_end_are_counted_as_other() {
+fn error_types_beyond_the_limit_count_as_other() {
     let names: Vec<&'static str> = (0..70)
         .map(|i| &*Box::leak(format!("type_{i:02}").into_boxed_str()))
         .collect();

@@ -1,4 +1,4 @@
-//! Clients that go away.
+//! Clients that disconnect.
 
 use crate::bounded;
 use crate::calls::{Begun, Kind, Layers, begin};
@@ -8,7 +8,7 @@ use crate::transports::Transport;
 use futures_util::stream::TryStreamExt;
 
 #[tokio::test]
-async fn while_the_service_is_at_work() {
+async fn a_client_that_leaves_before_the_response_cancels_the_call() {
     for transport in Transport::ALL {
         for kind in [Kind::Unary, Kind::ClientStreaming] {
             let row = format!("{transport:?}, {kind:?}");
@@ -33,13 +33,13 @@ async fn while_the_service_is_at_work() {
     }
 }
 
-/// hyper's client lets go of a call once its request is over too, so that is.
+/// hyper's client only drops a call once its request has ended.
 #[tokio::test]
-async fn while_answers_come() {
+async fn a_client_that_leaves_during_the_response_cancels_the_call() {
     for transport in Transport::ALL {
         for kind in [Kind::ServerStreaming, Kind::Streaming] {
             let row = format!("{transport:?}, {kind:?}");
-            // One message comes, of itself or as an echo.
+            // One message arrives, on its own or as an echo.
             let request = order(usize::from(kind == Kind::ServerStreaming));
             let layers = Layers::new();
             let server = transport.serve(&layers.server).await;
@@ -65,7 +65,7 @@ async fn while_answers_come() {
     }
 }
 
-/// What orders so many messages, and no end.
+/// An order of so many messages without an end.
 fn order(messages: usize) -> Vec<String> {
     let end = End::Never;
     vec![Order { messages, end }.text()]
