@@ -127,7 +127,7 @@ impl MetricsLayer<Grpc> {
     /// use http::{HeaderMap, HeaderName, Request, Response};
     /// use http_body_util::{BodyExt, Full};
     /// use tower::{ServiceBuilder, ServiceExt, service_fn};
-    /// use tower_openmetrics::MetricsLayer;
+    /// use tower_openmetrics::{Format, MetricsLayer};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -147,10 +147,8 @@ impl MetricsLayer<Grpc> {
     /// let response = service.oneshot(request.body(Full::<Bytes>::default())?).await?;
     /// response.into_body().collect().await?; // the caller takes the message, and `NOT_FOUND`
     ///
-    /// # let scrape = http::Request::new(());
-    /// # let page = metrics.exporter().oneshot(scrape).await?.into_body().collect().await?.to_bytes();
-    /// # let page = String::from_utf8(page.to_vec())?;
-    /// // What `metrics.exporter()` answers has these lines among others:
+    /// // The page has these lines among others:
+    /// let page = metrics.registry().encode(Format::Prometheus)?;
     /// for line in [
     ///     r#"requests_total{component="cart",grpc_code="NOT_FOUND",grpc_method="Get",grpc_service="shop.Cart"} 1"#,
     ///     r#"response_messages_total{component="cart",grpc_method="Get",grpc_service="shop.Cart"} 1"#,

@@ -13,7 +13,7 @@
 //! use std::convert::Infallible;
 //! use std::time::Duration;
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
-//! use tower_openmetrics::{Clock, MetricsLayer, RequestBody};
+//! use tower_openmetrics::{Clock, Format, MetricsLayer, RequestBody};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,9 +36,8 @@
 //! clock.advance(Duration::from_millis(250));
 //! response.into_body().collect().await?; // only now has the call ended
 //!
-//! let scrape = Request::get("/metrics").header("accept", "application/openmetrics-text");
-//! let page = metrics.exporter().oneshot(scrape.body(())?).await?;
-//! let page = page.into_body().collect().await?.to_bytes();
+//! // What `metrics.exporter()` answers.
+//! let page = metrics.registry().encode(Format::OpenMetrics)?;
 //! assert_eq!(page, r#"# HELP cancellations Calls whose caller went away before their end
 //! ## TYPE cancellations counter
 //! cancellations_total{endpoint="echo"} 0
@@ -129,6 +128,7 @@
 //! | come from another layer | [`migration`] |
 //! | have OpenTelemetry's names and labels for HTTP | [`open_telemetry`] |
 //! | show the page | [`exporter`], or `server` for a port of its own |
+//! | have the page as text: in a test, in a log, to push it | [`MetricsRegistry::encode`] |
 //!
 //! # Features
 //!
@@ -192,6 +192,7 @@ pub use self::classify::ErrorType;
 pub use self::clock::Clock;
 pub use self::error::Error;
 pub use self::exporter::MetricsExporter;
+pub use self::exposition::Format;
 pub use self::future::ResponseFuture;
 pub use self::handle::CallHandle;
 pub use self::layer::MetricsLayer;

@@ -66,7 +66,7 @@ struct Shared {
 impl Collector for Shared {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         if self.is_shown.load(Ordering::Relaxed) {
-            self.registry.encode(encoder)
+            Collector::encode(&self.registry, encoder)
         } else {
             Ok(())
         }

@@ -32,7 +32,7 @@
 //! use bytes::Bytes;
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //! use tower_openmetrics::protocol::{Answer, Protocol};
-//! use tower_openmetrics::{Call, ErrorType, MetricsLayer};
+//! use tower_openmetrics::{Call, ErrorType, Format, MetricsLayer};
 //!
 //! #[derive(Clone, Copy, Debug)]
 //! struct Batches;
@@ -87,11 +87,8 @@
 //! let values = store.oneshot(keys.to_vec()).await?;
 //! assert_eq!(values, [Some("apple".into()), None, Some("apple".into())]);
 //!
-//! # use http_body_util::BodyExt;
-//! # let scrape = http::Request::new(());
-//! # let page = layer.exporter().oneshot(scrape).await?.into_body().collect().await?.to_bytes();
-//! # let page = String::from_utf8(page.to_vec())?;
-//! // What `layer.exporter()` answers has these lines among others:
+//! // The page has these lines among others:
+//! let page = layer.registry().encode(Format::Prometheus)?;
 //! for line in [
 //!     r#"errors_total{endpoint="store",error_type="no_such_key"} 1"#,
 //!     r#"request_bytes_total{endpoint="store"} 3"#,

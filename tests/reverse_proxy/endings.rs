@@ -82,7 +82,7 @@ async fn the_client_goes_away_during_its_upload() {
             r#"upstream_concurrent_requests{endpoint="proxy",method="POST"} 0"#,
         ])
         .await;
-    let page = proxy.page().await;
+    let page = proxy.page();
     let failed = |line: &str| line.contains("errors_total{") && !line.ends_with(" 0");
     assert!(
         !page.lines().any(failed),
