@@ -203,7 +203,7 @@ impl Call {
             if slot.head() == UNKNOWN {
                 slot.set_head(own.find(Moment::Head, slot.begin(), &values));
             }
-            if settings.response_head {
+            if settings.response_head.is_some() {
                 let nanos = settings.clock.nanos_since(slot.began());
                 own.observe(slot.head(), Measured::ResponseHead, nanos, traced(slot));
             }

@@ -453,6 +453,15 @@ impl<P> MetricsLayer<P> {
             .add(name.as_ref(), help.into(), None, endpoint, info)
     }
 
+    /// Takes a metric of your own off the page that was registered through the layer, or another one with the same labels. Returns
+    /// whether it was there.
+    ///
+    /// In all else as [`MetricsRegistry::unregister`].
+    pub fn unregister(&self, name: impl AsRef<str>) -> bool {
+        self.registry
+            .remove_custom(name.as_ref(), Some(&self.endpoint))
+    }
+
     /// Takes the layer's metrics off the page, its own and those registered through it or through
     /// another layer with the same labels. Returns whether they were there: a layer that was removed before, or
     /// replaced by one with the same labels, removes nothing.

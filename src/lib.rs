@@ -123,7 +123,8 @@
 //! | follow a WebSocket until it is closed | [`upgrade`] |
 //! | see the trace of a slow call | [`MetricsLayerBuilder::exemplars`] |
 //! | put several layers, and metrics of your own, on one page | [`MetricsRegistry`] |
-//! | put two registries on one page, or ours in one of prometheus-client's | [`MetricsRegistry::with_prefix`], [`MetricsRegistry::register_in`] |
+//! | have a label on all metrics of the process | [`MetricsRegistryBuilder::build`] |
+//! | put two registries on one page, or ours in one of prometheus-client's | [`MetricsRegistryBuilder::prefix`], [`MetricsRegistry::register_in`] |
 //! | show the process's cpu, memory and files, its tokio runtime, and what was built | [`collectors`] |
 //! | come from another layer | [`migration`] |
 //! | have OpenTelemetry's names and labels for HTTP | [`open_telemetry`] |
@@ -197,7 +198,7 @@ pub use self::future::ResponseFuture;
 pub use self::handle::CallHandle;
 pub use self::layer::MetricsLayer;
 pub use self::message::Message;
-pub use self::registry::MetricsRegistry;
+pub use self::registry::{MetricsRegistry, MetricsRegistryBuilder};
 pub use self::service::Metrics;
 pub use self::stream::{RequestStream, ResponseStream};
 pub use self::trace::TraceContext;

@@ -26,12 +26,29 @@ impl<P> MetricsLayerBuilder<P> {
         self
     }
 
-    /// The upper bounds, in seconds and ascending, of the buckets of all the layer's
-    /// histograms; `+Inf` is always added. Defaults to 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
-    /// 0.5, 1, 2.5, 5 and 10.
+    /// The upper bounds, in seconds and ascending, of the buckets of `request_duration_seconds`; `+Inf` is always
+    /// added. Defaults to 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5 and 10.
     ///
     /// Every bucket is a series. Answers that stream for minutes want bounds
     /// of minutes, or all of them end up in `+Inf`.
+    ///
+    /// `response_head_seconds` and `first_byte_seconds` have the same buckets unless they are given
+    /// [their](Self::response_head_buckets) [own](Self::first_byte_buckets). `stream_duration_seconds` always has
+    /// [its own](Self::stream_buckets).
+    ///
+    /// ```
+    /// use tower_openmetrics::MetricsLayer;
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// // A model server: a token comes soon, the last one late.
+    /// let layer = MetricsLayer::streaming_builder()
+    ///     .buckets([1.0, 5.0, 15.0, 60.0, 300.0])
+    ///     .first_byte_seconds(true)
+    ///     .first_byte_buckets([0.05, 0.1, 0.25, 0.5, 1.0, 2.5])
+    ///     .build([("endpoint", "generate")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
         self.given.buckets = Some(bounds.into_iter().collect());
         self
@@ -44,10 +61,24 @@ impl<P> MetricsLayerBuilder<P> {
         self
     }
 
+    /// The upper bounds, in seconds and ascending, of the buckets of `response_head_seconds`. Defaults to
+    /// [`buckets`](Self::buckets).
+    pub fn response_head_buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
+        self.given.response_head_buckets = Some(bounds.into_iter().collect());
+        self
+    }
+
     /// Whether to have `first_byte_seconds`: the time to the first byte of the
     /// response's body, or to its first item; of a model server, to its first token. Defaults to false.
     pub fn first_byte_seconds(mut self, on: bool) -> Self {
         self.given.first_byte_seconds = on;
+        self
+    }
+
+    /// The upper bounds, in seconds and ascending, of the buckets of `first_byte_seconds`. Defaults to
+    /// [`buckets`](Self::buckets).
+    pub fn first_byte_buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
+        self.given.first_byte_buckets = Some(bounds.into_iter().collect());
         self
     }
 

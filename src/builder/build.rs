@@ -1,11 +1,11 @@
 //! From what a builder was told to a layer.
 
-use super::{Given, MetricsLayerBuilder};
+use super::{Given, MetricsLayerBuilder, check};
 use crate::Error;
 use crate::classify::ErrorType;
 use crate::labels::{Declared, IntoLabels, Labels, Schema};
 use crate::layer::MetricsLayer;
-use crate::open_telemetry::{self, BODY_SIZE_BUCKETS, DURATION_BUCKETS, Naming};
+use crate::open_telemetry::{self, BODY_SIZE_BUCKETS, DURATION_BUCKETS};
 use crate::recorder::{
     Bounds, DeclaredTypes, Filter, IsStream, LABEL_SETS, MOST_ERROR_TYPES, Settings, Streams,
 };
@@ -46,9 +46,13 @@ impl<P> MetricsLayerBuilder<P> {
         L: IntoLabels<M>,
     {
         let Self { given, protocol } = self;
-        check_all_do_something(&given)?;
+        check::all_do_something(&given)?;
+        let sizes = size_bounds(&given)?;
         let label_sets = given.label_sets.unwrap_or(LABEL_SETS);
-        let labels = Labels::new(labels.into_labels())?;
+        let registry = given
+            .registry
+            .unwrap_or_else(|| MetricsRegistry::with_clock(given.clock));
+        let labels = registry.with_common(Labels::new(labels.into_labels())?)?;
         let mut of_request = open_telemetry::labels(given.naming, given.labels);
         for label in given.default_labels {
             if of_request.iter().all(|given| given.name() != label.name()) {
@@ -69,16 +73,22 @@ impl<P> MetricsLayerBuilder<P> {
             classic.native(given.native_histograms)
         };
         let buckets = match (given.buckets, given.naming.is_own()) {
-            (Some(bounds), _) => Bounds::new(bounds)?,
+            (Some(bounds), _) => seconds("buckets", bounds)?,
             (None, true) => Bounds::default(),
             (None, false) => Bounds::new(DURATION_BUCKETS)?,
         };
+        let or_same = |setting, bounds: Option<Vec<f64>>| match bounds {
+            Some(bounds) => seconds(setting, bounds),
+            None => Ok(buckets.clone()),
+        };
+        let response_head = or_same("response_head_buckets", given.response_head_buckets)?;
+        let first_byte = or_same("first_byte_buckets", given.first_byte_buckets)?;
         let settings = Settings {
             naming: given.naming,
             clock: given.clock,
+            response_head: given.response_head_seconds.then(|| kind(response_head)),
+            first_byte: given.first_byte_seconds.then(|| kind(first_byte)),
             buckets: kind(buckets),
-            response_head: given.response_head_seconds,
-            first_byte: given.first_byte_seconds,
             messages: given.messages,
             error_types: all_error_types(given.classifier_error_types, &given.error_types)?,
             label_sets,
@@ -93,63 +103,11 @@ impl<P> MetricsLayerBuilder<P> {
                 kind,
             )?,
             exemplars: given.exemplars,
-            sizes: size_bounds(given.naming, given.body_size_buckets)?,
+            sizes: (!given.naming.is_own()).then_some(sizes),
         };
-        let registry = given
-            .registry
-            .unwrap_or_else(|| MetricsRegistry::with_clock(given.clock));
         let endpoint = registry.endpoint(&given.prefix, labels, settings)?;
         Ok(MetricsLayer::of(registry, endpoint, protocol))
     }
-}
-
-/// A setting that nobody would ever ask for is a mistake.
-fn check_all_do_something(given: &Given) -> Result<(), Error> {
-    let Given {
-        labels,
-        label_sets,
-        label_idle,
-        declared,
-        filter,
-        streams,
-        stream_requests,
-        stream_buckets,
-        exemplars,
-        body_size_buckets,
-        naming,
-        ..
-    } = given;
-    let has_streams = streams.is_some() || stream_requests.is_some();
-    let about_heads = [
-        ("filter", filter.is_some()),
-        ("label", !labels.is_empty()),
-        ("declare", !declared.is_empty()),
-        ("label_sets", label_sets.is_some()),
-        ("label_idle", label_idle.is_some()),
-        ("exemplars", exemplars.is_some()),
-        ("stream_duration_seconds", streams.is_some()),
-        ("stream_requests", stream_requests.is_some()),
-    ];
-    if let Some((setting, _)) = about_heads.iter().find(|(_, is_given)| *is_given)
-        && !given.has_heads
-    {
-        let of = labels.first().filter(|_| *setting == "label");
-        let of = of.map_or(String::new(), |label| format!(" of `{}`", label.name()));
-        return Err(Error::new(format!(
-            "`{setting}`{of} would do nothing: it is about the heads of requests and responses, which unary and streaming services don't have. Take it out, or give a protocol of your own whose `Protocol::head` makes one to `protocol_builder`"
-        )));
-    }
-    if stream_buckets.is_some() && !has_streams {
-        return Err(Error::new(
-            "`stream_buckets` would do nothing: say what is a stream, by `stream_duration_seconds` or `stream_requests`",
-        ));
-    }
-    if body_size_buckets.is_some() && naming.is_own() {
-        return Err(Error::new(
-            "`body_size_buckets` would do nothing: sizes are of the conventions that `open_telemetry` and `open_telemetry_client` set",
-        ));
-    }
-    Ok(())
 }
 
 /// The declared label sets, if there is room for all.
@@ -184,7 +142,7 @@ fn streams(
     kind: impl Fn(Bounds) -> Bounds,
 ) -> Result<Option<Streams>, Error> {
     let bounds = bounds.unwrap_or_else(|| STREAM_BUCKETS.to_vec());
-    let buckets = kind(Bounds::new(bounds)?);
+    let buckets = kind(seconds("stream_buckets", bounds)?);
     let any = of_requests.is_some() || of_responses.is_some();
     Ok(any.then_some(Streams {
         of_requests,
@@ -193,10 +151,37 @@ fn streams(
     }))
 }
 
-/// The buckets of the sizes of bodies, which only OpenTelemetry's conventions have.
-fn size_bounds(naming: Naming, bounds: Option<Vec<u64>>) -> Result<Option<Bounds>, Error> {
-    let bounds = Bounds::of_bytes(bounds.unwrap_or_else(|| BODY_SIZE_BUCKETS.to_vec()))?;
-    Ok((!naming.is_own()).then_some(bounds))
+/// The buckets of the sizes of requests' and responses' bodies.
+fn size_bounds(given: &Given) -> Result<[Bounds; 2], Error> {
+    let both = given.body_size_buckets.clone();
+    let bounds = |setting, own: &Option<Vec<u64>>| {
+        let (setting, bounds) = match own {
+            Some(own) => (setting, own.clone()),
+            None => (
+                "body_size_buckets",
+                both.clone().unwrap_or(BODY_SIZE_BUCKETS.to_vec()),
+            ),
+        };
+        Bounds::of_bytes(bounds).map_err(|error| of_setting(setting, &error))
+    };
+    Ok([
+        bounds(
+            "request_body_size_buckets",
+            &given.request_body_size_buckets,
+        )?,
+        bounds(
+            "response_body_size_buckets",
+            &given.response_body_size_buckets,
+        )?,
+    ])
+}
+
+fn seconds(setting: &str, bounds: Vec<f64>) -> Result<Bounds, Error> {
+    Bounds::new(bounds).map_err(|error| of_setting(setting, &error))
+}
+
+fn of_setting(setting: &str, error: &Error) -> Error {
+    Error::new(format!("`{setting}`: {error}"))
 }
 
 /// The built-in types, those of the classifier and `declared` ones, each once.

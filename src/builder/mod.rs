@@ -1,10 +1,11 @@
 //! Settings for a layer.
 //!
 //! [`all_protocols`] has those that every layer has, [`one_protocol`] those of some, and [`build`] what comes of
-//! them: checked, and with what nobody has said filled in.
+//! them: [checked](check), and with what nobody has said filled in.
 
 mod all_protocols;
 mod build;
+mod check;
 mod one_protocol;
 
 use crate::classify::{Classify, ErrorType};
@@ -31,10 +32,14 @@ struct Given {
     registry: Option<MetricsRegistry>,
     naming: Naming,
     body_size_buckets: Option<Vec<u64>>,
+    request_body_size_buckets: Option<Vec<u64>>,
+    response_body_size_buckets: Option<Vec<u64>>,
     prefix: String,
     buckets: Option<Vec<f64>>,
     response_head_seconds: bool,
+    response_head_buckets: Option<Vec<f64>>,
     first_byte_seconds: bool,
+    first_byte_buckets: Option<Vec<f64>>,
     messages: bool,
     error_types: Vec<ErrorType>,
     classifier_error_types: &'static [ErrorType],
@@ -101,10 +106,14 @@ impl Default for Given {
             registry: None,
             naming: Naming::Own,
             body_size_buckets: None,
+            request_body_size_buckets: None,
+            response_body_size_buckets: None,
             prefix: String::new(),
             buckets: None,
             response_head_seconds: false,
+            response_head_buckets: None,
             first_byte_seconds: false,
+            first_byte_buckets: None,
             messages: false,
             error_types: Vec::new(),
             classifier_error_types: &[],

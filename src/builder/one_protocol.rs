@@ -2,6 +2,7 @@
 
 use super::MetricsLayerBuilder;
 use crate::classify::{Classify, HttpClient, ServerErrorsOnly};
+use crate::labels::Label;
 use crate::open_telemetry::Naming;
 use crate::protocol::{Grpc, Http, Many, One, Streaming, Unary};
 
@@ -37,6 +38,42 @@ impl<C> MetricsLayerBuilder<Http<C>> {
     pub fn body_size_buckets(mut self, bounds: impl IntoIterator<Item = u64>) -> Self {
         self.given.body_size_buckets = Some(bounds.into_iter().collect());
         self
+    }
+
+    /// As [`body_size_buckets`](Self::body_size_buckets), for the bodies of requests alone. Defaults to those.
+    pub fn request_body_size_buckets(mut self, bounds: impl IntoIterator<Item = u64>) -> Self {
+        self.given.request_body_size_buckets = Some(bounds.into_iter().collect());
+        self
+    }
+
+    /// As [`body_size_buckets`](Self::body_size_buckets), for the bodies of responses alone. Defaults to those.
+    pub fn response_body_size_buckets(mut self, bounds: impl IntoIterator<Item = u64>) -> Self {
+        self.given.response_body_size_buckets = Some(bounds.into_iter().collect());
+        self
+    }
+
+    /// The labels that most servers have: [`method`](Label::method), [`status`](Label::status), and `route`, which says
+    /// where the router leaves what it has matched.
+    ///
+    /// The same as `.label(Label::method()).label(route).label(Label::status())`.
+    ///
+    #[cfg_attr(feature = "axum-route", doc = "```")]
+    #[cfg_attr(not(feature = "axum-route"), doc = "```ignore")]
+    /// use tower_openmetrics::MetricsLayer;
+    /// use tower_openmetrics::labels::Label;
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// // With the feature `axum-route`. For other routers there is `Label::route`.
+    /// let metrics = MetricsLayer::builder()
+    ///     .http_labels(Label::axum_route())
+    ///     .build([("endpoint", "shop")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn http_labels(self, route: Label) -> Self {
+        self.label(Label::method())
+            .label(route)
+            .label(Label::status())
     }
 }
 

@@ -101,7 +101,7 @@ fn check_added(before: &Families, after: &Families) -> Result<(), Error> {
         let clash = kind.names(name).find_map(|of| shown.get_key_value(&of));
         if let Some((clash, other)) = clash {
             return Err(Error::new(format!(
-                "metric `{name}` clashes with `{other}` of the registry that it is to be shown in: both would show `{clash}`; if that is from another `MetricsRegistry`, build the layers of both with one (`MetricsLayerBuilder::registry`), or give one a prefix (`MetricsRegistry::with_prefix`)"
+                "metric `{name}` clashes with `{other}` of the registry that it is to be shown in: both would show `{clash}`; if that is from another `MetricsRegistry`, build the layers of both with one (`MetricsLayerBuilder::registry`), or give one a prefix (`MetricsRegistryBuilder::prefix`)"
             )));
         }
     }
@@ -129,6 +129,7 @@ impl Collector for MetricsRegistry {
             encoded?;
         }
         let uptime = self.uptime().as_secs_f64();
+        let labels: Vec<_> = table.labels.iter().collect();
         encoder
             .encode_descriptor(
                 stem(&table.uptime, Some(UPTIME_UNIT)),
@@ -136,6 +137,7 @@ impl Collector for MetricsRegistry {
                 Some(&unit(UPTIME_UNIT)),
                 MetricType::Gauge,
             )?
+            .encode_family(&labels)?
             .encode_gauge(&uptime)
     }
 }

@@ -4,6 +4,7 @@ use super::Selection;
 use super::automatic;
 use super::foreign::is_in;
 use crate::Error;
+use crate::labels::Labels;
 use crate::registry::{
     self, CustomFamily, ForeignFamily, Kind, Late, Table, described_family, encode, encode_source,
     parse,
@@ -21,7 +22,8 @@ pub(super) type Families<'a> = BTreeMap<String, Source<'a>>;
 pub(super) enum Source<'a> {
     Automatic(automatic::Family<'a>),
     Foreign(ForeignFamily<'a>),
-    Uptime,
+    /// With the labels that all of the registry have.
+    Uptime(&'a Labels),
 }
 
 /// All that can be shown together. Of what sources have come to show, `late` is told.
@@ -38,7 +40,7 @@ pub(super) fn families<'a>(
         .map(|(name, family)| (name, Source::Automatic(family)))
         .collect();
     if selection.has(&table.uptime, Kind::Gauge) {
-        families.insert(table.uptime.to_string(), Source::Uptime);
+        families.insert(table.uptime.to_string(), Source::Uptime(&table.labels));
     }
     for (encoded, text) in texts {
         let foreign = match encoded {
@@ -117,7 +119,7 @@ impl Source<'_> {
         match self {
             Self::Automatic((metric, _)) => metric.kind,
             Self::Foreign(family) => family.kind,
-            Self::Uptime => Kind::Gauge,
+            Self::Uptime(_) => Kind::Gauge,
         }
     }
 }
@@ -164,7 +166,7 @@ fn enter<'a>(
         }
         Entry::Occupied(mut there) => match there.get_mut() {
             Source::Foreign(first) => first.join(name, family),
-            Source::Automatic(_) | Source::Uptime => Err(Error::new(format!(
+            Source::Automatic(_) | Source::Uptime(_) => Err(Error::new(format!(
                 "a family is called `{name}`, as an automatic metric is: rename it, or give the registry a prefix"
             ))),
         },

@@ -27,6 +27,7 @@ pub(crate) use self::selection::Selection;
 use self::families::{Families, OnError, Source, families, foreign_texts};
 use self::text::TextWriter;
 use crate::Error;
+use crate::labels::LabelText;
 use crate::registry::{Kind, MetricsRegistry, UPTIME_HELP, UPTIME_UNIT};
 use bytes::Bytes;
 use std::time::Duration;
@@ -140,16 +141,19 @@ impl MetricsRegistry {
 fn text_page(families: &Families<'_>, uptime: Duration, format: Format) -> String {
     let sizes = families.iter().map(|(name, source)| match source {
         Source::Automatic(family) => automatic::size(name, family),
-        Source::Foreign(_) | Source::Uptime => 0,
+        Source::Foreign(_) | Source::Uptime(_) => 0,
     });
     let mut text = TextWriter::with_capacity(sizes.sum(), format);
     for (name, source) in families {
         match source {
             Source::Automatic(family) => automatic::write(&mut text, name, family),
             Source::Foreign(family) => foreign::write(&mut text, name, family),
-            Source::Uptime => {
+            Source::Uptime(labels) => {
+                let labels = LabelText::new(labels.iter());
                 text.family(name, Kind::Gauge, Some(UPTIME_UNIT), UPTIME_HELP);
-                text.sample("", "", |value| value.seconds(uptime.as_nanos()));
+                text.sample("", labels.as_str(), |value| {
+                    value.seconds(uptime.as_nanos());
+                });
             }
         }
     }

@@ -76,13 +76,14 @@ impl Measured {
     }
 
     fn bounds(self, settings: &Settings) -> Option<&Bounds> {
-        let buckets = Some(&settings.buckets);
+        let sizes = settings.sizes.as_ref();
         match self {
-            Self::ResponseHead => buckets.filter(|_| settings.response_head),
-            Self::FirstByte => buckets.filter(|_| settings.first_byte),
-            Self::Duration => buckets,
+            Self::ResponseHead => settings.response_head.as_ref(),
+            Self::FirstByte => settings.first_byte.as_ref(),
+            Self::Duration => Some(&settings.buckets),
             Self::StreamDuration => settings.streams.as_ref().map(|streams| &streams.buckets),
-            Self::RequestSize | Self::ResponseSize => settings.sizes.as_ref(),
+            Self::RequestSize => sizes.map(|[request, _]| request),
+            Self::ResponseSize => sizes.map(|[_, response]| response),
         }
     }
 

@@ -210,10 +210,10 @@ impl Asks {
         let labels = !schema.is_empty();
         let of_requests = streams.as_ref().is_some_and(|of| of.of_requests.is_some());
         let of_responses = streams.as_ref().is_some_and(|of| of.of_responses.is_some());
-        let heads = *response_head || of_responses || schema.asks(Moment::Head);
+        let heads = response_head.is_some() || of_responses || schema.asks(Moment::Head);
         let of_calls = [
             Flags::ASKS_HEAD.given(heads),
-            Flags::ASKS_FIRST_BYTE.given(*first_byte),
+            Flags::ASKS_FIRST_BYTE.given(first_byte.is_some()),
             Flags::ASKS_SIZES.given(sizes.is_some()),
             Flags::ASKS_END.given(schema.asks(Moment::End)),
         ];

@@ -17,8 +17,10 @@ pub(crate) struct Settings {
     pub(crate) naming: Naming,
     pub(crate) clock: Clock,
     pub(crate) buckets: Bounds,
-    pub(crate) response_head: bool,
-    pub(crate) first_byte: bool,
+    /// The buckets of `response_head_seconds`, if it is on.
+    pub(crate) response_head: Option<Bounds>,
+    /// The buckets of `first_byte_seconds`, if it is on.
+    pub(crate) first_byte: Option<Bounds>,
     pub(crate) messages: bool,
     /// Those that stand at 0 from the start.
     pub(crate) error_types: DeclaredTypes,
@@ -35,8 +37,8 @@ pub(crate) struct Settings {
     pub(crate) streams: Option<Streams>,
     /// Which trace a call belongs to.
     pub(crate) exemplars: Option<Traces>,
-    /// The buckets of the sizes of bodies, where calls keep count of them.
-    pub(crate) sizes: Option<Bounds>,
+    /// The buckets of the sizes of requests' and responses' bodies, where calls keep count of them.
+    pub(crate) sizes: Option<[Bounds; 2]>,
 }
 
 /// Says which calls are measured, or last long by intent, by the heads of their requests.
@@ -67,8 +69,8 @@ impl Default for Settings {
             naming: Naming::Own,
             clock: Clock::real(),
             buckets: Bounds::default(),
-            response_head: false,
-            first_byte: false,
+            response_head: None,
+            first_byte: None,
             messages: false,
             error_types: DeclaredTypes::new(&ErrorType::BUILT_IN),
             schema: Schema::default(),

@@ -158,8 +158,8 @@ impl Automatic {
     /// Whether a layer with these settings has it.
     pub(crate) fn is_on(&self, settings: &Settings) -> bool {
         match self.metric {
-            Metric::FirstByteSeconds => settings.first_byte,
-            Metric::ResponseHeadSeconds => settings.response_head,
+            Metric::FirstByteSeconds => settings.first_byte.is_some(),
+            Metric::ResponseHeadSeconds => settings.response_head.is_some(),
             Metric::LabelOverflow => !settings.schema.is_empty(),
             Metric::RequestMessages | Metric::ResponseMessages => settings.messages,
             Metric::StreamDurationSeconds => settings.streams.is_some(),
