@@ -57,7 +57,7 @@ impl MetricsLayer {
 
     /// A layer for HTTP with settings of your own.
     pub fn builder() -> MetricsLayerBuilder {
-        MetricsLayerBuilder::new(Http::default())
+        MetricsLayerBuilder::new(Http::default()).without_messages()
     }
 }
 
@@ -177,6 +177,7 @@ impl MetricsLayer<Grpc> {
     /// [`protocol_builder`](Self::protocol_builder)`(Grpc::new())`.
     pub fn grpc_builder() -> MetricsLayerBuilder<Grpc> {
         MetricsLayerBuilder::new(Grpc::new())
+            .without_messages()
             .messages_total(true)
             .default_labels([
                 Label::grpc_service(),
@@ -259,7 +260,8 @@ impl MetricsLayer<Unary> {
         }
     }
 
-    /// As [`unary`](Self::unary), with settings of your own. Those that are about heads of requests are an error, for there are none.
+    /// As [`unary`](Self::unary), with settings of your own. Those that are about heads of requests are an error, for there
+    /// are none; labels come from the request itself, by [`Label::from_message`].
     pub fn unary_builder() -> MetricsLayerBuilder<Unary> {
         MetricsLayerBuilder::new(Unary::default()).without_heads()
     }
@@ -287,7 +289,7 @@ impl MetricsLayer<Streaming> {
     }
 
     /// As [`streaming`](Self::streaming), with settings of your own. Those that are about heads of requests are an error, for there are
-    /// none.
+    /// none; labels come from the request itself, by [`Label::from_message`].
     pub fn streaming_builder() -> MetricsLayerBuilder<Streaming> {
         MetricsLayerBuilder::new(Streaming::default()).without_heads()
     }

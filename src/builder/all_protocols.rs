@@ -6,9 +6,10 @@ use crate::clock::Clock;
 use crate::handle::CallHandle;
 use crate::labels::{Label, RequestHead};
 use crate::protocol::PassHandle;
-use crate::recorder::{Filter, IsStream, Traces};
+use crate::recorder::{Filter, IsStream, MessageFilter, Traces};
 use crate::registry::MetricsRegistry;
 use crate::trace::TraceContext;
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -183,6 +184,31 @@ impl<P> MetricsLayerBuilder<P> {
         F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
     {
         self.given.filter = Some(Filter::new::<F>(Arc::new(is_measured)));
+        self
+    }
+
+    /// Which calls are measured, by the message that they begin with: those for which `is_measured` says so. In all else as
+    /// [`filter`](Self::filter), for services [without heads](crate::MetricsLayer::streaming). Defaults to all.
+    ///
+    /// Messages of another type than `T` are measured.
+    ///
+    /// ```
+    /// use tower_openmetrics::MetricsLayer;
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let layer = MetricsLayer::streaming_builder()
+    ///     .filter_messages(|prompt: &String| prompt != "ping")
+    ///     .build([("endpoint", "generate")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn filter_messages<T, F>(mut self, is_measured: F) -> Self
+    where
+        T: 'static,
+        F: Fn(&T) -> bool + Send + Sync + 'static,
+    {
+        let is_measured = move |message: &dyn Any| message.downcast_ref().is_none_or(&is_measured);
+        self.given.filter_messages = Some(MessageFilter::new::<F>(Arc::new(is_measured)));
         self
     }
 

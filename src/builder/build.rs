@@ -96,6 +96,7 @@ impl<P> MetricsLayerBuilder<P> {
             declared: within(label_sets, declared)?,
             schema,
             filter: given.filter,
+            filter_messages: given.filter_messages,
             streams: streams(
                 given.stream_requests,
                 given.streams,

@@ -8,6 +8,8 @@ use crate::Error;
 /// Names the setting that would do nothing for this layer: nobody would have asked for it but by mistake.
 pub(super) fn all_do_something(given: &Given) -> Result<(), Error> {
     let idle = about_heads(given)
+        .or_else(|| about_messages(given))
+        .or_else(|| without_labels(given))
         .or_else(|| without_its_metric(given))
         .or_else(|| without_buckets(given));
     match idle {
@@ -21,24 +23,60 @@ type Idle = (&'static str, String);
 
 /// What looks at heads, where there are none.
 fn about_heads(given: &Given) -> Option<Idle> {
+    let mut labels = given.labels.iter();
+    let label = labels.find(|label| !label.is_of_message());
     let of_heads = [
         ("filter", given.filter.is_some()),
-        ("label", !given.labels.is_empty()),
-        ("declare", !given.declared.is_empty()),
-        ("label_sets", given.label_sets.is_some()),
-        ("label_idle", given.label_idle.is_some()),
+        ("label", label.is_some()),
         ("exemplars", given.exemplars.is_some()),
         ("stream_duration_seconds", given.streams.is_some()),
         ("stream_requests", given.stream_requests.is_some()),
     ];
     let setting = first(of_heads).filter(|_| !given.has_heads)?;
-    let of = given.labels.first().filter(|_| setting == "label");
+    let of = label.filter(|_| setting == "label");
     let of = of.map_or(String::new(), |label| format!("`{}`: ", label.name()));
     Some((
         setting,
         format!(
-            "{of}it is about the heads of requests and responses, which unary and streaming services don't have. Take it out, or give a protocol of your own whose `Protocol::head` makes one to `protocol_builder`"
+            "{of}it is about the heads of requests and responses, which unary and streaming services don't have. Take it out, or use what looks at messages, `Label::from_message` and `filter_messages`, or give a protocol of your own whose `Protocol::head` makes one to `protocol_builder`"
         ),
+    ))
+}
+
+/// What looks at messages, where there are none.
+fn about_messages(given: &Given) -> Option<Idle> {
+    let mut labels = given.labels.iter();
+    let label = labels.find(|label| label.is_of_message());
+    let of_messages = [
+        ("filter_messages", given.filter_messages.is_some()),
+        ("label", label.is_some()),
+    ];
+    let setting = first(of_messages).filter(|_| !given.has_messages)?;
+    let of = label.filter(|_| setting == "label");
+    let of = of.map_or(String::new(), |label| format!("`{}`: ", label.name()));
+    Some((
+        setting,
+        format!(
+            "{of}it is about the messages of unary and streaming services, and HTTP has none. Use what looks at heads, `Label::from_request` and `filter`"
+        ),
+    ))
+}
+
+/// What is about labels of requests, where there are none.
+fn without_labels(given: &Given) -> Option<Idle> {
+    let of_labels = [
+        ("declare", !given.declared.is_empty()),
+        ("label_sets", given.label_sets.is_some()),
+        ("label_idle", given.label_idle.is_some()),
+    ];
+    let is_labelled = |given: &Given| {
+        let own = given.labels.iter().chain(&given.default_labels);
+        own.count() > 0 || !given.naming.is_own()
+    };
+    let setting = first(of_labels).filter(|_| !is_labelled(given))?;
+    Some((
+        setting,
+        "no label is read from calls; give some by `label`".to_owned(),
     ))
 }
 

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::labels::Label;
 use crate::open_telemetry::Naming;
 use crate::protocol::Http;
-use crate::recorder::{Filter, IsStream, Traces};
+use crate::recorder::{Filter, IsStream, MessageFilter, Traces};
 use crate::registry::MetricsRegistry;
 use std::time::Duration;
 
@@ -50,6 +50,7 @@ struct Given {
     label_idle: Option<Duration>,
     declared: Vec<Vec<(String, String)>>,
     filter: Option<Filter>,
+    filter_messages: Option<MessageFilter>,
     streams: Option<IsStream>,
     stream_requests: Option<Filter>,
     stream_buckets: Option<Vec<f64>>,
@@ -59,6 +60,8 @@ struct Given {
     clock: Clock,
     /// Whether requests have, or may have, heads to look at.
     has_heads: bool,
+    /// Whether calls begin, or may begin, with messages to look at.
+    has_messages: bool,
 }
 
 // === impl MetricsLayerBuilder ===
@@ -80,6 +83,12 @@ impl<P> MetricsLayerBuilder<P> {
     /// Neither requests nor responses have heads.
     pub(crate) fn without_heads(mut self) -> Self {
         self.given.has_heads = false;
+        self
+    }
+
+    /// Requests are HTTP's, and no messages.
+    pub(crate) fn without_messages(mut self) -> Self {
+        self.given.has_messages = false;
         self
     }
 
@@ -123,6 +132,7 @@ impl Default for Given {
             label_idle: None,
             declared: Vec::new(),
             filter: None,
+            filter_messages: None,
             streams: None,
             stream_requests: None,
             stream_buckets: None,
@@ -131,6 +141,7 @@ impl Default for Given {
             classic_histograms: true,
             clock: Clock::real(),
             has_heads: true,
+            has_messages: true,
         }
     }
 }

@@ -3,6 +3,7 @@ use super::values::{DeclaredValues, KeptValue, Value};
 use super::{OTHER, grpc};
 use crate::classify::{GrpcCode, Head};
 use crate::function::Function;
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub struct Label {
 }
 
 type FromRequest = Function<dyn for<'a> Fn(&RequestHead<'a>) -> Option<&'a str> + Send + Sync>;
+type FromMessage = Function<dyn for<'a> Fn(&'a dyn Any) -> Option<Cow<'a, str>> + Send + Sync>;
 type FromResponse = Function<dyn for<'a> Fn(&Head<'a>) -> Option<&'a str> + Send + Sync>;
 
 #[derive(Clone, PartialEq)]
@@ -37,6 +39,7 @@ enum Source {
     GrpcService,
     GrpcMethod,
     Request(FromRequest),
+    Message(FromMessage),
     Status,
     StatusClass,
     VersionOfResponse,
@@ -124,6 +127,50 @@ impl Label {
         F: for<'a> Fn(&RequestHead<'a>) -> Option<&'a str> + Send + Sync + 'static,
     {
         Self::new(name, Source::Request(Function::new::<F>(Arc::new(read))))
+    }
+
+    /// A label of your own, read from the message that a call begins with: the request of a
+    /// [work handler](crate::MetricsLayer::streaming) or of another service [without heads](crate::MetricsLayer::unary).
+    ///
+    /// The value is borrowed from the message, which costs no allocation, or computed. Messages of another type than `T` have
+    /// [none](Self::absent). Keep the values few: they count towards the layer's
+    /// [cardinality limit](crate::MetricsLayerBuilder::cardinality_limit) as all others do.
+    ///
+    /// ```
+    /// use tower_openmetrics::labels::Label;
+    /// use tower_openmetrics::{Message, MetricsLayer};
+    ///
+    /// struct Chat {
+    ///     model: String,
+    ///     prompt: String,
+    ///     tenant: Option<u32>,
+    /// }
+    ///
+    /// impl Message for Chat {
+    ///     fn size(&self) -> u64 {
+    ///         self.prompt.size()
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let layer = MetricsLayer::streaming_builder()
+    ///     .label(Label::from_message("model", |chat: &Chat| Some(chat.model.as_str().into())))
+    ///     .label(Label::from_message("tenant", |chat: &Chat| Some(chat.tenant?.to_string().into())))
+    ///     .filter_messages(|chat: &Chat| chat.model != "probe")
+    ///     .build([("endpoint", "generate")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// For a request that is a stream of messages, `T` is the stream, for none of its messages has been read when the call
+    /// begins.
+    pub fn from_message<T, F>(name: impl Into<Cow<'static, str>>, read: F) -> Self
+    where
+        T: 'static,
+        F: for<'a> Fn(&'a T) -> Option<Cow<'a, str>> + Send + Sync + 'static,
+    {
+        let read = any(move |message| read(message.downcast_ref()?));
+        Self::new(name, Source::Message(FromMessage::new::<F>(Arc::new(read))))
     }
 
     /// `status`: the response's, as `404`. Neither `request_duration_seconds` nor `errors_total` carries it unless told
@@ -348,6 +395,11 @@ impl Label {
         matches!(self.source, Source::ErrorType)
     }
 
+    /// Whether it is read from the message that a call begins with.
+    pub(crate) fn is_of_message(&self) -> bool {
+        matches!(self.source, Source::Message(_))
+    }
+
     pub(super) fn moment(&self) -> Moment {
         match self.source {
             Source::Method
@@ -355,7 +407,8 @@ impl Label {
             | Source::Version
             | Source::GrpcService
             | Source::GrpcMethod
-            | Source::Request(_) => Moment::Begin,
+            | Source::Request(_)
+            | Source::Message(_) => Moment::Begin,
             Source::Status
             | Source::StatusClass
             | Source::VersionOfResponse
@@ -376,6 +429,26 @@ impl Label {
             _ => None,
         };
         self.text_or_absent(text)
+    }
+
+    /// What it reads from the message, if it does from one.
+    pub(super) fn text_of<'a>(&self, message: &'a dyn Any) -> Option<Cow<'a, str>> {
+        match &self.source {
+            Source::Message(read) => (**read)(message),
+            _ => None,
+        }
+    }
+
+    /// The value of a call that begins with a message, from which `text` was read.
+    pub(super) fn of_message<'a>(
+        &'a self,
+        head: Option<&RequestHead<'a>>,
+        text: Option<&'a str>,
+    ) -> Value<'a> {
+        match head {
+            Some(head) if !self.is_of_message() => self.of_request(head),
+            _ => self.text_or_absent(text),
+        }
     }
 
     #[inline]
@@ -458,6 +531,14 @@ impl Label {
             _ => &self.absent,
         }
     }
+}
+
+/// Tells the compiler that what `read` returns is borrowed from the message.
+fn any<F>(read: F) -> F
+where
+    F: for<'a> Fn(&'a dyn Any) -> Option<Cow<'a, str>>,
+{
+    read
 }
 
 impl fmt::Debug for Label {

@@ -125,6 +125,7 @@ pub use self::unary::Unary;
 
 use crate::call::Call;
 use crate::labels::RequestHead;
+use std::any::Any;
 
 /// What goes in: how a request is wrapped so that its [`Call`] learns of it.
 ///
@@ -139,6 +140,16 @@ pub trait Protocol<Req>: Clone {
     ///
     /// Defaults to none.
     fn head<'a>(&self, request: &'a Req) -> Option<RequestHead<'a>> {
+        let _ = request;
+        None
+    }
+
+    /// The message that the call begins with, where it does with one: what labels made by
+    /// [`Label::from_message`](crate::labels::Label::from_message) are read from, and
+    /// [`filter_messages`](crate::MetricsLayerBuilder::filter_messages) decides on.
+    ///
+    /// Of [`Unary`] and [`Streaming`] services it is the request. Defaults to none.
+    fn message<'a>(&self, request: &'a Req) -> Option<&'a dyn Any> {
         let _ = request;
         None
     }

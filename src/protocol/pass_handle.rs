@@ -2,6 +2,7 @@ use super::{Answer, Protocol};
 use crate::call::Call;
 use crate::handle::CallHandle;
 use crate::labels::RequestHead;
+use std::any::Any;
 
 /// A protocol that also gives the service a handle to its call.
 ///
@@ -53,6 +54,11 @@ where
     #[inline]
     fn head<'a>(&self, request: &'a Req) -> Option<RequestHead<'a>> {
         self.protocol.head(request)
+    }
+
+    #[inline]
+    fn message<'a>(&self, request: &'a Req) -> Option<&'a dyn Any> {
+        self.protocol.message(request)
     }
 
     fn open(&self, call: &mut Call, mut request: Req) -> P::Request {

@@ -4,6 +4,7 @@ use crate::call::Call;
 use crate::classify::{Classify, HttpStatus, Phase};
 use crate::message::{Measure, Own};
 use crate::watch::Watch;
+use std::any::Any;
 
 /// A value that answers a request.
 ///
@@ -29,11 +30,17 @@ impl<I: Default, A: Default> Default for Unary<I, A> {
 
 impl<Req, I, A, C> Protocol<Req> for Unary<I, A, C>
 where
+    Req: 'static,
     I: Incoming<Req>,
     A: Clone,
     C: Clone,
 {
     type Request = I::Request;
+
+    #[inline]
+    fn message<'a>(&self, request: &'a Req) -> Option<&'a dyn Any> {
+        Some(request)
+    }
 
     #[inline]
     fn open(&self, call: &mut Call, request: Req) -> I::Request {

@@ -199,6 +199,7 @@ impl Asks {
         let Settings {
             schema,
             filter,
+            filter_messages,
             streams,
             exemplars,
             sizes,
@@ -217,7 +218,8 @@ impl Asks {
             Flags::ASKS_SIZES.given(sizes.is_some()),
             Flags::ASKS_END.given(schema.asks(Moment::End)),
         ];
-        let looks = filter.is_some() || exemplars.is_some() || of_requests;
+        let filters = filter.is_some() || filter_messages.is_some();
+        let looks = filters || exemplars.is_some() || of_requests;
         let proves = schema.has_to_be_proven();
         Self {
             requests: labels || sizes.is_some() || looks,

@@ -8,6 +8,7 @@ use crate::function::Function;
 use crate::labels::{Declared, RequestHead, Schema};
 use crate::open_telemetry::Naming;
 use crate::trace::TraceContext;
+use std::any::Any;
 use std::time::Duration;
 
 /// What a layer is set to record.
@@ -33,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) declared: Vec<Declared>,
     /// Which calls are measured; all, if there is none.
     pub(crate) filter: Option<Filter>,
+    /// As `filter`, by the messages that calls begin with.
+    pub(crate) filter_messages: Option<MessageFilter>,
     /// The calls whose duration is told apart.
     pub(crate) streams: Option<Streams>,
     /// Which trace a call belongs to.
@@ -43,6 +46,9 @@ pub(crate) struct Settings {
 
 /// Says which calls are measured, or last long by intent, by the heads of their requests.
 pub(crate) type Filter = Function<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>;
+
+/// Says which calls are measured, by the messages that they begin with.
+pub(crate) type MessageFilter = Function<dyn Fn(&dyn Any) -> bool + Send + Sync>;
 
 /// Says which trace a call belongs to, by the head of its request.
 pub(crate) type Traces = Function<dyn Fn(&RequestHead<'_>) -> Option<TraceContext> + Send + Sync>;
@@ -78,6 +84,7 @@ impl Default for Settings {
             label_idle: None,
             declared: Vec::new(),
             filter: None,
+            filter_messages: None,
             streams: None,
             exemplars: None,
             sizes: None,
