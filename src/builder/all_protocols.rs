@@ -3,9 +3,7 @@
 use super::MetricsLayerBuilder;
 use crate::classify::{ErrorType, Head};
 use crate::clock::Clock;
-use crate::handle::CallHandle;
 use crate::labels::{Label, RequestHead};
-use crate::protocol::PassHandle;
 use crate::recorder::{Filter, IsStream, MessageFilter, Traces};
 use crate::registry::MetricsRegistry;
 use crate::trace::TraceContext;
@@ -98,20 +96,22 @@ impl<P> MetricsLayerBuilder<P> {
         self
     }
 
-    /// A label whose value requests bring. See [`labels`](crate::labels) for which metric carries which.
+    /// A label whose value differs from call to call. See [`labels`](crate::labels) for which metric carries which.
     /// Defaults to none.
+    ///
+    /// Constant labels are given to [`build`](Self::build).
     pub fn label(mut self, label: Label) -> Self {
         self.given.labels.push(label);
         self
     }
 
-    /// How many label sets there may be: no metric of the layer has more, whatever is sent, but for one that takes the
-    /// rest: what finds no room is recorded under `_OTHER`, and counted by `label_overflow_total`. Defaults to 2,000.
+    /// The maximum number of label sets per metric. Calls beyond it are recorded under one more, in which every label is
+    /// `_OTHER`, and counted by `label_overflow_total`. Defaults to 2,000.
     ///
     /// A label set by method, route and status takes 1.2 KiB, 0.2 KiB more once it was shown, and 0.8 KiB more for each further
     /// thread that records under it (`cargo bench --bench memory`).
-    pub fn label_sets(mut self, most: usize) -> Self {
-        self.given.label_sets = Some(most);
+    pub fn cardinality_limit(mut self, max: usize) -> Self {
+        self.given.cardinality_limit = Some(max);
         self
     }
 
@@ -124,8 +124,8 @@ impl<P> MetricsLayerBuilder<P> {
     /// Choose a time of many scrapes: what a scrape has not seen yet of a set that leaves, none will see. Calls of such a
     /// layer count in numbers that all threads share which label sets are in use. What a service reads of a request after its call has ended is
     /// not counted.
-    pub fn label_idle(mut self, idle: Duration) -> Self {
-        self.given.label_idle = Some(idle);
+    pub fn series_idle_timeout(mut self, idle: Duration) -> Self {
+        self.given.series_idle_timeout = Some(idle);
         self
     }
 
@@ -314,14 +314,5 @@ impl<P> MetricsLayerBuilder<P> {
     pub fn clock(mut self, clock: Clock) -> Self {
         self.given.clock = clock;
         self
-    }
-
-    /// Gives the service a handle to each call: `pass` puts it where the
-    /// service finds it. See [`PassHandle`]. Defaults to none.
-    pub fn pass_handle<Req, F>(self, pass: F) -> MetricsLayerBuilder<PassHandle<P, F>>
-    where
-        F: Fn(&mut Req, CallHandle) + Clone,
-    {
-        self.map_protocol(|protocol| PassHandle::new(protocol, pass))
     }
 }

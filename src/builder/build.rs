@@ -3,11 +3,11 @@
 use super::{Given, MetricsLayerBuilder, check};
 use crate::Error;
 use crate::classify::ErrorType;
-use crate::labels::{Declared, IntoLabels, Labels, Schema};
+use crate::labels::{ConstantLabels, Declared, Labels, Schema};
 use crate::layer::MetricsLayer;
 use crate::open_telemetry::{self, BODY_SIZE_BUCKETS, DURATION_BUCKETS};
 use crate::recorder::{
-    Bounds, DeclaredTypes, Filter, IsStream, LABEL_SETS, MOST_ERROR_TYPES, Settings, Streams,
+    Bounds, CARDINALITY_LIMIT, DeclaredTypes, Filter, IsStream, MOST_ERROR_TYPES, Settings, Streams,
 };
 use crate::registry::MetricsRegistry;
 use std::time::Duration;
@@ -18,7 +18,19 @@ const STREAM_BUCKETS: [f64; 10] = [
 ];
 
 impl<P> MetricsLayerBuilder<P> {
-    /// The layer, with these labels on all its metrics. For no labels, give `()`.
+    /// The layer, or a panic that says what was called.
+    #[track_caller]
+    pub(crate) fn build_or_panic<L, M>(self, called: &str, labels: L) -> MetricsLayer<P>
+    where
+        L: ConstantLabels<M>,
+    {
+        match self.build(labels) {
+            Ok(layer) => layer,
+            Err(error) => panic!("`MetricsLayer::{called}`: {error}"),
+        }
+    }
+
+    /// Builds the layer, with these constant labels on all its metrics. For no labels, give `()`.
     ///
     /// # Errors
     ///
@@ -31,10 +43,13 @@ impl<P> MetricsLayerBuilder<P> {
     /// - a label of a request whose name is invalid, reserved, given twice or that of a constant one, or that is one too many
     ///   (eight of the request, eight of the response);
     /// - a declared label set that names none of those labels, or not all that a request has; or more of them than there may be;
-    /// - room for no label set at all, or no time before idle ones leave;
-    /// - a setting that would do nothing: one that looks at the heads of requests or responses, as [`filter`](Self::filter) and
-    ///   [`label`](Self::label) do, for [unary](MetricsLayer::unary_builder) or [streaming](MetricsLayer::streaming_builder)
-    ///   services, which have none; buckets of streams where nothing is a stream, or of sizes without the conventions that have them;
+    /// - a cardinality limit of 0, or no time before idle label sets leave;
+    /// - a setting that would do nothing for this layer: one that looks at the heads of requests or responses, as
+    ///   [`filter`](Self::filter) does, for [unary](MetricsLayer::unary_builder) or
+    ///   [streaming](MetricsLayer::streaming_builder) services, which have none; one that looks at messages, as
+    ///   [`filter_messages`](Self::filter_messages) does, for HTTP or gRPC; one about labels of calls, as
+    ///   [`cardinality_limit`](Self::cardinality_limit) is, where no [`label`](Self::label) is given; buckets of a metric that
+    ///   is not there; [`messages_total`](Self::messages_total) of HTTP;
     /// - a metric that is there already and shows a name that an automatic one would, be it
     ///   registered, included, or another layer's with another prefix;
     /// - another layer with the same labels and prefix in the registry that has other settings,
@@ -43,12 +58,12 @@ impl<P> MetricsLayerBuilder<P> {
     ///   one has as constants, or only empty labels, which are as good as none, tell the two apart.
     pub fn build<L, M>(self, labels: L) -> Result<MetricsLayer<P>, Error>
     where
-        L: IntoLabels<M>,
+        L: ConstantLabels<M>,
     {
         let Self { given, protocol } = self;
         check::all_do_something(&given)?;
         let sizes = size_bounds(&given)?;
-        let label_sets = given.label_sets.unwrap_or(LABEL_SETS);
+        let cardinality_limit = given.cardinality_limit.unwrap_or(CARDINALITY_LIMIT);
         let registry = given
             .registry
             .unwrap_or_else(|| MetricsRegistry::with_clock(given.clock));
@@ -91,9 +106,9 @@ impl<P> MetricsLayerBuilder<P> {
             buckets: kind(buckets),
             messages: given.messages,
             error_types: all_error_types(given.classifier_error_types, &given.error_types)?,
-            label_sets,
-            label_idle: checked_idle(given.label_idle)?,
-            declared: within(label_sets, declared)?,
+            cardinality_limit,
+            series_idle_timeout: checked_idle(given.series_idle_timeout)?,
+            declared: within(cardinality_limit, declared)?,
             schema,
             filter: given.filter,
             filter_messages: given.filter_messages,
@@ -115,12 +130,12 @@ impl<P> MetricsLayerBuilder<P> {
 fn within(most: usize, declared: Vec<Declared>) -> Result<Vec<Declared>, Error> {
     if most == 0 {
         return Err(Error::new(
-            "room for 0 label sets: give `label_sets` at least 1",
+            "room for 0 label sets: give `cardinality_limit` at least 1",
         ));
     }
     if declared.len() > most {
         return Err(Error::new(format!(
-            "{} label sets are declared and there is room for {most}: declare fewer, or give `label_sets` more",
+            "{} label sets are declared and there is room for {most}: declare fewer, or give `cardinality_limit` more",
             declared.len()
         )));
     }
@@ -130,7 +145,7 @@ fn within(most: usize, declared: Vec<Declared>) -> Result<Vec<Declared>, Error> 
 fn checked_idle(idle: Option<Duration>) -> Result<Option<Duration>, Error> {
     if idle == Some(Duration::ZERO) {
         return Err(Error::new(
-            "label sets would leave after 0 s: give `label_idle` the time of some scrapes",
+            "label sets would leave after 0 s: give `series_idle_timeout` the time of some scrapes",
         ));
     }
     Ok(idle)

@@ -66,8 +66,8 @@ fn about_messages(given: &Given) -> Option<Idle> {
 fn without_labels(given: &Given) -> Option<Idle> {
     let of_labels = [
         ("declare", !given.declared.is_empty()),
-        ("label_sets", given.label_sets.is_some()),
-        ("label_idle", given.label_idle.is_some()),
+        ("cardinality_limit", given.cardinality_limit.is_some()),
+        ("series_idle_timeout", given.series_idle_timeout.is_some()),
     ];
     let is_labelled = |given: &Given| {
         let own = given.labels.iter().chain(&given.default_labels);
@@ -80,12 +80,22 @@ fn without_labels(given: &Given) -> Option<Idle> {
     ))
 }
 
-/// Buckets of metrics that are not there.
+/// What belongs to metrics that are not there.
 fn without_its_metric(given: &Given) -> Option<Idle> {
     let has_streams = given.streams.is_some() || given.stream_requests.is_some();
     let has_sizes = !given.naming.is_own();
     let sizes = "sizes are of the conventions that `open_telemetry` sets";
     let all = [
+        (
+            "messages_total",
+            given.messages && !given.counts_messages,
+            "HTTP has no messages; gRPC and other protocols have",
+        ),
+        (
+            "error_types",
+            !given.error_types.is_empty() && !given.naming.is_own(),
+            "types of errors stand at 0 on `errors_total`, which the conventions that `open_telemetry` sets don't have",
+        ),
         (
             "response_head_buckets",
             given.response_head_buckets.is_some() && !given.response_head_seconds,

@@ -46,8 +46,8 @@ struct Given {
     labels: Vec<Label>,
     /// Those that there are unless others have their names.
     default_labels: Vec<Label>,
-    label_sets: Option<usize>,
-    label_idle: Option<Duration>,
+    cardinality_limit: Option<usize>,
+    series_idle_timeout: Option<Duration>,
     declared: Vec<Vec<(String, String)>>,
     filter: Option<Filter>,
     filter_messages: Option<MessageFilter>,
@@ -62,6 +62,8 @@ struct Given {
     has_heads: bool,
     /// Whether calls begin, or may begin, with messages to look at.
     has_messages: bool,
+    /// Whether there are, or may be, messages to count.
+    counts_messages: bool,
 }
 
 // === impl MetricsLayerBuilder ===
@@ -83,6 +85,12 @@ impl<P> MetricsLayerBuilder<P> {
     /// Neither requests nor responses have heads.
     pub(crate) fn without_heads(mut self) -> Self {
         self.given.has_heads = false;
+        self
+    }
+
+    /// Neither requests nor responses are made of messages that could be counted.
+    pub(crate) fn without_message_counts(mut self) -> Self {
+        self.given.counts_messages = false;
         self
     }
 
@@ -128,8 +136,8 @@ impl Default for Given {
             classifier_error_types: &[],
             labels: Vec::new(),
             default_labels: Vec::new(),
-            label_sets: None,
-            label_idle: None,
+            cardinality_limit: None,
+            series_idle_timeout: None,
             declared: Vec::new(),
             filter: None,
             filter_messages: None,
@@ -142,6 +150,7 @@ impl Default for Given {
             clock: Clock::real(),
             has_heads: true,
             has_messages: true,
+            counts_messages: true,
         }
     }
 }

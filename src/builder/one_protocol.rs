@@ -14,24 +14,6 @@ impl<C> MetricsLayerBuilder<Http<C>> {
             .map_protocol(|_| Http::new(classifier))
     }
 
-    /// Names, labels and buckets of OpenTelemetry's conventions for HTTP *servers*, instead of the crate's
-    /// own: see [`open_telemetry`](crate::open_telemetry) for what they are.
-    ///
-    /// By these conventions 4xx is no failure of the server, so this also sets the classifier, to [`ServerErrorsOnly`], and
-    /// the layer is a `MetricsLayer<Http<ServerErrorsOnly>>`. Give another one [after](Self::classifier) it.
-    pub fn open_telemetry(mut self) -> MetricsLayerBuilder<Http<ServerErrorsOnly>> {
-        self.given.naming = Naming::OpenTelemetryServer;
-        self.classifier(ServerErrorsOnly)
-    }
-
-    /// As [`open_telemetry`](Self::open_telemetry), with the conventions for HTTP *clients*.
-    ///
-    /// By these 4xx is a failure, so this also sets the classifier, to [`HttpClient`].
-    pub fn open_telemetry_client(mut self) -> MetricsLayerBuilder<Http<HttpClient>> {
-        self.given.naming = Naming::OpenTelemetryClient;
-        self.classifier(HttpClient)
-    }
-
     /// The upper bounds, in bytes and ascending, of the buckets of the sizes of bodies, which the conventions of
     /// [`open_telemetry`](crate::open_telemetry) have. Defaults to
     /// [`BODY_SIZE_BUCKETS`](crate::open_telemetry::BODY_SIZE_BUCKETS).
@@ -74,6 +56,30 @@ impl<C> MetricsLayerBuilder<Http<C>> {
         self.label(Label::method())
             .label(route)
             .label(Label::status())
+    }
+}
+
+impl MetricsLayerBuilder<Http> {
+    /// Names, labels and buckets of OpenTelemetry's conventions for HTTP *servers*, instead of the crate's
+    /// own: see [`open_telemetry`](crate::open_telemetry) for what they are.
+    ///
+    /// By these conventions 4xx is no failure of the server, so this also sets the classifier, to [`ServerErrorsOnly`], and
+    /// the layer is a `MetricsLayer<Http<ServerErrorsOnly>>`. Give another one [after](Self::classifier) it.
+    pub fn open_telemetry(mut self) -> MetricsLayerBuilder<Http<ServerErrorsOnly>> {
+        self.given.naming = Naming::OpenTelemetryServer;
+        self.classifier(ServerErrorsOnly)
+    }
+}
+
+impl MetricsLayerBuilder<Http<HttpClient>> {
+    /// Names, labels and buckets of OpenTelemetry's conventions for HTTP *clients*, instead of the crate's
+    /// own: see [`open_telemetry`](crate::open_telemetry) for what they are.
+    ///
+    /// By these conventions 4xx is a failure, as it is to [`HttpClient`]. Give another classifier
+    /// [after](MetricsLayerBuilder::classifier) it.
+    pub fn open_telemetry(mut self) -> Self {
+        self.given.naming = Naming::OpenTelemetryClient;
+        self
     }
 }
 

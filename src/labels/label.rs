@@ -19,7 +19,7 @@ pub struct Label {
     name: Cow<'static, str>,
     source: Source,
     absent: Cow<'static, str>,
-    at_begin: bool,
+    on_begin: bool,
     on_duration: bool,
     on_errors: bool,
     max_len: usize,
@@ -260,7 +260,7 @@ impl Label {
             name: name.into(),
             source,
             absent: ABSENT.into(),
-            at_begin: true,
+            on_begin: true,
             on_duration: true,
             on_errors: true,
             max_len: MAX_LEN,
@@ -287,8 +287,8 @@ impl Label {
 
     /// Whether `concurrent_requests`, `request_bytes_total` and `request_messages_total` carry it, which only a
     /// label of the request can be on. Defaults to true.
-    pub fn at_begin(mut self, on: bool) -> Self {
-        self.at_begin = on;
+    pub fn on_begin(mut self, on: bool) -> Self {
+        self.on_begin = on;
         self
     }
 
@@ -378,8 +378,8 @@ impl Label {
         declared.is_some_and(|declared| !declared.has(value) && value != self.absent_value())
     }
 
-    pub(super) fn is_at_begin(&self) -> bool {
-        self.at_begin
+    pub(super) fn is_on_begin(&self) -> bool {
+        self.on_begin
     }
 
     pub(super) fn is_on_duration(&self) -> bool {

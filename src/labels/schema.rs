@@ -267,7 +267,7 @@ impl Schema {
 /// The table in the module's documentation.
 fn carries(carrier: Carrier, label: &Label) -> bool {
     match carrier {
-        Carrier::Begin => label.moment() == Moment::Begin && label.is_at_begin(),
+        Carrier::Begin => label.moment() == Moment::Begin && label.is_on_begin(),
         Carrier::Head => label.moment() != Moment::End,
         Carrier::End => !label.is_error_type(),
         Carrier::Duration => label.is_on_duration(),

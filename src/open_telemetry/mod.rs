@@ -1,8 +1,8 @@
 //! OpenTelemetry's names, labels and buckets for HTTP, in place of the crate's own.
 //!
 //! For dashboards and alerts that are written for them. The preset is
-//! [`open_telemetry`](crate::MetricsLayerBuilder::open_telemetry) for servers and
-//! [`open_telemetry_client`](crate::MetricsLayerBuilder::open_telemetry_client) for clients:
+//! [`builder`](crate::MetricsLayer::builder)`().open_telemetry()` for servers and
+//! [`client_builder`](crate::MetricsLayer::client_builder)`().open_telemetry()` for clients:
 //!
 //! ```
 //! use bytes::Bytes;

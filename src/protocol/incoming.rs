@@ -4,7 +4,9 @@ use crate::stream::RequestStream;
 use futures_core::Stream;
 
 /// What goes into a service that is not HTTP: [`One`] message, or [`Many`].
-pub trait Incoming<Req>: Clone {
+///
+/// The trait is sealed: nothing else implements it. For traffic of another kind there is [`Protocol`](super::Protocol).
+pub trait Incoming<Req>: Clone + sealed::Sealed {
     /// What the service is called with.
     type Request;
 
@@ -19,6 +21,15 @@ pub struct One<M = Own>(pub(crate) M);
 /// A stream of messages, counted one by one as the service reads them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Many<M = Own>(pub(crate) M);
+
+mod sealed {
+    #[allow(unnameable_types, reason = "so that nothing else implements it")]
+    pub trait Sealed {}
+}
+
+impl<M> sealed::Sealed for One<M> {}
+
+impl<M> sealed::Sealed for Many<M> {}
 
 impl<Req, M: Measure<Req>> Incoming<Req> for One<M> {
     type Request = Req;

@@ -4,7 +4,8 @@ use crate::handle::CallHandle;
 use crate::labels::RequestHead;
 use std::any::Any;
 
-/// A protocol that also gives the service a handle to its call.
+/// A protocol that also gives the service a handle to its call. Made by
+/// [`MetricsLayer::pass_handle`](crate::MetricsLayer::pass_handle).
 ///
 /// `F` puts the handle where the service finds it: into the extensions of an HTTP
 /// request, or into a field. The service can then name its failure when it is too late for a status or an `Err`:
@@ -16,11 +17,11 @@ use std::any::Any;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let layer = MetricsLayer::builder()
-///     .pass_handle(|request: &mut Request<String>, call: CallHandle| {
+/// let layer = MetricsLayer::new([("endpoint", "a")]).pass_handle(
+///     |request: &mut Request<String>, call: CallHandle| {
 ///         request.extensions_mut().insert(call);
-///     })
-///     .build([("endpoint", "a")])?;
+///     },
+/// );
 ///
 /// let service = ServiceBuilder::new().layer(layer).service(service_fn(async |request: Request<_>| {
 ///     if let Some(call) = request.extensions().get::<CallHandle>() {

@@ -60,6 +60,6 @@ pub(crate) use self::layout::{
 pub(crate) use self::recorder::{Common, Key, Recorder};
 pub(crate) use self::series::{Rare, Series};
 pub(crate) use self::settings::{
-    Filter, IsStream, LABEL_SETS, MessageFilter, Settings, Streams, Traces,
+    CARDINALITY_LIMIT, Filter, IsStream, MessageFilter, Settings, Streams, Traces,
 };
 pub(crate) use self::thread::{Own, with};

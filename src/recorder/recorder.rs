@@ -161,7 +161,7 @@ impl Recorder {
 
     /// The server has what the labels of this set name.
     pub(super) fn prove(&self, begin: SetIndex) {
-        let stays = self.common.settings.label_idle.is_none();
+        let stays = self.common.settings.series_idle_timeout.is_none();
         self.sets.prove(begin, stays);
     }
 
@@ -205,7 +205,7 @@ impl Asks {
             sizes,
             response_head,
             first_byte,
-            label_idle,
+            series_idle_timeout,
             ..
         } = settings;
         let labels = !schema.is_empty();
@@ -225,7 +225,7 @@ impl Asks {
             requests: labels || sizes.is_some() || looks,
             labels,
             head_labels: schema.asks(Moment::Head),
-            idle: label_idle.is_some() || proves,
+            idle: series_idle_timeout.is_some() || proves,
             proves,
             of_calls: of_calls.into_iter().fold(Flags::NONE, Flags::with),
         }
@@ -263,7 +263,7 @@ impl Common {
 
     /// After how many nanoseconds without a call a label set leaves.
     fn idle(&self) -> Option<u64> {
-        let idle = self.settings.label_idle?;
+        let idle = self.settings.series_idle_timeout?;
         Some(u64::try_from(idle.as_nanos()).unwrap_or(u64::MAX))
     }
 }

@@ -27,9 +27,9 @@ pub(crate) struct Settings {
     pub(crate) error_types: DeclaredTypes,
     pub(crate) schema: Schema,
     /// How many label sets there may be.
-    pub(crate) label_sets: usize,
+    pub(crate) cardinality_limit: usize,
     /// After how long without a call a label set leaves the page; never, if there is none.
-    pub(crate) label_idle: Option<Duration>,
+    pub(crate) series_idle_timeout: Option<Duration>,
     /// Those that stand on the page from the start, and stay.
     pub(crate) declared: Vec<Declared>,
     /// Which calls are measured; all, if there is none.
@@ -65,7 +65,7 @@ pub(crate) struct Streams {
 }
 
 /// How many label sets a layer may have, unless told otherwise.
-pub(crate) const LABEL_SETS: usize = 2_000;
+pub(crate) const CARDINALITY_LIMIT: usize = 2_000;
 
 // === impl Settings ===
 
@@ -80,8 +80,8 @@ impl Default for Settings {
             messages: false,
             error_types: DeclaredTypes::new(&ErrorType::BUILT_IN),
             schema: Schema::default(),
-            label_sets: LABEL_SETS,
-            label_idle: None,
+            cardinality_limit: CARDINALITY_LIMIT,
+            series_idle_timeout: None,
             declared: Vec::new(),
             filter: None,
             filter_messages: None,

@@ -2,7 +2,7 @@ use super::MetricsRegistry;
 use super::family;
 use crate::Error;
 use crate::clock::Clock;
-use crate::labels::{IntoLabels, Labels};
+use crate::labels::{ConstantLabels, Labels};
 
 /// Settings for a [`MetricsRegistry`]. Made by [`MetricsRegistry::builder`].
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ impl MetricsRegistryBuilder {
     /// beginning of a name.
     pub fn build<L, M>(self, labels: L) -> Result<MetricsRegistry, Error>
     where
-        L: IntoLabels<M>,
+        L: ConstantLabels<M>,
     {
         let Self { prefix, clock } = self;
         let labels = Labels::new(labels.into_labels())?;

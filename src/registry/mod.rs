@@ -28,7 +28,7 @@ pub(crate) use self::table::{Endpoint, Table};
 use self::registered::Registered;
 use crate::Error;
 use crate::clock::{Clock, Origin};
-use crate::labels::{IntoLabels, Labels};
+use crate::labels::{ConstantLabels, Labels};
 use crate::recorder::Settings;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric as ClientMetric, Unit};
@@ -209,7 +209,7 @@ impl MetricsRegistry {
     /// If the labels are none that a layer could have.
     pub fn remove<L, M>(&self, labels: L) -> Result<bool, Error>
     where
-        L: IntoLabels<M>,
+        L: ConstantLabels<M>,
     {
         let labels = self.with_common(Labels::new(labels.into_labels())?)?;
         // A statement of its own: what was removed is dropped after the lock.

@@ -102,12 +102,11 @@ fn errors_may_be_known() {
 
 #[test]
 fn a_handler_can_say_so_late() {
-    let layer = MetricsLayer::grpc_builder()
-        .pass_handle(|request: &mut Request<_>, call: CallHandle| {
+    let layer = MetricsLayer::grpc([("endpoint", "stage")]).pass_handle(
+        |request: &mut Request<_>, call: CallHandle| {
             request.extensions_mut().insert(call);
-        })
-        .build([("endpoint", "stage")])
-        .unwrap();
+        },
+    );
     let service = layer.layer(service_fn(async |request: Request<_>| {
         request
             .extensions()

@@ -165,7 +165,9 @@ fn what_is_no_name_is_another() {
 #[test]
 fn there_are_no_more_than_the_budget_allows() {
     const CALLS: u32 = 1_000;
-    let layer = MetricsLayer::grpc_builder().label_sets(10).buckets([1.0]);
+    let layer = MetricsLayer::grpc_builder()
+        .cardinality_limit(10)
+        .buckets([1.0]);
     let layer = layer.build([("endpoint", "stage")]).unwrap();
     let service = layer.layer(service_fn(async |_: Request<_>| {
         Ok::<_, BoxError>(response_of("application/grpc", [Field(STATUS, "12")]))

@@ -86,18 +86,18 @@ fn assert_calls(layer: &MetricsLayer<Grpc>, expected: &[(&str, u64)]) {
 #[test]
 fn they_make_room_for_others() {
     for (builder, calls) in [
-        (MetricsLayer::grpc_builder().label_sets(10), 100),
+        (MetricsLayer::grpc_builder().cardinality_limit(10), 100),
         (MetricsLayer::grpc_builder(), 2_001),
         (
             MetricsLayer::grpc_builder()
-                .label_sets(10)
-                .label_idle(Duration::from_secs(3_600)),
+                .cardinality_limit(10)
+                .series_idle_timeout(Duration::from_secs(3_600)),
             100,
         ),
         (
             MetricsLayer::grpc_builder()
                 .label(Label::status())
-                .label_sets(10),
+                .cardinality_limit(10),
             100,
         ),
     ] {
@@ -118,7 +118,7 @@ fn they_make_room_for_others() {
 /// What stands there is as any other: there is room for it.
 #[test]
 fn they_are_shown_while_there_is_room() {
-    let layer = built(MetricsLayer::grpc_builder().label_sets(10));
+    let layer = built(MetricsLayer::grpc_builder().cardinality_limit(10));
     make_up(&layer, 0..9);
     let page = Page::read(layer.exporter());
     assert_eq!(page.all("requests_total").count(), 9);
@@ -126,7 +126,7 @@ fn they_are_shown_while_there_is_room() {
 
 #[test]
 fn what_a_method_of_the_server_does_not_support_stays_its_own() {
-    let layer = built(MetricsLayer::grpc_builder().label_sets(10));
+    let layer = built(MetricsLayer::grpc_builder().cardinality_limit(10));
     call(&layer, "/shop.Cart/Add", Some(UNIMPLEMENTED));
     call(&layer, "/shop.Cart/Add", Some("0"));
     call(&layer, "/shop.Cart/Add", Some(UNIMPLEMENTED));
@@ -136,7 +136,7 @@ fn what_a_method_of_the_server_does_not_support_stays_its_own() {
 
 #[test]
 fn calls_that_are_left_before_an_answer_prove_nothing() {
-    let layer = built(MetricsLayer::grpc_builder().label_sets(10));
+    let layer = built(MetricsLayer::grpc_builder().cardinality_limit(10));
     for number in 0..100 {
         call(&layer, &format!("/made.Up{number}/Method"), None);
     }
@@ -149,7 +149,7 @@ fn calls_that_are_left_before_an_answer_prove_nothing() {
 /// A router of HTTP around the services answers 404, which clients take for UNIMPLEMENTED.
 #[test]
 fn a_404_of_http_is_the_same() {
-    let layer = built(MetricsLayer::grpc_builder().label_sets(10));
+    let layer = built(MetricsLayer::grpc_builder().cardinality_limit(10));
     for number in 0..100 {
         let service = layer.layer(service_fn(async |_: Request<RequestBody<Full<Bytes>>>| {
             let mut response = response_of("text/plain", []);
@@ -171,7 +171,7 @@ fn a_404_of_http_is_the_same() {
 /// A made-up method may be answered late: until then it is in flight where it began.
 #[test]
 fn calls_in_flight_keep_their_labels() {
-    let layer = built(MetricsLayer::grpc_builder().label_sets(10));
+    let layer = built(MetricsLayer::grpc_builder().cardinality_limit(10));
     let service = layer.layer(service_fn(async |_: Request<RequestBody<_>>| {
         let steps = [Pending, Field(STATUS, UNIMPLEMENTED)];
         Ok::<_, BoxError>(response_of("application/grpc", steps))
@@ -196,7 +196,7 @@ fn calls_in_flight_keep_their_labels() {
 fn threads_lose_no_call() {
     const THREADS: u64 = 4;
     const ROUNDS: u64 = 300;
-    let layer = built(MetricsLayer::grpc_builder().label_sets(8));
+    let layer = built(MetricsLayer::grpc_builder().cardinality_limit(8));
     thread::scope(|scope| {
         for thread in 0..THREADS {
             let layer = &layer;

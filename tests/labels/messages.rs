@@ -133,7 +133,7 @@ fn a_stream_of_requests_is_the_message() -> Result<(), Error> {
 
 #[test]
 fn labels_of_messages_are_within_the_same_limits() -> Result<(), Error> {
-    let layer = streaming().label(model()).label_sets(2).build(())?;
+    let layer = streaming().label(model()).cardinality_limit(2).build(())?;
     let models = ["a", "b", "c", "a", "d"].map(|model| chat(model, None));
     stream_of(&layer, models);
     let expected = [
@@ -158,7 +158,7 @@ fn labels_of_messages_are_within_the_same_limits() -> Result<(), Error> {
 
 #[test]
 fn messages_that_are_left_out_leave_no_trace() -> Result<(), Error> {
-    let builder = streaming().label(model()).label_sets(1);
+    let builder = streaming().label(model()).cardinality_limit(1);
     let layer = builder
         .filter_messages(|chat: &Chat| chat.model != "probe")
         .build(())?;
@@ -270,7 +270,7 @@ fn a_protocol_of_ones_own_has_both() -> Result<(), Error> {
         .filter(|head| head.uri.path() != "/health")
         .filter_messages(|chat: &Chat| chat.model != "probe");
     let pass = |_: &mut http::Request<Chat>, _: CallHandle| ();
-    let layer = builder.pass_handle(pass).build(())?;
+    let layer = builder.build(())?.pass_handle(pass);
     for (path, model) in [("/", "a"), ("/health", "a"), ("/", "probe")] {
         let service = layer.layer(service_fn(async |_: http::Request<Chat>| {
             Ok::<_, Infallible>(())

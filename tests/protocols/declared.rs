@@ -1,12 +1,11 @@
 //! The error types of a classifier stand on the page at 0 before they happen, in every builder.
 
 use super::support::Page;
-use http::Request;
 use tower::BoxError;
 use tower_openmetrics::classify::{Classify, ErrorType, HttpClient, by_error, expecting};
 use tower_openmetrics::message::Own;
 use tower_openmetrics::protocol::Grpc;
-use tower_openmetrics::{CallHandle, MetricsLayer, MetricsLayerBuilder};
+use tower_openmetrics::{MetricsLayer, MetricsLayerBuilder};
 
 /// Has types of its own.
 #[derive(Clone, Copy, Debug)]
@@ -98,13 +97,6 @@ fn by_what_has_a_classifier_of_its_own() {
 /// What is asked of a builder after it does not forget them.
 #[test]
 fn whatever_else_the_builder_is_told() {
-    let pass = |request: &mut Request<()>, call: CallHandle| {
-        request.extensions_mut().insert(call);
-    };
-    let http = MetricsLayer::client_builder().pass_handle(pass);
-    expect(http, "a handle over HTTP", CLIENT);
-    let grpc = declared(MetricsLayer::grpc_client_builder()).pass_handle(pass);
-    expect(grpc, "a handle over gRPC", CLIENT);
     let unary = MetricsLayer::unary_builder().classifier(Printer);
     let unary = unary.measure_requests(Own).measure_responses(Own);
     expect(unary, "measures", PRINTER);

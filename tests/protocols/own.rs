@@ -141,15 +141,13 @@ fn a_panic_of_the_protocol_is_a_panic_of_the_call() {
 }
 
 #[test]
-fn it_takes_handles_of_the_builder_too() {
+fn it_takes_handles_too() {
     let builder = MetricsLayer::protocol_builder(Datagrams);
-    let stage = Stage::new(
-        builder.pass_handle(|datagram: &mut Datagram, call: CallHandle| {
-            if datagram.payload.is_empty() {
-                call.fault(ErrorType::INVALID_MESSAGE);
-            }
-        }),
-    );
+    let stage = Stage::new(builder).pass_handle(|datagram: &mut Datagram, call: CallHandle| {
+        if datagram.payload.is_empty() {
+            call.fault(ErrorType::INVALID_MESSAGE);
+        }
+    });
     let service = stage.layer.layer(service_fn(async |_| answers()));
     let empty = Datagram {
         payload: Bytes::new(),
