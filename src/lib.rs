@@ -128,6 +128,7 @@
 //! | show the process's cpu, memory and files, its tokio runtime, and what was built | [`collectors`] |
 //! | come from another layer | [`migration`] |
 //! | have OpenTelemetry's names and labels for HTTP | [`open_telemetry`] |
+//! | know which crates show in the API, and how their versions are followed | [`dependencies`] |
 //! | show the page | [`exporter`], or `server` for a port of its own |
 //! | have the page as text: in a test, in a log, to push it | [`MetricsRegistry::encode`] |
 //!
@@ -159,6 +160,8 @@ pub mod classify;
 mod clock;
 pub mod collectors;
 mod error;
+#[doc = include_str!("dependencies.md")]
+pub mod dependencies {}
 pub mod exporter;
 mod exposition;
 mod flags;
@@ -203,6 +206,9 @@ pub use self::service::Metrics;
 pub use self::stream::{RequestStream, ResponseStream};
 pub use self::trace::TraceContext;
 pub use self::upgrade::UpgradedCall;
+
+#[doc(no_inline)]
+pub use prometheus_client;
 
 /// The examples in the README are tested as these are.
 #[cfg(doctest)]

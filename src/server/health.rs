@@ -9,6 +9,7 @@ use std::time::Duration;
 ///
 /// Written and parsed as `ready` and `notready`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum HealthStatus {
     /// It takes work.
     Ready,
