@@ -127,6 +127,7 @@
 //! | put two registries on one page, or ours in one of prometheus-client's | [`MetricsRegistryBuilder::prefix`], [`MetricsRegistry::register_in`] |
 //! | show the process's cpu, memory and files, its tokio runtime, and what was built | [`collectors`] |
 //! | come from another layer | [`migration`] |
+//! | have axum-prometheus' names and labels | [`MetricsLayerBuilder::axum_prometheus`] |
 //! | have OpenTelemetry's names and labels for HTTP | [`open_telemetry`] |
 //! | know which crates show in the API, and how their versions are followed | [`dependencies`] |
 //! | show the page | [`exporter`], or `server` for a port of its own |
@@ -174,6 +175,7 @@ mod layer;
 pub mod message;
 #[doc = include_str!("migration.md")]
 pub mod migration {}
+mod naming;
 pub mod open_telemetry;
 mod outgoing;
 pub mod protocol;

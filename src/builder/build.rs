@@ -87,10 +87,10 @@ impl<P> MetricsLayerBuilder<P> {
             };
             classic.native(given.native_histograms)
         };
-        let buckets = match (given.buckets, given.naming.is_own()) {
+        let buckets = match (given.buckets, given.naming.is_open_telemetry()) {
             (Some(bounds), _) => seconds("buckets", bounds)?,
-            (None, true) => Bounds::default(),
-            (None, false) => Bounds::new(DURATION_BUCKETS)?,
+            (None, false) => Bounds::default(),
+            (None, true) => Bounds::new(DURATION_BUCKETS)?,
         };
         let or_same = |setting, bounds: Option<Vec<f64>>| match bounds {
             Some(bounds) => seconds(setting, bounds),
@@ -119,7 +119,7 @@ impl<P> MetricsLayerBuilder<P> {
                 kind,
             )?,
             exemplars: given.exemplars,
-            sizes: (!given.naming.is_own()).then_some(sizes),
+            sizes: given.naming.is_open_telemetry().then_some(sizes),
         };
         let endpoint = registry.endpoint(&given.prefix, labels, settings)?;
         Ok(MetricsLayer::of(registry, endpoint, protocol))

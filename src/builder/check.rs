@@ -7,7 +7,8 @@ use crate::Error;
 ///
 /// Names the setting that would do nothing for this layer: nobody would have asked for it but by mistake.
 pub(super) fn all_do_something(given: &Given) -> Result<(), Error> {
-    let idle = about_heads(given)
+    let idle = overruled(given)
+        .or_else(|| about_heads(given))
         .or_else(|| about_messages(given))
         .or_else(|| without_labels(given))
         .or_else(|| without_its_metric(given))
@@ -20,6 +21,17 @@ pub(super) fn all_do_something(given: &Given) -> Result<(), Error> {
 
 /// A setting, and why it would do nothing.
 type Idle = (&'static str, String);
+
+/// Names that a later setting takes away.
+fn overruled(given: &Given) -> Option<Idle> {
+    let [setting, .., last] = &given.named_by[..] else {
+        return None;
+    };
+    Some((
+        setting,
+        format!("`{last}` after it gives the metrics other names; leave one out"),
+    ))
+}
 
 /// What looks at heads, where there are none.
 fn about_heads(given: &Given) -> Option<Idle> {
@@ -71,7 +83,7 @@ fn without_labels(given: &Given) -> Option<Idle> {
     ];
     let is_labelled = |given: &Given| {
         let own = given.labels.iter().chain(&given.default_labels);
-        own.count() > 0 || !given.naming.is_own()
+        own.count() > 0 || given.naming.is_open_telemetry()
     };
     let setting = first(of_labels).filter(|_| !is_labelled(given))?;
     Some((
@@ -83,7 +95,7 @@ fn without_labels(given: &Given) -> Option<Idle> {
 /// What belongs to metrics that are not there.
 fn without_its_metric(given: &Given) -> Option<Idle> {
     let has_streams = given.streams.is_some() || given.stream_requests.is_some();
-    let has_sizes = !given.naming.is_own();
+    let has_sizes = given.naming.is_open_telemetry();
     let sizes = "sizes are of the conventions that `open_telemetry` sets";
     let all = [
         (
@@ -93,7 +105,7 @@ fn without_its_metric(given: &Given) -> Option<Idle> {
         ),
         (
             "error_types",
-            !given.error_types.is_empty() && !given.naming.is_own(),
+            !given.error_types.is_empty() && given.naming.is_open_telemetry(),
             "types of errors stand at 0 on `errors_total`, which the conventions that `open_telemetry` sets don't have",
         ),
         (

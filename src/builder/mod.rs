@@ -4,14 +4,18 @@
 //! them: [checked](check), and with what nobody has said filled in.
 
 mod all_protocols;
+#[cfg(feature = "axum-route")]
+mod axum;
 mod build;
 mod check;
+#[cfg(not(feature = "axum-route"))]
+mod no_axum;
 mod one_protocol;
 
 use crate::classify::{Classify, ErrorType};
 use crate::clock::Clock;
 use crate::labels::Label;
-use crate::open_telemetry::Naming;
+use crate::naming::Naming;
 use crate::protocol::Http;
 use crate::recorder::{Filter, IsStream, MessageFilter, Traces};
 use crate::registry::MetricsRegistry;
@@ -31,6 +35,8 @@ pub struct MetricsLayerBuilder<P = Http> {
 struct Given {
     registry: Option<MetricsRegistry>,
     naming: Naming,
+    /// The settings that gave names, in order.
+    named_by: Vec<&'static str>,
     body_size_buckets: Option<Vec<u64>>,
     request_body_size_buckets: Option<Vec<u64>>,
     response_body_size_buckets: Option<Vec<u64>>,
@@ -117,11 +123,20 @@ impl<P> MetricsLayerBuilder<P> {
 
 // === impl Given ===
 
+impl Given {
+    /// The metrics are called by `naming`, as `setting` says.
+    fn name(&mut self, setting: &'static str, naming: Naming) {
+        self.naming = naming;
+        self.named_by.push(setting);
+    }
+}
+
 impl Default for Given {
     fn default() -> Self {
         Self {
             registry: None,
             naming: Naming::Own,
+            named_by: Vec::new(),
             body_size_buckets: None,
             request_body_size_buckets: None,
             response_body_size_buckets: None,

@@ -3,7 +3,7 @@
 use super::MetricsLayerBuilder;
 use crate::classify::{Classify, HttpClient, ServerErrorsOnly};
 use crate::labels::Label;
-use crate::open_telemetry::Naming;
+use crate::naming::Naming;
 use crate::protocol::{Grpc, Http, Many, One, Streaming, Unary};
 
 impl<C> MetricsLayerBuilder<Http<C>> {
@@ -66,7 +66,8 @@ impl MetricsLayerBuilder<Http> {
     /// By these conventions 4xx is no failure of the server, so this also sets the classifier, to [`ServerErrorsOnly`], and
     /// the layer is a `MetricsLayer<Http<ServerErrorsOnly>>`. Give another one [after](Self::classifier) it.
     pub fn open_telemetry(mut self) -> MetricsLayerBuilder<Http<ServerErrorsOnly>> {
-        self.given.naming = Naming::OpenTelemetryServer;
+        let naming = Naming::OpenTelemetryServer;
+        self.given.name("open_telemetry", naming);
         self.classifier(ServerErrorsOnly)
     }
 }
@@ -78,7 +79,8 @@ impl MetricsLayerBuilder<Http<HttpClient>> {
     /// By these conventions 4xx is a failure, as it is to [`HttpClient`]. Give another classifier
     /// [after](MetricsLayerBuilder::classifier) it.
     pub fn open_telemetry(mut self) -> Self {
-        self.given.naming = Naming::OpenTelemetryClient;
+        let naming = Naming::OpenTelemetryClient;
+        self.given.name("open_telemetry", naming);
         self
     }
 }

@@ -210,7 +210,7 @@ impl Layer<'_> {
 impl Numbers {
     fn of(metric: Metric) -> Self {
         match metric {
-            Metric::ActiveRequests | Metric::ConcurrentRequests => {
+            Metric::ActiveRequests | Metric::ConcurrentRequests | Metric::RequestsPending => {
                 Self::Gauge(Carrier::Begin, ENDED)
             }
             Metric::RequestBytes => Self::Counter(Carrier::Begin, REQUEST_BYTES),
@@ -226,7 +226,9 @@ impl Numbers {
             Metric::Requests => Self::Counter(Carrier::End, REQUESTS),
 
             Metric::RequestBodySizeBytes => Self::Sizes(Measured::RequestSize),
-            Metric::RequestDurationSeconds => Self::Times(Measured::Duration),
+            Metric::RequestDurationSeconds | Metric::RequestsDurationSeconds => {
+                Self::Times(Measured::Duration)
+            }
             Metric::ResponseBodySizeBytes => Self::Sizes(Measured::ResponseSize),
             Metric::StreamDurationSeconds => Self::Times(Measured::StreamDuration),
 

@@ -1,11 +1,11 @@
 //! The labels of the conventions.
 
-use super::Naming;
 use crate::labels::Label;
+use crate::naming::Naming;
 
 /// `given` by the names of the conventions, and with them what the conventions have besides.
 pub(crate) fn labels(naming: Naming, given: Vec<Label>) -> Vec<Label> {
-    if naming.is_own() {
+    if !naming.is_open_telemetry() {
         return given;
     }
     let mut labels: Vec<Label> = given

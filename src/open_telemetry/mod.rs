@@ -138,10 +138,8 @@
 //! [`Label::status`]: crate::labels::Label::status
 
 mod labels;
-mod naming;
 
 pub(crate) use self::labels::labels;
-pub(crate) use self::naming::Naming;
 
 /// The bounds of buckets, in seconds, that the conventions advise for durations.
 pub const DURATION_BUCKETS: [f64; 14] = [

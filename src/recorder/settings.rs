@@ -6,7 +6,7 @@ use crate::classify::{ErrorType, Head};
 use crate::clock::Clock;
 use crate::function::Function;
 use crate::labels::{Declared, RequestHead, Schema};
-use crate::open_telemetry::Naming;
+use crate::naming::Naming;
 use crate::trace::TraceContext;
 use std::any::Any;
 use std::time::Duration;

@@ -291,8 +291,7 @@ impl MetricsRegistry {
         settings: Settings,
     ) -> Result<Arc<Endpoint>, Error> {
         let own = family::prefix(prefix)?;
-        let (of_registry, of_naming) = (&self.shared.prefix, settings.naming.prefix());
-        let prefix = format!("{of_registry}{own}{of_naming}");
+        let prefix = format!("{}{}", self.shared.prefix, settings.naming.prefix(&own));
         let mut registered = self.write();
         if let Some(there) = registered.endpoint(&prefix, &labels, &settings)? {
             // The settings, with closures of the user's, are dropped after the lock.
