@@ -130,15 +130,17 @@ impl Collector for MetricsRegistry {
         }
         let uptime = self.uptime().as_secs_f64();
         let labels: Vec<_> = table.labels.iter().collect();
-        encoder
-            .encode_descriptor(
-                stem(&table.uptime, Some(UPTIME_UNIT)),
-                UPTIME_HELP,
-                Some(&unit(UPTIME_UNIT)),
-                MetricType::Gauge,
-            )?
-            .encode_family(&labels)?
-            .encode_gauge(&uptime)
+        let unit = unit(UPTIME_UNIT);
+        let mut encoder = encoder.encode_descriptor(
+            stem(&table.uptime, Some(UPTIME_UNIT)),
+            UPTIME_HELP,
+            Some(&unit),
+            MetricType::Gauge,
+        )?;
+        match labels.is_empty() {
+            true => encoder.encode_gauge(&uptime),
+            false => encoder.encode_family(&labels)?.encode_gauge(&uptime),
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-use super::http::{self, CLASSES, METHODS, RequestHead};
+use super::http::{self, RequestHead};
+use super::source::{FromMessage, Moment, Source};
 use super::values::{DeclaredValues, KeptValue, Value};
 use super::{OTHER, grpc};
 use crate::classify::{GrpcCode, Head};
@@ -27,52 +28,11 @@ pub struct Label {
     declared: Option<DeclaredValues>,
 }
 
-type FromRequest = Function<dyn for<'a> Fn(&RequestHead<'a>) -> Option<&'a str> + Send + Sync>;
-type FromMessage = Function<dyn for<'a> Fn(&'a dyn Any) -> Option<Cow<'a, str>> + Send + Sync>;
-type FromResponse = Function<dyn for<'a> Fn(&Head<'a>) -> Option<&'a str> + Send + Sync>;
-
-#[derive(Clone, PartialEq)]
-enum Source {
-    Method,
-    Scheme,
-    Version,
-    GrpcService,
-    GrpcMethod,
-    Request(FromRequest),
-    Message(FromMessage),
-    Status,
-    StatusClass,
-    VersionOfResponse,
-    Response(FromResponse),
-    Code(&'static [&'static str]),
-    ErrorType,
-}
-
-/// How many moments there are at which labels come to be known.
-pub(crate) const MOMENTS: usize = 3;
-
-/// When a label's value is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Moment {
-    /// The request is there.
-    Begin,
-    /// The head of the response is there.
-    Head,
-    /// The call ends.
-    End,
-}
-
 /// What the label says where there is no value, unless told otherwise.
 const ABSENT: &str = "none";
 
 /// How long a value may be that a client may have chosen, unless told otherwise.
 const MAX_LEN: usize = 128;
-
-// === impl Moment ===
-
-impl Moment {
-    pub(crate) const ALL: [Self; MOMENTS] = [Self::Begin, Self::Head, Self::End];
-}
 
 // === impl Label ===
 
@@ -401,20 +361,7 @@ impl Label {
     }
 
     pub(super) fn moment(&self) -> Moment {
-        match self.source {
-            Source::Method
-            | Source::Scheme
-            | Source::Version
-            | Source::GrpcService
-            | Source::GrpcMethod
-            | Source::Request(_)
-            | Source::Message(_) => Moment::Begin,
-            Source::Status
-            | Source::StatusClass
-            | Source::VersionOfResponse
-            | Source::Response(_) => Moment::Head,
-            Source::Code(_) | Source::ErrorType => Moment::End,
-        }
+        self.source.moment()
     }
 
     #[inline]
@@ -489,37 +436,12 @@ impl Label {
 
     /// The value as it is shown.
     pub(super) fn shown(&self, value: &KeptValue) -> Box<str> {
-        let code = match value {
-            KeptValue::Text(text) => return text.clone(),
-            KeptValue::Code(code) => *code,
-        };
-        let names = match self.source {
-            Source::Status => return code.to_string().into(),
-            Source::Method => &METHODS[..],
-            Source::StatusClass => &CLASSES[..],
-            Source::Code(names) => names,
-            _ => &[],
-        };
-        (*names.get(usize::from(code)).unwrap_or(&OTHER)).into()
+        self.source.shown(value)
     }
 
     /// The value that is shown like this: as calls bring it.
     pub(super) fn value_of(&self, shown: &str) -> KeptValue {
-        let place = |names: &[&str]| names.iter().position(|name| *name == shown);
-        let code = match self.source {
-            Source::Status => {
-                let is_status = shown.len() == 3 && shown.bytes().all(|b| b.is_ascii_digit());
-                shown.parse().ok().filter(|_| is_status)
-            }
-            Source::Method => place(&METHODS),
-            Source::StatusClass => place(&CLASSES),
-            Source::Code(names) => place(names),
-            _ => None,
-        };
-        match code.and_then(|code| u16::try_from(code).ok()) {
-            Some(code) => KeptValue::Code(code),
-            None => KeptValue::Text(shown.into()),
-        }
+        self.source.value_of(shown)
     }
 
     /// What a declared series has where nothing was said of this label: what is expected.

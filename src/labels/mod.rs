@@ -167,6 +167,7 @@ mod label;
 #[cfg(not(feature = "axum-route"))]
 mod no_axum;
 mod schema;
+mod source;
 mod text;
 mod values;
 
@@ -175,8 +176,8 @@ pub use self::http::{LongLived, RequestHead, is_long_lived};
 pub use self::label::Label;
 
 pub(crate) use self::constant::{Labels, is_plain_name};
-pub(crate) use self::label::{MOMENTS, Moment};
 pub(crate) use self::schema::{Carrier, Declared, Known, Schema};
+pub(crate) use self::source::{MOMENTS, Moment};
 pub(crate) use self::text::{Added, LabelStr, LabelText, LabelTexts, Span, push_escaped};
 pub(crate) use self::values::{KeptValue, Value, Values};
 

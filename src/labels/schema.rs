@@ -1,5 +1,5 @@
 use super::constant::check_name;
-use super::label::{MOMENTS, Moment};
+use super::source::{MOMENTS, Moment};
 use super::values::{KeptValue, MAX_LABELS, Value};
 use super::{Label, Labels, OTHER, RequestHead, Values};
 use crate::Error;

@@ -361,13 +361,14 @@ fn without_it_nothing_leaves() {
     assert_all(&layer, "requests_total", &[(r#"name="a""#, 1)]);
 }
 
+/// What they show has no label set that could leave.
 #[test]
-fn layers_without_labels_of_requests_stay_as_they_are() {
-    let clock = Clock::manual();
-    let (layer, service) = built(idle(clock));
-    call(service, "/a");
-    clock.advance(1_000 * IDLE);
-    assert_all(&layer, "requests_total", &[("", 1)]);
+fn layers_without_labels_of_requests_have_nothing_that_idles() {
+    let error = idle(Clock::manual()).build(()).unwrap_err().to_string();
+    assert!(
+        error.starts_with("`series_idle_timeout` would do nothing"),
+        "{error}"
+    );
 }
 
 #[test]
