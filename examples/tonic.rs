@@ -33,7 +33,7 @@ use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::service::Routes;
 use tonic::transport::Channel;
-use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
+use tower::{BoxError, Service, ServiceBuilder, service_fn};
 use tower_openmetrics::classify::{Classify, HttpClient};
 use tower_openmetrics::protocol::Grpc;
 use tower_openmetrics::server::StatusServer;

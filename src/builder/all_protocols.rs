@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl<P> MetricsLayerBuilder<P> {
-    /// The registry to be in. Defaults to a new one.
+    /// The registry that the layer's metrics are in. Defaults to a new one.
     pub fn registry(mut self, registry: &MetricsRegistry) -> Self {
         self.given.registry = Some(registry.clone());
         self
@@ -82,14 +82,15 @@ impl<P> MetricsLayerBuilder<P> {
     }
 
     /// Whether to have `request_messages_total` and `response_messages_total`:
-    /// how many messages went in and out. HTTP has none. Defaults to false, but to true for gRPC.
+    /// how many messages went in and out. Defaults to false, but to true for gRPC. HTTP has no messages, so for it this is
+    /// an error.
     pub fn messages_total(mut self, on: bool) -> Self {
         self.given.messages = on;
         self
     }
 
-    /// Error types of your own that are to stand on the page, at 0, from the
-    /// start; with labels of requests, [from the first call](crate::labels#when-a-series-begins) of a label set on. Defaults to none; the
+    /// Error types of your own that stand on the page, at 0, from the
+    /// start; with labels of requests, [from the first call](crate::labels#when-a-series-begins) of a label set on. Defaults to none: the
     /// built-in ones always do, and those that the classifier [names](crate::classify::Classify::error_types).
     pub fn error_types(mut self, error_types: impl IntoIterator<Item = ErrorType>) -> Self {
         self.given.error_types = error_types.into_iter().collect();
@@ -115,13 +116,14 @@ impl<P> MetricsLayerBuilder<P> {
         self
     }
 
-    /// After how long without a call a label set leaves the page and gives its room back. Defaults to never.
+    /// The time without a call after which the series of a label set leave the page and give their room back. Defaults to
+    /// never.
     ///
-    /// So a burst of made-up names does not take up the room for the life of the process. A label set that comes back starts
+    /// With it a burst of made-up names does not take up the room for the life of the process. A label set that comes back starts
     /// again from 0, as counters do when a process restarts. Sets with calls in flight stay, and so do
     /// [declared](Self::declare) ones.
     ///
-    /// Choose a time of many scrapes: what a scrape has not seen yet of a set that leaves, none will see. Calls of such a
+    /// Choose a time of many scrapes: if a set leaves, what no scrape has seen of it is lost. Calls of such a
     /// layer count in numbers that all threads share which label sets are in use. What a service reads of a request after its call has ended is
     /// not counted.
     pub fn series_idle_timeout(mut self, idle: Duration) -> Self {
@@ -134,8 +136,8 @@ impl<P> MetricsLayerBuilder<P> {
     ///
     /// By themselves declared label sets keep out no others: [`Label::only_declared`] does.
     ///
-    /// Labels of the request are to be named all. Of those of the response that are not, a status is 200, or
-    /// `2xx`, and any other is [absent](Label::absent).
+    /// It names all labels of the request. A label of the response that it leaves out is 200 or `2xx` if it is the status, and
+    /// [absent](Label::absent) otherwise.
     ///
     /// ```
     /// use tower_openmetrics::MetricsLayer;

@@ -92,8 +92,8 @@ impl Label {
     /// A label of your own, read from the message that a call begins with: the request of a
     /// [work handler](crate::MetricsLayer::streaming) or of another service [without heads](crate::MetricsLayer::unary).
     ///
-    /// The value is borrowed from the message, which costs no allocation, or computed. Messages of another type than `T` have
-    /// [none](Self::absent). Keep the values few: they count towards the layer's
+    /// The value is borrowed from the message, which costs no allocation, or computed. `T` is the type that the service is
+    /// called with, be it an `Arc`; messages of another type have [no value](Self::absent). Keep the values few: they count towards the layer's
     /// [cardinality limit](crate::MetricsLayerBuilder::cardinality_limit) as all others do.
     ///
     /// ```
