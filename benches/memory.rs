@@ -83,7 +83,7 @@ fn of_layers(name: &str, count: usize, builder: impl Fn() -> MetricsLayerBuilder
 
 fn of_label_sets(name: &str, count: usize, builder: MetricsLayerBuilder) {
     measure(name, count, |registry| {
-        let layer = built(builder.label_sets(2 * count).registry(registry));
+        let layer = built(builder.cardinality_limit(2 * count).registry(registry));
         let service = layer.layer(Reading);
         let calls = move || each_value(count, || call(&service, post()));
         (vec![layer], Arc::new(calls))

@@ -19,7 +19,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 use tower_http::trace::TraceLayer;
 use tower_openmetrics::labels::RequestHead;
-use tower_openmetrics::{MetricsLayer, TraceContext};
+use tower_openmetrics::{Format, MetricsLayer, TraceContext};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::layer::SubscriberExt;
@@ -64,8 +64,5 @@ pub(crate) async fn page_after_a_call(provider: &SdkTracerProvider) -> Result<St
     let response = app.oneshot(Request::get("/").body(Body::empty())?).await?;
     response.into_body().collect().await?;
 
-    let scrape = Request::get("/metrics").header("accept", "application/openmetrics-text");
-    let page = metrics.exporter().oneshot(scrape.body(())?).await?;
-    let page = page.into_body().collect().await?.to_bytes();
-    Ok(String::from_utf8(page.into())?)
+    Ok(metrics.registry().encode(Format::OpenMetrics)?)
 }

@@ -89,17 +89,18 @@ fn routes<S: Clone + Send + Sync + 'static>(
         MetricsLayer::builder()
             .registry(registry)
             .first_byte_seconds(true)
-            .pass_handle(|request: &mut Request<_>, call: CallHandle| {
-                request.extensions_mut().insert(call);
-            })
             .build([
                 ("namespace", "dyn_example_namespace"),
                 ("component", "frontend"),
                 ("endpoint", endpoint),
             ])
     };
+    let pass_handle = |request: &mut Request<_>, call: CallHandle| {
+        request.extensions_mut().insert(call);
+    };
+    let chat_metrics = metrics("chat")?.pass_handle(pass_handle);
     Ok(Router::new()
-        .route("/v1/chat/completions", chat.layer(metrics("chat")?))
+        .route("/v1/chat/completions", chat.layer(chat_metrics))
         .route("/v1/models", models.layer(metrics("models")?))
         .fallback(async |method: Method, uri: Uri| {
             let message = format!("there is no {method} {}", uri.path());

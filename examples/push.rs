@@ -128,7 +128,7 @@ async fn run() -> Result<(), BoxError> {
     let url: String = url.unwrap_or_else(|| "http://localhost:9091".to_owned());
     let job: String = job.unwrap_or_else(|| "example_push".to_owned());
     // Several of its kind at once would need a label `instance` each, and somebody to clean up.
-    let gateway = Pushgateway::new(metrics.exporter(), &url, &[("job", &job)], RETRY)?;
+    let gateway = Pushgateway::new(metrics.registry(), &url, &[("job", &job)], RETRY)?;
     let service = ServiceBuilder::new()
         .layer(metrics)
         .service(service_fn(move |item| work(item, takes)));

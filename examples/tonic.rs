@@ -21,7 +21,7 @@ mod status;
 use self::process::Stop;
 use bytes::{Buf, BufMut};
 use http::{Request, Response, Uri};
-use http_body_util::BodyExt;
+
 use std::convert::Infallible;
 use std::env;
 use std::pin::Pin;
@@ -33,11 +33,11 @@ use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::service::Routes;
 use tonic::transport::Channel;
-use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
-use tower_openmetrics::MetricsLayer;
+use tower::{BoxError, Service, ServiceBuilder, service_fn};
 use tower_openmetrics::classify::{Classify, HttpClient};
 use tower_openmetrics::protocol::Grpc;
 use tower_openmetrics::server::StatusServer;
+use tower_openmetrics::{Error, Format, MetricsLayer};
 
 const GRPC: &str = "127.0.0.1:50051";
 const METRICS_PORT: u16 = 9090;
@@ -67,7 +67,7 @@ async fn run() -> Result<(), BoxError> {
             greet(&metrics, format!("http://{GRPC}").parse()?, name).await?
         );
     }
-    println!("{}", page(&metrics).await?);
+    println!("{}", page(&metrics)?);
     Ok(())
 }
 
@@ -125,10 +125,8 @@ pub(crate) async fn greet<C: Classify + Send + 'static>(
 }
 
 /// What a scrape would get.
-pub(crate) async fn page<P>(metrics: &MetricsLayer<P>) -> Result<String, BoxError> {
-    let response = metrics.exporter().oneshot(Request::new(())).await?;
-    let page = response.into_body().collect().await?.to_bytes();
-    Ok(String::from_utf8(page.into())?)
+pub(crate) fn page<P>(metrics: &MetricsLayer<P>) -> Result<String, Error> {
+    metrics.registry().encode(Format::Prometheus)
 }
 
 // === the service, as it would be generated ===

@@ -12,6 +12,7 @@ use crate::recorder::{
 };
 use crate::trace::TraceContext;
 use crate::watch::Unwound;
+use std::any::Any;
 use std::fmt;
 use std::mem;
 use std::ptr;
@@ -72,7 +73,7 @@ impl Call {
     /// One at whose request users' functions have to look.
     pub(crate) fn begin_asking<'a>(
         key: Key,
-        request: impl FnOnce() -> Option<RequestHead<'a>>,
+        request: impl FnOnce() -> (Option<RequestHead<'a>>, Option<&'a dyn Any>),
     ) -> Self {
         let Some(common) = with(key, |own| own.lend()) else {
             return Self::nowhere();
@@ -82,10 +83,12 @@ impl Call {
             key,
             common: &common,
         };
+        let texts;
         let mut values = Values::NONE;
         let mut trace = None;
         let mut is_stream = false;
-        match &request() {
+        let (head, message) = request();
+        match &head {
             Some(head) => {
                 if let Some(is_measured) = &settings.filter
                     && !(**is_measured)(head)
@@ -96,9 +99,23 @@ impl Call {
                 trace = settings.exemplars.as_ref().and_then(|of| (**of)(head));
                 let streams = settings.streams.as_ref();
                 is_stream = streams.is_some_and(|streams| streams.is_requested(head));
-                settings.schema.of_request(head, &mut values);
+                if message.is_none() {
+                    settings.schema.of_request(head, &mut values);
+                }
             }
-            None => settings.schema.of_no_request(&mut values),
+            None if message.is_none() => settings.schema.of_no_request(&mut values),
+            None => {}
+        }
+        if let Some(message) = message {
+            if let Some(is_measured) = &settings.filter_messages
+                && !(**is_measured)(message)
+            {
+                mem::forget(unlooked);
+                return Self::nowhere();
+            }
+            texts = settings.schema.texts_of(message);
+            let head = head.as_ref();
+            settings.schema.of_message(head, &texts, &mut values);
         }
         mem::forget(unlooked);
         let mut call = Self::labelled(key, &values, trace);
@@ -205,7 +222,7 @@ impl Call {
             if slot.head_set() == UNKNOWN {
                 slot.set_head_set(own.find(Moment::Head, slot.begin_set(), &values));
             }
-            if settings.response_head {
+            if settings.response_head.is_some() {
                 let nanos = common.clock.nanos_since(slot.began());
                 own.observe(slot.head_set(), Measured::ResponseHead, nanos, traced(slot));
             }

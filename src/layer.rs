@@ -1,8 +1,9 @@
 use crate::Error;
 use crate::builder::MetricsLayerBuilder;
 use crate::classify::HttpClient;
-use crate::labels::{IntoLabels, Label};
-use crate::protocol::{Boxed, Grpc, Http, Streaming, Unary};
+use crate::handle::CallHandle;
+use crate::labels::{ConstantLabels, Label};
+use crate::protocol::{Boxed, Grpc, Http, PassHandle, Streaming, Unary};
 use crate::registry::{Endpoint, MetricsRegistry};
 use crate::service::Metrics;
 use prometheus_client::metrics::info::Info;
@@ -32,33 +33,20 @@ impl MetricsLayer {
     ///
     /// If a label's name is invalid, reserved (`le`, `quantile`, `error_type`, `__*`) or
     /// given twice. For labels that are not known when the program is written there is
-    /// [`try_new`](Self::try_new).
+    /// [`builder`](Self::builder)`().build(labels)`, which returns the reason as an error.
     #[track_caller]
     pub fn new<L, M>(labels: L) -> Self
     where
-        L: IntoLabels<M>,
+        L: ConstantLabels<M>,
     {
-        match Self::try_new(labels) {
-            Ok(layer) => layer,
-            Err(error) => panic!("`MetricsLayer::new`: {error}"),
-        }
-    }
-
-    /// As [`new`](Self::new), for labels that may be wrong.
-    ///
-    /// # Errors
-    ///
-    /// Where [`new`](Self::new) panics.
-    pub fn try_new<L, M>(labels: L) -> Result<Self, Error>
-    where
-        L: IntoLabels<M>,
-    {
-        Self::builder().build(labels)
+        Self::builder().build_or_panic("new", labels)
     }
 
     /// A layer for HTTP with settings of your own.
     pub fn builder() -> MetricsLayerBuilder {
         MetricsLayerBuilder::new(Http::default())
+            .without_messages()
+            .without_message_counts()
     }
 }
 
@@ -102,12 +90,9 @@ impl MetricsLayer<Http<HttpClient>> {
     #[track_caller]
     pub fn client<L, M>(labels: L) -> Self
     where
-        L: IntoLabels<M>,
+        L: ConstantLabels<M>,
     {
-        match Self::client_builder().build(labels) {
-            Ok(layer) => layer,
-            Err(error) => panic!("`MetricsLayer::client`: {error}"),
-        }
+        Self::client_builder().build_or_panic("client", labels)
     }
 
     /// As [`client`](Self::client), with settings of your own.
@@ -128,7 +113,7 @@ impl MetricsLayer<Grpc> {
     /// use http::{HeaderMap, HeaderName, Request, Response};
     /// use http_body_util::{BodyExt, Full};
     /// use tower::{ServiceBuilder, ServiceExt, service_fn};
-    /// use tower_openmetrics::MetricsLayer;
+    /// use tower_openmetrics::{Format, MetricsLayer};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -148,10 +133,8 @@ impl MetricsLayer<Grpc> {
     /// let response = service.oneshot(request.body(Full::<Bytes>::default())?).await?;
     /// response.into_body().collect().await?; // the caller takes the message, and `NOT_FOUND`
     ///
-    /// # let scrape = http::Request::new(());
-    /// # let page = metrics.exporter().oneshot(scrape).await?.into_body().collect().await?.to_bytes();
-    /// # let page = String::from_utf8(page.to_vec())?;
-    /// // What `metrics.exporter()` answers has these lines among others:
+    /// // The page has these lines among others:
+    /// let page = metrics.registry().encode(Format::Prometheus)?;
     /// for line in [
     ///     r#"requests_total{component="cart",grpc_code="NOT_FOUND",grpc_method="Get",grpc_service="shop.Cart"} 1"#,
     ///     r#"response_messages_total{component="cart",grpc_method="Get",grpc_service="shop.Cart"} 1"#,
@@ -168,18 +151,16 @@ impl MetricsLayer<Grpc> {
     #[track_caller]
     pub fn grpc<L, M>(labels: L) -> Self
     where
-        L: IntoLabels<M>,
+        L: ConstantLabels<M>,
     {
-        match Self::grpc_builder().build(labels) {
-            Ok(layer) => layer,
-            Err(error) => panic!("`MetricsLayer::grpc`: {error}"),
-        }
+        Self::grpc_builder().build_or_panic("grpc", labels)
     }
 
     /// As [`grpc`](Self::grpc), with settings of your own. A label with the name of one of the three takes its place. To leave them out, begin with
     /// [`protocol_builder`](Self::protocol_builder)`(Grpc::new())`.
     pub fn grpc_builder() -> MetricsLayerBuilder<Grpc> {
         MetricsLayerBuilder::new(Grpc::new())
+            .without_messages()
             .messages_total(true)
             .default_labels([
                 Label::grpc_service(),
@@ -226,12 +207,9 @@ impl MetricsLayer<Grpc<HttpClient>> {
     #[track_caller]
     pub fn grpc_client<L, M>(labels: L) -> Self
     where
-        L: IntoLabels<M>,
+        L: ConstantLabels<M>,
     {
-        match Self::grpc_client_builder().build(labels) {
-            Ok(layer) => layer,
-            Err(error) => panic!("`MetricsLayer::grpc_client`: {error}"),
-        }
+        Self::grpc_client_builder().build_or_panic("grpc_client", labels)
     }
 
     /// As [`grpc_client`](Self::grpc_client), with settings of your own. The layer stays a client's with any other
@@ -254,15 +232,13 @@ impl MetricsLayer<Unary> {
     #[track_caller]
     pub fn unary<L, M>(labels: L) -> Self
     where
-        L: IntoLabels<M>,
+        L: ConstantLabels<M>,
     {
-        match Self::unary_builder().build(labels) {
-            Ok(layer) => layer,
-            Err(error) => panic!("`MetricsLayer::unary`: {error}"),
-        }
+        Self::unary_builder().build_or_panic("unary", labels)
     }
 
-    /// As [`unary`](Self::unary), with settings of your own. Those that are about heads of requests are an error, for there are none.
+    /// As [`unary`](Self::unary), with settings of your own. Those that are about heads of requests are an error, for there
+    /// are none; labels come from the request itself, by [`Label::from_message`].
     pub fn unary_builder() -> MetricsLayerBuilder<Unary> {
         MetricsLayerBuilder::new(Unary::default()).without_heads()
     }
@@ -281,16 +257,13 @@ impl MetricsLayer<Streaming> {
     #[track_caller]
     pub fn streaming<L, M>(labels: L) -> Self
     where
-        L: IntoLabels<M>,
+        L: ConstantLabels<M>,
     {
-        match Self::streaming_builder().build(labels) {
-            Ok(layer) => layer,
-            Err(error) => panic!("`MetricsLayer::streaming`: {error}"),
-        }
+        Self::streaming_builder().build_or_panic("streaming", labels)
     }
 
     /// As [`streaming`](Self::streaming), with settings of your own. Those that are about heads of requests are an error, for there are
-    /// none.
+    /// none; labels come from the request itself, by [`Label::from_message`].
     pub fn streaming_builder() -> MetricsLayerBuilder<Streaming> {
         MetricsLayerBuilder::new(Streaming::default()).without_heads()
     }
@@ -359,10 +332,28 @@ impl<P> MetricsLayer<P> {
     /// costs nothing more, since axum makes those two of any body that is not its own. tonic's body needs none where
     /// there is nothing in it.
     pub fn boxed<B>(self) -> MetricsLayer<Boxed<P, B>> {
+        self.map_protocol(Boxed::new)
+    }
+
+    /// A layer that counts into the same metrics and gives the service a handle to each call: `pass` puts it where the service
+    /// finds it. See [`PassHandle`].
+    pub fn pass_handle<Req, F>(self, pass: F) -> MetricsLayer<PassHandle<P, F>>
+    where
+        F: Fn(&mut Req, CallHandle) + Clone,
+    {
+        self.map_protocol(|protocol| PassHandle::new(protocol, pass))
+    }
+
+    fn map_protocol<Q>(self, map: impl FnOnce(P) -> Q) -> MetricsLayer<Q> {
+        let Self {
+            registry,
+            endpoint,
+            protocol,
+        } = self;
         MetricsLayer {
-            registry: self.registry,
-            endpoint: self.endpoint,
-            protocol: Boxed::new(self.protocol),
+            registry,
+            endpoint,
+            protocol: map(protocol),
         }
     }
 
@@ -463,6 +454,15 @@ impl<P> MetricsLayer<P> {
         let endpoint = Some(&self.endpoint);
         self.registry
             .add(name.as_ref(), help.into(), None, endpoint, info)
+    }
+
+    /// Takes a metric of your own off the page that was registered through the layer, or another one with the same labels. Returns
+    /// whether it was there.
+    ///
+    /// In all else as [`MetricsRegistry::unregister`].
+    pub fn unregister(&self, name: impl AsRef<str>) -> bool {
+        self.registry
+            .remove_custom(name.as_ref(), Some(&self.endpoint))
     }
 
     /// Takes the layer's metrics off the page, its own and those registered through it or through

@@ -13,7 +13,7 @@
 //! use std::convert::Infallible;
 //! use std::time::Duration;
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
-//! use tower_openmetrics::{Clock, MetricsLayer, RequestBody};
+//! use tower_openmetrics::{Clock, Format, MetricsLayer, RequestBody};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,9 +36,8 @@
 //! clock.advance(Duration::from_millis(250));
 //! response.into_body().collect().await?; // only now has the call ended
 //!
-//! let scrape = Request::get("/metrics").header("accept", "application/openmetrics-text");
-//! let page = metrics.exporter().oneshot(scrape.body(())?).await?;
-//! let page = page.into_body().collect().await?.to_bytes();
+//! // What `metrics.exporter()` answers.
+//! let page = metrics.registry().encode(Format::OpenMetrics)?;
 //! assert_eq!(page, r#"# HELP cancellations Calls whose caller went away before their end
 //! ## TYPE cancellations counter
 //! cancellations_total{endpoint="echo"} 0
@@ -125,11 +124,15 @@
 //! | follow a WebSocket until it is closed | [`upgrade`] |
 //! | see the trace of a slow call | [`MetricsLayerBuilder::exemplars`] |
 //! | put several layers, and metrics of your own, on one page | [`MetricsRegistry`] |
-//! | put two registries on one page, or ours in one of prometheus-client's | [`MetricsRegistry::with_prefix`], [`MetricsRegistry::register_in`] |
+//! | have a label on all metrics of the process | [`MetricsRegistryBuilder::build`] |
+//! | put two registries on one page, or ours in one of prometheus-client's | [`MetricsRegistryBuilder::prefix`], [`MetricsRegistry::register_in`] |
 //! | show the process's cpu, memory and files, its tokio runtime, and what was built | [`collectors`] |
 //! | come from another layer | [`migration`] |
+//! | have axum-prometheus' names and labels | [`MetricsLayerBuilder::axum_prometheus`] |
 //! | have OpenTelemetry's names and labels for HTTP | [`open_telemetry`] |
+//! | know which crates show in the API, and how their versions are followed | [`dependencies`] |
 //! | show the page | [`exporter`], or `server` for a port of its own |
+//! | have the page as text: in a test, in a log, to push it | [`MetricsRegistry::encode`] |
 //!
 //! # Features
 //!
@@ -159,6 +162,8 @@ pub mod classify;
 mod clock;
 pub mod collectors;
 mod error;
+#[doc = include_str!("dependencies.md")]
+pub mod dependencies {}
 pub mod exporter;
 mod exposition;
 mod flags;
@@ -172,6 +177,7 @@ mod layer;
 pub mod message;
 #[doc = include_str!("migration.md")]
 pub mod migration {}
+mod naming;
 pub mod open_telemetry;
 mod outgoing;
 pub mod protocol;
@@ -194,15 +200,19 @@ pub use self::classify::ErrorType;
 pub use self::clock::Clock;
 pub use self::error::Error;
 pub use self::exporter::MetricsExporter;
+pub use self::exposition::Format;
 pub use self::future::ResponseFuture;
 pub use self::handle::CallHandle;
 pub use self::layer::MetricsLayer;
 pub use self::message::Message;
-pub use self::registry::MetricsRegistry;
+pub use self::registry::{MetricsRegistry, MetricsRegistryBuilder};
 pub use self::service::Metrics;
 pub use self::stream::{RequestStream, ResponseStream};
 pub use self::trace::TraceContext;
 pub use self::upgrade::UpgradedCall;
+
+#[doc(no_inline)]
+pub use prometheus_client;
 
 /// The examples in the README are tested as these are.
 #[cfg(doctest)]

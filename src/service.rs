@@ -75,7 +75,10 @@ impl<S, P> Metrics<S, P> {
         P: Protocol<Req>,
         S: Service<P::Request>,
     {
-        let call = Call::begin_asking(self.key, || self.protocol.head(&request));
+        let call = Call::begin_asking(self.key, || {
+            let message = self.protocol.message(&request);
+            (self.protocol.head(&request), message)
+        });
         self.call_begun(call, request)
     }
 

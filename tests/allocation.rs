@@ -245,6 +245,32 @@ fn a_request_by_opentelemetrys_names_allocates_nothing() {
 }
 
 #[test]
+fn a_message_whose_label_is_borrowed_allocates_nothing() {
+    let layer = MetricsLayer::unary_builder()
+        .label(Label::from_message("model", |model: &&str| {
+            Some((*model).into())
+        }))
+        .filter_messages(|model: &&str| *model != "probe")
+        .build([("endpoint", "allocation")])
+        .unwrap();
+    let service = layer.layer(service_fn(async |model: &'static str| {
+        Ok::<_, io::Error>(model)
+    }));
+    let run = |count| {
+        for _ in 0..count {
+            for model in ["large", "small", "probe"] {
+                now(service.clone().call(model)).unwrap();
+            }
+        }
+    };
+    run(WARM_UP);
+    assert_eq!(measure(|| run(CALLS)).count_total, 0);
+    let page = Page::read(layer.exporter());
+    let counted: Vec<_> = page.all("requests_total").map(|(_, count)| count).collect();
+    assert_eq!(counted, ["1010", "1010"]);
+}
+
+#[test]
 fn a_future_dropped_early_allocates_nothing() {
     let layer = layer();
     let service = layer.layer(service_fn(serve));

@@ -244,7 +244,10 @@ fn a_page_of_ours_is_one_that_we_read() {
         let counter = layer.register("jobs", help, Counter::<u64>::default());
         counter.unwrap().inc();
         let text = page_of(ours.exporter(), accept);
-        let other = MetricsRegistry::with_prefix("other").unwrap();
+        let other = MetricsRegistry::builder()
+            .prefix("other")
+            .build(())
+            .unwrap();
         let included = text.clone();
         other
             .include_with(move |page| {
@@ -355,7 +358,7 @@ fn two_registries_in_one_of_theirs_are_refused_with_the_way_to_do_it() {
     for named in [
         "`app_",
         "`MetricsLayerBuilder::registry`",
-        "`MetricsRegistry::with_prefix`",
+        "`MetricsRegistryBuilder::prefix`",
     ] {
         assert!(error.contains(named), "{error}");
     }
@@ -444,7 +447,7 @@ fn what_theirs_shows_already_is_named() {
 
 #[test]
 fn a_prefix_reaches_all_that_is_the_registrys_own() {
-    let registry = MetricsRegistry::with_prefix("shop").unwrap();
+    let registry = MetricsRegistry::builder().prefix("shop").build(()).unwrap();
     let builder = || MetricsLayer::builder().registry(&registry);
     drop(builder().build([("endpoint", "a")]).unwrap());
     drop(builder().prefix("cart").build([("endpoint", "a")]).unwrap());
@@ -495,13 +498,19 @@ fn a_prefix_reaches_all_that_is_the_registrys_own() {
 fn a_second_uptime_has_a_place_under_a_prefix() {
     let (outer, inner) = (MetricsRegistry::new(), MetricsRegistry::new());
     let error = outer.register_collector(inner).unwrap_err().to_string();
-    assert!(error.contains("`MetricsRegistry::with_prefix`"), "{error}");
+    assert!(
+        error.contains("`MetricsRegistryBuilder::prefix`"),
+        "{error}"
+    );
 
     let layer = |registry: &MetricsRegistry| {
         let builder = MetricsLayer::builder().registry(registry);
         builder.build([("endpoint", "a")]).unwrap()
     };
-    let inner = MetricsRegistry::with_prefix("inner").unwrap();
+    let inner = MetricsRegistry::builder()
+        .prefix("inner")
+        .build(())
+        .unwrap();
     let (_a, _b) = (layer(&outer), layer(&inner));
     outer.register_collector(inner.clone()).unwrap();
     let page = page_of(outer.exporter(), OPEN_METRICS);
@@ -520,7 +529,10 @@ fn a_second_uptime_has_a_place_under_a_prefix() {
         registry.register_in(&mut theirs).unwrap();
     }
     assert_once(&encoded(&theirs));
-    let third = MetricsRegistry::with_prefix("third").unwrap();
+    let third = MetricsRegistry::builder()
+        .prefix("third")
+        .build(())
+        .unwrap();
     third.include(Arc::new(theirs)).unwrap();
     assert_once(&page_of(third.exporter(), OPEN_METRICS));
 }
@@ -528,13 +540,15 @@ fn a_second_uptime_has_a_place_under_a_prefix() {
 #[test]
 fn a_prefix_is_the_beginning_of_a_name() {
     for prefix in ["my-app", "1st", " "] {
-        let error = MetricsRegistry::with_prefix(prefix)
+        let error = MetricsRegistry::builder()
+            .prefix(prefix)
+            .build(())
             .unwrap_err()
             .to_string();
         assert!(error.contains(&format!("{prefix:?}")), "{error}");
     }
     for (prefix, name) in [("", "uptime_seconds"), ("my_", "my_uptime_seconds")] {
-        let registry = MetricsRegistry::with_prefix(prefix).unwrap();
+        let registry = MetricsRegistry::builder().prefix(prefix).build(()).unwrap();
         Page::read(registry.exporter()).one(name);
     }
 }

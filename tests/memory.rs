@@ -160,8 +160,8 @@ fn label_sets_idle_and_gone() {
     let clock = Clock::manual();
     let settings = builder().clock(clock).label(name()).buckets([1.0]);
     let settings = settings
-        .label_idle(Duration::from_secs(1))
-        .label_sets(2 * AT_ONCE);
+        .series_idle_timeout(Duration::from_secs(1))
+        .cardinality_limit(2 * AT_ONCE);
     let layer = settings.build(()).unwrap();
     let service = layer.layer(Done);
     let worker = Worker::new();
@@ -195,10 +195,10 @@ fn label_sets_idle_and_gone() {
 fn label_sets_that_share_series_idle_and_gone() {
     let _alone = alone();
     let clock = Clock::manual();
-    let shared = |label: Label| label.at_begin(false).on_duration(false).on_errors(false);
+    let shared = |label: Label| label.on_begin(false).on_duration(false).on_errors(false);
     let settings = builder().clock(clock).label(group()).label(shared(name()));
     let layer = settings
-        .label_idle(Duration::from_secs(2))
+        .series_idle_timeout(Duration::from_secs(2))
         .build(())
         .unwrap();
     let service = layer.layer(Done);
@@ -224,7 +224,7 @@ fn threads_that_make_calls_come_and_go() {
     let layers = [
         settings().build(()).unwrap(),
         settings()
-            .label_idle(Duration::from_secs(60))
+            .series_idle_timeout(Duration::from_secs(60))
             .build(())
             .unwrap(),
         settings()

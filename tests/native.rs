@@ -13,10 +13,7 @@ use tower::{Layer, Service, service_fn};
 use tower_openmetrics::{Clock, MetricsLayer, MetricsLayerBuilder};
 
 fn builder(clock: Clock) -> MetricsLayerBuilder {
-    MetricsLayer::builder()
-        .clock(clock)
-        .buckets([1.0])
-        .native_histograms(true)
+    MetricsLayer::builder().clock(clock).native_histograms(true)
 }
 
 /// Returns the page after calls of 0.5 and 2 seconds.
@@ -64,7 +61,11 @@ fn with_classic_buckets_the_text_page_does_not_change() {
     for accept in ["text/plain", "application/openmetrics-text"] {
         // The two pages differ in `uptime_seconds`, which comes last.
         let page = |native| {
-            let page = page(builder(clock).native_histograms(native), clock, accept);
+            let page = page(
+                builder(clock).buckets([1.0]).native_histograms(native),
+                clock,
+                accept,
+            );
             page.split("# HELP uptime").next().unwrap().to_owned()
         };
         assert!(page(true).contains("_bucket{a=\"1\",le=\"1.0\"} 1\n"));

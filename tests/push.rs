@@ -89,7 +89,7 @@ impl Gateway {
 
     fn client(&self, metrics: &MetricsLayer<impl Sized>, retry: Retry) -> Pushgateway {
         let group = [("job", "test"), ("instance", "a-1")];
-        Pushgateway::new(metrics.exporter(), &self.url, &group, retry).unwrap()
+        Pushgateway::new(metrics.registry(), &self.url, &group, retry).unwrap()
     }
 
     async fn next(&mut self) -> Event {
@@ -261,7 +261,7 @@ async fn a_gateway_that_is_not_there_is_an_error_that_says_so() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let metrics = MetricsLayer::unary([("endpoint", "work")]);
-    let client = Pushgateway::new(metrics.exporter(), &url, &[("job", "test")], RETRY).unwrap();
+    let client = Pushgateway::new(metrics.registry(), &url, &[("job", "test")], RETRY).unwrap();
     let error = within(client.push()).await.unwrap_err().to_string();
     assert!(error.contains(&url), "{error}");
     assert!(error.contains("refused"), "{error}");
@@ -396,7 +396,7 @@ fn a_group_that_is_none_is_named() {
         ("http://localhost:9091", "", "\"\""),
         ("http://local host", "a", "\"http://local host\""),
     ] {
-        let error = Pushgateway::new(metrics.exporter(), url, &[("job", job)], RETRY);
+        let error = Pushgateway::new(metrics.registry(), url, &[("job", job)], RETRY);
         let error = error.err().expect("an error").to_string();
         assert!(error.contains(named), "{error}");
     }

@@ -453,7 +453,7 @@ fn a_page_may_be_made_of_another_ones() {
     within(|| {
         let (inner, outer) = (
             MetricsRegistry::new(),
-            MetricsRegistry::with_prefix("outer"),
+            MetricsRegistry::builder().prefix("outer").build(()),
         );
         let outer = outer.unwrap();
         let jobs = inner.register("jobs", "Jobs", Counter::<u64>::default());

@@ -271,7 +271,7 @@ fn settings_that_differ_under_equal_labels_are_refused() {
 
 #[test]
 fn new_panics_with_the_text_of_the_error() {
-    let error = MetricsLayer::try_new([("le", "1")]).unwrap_err();
+    let error = MetricsLayer::builder().build([("le", "1")]).unwrap_err();
     let panic = panic_of(|| MetricsLayer::new([("le", "1")]));
     assert!(panic.contains(&error.to_string()), "{panic}");
 }

@@ -4,7 +4,7 @@ mod support;
 
 use self::support::{Page, page_of};
 use std::collections::{BTreeMap, HashMap};
-use tower_openmetrics::labels::IntoLabels;
+use tower_openmetrics::labels::ConstantLabels;
 use tower_openmetrics::{Error, MetricsLayer, MetricsRegistry};
 
 /// The name and labels of what counts calls.
@@ -19,7 +19,6 @@ fn requests_total<P>(layer: &MetricsLayer<P>) -> String {
 fn no_labels_at_all() -> Result<(), Error> {
     for series in [
         requests_total(&MetricsLayer::new(())),
-        requests_total(&MetricsLayer::try_new(())?),
         requests_total(&MetricsLayer::client(())),
         requests_total(&MetricsLayer::unary(())),
         requests_total(&MetricsLayer::streaming(())),
@@ -47,7 +46,7 @@ fn no_labels_at_all() -> Result<(), Error> {
 fn labels_in_any_collection() {
     fn built<L, M>(labels: L)
     where
-        L: IntoLabels<M>,
+        L: ConstantLabels<M>,
     {
         let series = requests_total(&MetricsLayer::new(labels));
         assert_eq!(series, r#"requests_total{endpoint="a"}"#);

@@ -85,10 +85,10 @@ fn by_count(
         contender("none".to_owned(), 1, MetricsLayer::builder()),
     ];
     for count in COUNTS {
-        let builder = label(MetricsLayer::builder()).label_sets(2 * MOST);
+        let builder = label(MetricsLayer::builder()).cardinality_limit(2 * MOST);
         contenders.push(contender(count.to_string(), count, builder));
     }
-    let builder = label(MetricsLayer::builder()).label_sets(LITTLE_ROOM);
+    let builder = label(MetricsLayer::builder()).cardinality_limit(LITTLE_ROOM);
     contenders.push(contender("no-room".to_owned(), MOST, builder));
     (title, contenders)
 }
@@ -101,7 +101,7 @@ fn known_at_the_end() -> Table {
     let route = Label::from_request("route", |_| Some(&VALUES[NEXT.get() / CODES]));
     let labelled = || {
         MetricsLayer::protocol_builder(Coded)
-            .label(route.clone().at_begin(false))
+            .label(route.clone().on_begin(false))
             .label(Label::code(&CODE_NAMES))
     };
     let mut contenders = vec![
@@ -109,10 +109,10 @@ fn known_at_the_end() -> Table {
         contender("none".to_owned(), 1, MetricsLayer::protocol_builder(Coded)),
     ];
     for count in COUNTS {
-        let builder = labelled().label_sets(2 * MOST);
+        let builder = labelled().cardinality_limit(2 * MOST);
         contenders.push(contender(count.to_string(), count, builder));
     }
-    let builder = labelled().label_sets(LITTLE_ROOM);
+    let builder = labelled().cardinality_limit(LITTLE_ROOM);
     contenders.push(contender("no-room".to_owned(), MOST, builder));
     ("values known at the end", contenders)
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::uri::InvalidUri;
-use http::{Request, StatusCode, Uri};
+use http::{HeaderValue, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
@@ -12,15 +12,15 @@ use hyper_util::rt::TokioExecutor;
 use std::fmt;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
-use tower::{BoxError, ServiceExt};
-use tower_openmetrics::MetricsExporter;
+use tower::BoxError;
+use tower_openmetrics::{Format, MetricsRegistry};
 
 /// How much of the gateway's answer is read: enough to say what is wrong.
 const MAX_ANSWER_BYTES: usize = 4 * 1024;
 
 /// Where a page is pushed to.
 pub(crate) struct Pushgateway {
-    page: MetricsExporter,
+    registry: MetricsRegistry,
     client: Client<HttpConnector, Full<Bytes>>,
     group: Uri,
     retry: Retry,
@@ -48,16 +48,16 @@ struct Failure {
 // === impl Pushgateway ===
 
 impl Pushgateway {
-    /// Pushes `page` to the gateway at `url`, into the group of these labels. The first of them has to
+    /// Pushes the page of `registry` to the gateway at `url`, into the group of these labels. The first of them has to
     /// be `job`. They stand on every series, in place of labels of its own by the same names.
     pub(crate) fn new(
-        page: MetricsExporter,
+        registry: &MetricsRegistry,
         url: &str,
         group: &[(&str, &str)],
         retry: Retry,
     ) -> Result<Self, BoxError> {
         Ok(Self {
-            page,
+            registry: registry.clone(),
             client: Client::builder(TokioExecutor::new()).build_http(),
             group: group_uri(url, group)?,
             retry,
@@ -85,7 +85,7 @@ impl Pushgateway {
     }
 
     async fn attempt(&self) -> Result<(), Failure> {
-        let page = self.scrape().await?;
+        let page = self.page()?;
         let answer = self.client.request(page).await;
         let answer = answer.map_err(|error| Failure::passing(with_causes(&error)))?;
         let status = answer.status();
@@ -103,23 +103,16 @@ impl Pushgateway {
         })
     }
 
-    /// The page as a request. The exporter is a service, so no server is needed to have it.
-    async fn scrape(&self) -> Result<Request<Full<Bytes>>, Failure> {
-        // One that accepts nothing in particular gets what every gateway reads.
-        let Ok(page) = self.page.clone().oneshot(Request::new(())).await;
-        let format = page.headers()[CONTENT_TYPE].clone();
-        let status = page.status();
-        let page = page.into_body().collect().await;
+    /// The page as a request, in the format that every gateway reads.
+    fn page(&self) -> Result<Request<Full<Bytes>>, Failure> {
+        const FORMAT: Format = Format::Prometheus;
+        let page = self.registry.encode(FORMAT);
         let page = page.map_err(|error| Failure::passing(with_causes(&error)))?;
-        let page = page.to_bytes();
-        if status != StatusCode::OK {
-            let text = String::from_utf8_lossy(&page);
-            return Err(Failure::passing(text.into_owned()));
-        }
         let mut request = Request::new(Full::from(page));
         *request.method_mut() = http::Method::PUT;
         *request.uri_mut() = self.group.clone();
-        request.headers_mut().insert(CONTENT_TYPE, format);
+        let content_type = HeaderValue::from_static(FORMAT.content_type());
+        request.headers_mut().insert(CONTENT_TYPE, content_type);
         Ok(request)
     }
 }

@@ -3,17 +3,16 @@
 use super::MetricsLayerBuilder;
 use crate::classify::{ErrorType, Head};
 use crate::clock::Clock;
-use crate::handle::CallHandle;
 use crate::labels::{Label, RequestHead};
-use crate::protocol::PassHandle;
-use crate::recorder::{Filter, IsStream, Traces};
+use crate::recorder::{Filter, IsStream, MessageFilter, Traces};
 use crate::registry::MetricsRegistry;
 use crate::trace::TraceContext;
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
 impl<P> MetricsLayerBuilder<P> {
-    /// The registry to be in. Defaults to a new one.
+    /// The registry that the layer's metrics are in. Defaults to a new one.
     pub fn registry(mut self, registry: &MetricsRegistry) -> Self {
         self.given.registry = Some(registry.clone());
         self
@@ -26,12 +25,29 @@ impl<P> MetricsLayerBuilder<P> {
         self
     }
 
-    /// The upper bounds, in seconds and ascending, of the buckets of all the layer's
-    /// histograms; `+Inf` is always added. Defaults to 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
-    /// 0.5, 1, 2.5, 5 and 10.
+    /// The upper bounds, in seconds and ascending, of the buckets of `request_duration_seconds`; `+Inf` is always
+    /// added. Defaults to 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5 and 10.
     ///
     /// Every bucket is a series. Answers that stream for minutes want bounds
     /// of minutes, or all of them end up in `+Inf`.
+    ///
+    /// `response_head_seconds` and `first_byte_seconds` have the same buckets unless they are given
+    /// [their](Self::response_head_buckets) [own](Self::first_byte_buckets). `stream_duration_seconds` always has
+    /// [its own](Self::stream_buckets).
+    ///
+    /// ```
+    /// use tower_openmetrics::MetricsLayer;
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// // A model server: a token comes soon, the last one late.
+    /// let layer = MetricsLayer::streaming_builder()
+    ///     .buckets([1.0, 5.0, 15.0, 60.0, 300.0])
+    ///     .first_byte_seconds(true)
+    ///     .first_byte_buckets([0.05, 0.1, 0.25, 0.5, 1.0, 2.5])
+    ///     .build([("endpoint", "generate")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
         self.given.buckets = Some(bounds.into_iter().collect());
         self
@@ -44,6 +60,13 @@ impl<P> MetricsLayerBuilder<P> {
         self
     }
 
+    /// The upper bounds, in seconds and ascending, of the buckets of `response_head_seconds`. Defaults to
+    /// [`buckets`](Self::buckets).
+    pub fn response_head_buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
+        self.given.response_head_buckets = Some(bounds.into_iter().collect());
+        self
+    }
+
     /// Whether to have `first_byte_seconds`: the time to the first byte of the
     /// response's body, or to its first item; of a model server, to its first token. Defaults to false.
     pub fn first_byte_seconds(mut self, on: bool) -> Self {
@@ -51,49 +74,60 @@ impl<P> MetricsLayerBuilder<P> {
         self
     }
 
+    /// The upper bounds, in seconds and ascending, of the buckets of `first_byte_seconds`. Defaults to
+    /// [`buckets`](Self::buckets).
+    pub fn first_byte_buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
+        self.given.first_byte_buckets = Some(bounds.into_iter().collect());
+        self
+    }
+
     /// Whether to have `request_messages_total` and `response_messages_total`:
-    /// how many messages went in and out. HTTP has none. Defaults to false, but to true for gRPC.
+    /// how many messages went in and out. Defaults to false, but to true for gRPC. HTTP has no messages, so for it this is
+    /// an error.
     pub fn messages_total(mut self, on: bool) -> Self {
         self.given.messages = on;
         self
     }
 
-    /// Error types of your own that are to stand on the page, at 0, from the
-    /// start; with labels of requests, [from the first call](crate::labels#when-a-series-begins) of a label set on. Defaults to none; the
+    /// Error types of your own that stand on the page, at 0, from the
+    /// start; with labels of requests, [from the first call](crate::labels#when-a-series-begins) of a label set on. Defaults to none: the
     /// built-in ones always do, and those that the classifier [names](crate::classify::Classify::error_types).
     pub fn error_types(mut self, error_types: impl IntoIterator<Item = ErrorType>) -> Self {
         self.given.error_types = error_types.into_iter().collect();
         self
     }
 
-    /// A label whose value requests bring. See [`labels`](crate::labels) for which metric carries which.
+    /// A label whose value differs from call to call. See [`labels`](crate::labels) for which metric carries which.
     /// Defaults to none.
+    ///
+    /// Constant labels are given to [`build`](Self::build).
     pub fn label(mut self, label: Label) -> Self {
         self.given.labels.push(label);
         self
     }
 
-    /// How many label sets there may be: no metric of the layer has more, whatever is sent, but for one that takes the
-    /// rest: what finds no room is recorded under `_OTHER`, and counted by `label_overflow_total`. Defaults to 2,000.
+    /// The maximum number of label sets per metric. Calls beyond it are recorded under one more, in which every label is
+    /// `_OTHER`, and counted by `label_overflow_total`. Defaults to 2,000.
     ///
     /// A label set by method, route and status takes 1.2 KiB, 0.2 KiB more once it was shown, and 0.8 KiB more for each further
     /// thread that records under it (`cargo bench --bench memory`).
-    pub fn label_sets(mut self, most: usize) -> Self {
-        self.given.label_sets = Some(most);
+    pub fn cardinality_limit(mut self, max: usize) -> Self {
+        self.given.cardinality_limit = Some(max);
         self
     }
 
-    /// After how long without a call a label set leaves the page and gives its room back. Defaults to never.
+    /// The time without a call after which the series of a label set leave the page and give their room back. Defaults to
+    /// never.
     ///
-    /// So a burst of made-up names does not take up the room for the life of the process. A label set that comes back starts
+    /// With it a burst of made-up names does not take up the room for the life of the process. A label set that comes back starts
     /// again from 0, as counters do when a process restarts. Sets with calls in flight stay, and so do
     /// [declared](Self::declare) ones.
     ///
-    /// Choose a time of many scrapes: what a scrape has not seen yet of a set that leaves, none will see. Calls of such a
+    /// Choose a time of many scrapes: if a set leaves, what no scrape has seen of it is lost. Calls of such a
     /// layer count in numbers that all threads share which label sets are in use. What a service reads of a request after its call has ended is
     /// not counted.
-    pub fn label_idle(mut self, idle: Duration) -> Self {
-        self.given.label_idle = Some(idle);
+    pub fn series_idle_timeout(mut self, idle: Duration) -> Self {
+        self.given.series_idle_timeout = Some(idle);
         self
     }
 
@@ -102,8 +136,8 @@ impl<P> MetricsLayerBuilder<P> {
     ///
     /// By themselves declared label sets keep out no others: [`Label::only_declared`] does.
     ///
-    /// Labels of the request are to be named all. Of those of the response that are not, a status is 200, or
-    /// `2xx`, and any other is [absent](Label::absent).
+    /// It names all labels of the request. A label of the response that it leaves out is 200 or `2xx` if it is the status, and
+    /// [absent](Label::absent) otherwise.
     ///
     /// ```
     /// use tower_openmetrics::MetricsLayer;
@@ -152,6 +186,31 @@ impl<P> MetricsLayerBuilder<P> {
         F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
     {
         self.given.filter = Some(Filter::new::<F>(Arc::new(is_measured)));
+        self
+    }
+
+    /// Which calls are measured, by the message that they begin with: those for which `is_measured` says so. In all else as
+    /// [`filter`](Self::filter), for services [without heads](crate::MetricsLayer::streaming). Defaults to all.
+    ///
+    /// Messages of another type than `T` are measured.
+    ///
+    /// ```
+    /// use tower_openmetrics::MetricsLayer;
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let layer = MetricsLayer::streaming_builder()
+    ///     .filter_messages(|prompt: &String| prompt != "ping")
+    ///     .build([("endpoint", "generate")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn filter_messages<T, F>(mut self, is_measured: F) -> Self
+    where
+        T: 'static,
+        F: Fn(&T) -> bool + Send + Sync + 'static,
+    {
+        let is_measured = move |message: &dyn Any| message.downcast_ref().is_none_or(&is_measured);
+        self.given.filter_messages = Some(MessageFilter::new::<F>(Arc::new(is_measured)));
         self
     }
 
@@ -257,14 +316,5 @@ impl<P> MetricsLayerBuilder<P> {
     pub fn clock(mut self, clock: Clock) -> Self {
         self.given.clock = clock;
         self
-    }
-
-    /// Gives the service a handle to each call: `pass` puts it where the
-    /// service finds it. See [`PassHandle`]. Defaults to none.
-    pub fn pass_handle<Req, F>(self, pass: F) -> MetricsLayerBuilder<PassHandle<P, F>>
-    where
-        F: Fn(&mut Req, CallHandle) + Clone,
-    {
-        self.map_protocol(|protocol| PassHandle::new(protocol, pass))
     }
 }

@@ -1,13 +1,13 @@
 //! From what a builder was told to a layer.
 
-use super::{Given, MetricsLayerBuilder};
+use super::{Given, MetricsLayerBuilder, check};
 use crate::Error;
 use crate::classify::ErrorType;
-use crate::labels::{Declared, IntoLabels, Labels, Schema};
+use crate::labels::{ConstantLabels, Declared, Labels, Schema};
 use crate::layer::MetricsLayer;
-use crate::open_telemetry::{self, BODY_SIZE_BUCKETS, DURATION_BUCKETS, Naming};
+use crate::open_telemetry::{self, BODY_SIZE_BUCKETS, DURATION_BUCKETS};
 use crate::recorder::{
-    Bounds, DeclaredTypes, Filter, IsStream, LABEL_SETS, MOST_ERROR_TYPES, Settings, Streams,
+    Bounds, CARDINALITY_LIMIT, DeclaredTypes, Filter, IsStream, MOST_ERROR_TYPES, Settings, Streams,
 };
 use crate::registry::MetricsRegistry;
 use std::time::Duration;
@@ -18,7 +18,19 @@ const STREAM_BUCKETS: [f64; 10] = [
 ];
 
 impl<P> MetricsLayerBuilder<P> {
-    /// The layer, with these labels on all its metrics. For no labels, give `()`.
+    /// The layer, or a panic that says what was called.
+    #[track_caller]
+    pub(crate) fn build_or_panic<L, M>(self, called: &str, labels: L) -> MetricsLayer<P>
+    where
+        L: ConstantLabels<M>,
+    {
+        match self.build(labels) {
+            Ok(layer) => layer,
+            Err(error) => panic!("`MetricsLayer::{called}`: {error}"),
+        }
+    }
+
+    /// Builds the layer, with these constant labels on all its metrics. For no labels, give `()`.
     ///
     /// # Errors
     ///
@@ -31,10 +43,13 @@ impl<P> MetricsLayerBuilder<P> {
     /// - a label of a request whose name is invalid, reserved, given twice or that of a constant one, or that is one too many
     ///   (eight of the request, eight of the response);
     /// - a declared label set that names none of those labels, or not all that a request has; or more of them than there may be;
-    /// - room for no label set at all, or no time before idle ones leave;
-    /// - a setting that would do nothing: one that looks at the heads of requests or responses, as [`filter`](Self::filter) and
-    ///   [`label`](Self::label) do, for [unary](MetricsLayer::unary_builder) or [streaming](MetricsLayer::streaming_builder)
-    ///   services, which have none; buckets of streams where nothing is a stream, or of sizes without the conventions that have them;
+    /// - a cardinality limit of 0, or no time before idle label sets leave;
+    /// - a setting that would do nothing for this layer: one that looks at the heads of requests or responses, as
+    ///   [`filter`](Self::filter) does, for [unary](MetricsLayer::unary_builder) or
+    ///   [streaming](MetricsLayer::streaming_builder) services, which have none; one that looks at messages, as
+    ///   [`filter_messages`](Self::filter_messages) does, for HTTP or gRPC; one about labels of calls, as
+    ///   [`cardinality_limit`](Self::cardinality_limit) is, where no [`label`](Self::label) is given; buckets of a metric that
+    ///   is not there; [`messages_total`](Self::messages_total) of HTTP;
     /// - a metric that is there already and shows a name that an automatic one would, be it
     ///   registered, included, another layer's with another prefix, or of a registry that [shows](MetricsRegistry::register_in)
     ///   this one;
@@ -44,12 +59,16 @@ impl<P> MetricsLayerBuilder<P> {
     ///   one has as constants, or only empty labels, which are as good as none, tell the two apart.
     pub fn build<L, M>(self, labels: L) -> Result<MetricsLayer<P>, Error>
     where
-        L: IntoLabels<M>,
+        L: ConstantLabels<M>,
     {
         let Self { given, protocol } = self;
-        check_all_do_something(&given)?;
-        let label_sets = given.label_sets.unwrap_or(LABEL_SETS);
-        let labels = Labels::new(labels.into_labels())?;
+        check::all_do_something(&given)?;
+        let sizes = size_bounds(&given)?;
+        let cardinality_limit = given.cardinality_limit.unwrap_or(CARDINALITY_LIMIT);
+        let registry = given
+            .registry
+            .unwrap_or_else(|| MetricsRegistry::with_clock(given.clock));
+        let labels = registry.with_common(Labels::new(labels.into_labels())?)?;
         let mut of_request = open_telemetry::labels(given.naming, given.labels);
         for label in given.default_labels {
             if of_request.iter().all(|given| given.name() != label.name()) {
@@ -69,24 +88,31 @@ impl<P> MetricsLayerBuilder<P> {
             };
             classic.native(given.native_histograms)
         };
-        let buckets = match (given.buckets, given.naming.is_own()) {
-            (Some(bounds), _) => Bounds::new(bounds)?,
-            (None, true) => Bounds::default(),
-            (None, false) => Bounds::new(DURATION_BUCKETS)?,
+        let buckets = match (given.buckets, given.naming.is_open_telemetry()) {
+            (Some(bounds), _) => seconds("buckets", bounds)?,
+            (None, false) => Bounds::default(),
+            (None, true) => Bounds::new(DURATION_BUCKETS)?,
         };
+        let or_same = |setting, bounds: Option<Vec<f64>>| match bounds {
+            Some(bounds) => seconds(setting, bounds),
+            None => Ok(buckets.clone()),
+        };
+        let response_head = or_same("response_head_buckets", given.response_head_buckets)?;
+        let first_byte = or_same("first_byte_buckets", given.first_byte_buckets)?;
         let settings = Settings {
             naming: given.naming,
             clock: given.clock,
+            response_head: given.response_head_seconds.then(|| kind(response_head)),
+            first_byte: given.first_byte_seconds.then(|| kind(first_byte)),
             buckets: kind(buckets),
-            response_head: given.response_head_seconds,
-            first_byte: given.first_byte_seconds,
             messages: given.messages,
             error_types: all_error_types(given.classifier_error_types, &given.error_types)?,
-            label_sets,
-            label_idle: checked_idle(given.label_idle)?,
-            declared: within(label_sets, declared)?,
+            cardinality_limit,
+            series_idle_timeout: checked_idle(given.series_idle_timeout)?,
+            declared: within(cardinality_limit, declared)?,
             schema,
             filter: given.filter,
+            filter_messages: given.filter_messages,
             streams: streams(
                 given.stream_requests,
                 given.streams,
@@ -94,75 +120,23 @@ impl<P> MetricsLayerBuilder<P> {
                 kind,
             )?,
             exemplars: given.exemplars,
-            sizes: size_bounds(given.naming, given.body_size_buckets)?,
+            sizes: given.naming.is_open_telemetry().then_some(sizes),
         };
-        let registry = given
-            .registry
-            .unwrap_or_else(|| MetricsRegistry::with_clock(given.clock));
         let endpoint = registry.endpoint(&given.prefix, labels, settings)?;
         Ok(MetricsLayer::of(registry, endpoint, protocol))
     }
-}
-
-/// A setting that nobody would ever ask for is a mistake.
-fn check_all_do_something(given: &Given) -> Result<(), Error> {
-    let Given {
-        labels,
-        label_sets,
-        label_idle,
-        declared,
-        filter,
-        streams,
-        stream_requests,
-        stream_buckets,
-        exemplars,
-        body_size_buckets,
-        naming,
-        ..
-    } = given;
-    let has_streams = streams.is_some() || stream_requests.is_some();
-    let about_heads = [
-        ("filter", filter.is_some()),
-        ("label", !labels.is_empty()),
-        ("declare", !declared.is_empty()),
-        ("label_sets", label_sets.is_some()),
-        ("label_idle", label_idle.is_some()),
-        ("exemplars", exemplars.is_some()),
-        ("stream_duration_seconds", streams.is_some()),
-        ("stream_requests", stream_requests.is_some()),
-    ];
-    if let Some((setting, _)) = about_heads.iter().find(|(_, is_given)| *is_given)
-        && !given.has_heads
-    {
-        let of = labels.first().filter(|_| *setting == "label");
-        let of = of.map_or(String::new(), |label| format!(" of `{}`", label.name()));
-        return Err(Error::new(format!(
-            "`{setting}`{of} would do nothing: it is about the heads of requests and responses, which unary and streaming services don't have. Take it out, or give a protocol of your own whose `Protocol::head` makes one to `protocol_builder`"
-        )));
-    }
-    if stream_buckets.is_some() && !has_streams {
-        return Err(Error::new(
-            "`stream_buckets` would do nothing: say what is a stream, by `stream_duration_seconds` or `stream_requests`",
-        ));
-    }
-    if body_size_buckets.is_some() && naming.is_own() {
-        return Err(Error::new(
-            "`body_size_buckets` would do nothing: sizes are of the conventions that `open_telemetry` and `open_telemetry_client` set",
-        ));
-    }
-    Ok(())
 }
 
 /// The declared label sets, if there is room for all.
 fn within(most: usize, declared: Vec<Declared>) -> Result<Vec<Declared>, Error> {
     if most == 0 {
         return Err(Error::new(
-            "room for 0 label sets: give `label_sets` at least 1",
+            "room for 0 label sets: give `cardinality_limit` at least 1",
         ));
     }
     if declared.len() > most {
         return Err(Error::new(format!(
-            "{} label sets are declared and there is room for {most}: declare fewer, or give `label_sets` more",
+            "{} label sets are declared and there is room for {most}: declare fewer, or give `cardinality_limit` more",
             declared.len()
         )));
     }
@@ -172,7 +146,7 @@ fn within(most: usize, declared: Vec<Declared>) -> Result<Vec<Declared>, Error> 
 fn checked_idle(idle: Option<Duration>) -> Result<Option<Duration>, Error> {
     if idle == Some(Duration::ZERO) {
         return Err(Error::new(
-            "label sets would leave after 0 s: give `label_idle` the time of some scrapes",
+            "label sets would leave after 0 s: give `series_idle_timeout` the time of some scrapes",
         ));
     }
     Ok(idle)
@@ -185,7 +159,7 @@ fn streams(
     kind: impl Fn(Bounds) -> Bounds,
 ) -> Result<Option<Streams>, Error> {
     let bounds = bounds.unwrap_or_else(|| STREAM_BUCKETS.to_vec());
-    let buckets = kind(Bounds::new(bounds)?);
+    let buckets = kind(seconds("stream_buckets", bounds)?);
     let any = of_requests.is_some() || of_responses.is_some();
     Ok(any.then_some(Streams {
         of_requests,
@@ -194,10 +168,37 @@ fn streams(
     }))
 }
 
-/// The buckets of the sizes of bodies, which only OpenTelemetry's conventions have.
-fn size_bounds(naming: Naming, bounds: Option<Vec<u64>>) -> Result<Option<Bounds>, Error> {
-    let bounds = Bounds::of_bytes(bounds.unwrap_or_else(|| BODY_SIZE_BUCKETS.to_vec()))?;
-    Ok((!naming.is_own()).then_some(bounds))
+/// The buckets of the sizes of requests' and responses' bodies.
+fn size_bounds(given: &Given) -> Result<[Bounds; 2], Error> {
+    let both = given.body_size_buckets.clone();
+    let bounds = |setting, own: &Option<Vec<u64>>| {
+        let (setting, bounds) = match own {
+            Some(own) => (setting, own.clone()),
+            None => (
+                "body_size_buckets",
+                both.clone().unwrap_or(BODY_SIZE_BUCKETS.to_vec()),
+            ),
+        };
+        Bounds::of_bytes(bounds).map_err(|error| of_setting(setting, &error))
+    };
+    Ok([
+        bounds(
+            "request_body_size_buckets",
+            &given.request_body_size_buckets,
+        )?,
+        bounds(
+            "response_body_size_buckets",
+            &given.response_body_size_buckets,
+        )?,
+    ])
+}
+
+fn seconds(setting: &str, bounds: Vec<f64>) -> Result<Bounds, Error> {
+    Bounds::new(bounds).map_err(|error| of_setting(setting, &error))
+}
+
+fn of_setting(setting: &str, error: &Error) -> Error {
+    Error::new(format!("`{setting}`: {error}"))
 }
 
 /// The built-in types, those of the classifier and `declared` ones, each once.

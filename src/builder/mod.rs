@@ -1,18 +1,23 @@
 //! Settings for a layer.
 //!
 //! [`all_protocols`] has those that every layer has, [`one_protocol`] those of some, and [`build`] what comes of
-//! them: checked, and with what nobody has said filled in.
+//! them: [checked](check), and with what nobody has said filled in.
 
 mod all_protocols;
+#[cfg(feature = "axum-route")]
+mod axum;
 mod build;
+mod check;
+#[cfg(not(feature = "axum-route"))]
+mod no_axum;
 mod one_protocol;
 
 use crate::classify::{Classify, ErrorType};
 use crate::clock::Clock;
 use crate::labels::Label;
-use crate::open_telemetry::Naming;
+use crate::naming::Naming;
 use crate::protocol::Http;
-use crate::recorder::{Filter, IsStream, Traces};
+use crate::recorder::{Filter, IsStream, MessageFilter, Traces};
 use crate::registry::MetricsRegistry;
 use std::time::Duration;
 
@@ -30,21 +35,28 @@ pub struct MetricsLayerBuilder<P = Http> {
 struct Given {
     registry: Option<MetricsRegistry>,
     naming: Naming,
+    /// The settings that gave names, in order.
+    named_by: Vec<&'static str>,
     body_size_buckets: Option<Vec<u64>>,
+    request_body_size_buckets: Option<Vec<u64>>,
+    response_body_size_buckets: Option<Vec<u64>>,
     prefix: String,
     buckets: Option<Vec<f64>>,
     response_head_seconds: bool,
+    response_head_buckets: Option<Vec<f64>>,
     first_byte_seconds: bool,
+    first_byte_buckets: Option<Vec<f64>>,
     messages: bool,
     error_types: Vec<ErrorType>,
     classifier_error_types: &'static [ErrorType],
     labels: Vec<Label>,
     /// Those that there are unless others have their names.
     default_labels: Vec<Label>,
-    label_sets: Option<usize>,
-    label_idle: Option<Duration>,
+    cardinality_limit: Option<usize>,
+    series_idle_timeout: Option<Duration>,
     declared: Vec<Vec<(String, String)>>,
     filter: Option<Filter>,
+    filter_messages: Option<MessageFilter>,
     streams: Option<IsStream>,
     stream_requests: Option<Filter>,
     stream_buckets: Option<Vec<f64>>,
@@ -54,6 +66,10 @@ struct Given {
     clock: Clock,
     /// Whether requests have, or may have, heads to look at.
     has_heads: bool,
+    /// Whether calls begin, or may begin, with messages to look at.
+    has_messages: bool,
+    /// Whether there are, or may be, messages to count.
+    counts_messages: bool,
 }
 
 // === impl MetricsLayerBuilder ===
@@ -78,6 +94,18 @@ impl<P> MetricsLayerBuilder<P> {
         self
     }
 
+    /// Neither requests nor responses are made of messages that could be counted.
+    pub(crate) fn without_message_counts(mut self) -> Self {
+        self.given.counts_messages = false;
+        self
+    }
+
+    /// Requests are HTTP's, and no messages.
+    pub(crate) fn without_messages(mut self) -> Self {
+        self.given.has_messages = false;
+        self
+    }
+
     /// What the classifier of the protocol names stands on the page from the start.
     fn classified_by(mut self, classifier: &impl Classify) -> Self {
         self.given.classifier_error_types = classifier.error_types();
@@ -95,25 +123,39 @@ impl<P> MetricsLayerBuilder<P> {
 
 // === impl Given ===
 
+impl Given {
+    /// The metrics are called by `naming`, as `setting` says.
+    fn name(&mut self, setting: &'static str, naming: Naming) {
+        self.naming = naming;
+        self.named_by.push(setting);
+    }
+}
+
 impl Default for Given {
     fn default() -> Self {
         Self {
             registry: None,
             naming: Naming::Own,
+            named_by: Vec::new(),
             body_size_buckets: None,
+            request_body_size_buckets: None,
+            response_body_size_buckets: None,
             prefix: String::new(),
             buckets: None,
             response_head_seconds: false,
+            response_head_buckets: None,
             first_byte_seconds: false,
+            first_byte_buckets: None,
             messages: false,
             error_types: Vec::new(),
             classifier_error_types: &[],
             labels: Vec::new(),
             default_labels: Vec::new(),
-            label_sets: None,
-            label_idle: None,
+            cardinality_limit: None,
+            series_idle_timeout: None,
             declared: Vec::new(),
             filter: None,
+            filter_messages: None,
             streams: None,
             stream_requests: None,
             stream_buckets: None,
@@ -122,6 +164,8 @@ impl Default for Given {
             classic_histograms: true,
             clock: Clock::real(),
             has_heads: true,
+            has_messages: true,
+            counts_messages: true,
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::MetricsLayerBuilder;
 use crate::classify::{Classify, HttpClient, ServerErrorsOnly};
-use crate::open_telemetry::Naming;
+use crate::labels::Label;
+use crate::naming::Naming;
 use crate::protocol::{Grpc, Http, Many, One, Streaming, Unary};
 
 impl<C> MetricsLayerBuilder<Http<C>> {
@@ -15,30 +16,74 @@ impl<C> MetricsLayerBuilder<Http<C>> {
             .map_protocol(|http| http.classified_by(classifier))
     }
 
+    /// The upper bounds, in bytes and ascending, of the buckets of the sizes of bodies, which the conventions of
+    /// [`open_telemetry`](crate::open_telemetry) have. Defaults to
+    /// [`BODY_SIZE_BUCKETS`](crate::open_telemetry::BODY_SIZE_BUCKETS).
+    pub fn body_size_buckets(mut self, bounds: impl IntoIterator<Item = u64>) -> Self {
+        self.given.body_size_buckets = Some(bounds.into_iter().collect());
+        self
+    }
+
+    /// As [`body_size_buckets`](Self::body_size_buckets), for the bodies of requests alone. Defaults to those.
+    pub fn request_body_size_buckets(mut self, bounds: impl IntoIterator<Item = u64>) -> Self {
+        self.given.request_body_size_buckets = Some(bounds.into_iter().collect());
+        self
+    }
+
+    /// As [`body_size_buckets`](Self::body_size_buckets), for the bodies of responses alone. Defaults to those.
+    pub fn response_body_size_buckets(mut self, bounds: impl IntoIterator<Item = u64>) -> Self {
+        self.given.response_body_size_buckets = Some(bounds.into_iter().collect());
+        self
+    }
+
+    /// The labels that most servers have: [`method`](Label::method), [`status`](Label::status), and `route`, which says
+    /// where the router leaves what it has matched.
+    ///
+    /// The same as `.label(Label::method()).label(route).label(Label::status())`.
+    ///
+    #[cfg_attr(feature = "axum-route", doc = "```")]
+    #[cfg_attr(not(feature = "axum-route"), doc = "```ignore")]
+    /// use tower_openmetrics::MetricsLayer;
+    /// use tower_openmetrics::labels::Label;
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// // With the feature `axum-route`. For other routers there is `Label::route`.
+    /// let metrics = MetricsLayer::builder()
+    ///     .http_labels(Label::axum_route())
+    ///     .build([("endpoint", "shop")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn http_labels(self, route: Label) -> Self {
+        self.label(Label::method())
+            .label(route)
+            .label(Label::status())
+    }
+}
+
+impl MetricsLayerBuilder<Http> {
     /// Names, labels and buckets of OpenTelemetry's conventions for HTTP *servers*, instead of the crate's
     /// own: see [`open_telemetry`](crate::open_telemetry) for what they are.
     ///
     /// By these conventions 4xx is no failure of the server, so this also sets the classifier, to [`ServerErrorsOnly`], and
     /// the layer is a `MetricsLayer<Http<ServerErrorsOnly>>`. Give another one [after](Self::classifier) it.
     pub fn open_telemetry(mut self) -> MetricsLayerBuilder<Http<ServerErrorsOnly>> {
-        self.given.naming = Naming::OpenTelemetryServer;
+        let naming = Naming::OpenTelemetryServer;
+        self.given.name("open_telemetry", naming);
         self.classified_by(&ServerErrorsOnly)
             .map_protocol(|_| Http::new(ServerErrorsOnly))
     }
+}
 
-    /// As [`open_telemetry`](Self::open_telemetry), with the conventions for HTTP *clients*.
+impl MetricsLayerBuilder<Http<HttpClient>> {
+    /// Names, labels and buckets of OpenTelemetry's conventions for HTTP *clients*, instead of the crate's
+    /// own: see [`open_telemetry`](crate::open_telemetry) for what they are.
     ///
-    /// By these 4xx is a failure, so this also sets the classifier, to [`HttpClient`].
-    pub fn open_telemetry_client(mut self) -> MetricsLayerBuilder<Http<HttpClient>> {
-        self.given.naming = Naming::OpenTelemetryClient;
-        self.classifier(HttpClient)
-    }
-
-    /// The upper bounds, in bytes and ascending, of the buckets of the sizes of bodies, which the conventions of
-    /// [`open_telemetry`](crate::open_telemetry) have. Defaults to
-    /// [`BODY_SIZE_BUCKETS`](crate::open_telemetry::BODY_SIZE_BUCKETS).
-    pub fn body_size_buckets(mut self, bounds: impl IntoIterator<Item = u64>) -> Self {
-        self.given.body_size_buckets = Some(bounds.into_iter().collect());
+    /// By these conventions 4xx is a failure, as it is to [`HttpClient`]. Give another classifier
+    /// [after](MetricsLayerBuilder::classifier) it.
+    pub fn open_telemetry(mut self) -> Self {
+        let naming = Naming::OpenTelemetryClient;
+        self.given.name("open_telemetry", naming);
         self
     }
 }

@@ -57,9 +57,7 @@ impl Representation {
         use OpenMetricsVersion::{V0_0_1, V1_0_0};
 
         match self {
-            Self::OpenMetrics(V1_0_0, None) => {
-                "application/openmetrics-text; version=1.0.0; charset=utf-8"
-            }
+            Self::OpenMetrics(V1_0_0, None) => Format::OpenMetrics.content_type(),
             Self::OpenMetrics(V1_0_0, Some(AllowUtf8)) => {
                 "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
             }
@@ -75,7 +73,7 @@ impl Representation {
             Self::OpenMetrics(V0_0_1, Some(Underscores)) => {
                 "application/openmetrics-text; version=0.0.1; charset=utf-8; escaping=underscores"
             }
-            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+            Self::Prometheus => Format::Prometheus.content_type(),
             Self::Protobuf(_, None) => {
                 "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
             }

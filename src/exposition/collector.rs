@@ -85,7 +85,7 @@ struct RegistryCollector {
 impl Collector for RegistryCollector {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         if self.is_shown.load(Ordering::Relaxed) {
-            self.registry.encode(encoder)
+            Collector::encode(&self.registry, encoder)
         } else {
             Ok(())
         }
@@ -134,7 +134,7 @@ impl<'a> FamilyCounts<'a> {
             let clash = kind.names(name).find_map(|of| shown.get_key_value(&of));
             if let Some((clash, other)) = clash {
                 return Err(Error::new(format!(
-                    "metric `{name}` clashes with `{other}` of the given registry: both would show `{clash}`; if `{other}` is from another `MetricsRegistry`, build the layers of both with one registry (`MetricsLayerBuilder::registry`), or give one a prefix (`MetricsRegistry::with_prefix`)"
+                    "metric `{name}` clashes with `{other}` of the given registry: both would show `{clash}`; if `{other}` is from another `MetricsRegistry`, build the layers of both with one registry (`MetricsLayerBuilder::registry`), or give one a prefix (`MetricsRegistryBuilder::prefix`)"
                 )));
             }
         }
@@ -171,14 +171,18 @@ impl Collector for MetricsRegistry {
             encoded?;
         }
         let uptime = self.uptime().as_secs_f64();
-        encoder
-            .encode_descriptor(
-                stem(&table.uptime, Some(UPTIME_UNIT)),
-                UPTIME_HELP,
-                Some(&unit(UPTIME_UNIT)),
-                MetricType::Gauge,
-            )?
-            .encode_gauge(&uptime)
+        let labels: Vec<_> = table.labels.iter().collect();
+        let unit = unit(UPTIME_UNIT);
+        let mut encoder = encoder.encode_descriptor(
+            stem(&table.uptime, Some(UPTIME_UNIT)),
+            UPTIME_HELP,
+            Some(&unit),
+            MetricType::Gauge,
+        )?;
+        match labels.is_empty() {
+            true => encoder.encode_gauge(&uptime),
+            false => encoder.encode_family(&labels)?.encode_gauge(&uptime),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use super::Selection;
 use super::automatic;
 use super::included::is_selected;
 use crate::Error;
+use crate::labels::Labels;
 use crate::registry::{
     self, CustomFamily, ForeignFamily, Kind, Late, Table, described_family, encode, encode_source,
     parse,
@@ -21,7 +22,8 @@ pub(super) type Families<'a> = BTreeMap<String, PageFamily<'a>>;
 pub(super) enum PageFamily<'a> {
     Automatic(automatic::AutomaticFamily<'a>),
     Included(ForeignFamily<'a>),
-    Uptime,
+    /// With the labels that all of the registry have.
+    Uptime(&'a Labels),
 }
 
 /// Returns all selected families that can be shown together. Adds to `late` the names that sources
@@ -39,7 +41,7 @@ pub(super) fn families<'a>(
         .map(|(name, family)| (name, PageFamily::Automatic(family)))
         .collect();
     if selection.contains(&table.uptime, Kind::Gauge) {
-        families.insert(table.uptime.to_string(), PageFamily::Uptime);
+        families.insert(table.uptime.to_string(), PageFamily::Uptime(&table.labels));
     }
     for (encoded, text) in texts {
         let included = match encoded {
@@ -121,7 +123,7 @@ impl PageFamily<'_> {
         match self {
             Self::Automatic((metric, _)) => metric.kind,
             Self::Included(family) => family.kind,
-            Self::Uptime => Kind::Gauge,
+            Self::Uptime(_) => Kind::Gauge,
         }
     }
 }
@@ -168,7 +170,7 @@ fn insert<'a>(
         }
         Entry::Occupied(mut entry) => match entry.get_mut() {
             PageFamily::Included(first) => first.join(name, family),
-            PageFamily::Automatic(_) | PageFamily::Uptime => Err(Error::new(format!(
+            PageFamily::Automatic(_) | PageFamily::Uptime(_) => Err(Error::new(format!(
                 "a family has the name `{name}` of an automatic metric: rename it, or give the registry a prefix"
             ))),
         },

@@ -27,16 +27,21 @@ pub(crate) use self::selection::Selection;
 use self::families::{ErrorHandler, Families, PageFamily, families, included_texts};
 use self::text::TextWriter;
 use crate::Error;
+use crate::labels::LabelText;
 use crate::registry::{Kind, MetricsRegistry, UPTIME_HELP, UPTIME_UNIT};
 use bytes::Bytes;
 use std::time::Duration;
 
-/// The text formats that a page can be written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// OpenMetrics 1.0.
+/// A text format that [`MetricsRegistry::encode`] writes.
+///
+/// Protobuf is not among them, for it is not text. An [exporter](crate::exporter#protobuf) answers with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// [OpenMetrics 1.0](https://prometheus.io/docs/specs/om/open_metrics_spec/).
     OpenMetrics,
-    /// The Prometheus text format 0.0.4.
+    /// The [Prometheus text format 0.0.4](https://prometheus.io/docs/instrumenting/exposition_formats/), which every
+    /// scraper and gateway reads.
     Prometheus,
 }
 
@@ -47,7 +52,57 @@ pub(crate) enum Encoding {
     Protobuf(Protobuf),
 }
 
+// === impl Format ===
+
+impl Format {
+    /// Returns the media type of such a page, for the header `Content-Type` of a push.
+    ///
+    /// ```
+    /// use tower_openmetrics::Format;
+    ///
+    /// assert_eq!(Format::Prometheus.content_type(), "text/plain; version=0.0.4; charset=utf-8");
+    /// ```
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
 impl MetricsRegistry {
+    /// Returns the page as text.
+    ///
+    /// Use it in tests, to log the numbers of a program that ends, or to push them. To be scraped, serve an
+    /// [`exporter`](Self::exporter): it negotiates the format, and a slow collector does not block a runtime's thread.
+    /// Here the calling thread runs the encoders of all that is registered.
+    ///
+    /// ```
+    /// use prometheus_client::metrics::counter::Counter;
+    /// use tower_openmetrics::{Format, MetricsLayer};
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let layer = MetricsLayer::new([("endpoint", "a")]);
+    /// let rows = layer.register("rows_read", "Rows read", Counter::<u64>::default())?;
+    /// rows.inc_by(3);
+    ///
+    /// let page = layer.registry().encode(Format::OpenMetrics)?;
+    /// assert!(page.contains("\nrows_read_total{endpoint=\"a\"} 3\n"));
+    /// assert!(page.ends_with("# EOF\n"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If a metric, a collector or an included registry can't be shown: the error names it. Or if an encoder calls this for
+    /// the page that it is called for.
+    pub fn encode(&self, format: Format) -> Result<String, Error> {
+        self.with_families(&Selection::default(), &Err, |families, uptime| {
+            text_page(families, uptime, format)
+        })
+    }
+
     /// Returns the page with the selected families.
     ///
     /// # Errors
@@ -60,34 +115,45 @@ impl MetricsRegistry {
         selection: &Selection,
         on_error: &ErrorHandler<'_>,
     ) -> Result<Bytes, Error> {
+        self.with_families(selection, on_error, |families, uptime| match encoding {
+            Encoding::Text(format) => text_page(families, uptime, format).into(),
+            Encoding::Protobuf(protobuf) => protobuf.page(families, uptime),
+        })
+    }
+
+    /// Calls `write` with the families that are selected, and the uptime.
+    fn with_families<R>(
+        &self,
+        selection: &Selection,
+        on_error: &ErrorHandler<'_>,
+        write: impl FnOnce(&Families<'_>, Duration) -> R,
+    ) -> Result<R, Error> {
         let _at_work = self.begin_page()?;
         let table = self.table();
         let texts = included_texts(&table, selection, on_error)?;
         let mut late = Vec::new();
         let families = families(&table, &texts, selection, on_error, &mut late);
         self.learn(&late);
-        let families = families?;
-        let uptime = self.uptime();
-        Ok(match encoding {
-            Encoding::Text(format) => text_page(&families, uptime, format).into(),
-            Encoding::Protobuf(protobuf) => protobuf.page(&families, uptime),
-        })
+        Ok(write(&families?, self.uptime()))
     }
 }
 
 fn text_page(families: &Families<'_>, uptime: Duration, format: Format) -> String {
     let sizes = families.iter().map(|(name, family)| match family {
         PageFamily::Automatic(family) => automatic::size(name, family),
-        PageFamily::Included(_) | PageFamily::Uptime => 0,
+        PageFamily::Included(_) | PageFamily::Uptime(_) => 0,
     });
     let mut text = TextWriter::with_capacity(sizes.sum(), format);
     for (name, family) in families {
         match family {
             PageFamily::Automatic(family) => automatic::write(&mut text, name, family),
             PageFamily::Included(family) => included::write(&mut text, name, family),
-            PageFamily::Uptime => {
+            PageFamily::Uptime(labels) => {
+                let labels = LabelText::new(labels.iter());
                 text.family(name, Kind::Gauge, Some(UPTIME_UNIT), UPTIME_HELP);
-                text.sample("", "", |value| value.seconds(uptime.as_nanos()));
+                text.sample("", labels.as_str(), |value| {
+                    value.seconds(uptime.as_nanos());
+                });
             }
         }
     }

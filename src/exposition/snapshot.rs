@@ -219,7 +219,7 @@ impl LayerSnapshot<'_> {
 impl MetricNumbers {
     fn of(metric: Metric) -> Self {
         match metric {
-            Metric::ActiveRequests | Metric::ConcurrentRequests => {
+            Metric::ActiveRequests | Metric::ConcurrentRequests | Metric::RequestsPending => {
                 Self::Gauge(Carrier::Begin, ENDED)
             }
             Metric::RequestBytes => Self::Counter(Carrier::Begin, REQUEST_BYTES),
@@ -235,7 +235,9 @@ impl MetricNumbers {
             Metric::Requests => Self::Counter(Carrier::End, REQUESTS),
 
             Metric::RequestBodySizeBytes => Self::Sizes(Measured::RequestSize),
-            Metric::RequestDurationSeconds => Self::Durations(Measured::Duration),
+            Metric::RequestDurationSeconds | Metric::RequestsDurationSeconds => {
+                Self::Durations(Measured::Duration)
+            }
             Metric::ResponseBodySizeBytes => Self::Sizes(Measured::ResponseSize),
             Metric::StreamDurationSeconds => Self::Durations(Measured::StreamDuration),
 

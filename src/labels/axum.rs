@@ -15,9 +15,7 @@ impl Label {
     ///
     /// # fn main() -> Result<(), tower_openmetrics::Error> {
     /// let metrics = MetricsLayer::builder()
-    ///     .label(Label::method())
-    ///     .label(Label::axum_route())
-    ///     .label(Label::status())
+    ///     .http_labels(Label::axum_route())
     ///     .build([("endpoint", "shop")])?;
     /// let app: Router = Router::new()
     ///     .route("/items/{id}", get(async |Path(id): Path<u64>| format!("item {id}\n")))

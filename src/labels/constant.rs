@@ -38,6 +38,24 @@ impl Labels {
         Ok(Self { pairs })
     }
 
+    /// These labels and `common` ones.
+    ///
+    /// # Errors
+    ///
+    /// Names the label that both have.
+    pub(crate) fn with_common(mut self, common: &Self) -> Result<Self, Error> {
+        for (name, value) in &common.pairs {
+            if let Some((_, own)) = self.pairs.iter().find(|(own, _)| own == name) {
+                return Err(Error::new(format!(
+                    "label `{name}` is given as {own:?}, and all of the registry have it as {value:?}: leave it out, or give it another name"
+                )));
+            }
+        }
+        self.pairs.extend(common.pairs.iter().cloned());
+        self.pairs.sort();
+        Ok(self)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(name, value)| (&**name, &**value))
     }

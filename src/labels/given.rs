@@ -1,4 +1,4 @@
-/// Constant labels as they are given to a layer: pairs of a name and a value, in any collection, or `()` for none.
+/// Constant labels as they are given to a layer or a registry: pairs of a name and a value, in any collection, or `()` for none.
 ///
 /// An empty array would need its type written out, for it does not say what it is empty of.
 ///
@@ -12,19 +12,34 @@
 /// # }
 /// ```
 ///
-/// `M` tells the two apart. It is inferred.
-pub trait IntoLabels<M> {
-    /// Names and values.
+/// `M` tells the two apart. It is inferred. The trait is sealed: nothing else implements it.
+pub trait ConstantLabels<M>: sealed::Sealed<M> {
+    #[doc(hidden)]
     fn into_labels(self) -> impl Iterator<Item = (String, String)>;
 }
 
-impl IntoLabels<()> for () {
+mod sealed {
+    #[allow(unnameable_types, reason = "so that nothing else implements it")]
+    pub trait Sealed<M> {}
+}
+
+impl sealed::Sealed<()> for () {}
+
+impl ConstantLabels<()> for () {
     fn into_labels(self) -> impl Iterator<Item = (String, String)> {
         std::iter::empty()
     }
 }
 
-impl<L, K, V> IntoLabels<(K, V)> for L
+impl<L, K, V> sealed::Sealed<(K, V)> for L
+where
+    L: IntoIterator<Item = (K, V)>,
+    K: Into<String>,
+    V: Into<String>,
+{
+}
+
+impl<L, K, V> ConstantLabels<(K, V)> for L
 where
     L: IntoIterator<Item = (K, V)>,
     K: Into<String>,

@@ -1,8 +1,10 @@
-use super::http::{self, CLASSES, METHODS, RequestHead};
+use super::http::{self, RequestHead};
+use super::source::{FromMessage, Moment, Source};
 use super::values::{DeclaredValues, KeptValue, Value};
 use super::{OTHER, grpc};
 use crate::classify::{GrpcCode, Head};
 use crate::function::Function;
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ pub struct Label {
     name: Cow<'static, str>,
     source: Source,
     absent: Cow<'static, str>,
-    at_begin: bool,
+    on_begin: bool,
     on_duration: bool,
     on_errors: bool,
     max_len: usize,
@@ -26,50 +28,11 @@ pub struct Label {
     declared: Option<DeclaredValues>,
 }
 
-type FromRequest = Function<dyn for<'a> Fn(&RequestHead<'a>) -> Option<&'a str> + Send + Sync>;
-type FromResponse = Function<dyn for<'a> Fn(&Head<'a>) -> Option<&'a str> + Send + Sync>;
-
-#[derive(Clone, PartialEq)]
-enum Source {
-    Method,
-    Scheme,
-    Version,
-    GrpcService,
-    GrpcMethod,
-    Request(FromRequest),
-    Status,
-    StatusClass,
-    VersionOfResponse,
-    Response(FromResponse),
-    Code(&'static [&'static str]),
-    ErrorType,
-}
-
-/// How many moments there are at which labels come to be known.
-pub(crate) const MOMENTS: usize = 3;
-
-/// When a label's value is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Moment {
-    /// The request is there.
-    Begin,
-    /// The head of the response is there.
-    Head,
-    /// The call ends.
-    End,
-}
-
 /// What the label says where there is no value, unless told otherwise.
 const ABSENT: &str = "none";
 
 /// How long a value may be that a client may have chosen, unless told otherwise.
 const MAX_LEN: usize = 128;
-
-// === impl Moment ===
-
-impl Moment {
-    pub(crate) const ALL: [Self; MOMENTS] = [Self::Begin, Self::Head, Self::End];
-}
 
 // === impl Label ===
 
@@ -124,6 +87,50 @@ impl Label {
         F: for<'a> Fn(&RequestHead<'a>) -> Option<&'a str> + Send + Sync + 'static,
     {
         Self::new(name, Source::Request(Function::new::<F>(Arc::new(read))))
+    }
+
+    /// A label of your own, read from the message that a call begins with: the request of a
+    /// [work handler](crate::MetricsLayer::streaming) or of another service [without heads](crate::MetricsLayer::unary).
+    ///
+    /// The value is borrowed from the message, which costs no allocation, or computed. `T` is the type that the service is
+    /// called with, be it an `Arc`; messages of another type have [no value](Self::absent). Keep the values few: they count towards the layer's
+    /// [cardinality limit](crate::MetricsLayerBuilder::cardinality_limit) as all others do.
+    ///
+    /// ```
+    /// use tower_openmetrics::labels::Label;
+    /// use tower_openmetrics::{Message, MetricsLayer};
+    ///
+    /// struct Chat {
+    ///     model: String,
+    ///     prompt: String,
+    ///     tenant: Option<u32>,
+    /// }
+    ///
+    /// impl Message for Chat {
+    ///     fn size(&self) -> u64 {
+    ///         self.prompt.size()
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let layer = MetricsLayer::streaming_builder()
+    ///     .label(Label::from_message("model", |chat: &Chat| Some(chat.model.as_str().into())))
+    ///     .label(Label::from_message("tenant", |chat: &Chat| Some(chat.tenant?.to_string().into())))
+    ///     .filter_messages(|chat: &Chat| chat.model != "probe")
+    ///     .build([("endpoint", "generate")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// For a request that is a stream of messages, `T` is the stream, for none of its messages has been read when the call
+    /// begins.
+    pub fn from_message<T, F>(name: impl Into<Cow<'static, str>>, read: F) -> Self
+    where
+        T: 'static,
+        F: for<'a> Fn(&'a T) -> Option<Cow<'a, str>> + Send + Sync + 'static,
+    {
+        let read = any(move |message| read(message.downcast_ref()?));
+        Self::new(name, Source::Message(FromMessage::new::<F>(Arc::new(read))))
     }
 
     /// `status`: the response's, as `404`. Neither `request_duration_seconds` nor `errors_total` carries it unless told
@@ -213,7 +220,7 @@ impl Label {
             name: name.into(),
             source,
             absent: ABSENT.into(),
-            at_begin: true,
+            on_begin: true,
             on_duration: true,
             on_errors: true,
             max_len: MAX_LEN,
@@ -240,8 +247,8 @@ impl Label {
 
     /// Whether `concurrent_requests`, `request_bytes_total` and `request_messages_total` carry it, which only a
     /// label of the request can be on. Defaults to true.
-    pub fn at_begin(mut self, on: bool) -> Self {
-        self.at_begin = on;
+    pub fn on_begin(mut self, on: bool) -> Self {
+        self.on_begin = on;
         self
     }
 
@@ -331,8 +338,8 @@ impl Label {
         declared.is_some_and(|declared| !declared.has(value) && value != self.absent_value())
     }
 
-    pub(super) fn is_at_begin(&self) -> bool {
-        self.at_begin
+    pub(super) fn is_on_begin(&self) -> bool {
+        self.on_begin
     }
 
     pub(super) fn is_on_duration(&self) -> bool {
@@ -348,20 +355,13 @@ impl Label {
         matches!(self.source, Source::ErrorType)
     }
 
+    /// Whether it is read from the message that a call begins with.
+    pub(crate) fn is_of_message(&self) -> bool {
+        matches!(self.source, Source::Message(_))
+    }
+
     pub(super) fn moment(&self) -> Moment {
-        match self.source {
-            Source::Method
-            | Source::Scheme
-            | Source::Version
-            | Source::GrpcService
-            | Source::GrpcMethod
-            | Source::Request(_) => Moment::Begin,
-            Source::Status
-            | Source::StatusClass
-            | Source::VersionOfResponse
-            | Source::Response(_) => Moment::Head,
-            Source::Code(_) | Source::ErrorType => Moment::End,
-        }
+        self.source.moment()
     }
 
     #[inline]
@@ -376,6 +376,26 @@ impl Label {
             _ => None,
         };
         self.text_or_absent(text)
+    }
+
+    /// What it reads from the message, if it does from one.
+    pub(super) fn text_of<'a>(&self, message: &'a dyn Any) -> Option<Cow<'a, str>> {
+        match &self.source {
+            Source::Message(read) => (**read)(message),
+            _ => None,
+        }
+    }
+
+    /// The value of a call that begins with a message, from which `text` was read.
+    pub(super) fn of_message<'a>(
+        &'a self,
+        head: Option<&RequestHead<'a>>,
+        text: Option<&'a str>,
+    ) -> Value<'a> {
+        match head {
+            Some(head) if !self.is_of_message() => self.of_request(head),
+            _ => self.text_or_absent(text),
+        }
     }
 
     #[inline]
@@ -416,37 +436,12 @@ impl Label {
 
     /// The value as it is shown.
     pub(super) fn shown(&self, value: &KeptValue) -> Box<str> {
-        let code = match value {
-            KeptValue::Text(text) => return text.clone(),
-            KeptValue::Code(code) => *code,
-        };
-        let names = match self.source {
-            Source::Status => return code.to_string().into(),
-            Source::Method => &METHODS[..],
-            Source::StatusClass => &CLASSES[..],
-            Source::Code(names) => names,
-            _ => &[],
-        };
-        (*names.get(usize::from(code)).unwrap_or(&OTHER)).into()
+        self.source.shown(value)
     }
 
     /// The value that is shown like this: as calls bring it.
     pub(super) fn value_of(&self, shown: &str) -> KeptValue {
-        let place = |names: &[&str]| names.iter().position(|name| *name == shown);
-        let code = match self.source {
-            Source::Status => {
-                let is_status = shown.len() == 3 && shown.bytes().all(|b| b.is_ascii_digit());
-                shown.parse().ok().filter(|_| is_status)
-            }
-            Source::Method => place(&METHODS),
-            Source::StatusClass => place(&CLASSES),
-            Source::Code(names) => place(names),
-            _ => None,
-        };
-        match code.and_then(|code| u16::try_from(code).ok()) {
-            Some(code) => KeptValue::Code(code),
-            None => KeptValue::Text(shown.into()),
-        }
+        self.source.value_of(shown)
     }
 
     /// What a declared series has where nothing was said of this label: what is expected.
@@ -458,6 +453,14 @@ impl Label {
             _ => &self.absent,
         }
     }
+}
+
+/// Tells the compiler that what `read` returns is borrowed from the message.
+fn any<F>(read: F) -> F
+where
+    F: for<'a> Fn(&'a dyn Any) -> Option<Cow<'a, str>>,
+{
+    read
 }
 
 impl fmt::Debug for Label {

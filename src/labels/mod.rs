@@ -1,7 +1,7 @@
 //! Labels: those that a layer puts on all its metrics, and those that a request brings.
 //!
 //! *Constant* labels are given to [`MetricsLayer::new`](crate::MetricsLayer::new) or
-//! [`build`](crate::MetricsLayerBuilder::build), as [pairs or as `()`](IntoLabels). Labels *of a request* are opt-in, a [`Label`] each:
+//! [`build`](crate::MetricsLayerBuilder::build), as [pairs or as `()`](ConstantLabels). Labels *of a request* are opt-in, a [`Label`] each:
 //!
 //! ```
 //! use tower_openmetrics::MetricsLayer;
@@ -19,6 +19,8 @@
 //! # }
 //! ```
 //!
+//! A service without heads reads its labels from [the message](Label::from_message) that it is called with.
+//!
 //! # Which metric carries which label
 //!
 //! A metric carries what is known at its moment, and a histogram, which is a dozen series for every set of labels,
@@ -26,7 +28,7 @@
 //!
 //! | metrics | move | labels of the request | labels of the response | the code |
 //! |---|---|---|---|---|
-//! | `concurrent_requests`, `request_bytes_total`, `request_messages_total` | from the beginning | yes, [unless told otherwise](Label::at_begin) | no | no |
+//! | `concurrent_requests`, `request_bytes_total`, `request_messages_total` | from the beginning | yes, [unless told otherwise](Label::on_begin) | no | no |
 //! | `response_bytes_total`, `response_messages_total`, `response_head_seconds`, `first_byte_seconds` | from the response's head | yes | yes | no |
 //! | `requests_total`, `cancellations_total` | at the end | yes | yes | yes |
 //! | `errors_total` | at the end | yes, [unless told otherwise](Label::on_errors) | those of [`from_response`](Label::from_response); the [status](Label::status) [if told so](Label::on_errors) | [if told so](Label::on_errors) |
@@ -34,7 +36,8 @@
 //! | `label_overflow_total`, `uptime_seconds` | | no | no | no |
 //!
 //! Labels of the request are [`method`](Label::method), [`scheme`](Label::scheme), [`version`](Label::version),
-//! [`route`](Label::route), [`grpc_service`](Label::grpc_service), [`grpc_method`](Label::grpc_method) and those made [`from_request`](Label::from_request); labels of the response are
+//! [`route`](Label::route), [`grpc_service`](Label::grpc_service), [`grpc_method`](Label::grpc_method) and those made [`from_request`](Label::from_request) or
+//! [`from_message`](Label::from_message); labels of the response are
 //! [`status`](Label::status), [`status_class`](Label::status_class) and those made [`from_response`](Label::from_response), which is how a
 //! handler gives a label late: it puts a value into its response's extensions. Where a value does not exist, because
 //! no route matched or no response came, the label says [`none`](Label::absent).
@@ -42,11 +45,11 @@
 //! # How many there can be
 //!
 //! What comes from outside can have any value, so a layer has a budget, of
-//! [2,000 label sets](crate::MetricsLayerBuilder::label_sets) unless told otherwise: no metric has more, whatever is
+//! [2,000 label sets](crate::MetricsLayerBuilder::cardinality_limit) unless told otherwise: no metric has more, whatever is
 //! sent, but for one that takes the rest. What finds no room is recorded there, under `_OTHER` in every label of a request: nothing is lost, and the sums over all series stay exact. `label_overflow_total` counts
 //! the calls for which that happened; it should be 0, and a budget or a label is to be reconsidered where it is not.
 //!
-//! Room that made-up values have taken comes back where label sets [leave](crate::MetricsLayerBuilder::label_idle) that no call has
+//! Room that made-up values have taken comes back where label sets [leave](crate::MetricsLayerBuilder::series_idle_timeout) that no call has
 //! used for a while. Without that, a label set stays for as long as its layer.
 //!
 //! A value of more than [128 bytes](Label::max_len) is `_OTHER` too, and so is a method that is not one of HTTP's. Values that are the program's own
@@ -59,7 +62,7 @@
 //! | [`method`](Label::method), [`scheme`](Label::scheme), [`version`](Label::version) | nothing: there are as many as HTTP has, and `_OTHER` | |
 //! | [`route`](Label::route) | nothing, if `find` gives templates | |
 //! | [`grpc_service`](Label::grpc_service), [`grpc_method`](Label::grpc_method) | any names | those that the server only ever answers with `UNIMPLEMENTED` go to `_OTHER` when there is no room left; [`only_declared`](Label::only_declared) |
-//! | of your own, [from a header](Label::from_request) say | what the function lets through | [`only_declared`](Label::only_declared); [`label_idle`](crate::MetricsLayerBuilder::label_idle) |
+//! | of your own, [from a header](Label::from_request) or [from a message](Label::from_message) say | what the function lets through | [`only_declared`](Label::only_declared); [`series_idle_timeout`](crate::MetricsLayerBuilder::series_idle_timeout) |
 //!
 //! # When a series begins
 //!
@@ -164,16 +167,17 @@ mod label;
 #[cfg(not(feature = "axum-route"))]
 mod no_axum;
 mod schema;
+mod source;
 mod text;
 mod values;
 
-pub use self::given::IntoLabels;
+pub use self::given::ConstantLabels;
 pub use self::http::{LongLived, RequestHead, is_long_lived};
 pub use self::label::Label;
 
 pub(crate) use self::constant::{Labels, is_plain_name};
-pub(crate) use self::label::{MOMENTS, Moment};
 pub(crate) use self::schema::{Carrier, Declared, Known, Schema};
+pub(crate) use self::source::{MOMENTS, Moment};
 pub(crate) use self::text::{Added, LabelStr, LabelText, LabelTexts, Span, push_escaped};
 pub(crate) use self::values::{KeptValue, Value, Values};
 

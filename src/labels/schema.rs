@@ -1,9 +1,12 @@
 use super::constant::check_name;
-use super::label::{MOMENTS, Moment};
+use super::source::{MOMENTS, Moment};
 use super::values::{KeptValue, MAX_LABELS, Value};
 use super::{Label, Labels, OTHER, RequestHead, Values};
 use crate::Error;
 use crate::classify::Head;
+use std::any::Any;
+use std::array;
+use std::borrow::Cow;
 
 /// The labels of a request that a layer's metrics carry.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,6 +33,11 @@ pub(crate) enum Carrier {
     /// `errors_total`.
     Errors,
 }
+
+/// What the labels of a call have read from the message that it begins with, in the order of the schema.
+///
+/// On the stack, for what is borrowed is not to be allocated.
+pub(crate) type MessageTexts<'a> = [Option<Cow<'a, str>>; MAX_LABELS];
 
 /// The values of the labels of a call, moment by moment.
 pub(crate) type Known<'a> = [&'a [KeptValue]; MOMENTS];
@@ -114,6 +122,25 @@ impl Schema {
         self.fill(values, Moment::Begin, |label| label.of_request(head));
     }
 
+    /// Calls the functions that read labels from the message that a call begins with.
+    pub(crate) fn texts_of<'a>(&self, message: &'a dyn Any) -> MessageTexts<'a> {
+        let mut labels = self.moments[Moment::Begin as usize].iter();
+        array::from_fn(|_| labels.next()?.text_of(message))
+    }
+
+    /// For calls that begin with a message, be there a head or not.
+    pub(crate) fn of_message<'a>(
+        &'a self,
+        head: Option<&RequestHead<'a>>,
+        texts: &'a MessageTexts<'_>,
+        values: &mut Values<'a>,
+    ) {
+        let mut texts = texts.iter();
+        self.fill(values, Moment::Begin, |label| {
+            label.of_message(head, texts.next().and_then(Option::as_deref))
+        });
+    }
+
     /// For requests that are not HTTP's.
     pub(crate) fn of_no_request<'a>(&'a self, values: &mut Values<'a>) {
         self.fill(values, Moment::Begin, Label::absent_value);
@@ -145,7 +172,7 @@ impl Schema {
         &'a self,
         values: &mut Values<'a>,
         moment: Moment,
-        value: impl Fn(&'a Label) -> Value<'a>,
+        mut value: impl FnMut(&'a Label) -> Value<'a>,
     ) {
         for label in &self.moments[moment as usize] {
             let value = value(label);
@@ -240,7 +267,7 @@ impl Schema {
 /// The table in the module's documentation.
 fn carries(carrier: Carrier, label: &Label) -> bool {
     match carrier {
-        Carrier::Begin => label.moment() == Moment::Begin && label.is_at_begin(),
+        Carrier::Begin => label.moment() == Moment::Begin && label.is_on_begin(),
         Carrier::Head => label.moment() != Moment::End,
         Carrier::End => !label.is_error_type(),
         Carrier::Duration => label.is_on_duration(),

@@ -1,11 +1,11 @@
 //! The labels of the conventions.
 
-use super::Naming;
 use crate::labels::Label;
+use crate::naming::Naming;
 
 /// Renames `given` labels to the names of the conventions, and adds the labels that the conventions require.
 pub(crate) fn labels(naming: Naming, given: Vec<Label>) -> Vec<Label> {
-    if naming.is_own() {
+    if !naming.is_open_telemetry() {
         return given;
     }
     let mut labels: Vec<Label> = given
@@ -47,7 +47,7 @@ fn conventional(naming: Naming, label: Label) -> Label {
         label.named("url_scheme").absent_by_default(absent)
     } else if is(Label::version()) || is(Label::version_of_response()) {
         let label = label.named("network_protocol_version");
-        label.at_begin(false).absent_by_default("")
+        label.on_begin(false).absent_by_default("")
     } else if is(Label::status()) {
         let label = label.named("http_response_status_code");
         label.on_duration(true).absent_by_default("")
@@ -57,7 +57,7 @@ fn conventional(naming: Naming, label: Label) -> Label {
             Naming::OpenTelemetryClient => "url_template",
             _ => "http_route",
         });
-        label.at_begin(false).absent_by_default("")
+        label.on_begin(false).absent_by_default("")
     } else {
         label
     }

@@ -1,8 +1,8 @@
 //! OpenTelemetry's names, labels and buckets for HTTP.
 //!
 //! Use them for dashboards and alerts that expect OpenTelemetry's names. The preset is
-//! [`open_telemetry`](crate::MetricsLayerBuilder::open_telemetry) for servers and
-//! [`open_telemetry_client`](crate::MetricsLayerBuilder::open_telemetry_client) for clients:
+//! [`builder`](crate::MetricsLayer::builder)`().open_telemetry()` for servers and
+//! [`client_builder`](crate::MetricsLayer::client_builder)`().open_telemetry()` for clients:
 //!
 //! ```
 //! use bytes::Bytes;
@@ -11,7 +11,7 @@
 //! use std::convert::Infallible;
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //! use tower_openmetrics::labels::Label;
-//! use tower_openmetrics::{Clock, MetricsLayer, RequestBody};
+//! use tower_openmetrics::{Clock, Format, MetricsLayer, RequestBody};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,11 +34,9 @@
 //! let response = service.oneshot(Request::new(Full::from("hello"))).await?;
 //! response.into_body().collect().await?;
 //!
-//! let scrape = Request::get("/metrics").header("accept", "application/openmetrics-text");
-//! let page = metrics.exporter().oneshot(scrape.body(())?).await?;
-//! let page = page.into_body().collect().await?.to_bytes();
+//! let page = metrics.registry().encode(Format::OpenMetrics)?;
 //! // Every `…` stands for the same labels.
-//! let page = std::str::from_utf8(&page)?
+//! let page = page
 //!     .replace(r#"error_type="",http_request_method="GET",http_response_status_code="200",http_route="/echo","#, "…,")
 //!     .replace(r#"network_protocol_version="1.1",service="shop",url_scheme="http""#, "…");
 //! assert_eq!(page, r#"# HELP http_server_active_requests Calls begun and not yet ended
@@ -139,10 +137,8 @@
 //! [`Label::status`]: crate::labels::Label::status
 
 mod labels;
-mod naming;
 
 pub(crate) use self::labels::labels;
-pub(crate) use self::naming::Naming;
 
 /// Bucket bounds for durations, in seconds, as the conventions advise.
 pub const DURATION_BUCKETS: [f64; 14] = [

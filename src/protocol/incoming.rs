@@ -7,7 +7,9 @@ use futures_core::Stream;
 pub(super) const CLIENT: u32 = 1;
 
 /// The requests of a service without HTTP: [`One`] message or [`Many`].
-pub trait Incoming<Req>: Clone {
+///
+/// The trait is sealed. For other kinds of traffic, implement [`Protocol`](super::Protocol).
+pub trait Incoming<Req>: Clone + sealed::Sealed {
     /// The request that the inner service gets.
     type Request;
 
@@ -22,6 +24,15 @@ pub struct One<M = Own>(pub(crate) M);
 /// Requests that are a stream of messages. Each one is counted when the service reads it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Many<M = Own>(pub(crate) M);
+
+mod sealed {
+    #[allow(unnameable_types, reason = "so that nothing else implements it")]
+    pub trait Sealed {}
+}
+
+impl<M> sealed::Sealed for One<M> {}
+
+impl<M> sealed::Sealed for Many<M> {}
 
 impl<Req, M: Measure<Req>> Incoming<Req> for One<M> {
     type Request = Req;

@@ -30,7 +30,7 @@
 //! use bytes::Bytes;
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //! use tower_openmetrics::protocol::{Answer, Protocol};
-//! use tower_openmetrics::{Call, ErrorType, MetricsLayer};
+//! use tower_openmetrics::{Call, ErrorType, Format, MetricsLayer};
 //!
 //! #[derive(Clone, Copy, Debug)]
 //! struct Batches;
@@ -85,11 +85,8 @@
 //! let values = store.oneshot(keys.to_vec()).await?;
 //! assert_eq!(values, [Some("apple".into()), None, Some("apple".into())]);
 //!
-//! # use http_body_util::BodyExt;
-//! # let scrape = http::Request::new(());
-//! # let page = layer.exporter().oneshot(scrape).await?.into_body().collect().await?.to_bytes();
-//! # let page = String::from_utf8(page.to_vec())?;
-//! // What `layer.exporter()` answers has these lines among others:
+//! // The page has these lines among others:
+//! let page = layer.registry().encode(Format::Prometheus)?;
 //! for line in [
 //!     r#"errors_total{endpoint="store",error_type="no_such_key"} 1"#,
 //!     r#"request_bytes_total{endpoint="store"} 3"#,
@@ -126,6 +123,7 @@ pub use self::unary::Unary;
 
 use crate::call::Call;
 use crate::labels::RequestHead;
+use std::any::Any;
 
 /// The request half of a protocol: wraps a request and reports it to its [`Call`].
 ///
@@ -139,6 +137,16 @@ pub trait Protocol<Req>: Clone {
     /// [Request labels](crate::labels) and [`filter`](crate::MetricsLayerBuilder::filter) read it.
     /// Defaults to `None`.
     fn head<'a>(&self, request: &'a Req) -> Option<RequestHead<'a>> {
+        let _ = request;
+        None
+    }
+
+    /// Returns the message that the call begins with, if there is one.
+    ///
+    /// Labels made by [`Label::from_message`](crate::labels::Label::from_message) are read from it, and
+    /// [`filter_messages`](crate::MetricsLayerBuilder::filter_messages) decides on it. For [`Unary`] and [`Streaming`]
+    /// services it is the request. Defaults to none.
+    fn message<'a>(&self, request: &'a Req) -> Option<&'a dyn Any> {
         let _ = request;
         None
     }

@@ -2,8 +2,10 @@ use super::{Answer, Protocol};
 use crate::call::Call;
 use crate::handle::CallHandle;
 use crate::labels::RequestHead;
+use std::any::Any;
 
-/// A protocol that also gives the service a handle to its call.
+/// A protocol that also gives the service a handle to its call. Made by
+/// [`MetricsLayer::pass_handle`](crate::MetricsLayer::pass_handle).
 ///
 /// `F` stores the handle in the request: in the extensions of an HTTP request, or in a field. With the
 /// handle, the service can report a failure after it has returned a status or an `Ok`:
@@ -15,11 +17,11 @@ use crate::labels::RequestHead;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let layer = MetricsLayer::builder()
-///     .pass_handle(|request: &mut Request<String>, call: CallHandle| {
+/// let layer = MetricsLayer::new([("endpoint", "a")]).pass_handle(
+///     |request: &mut Request<String>, call: CallHandle| {
 ///         request.extensions_mut().insert(call);
-///     })
-///     .build([("endpoint", "a")])?;
+///     },
+/// );
 ///
 /// let service = ServiceBuilder::new().layer(layer).service(service_fn(async |request: Request<_>| {
 ///     if let Some(call) = request.extensions().get::<CallHandle>() {
@@ -53,6 +55,11 @@ where
     #[inline]
     fn head<'a>(&self, request: &'a Req) -> Option<RequestHead<'a>> {
         self.protocol.head(request)
+    }
+
+    #[inline]
+    fn message<'a>(&self, request: &'a Req) -> Option<&'a dyn Any> {
+        self.protocol.message(request)
     }
 
     fn open(&self, call: &mut Call, mut request: Req) -> P::Request {

@@ -6,6 +6,7 @@ use crate::message::{Measure, Own};
 use crate::stream::ResponseStream;
 use crate::watch::Watch;
 use futures_core::Stream;
+use std::any::Any;
 
 /// The protocol of services that respond with a stream of items.
 ///
@@ -33,11 +34,17 @@ impl Default for Streaming {
 
 impl<Req, I, A, C> Protocol<Req> for Streaming<I, A, C>
 where
+    Req: 'static,
     I: Incoming<Req>,
     A: Clone,
     C: Clone,
 {
     type Request = I::Request;
+
+    #[inline]
+    fn message<'a>(&self, request: &'a Req) -> Option<&'a dyn Any> {
+        Some(request)
+    }
 
     #[inline]
     fn open(&self, call: &mut Call, request: Req) -> I::Request {

@@ -4,6 +4,7 @@ use crate::call::Call;
 use crate::classify::{Classify, HttpStatus, Phase};
 use crate::message::{Measure, Own};
 use crate::watch::Watch;
+use std::any::Any;
 
 /// The protocol of services that respond with a value.
 ///
@@ -31,11 +32,17 @@ impl Default for Unary {
 
 impl<Req, I, A, C> Protocol<Req> for Unary<I, A, C>
 where
+    Req: 'static,
     I: Incoming<Req>,
     A: Clone,
     C: Clone,
 {
     type Request = I::Request;
+
+    #[inline]
+    fn message<'a>(&self, request: &'a Req) -> Option<&'a dyn Any> {
+        Some(request)
+    }
 
     #[inline]
     fn open(&self, call: &mut Call, request: Req) -> I::Request {

@@ -171,7 +171,7 @@ impl LabelSets {
                 plan,
                 wanted,
                 Making {
-                    stays: plan.0.label_idle.is_none() && !is_unproven,
+                    stays: plan.0.series_idle_timeout.is_none() && !is_unproven,
                     is_proven: !is_unproven,
                     now,
                     ..Making::TO_STAY
@@ -295,7 +295,7 @@ impl Table {
     }
 
     fn is_full(&self, (settings, _): Plan<'_>, moment: Moment) -> bool {
-        self.counts[moment as usize] >= settings.label_sets
+        self.counts[moment as usize] >= settings.cardinality_limit
     }
 
     fn make(&mut self, plan: Plan<'_>, wanted: Wanted<'_>, making: Making) -> SetIndex {

@@ -76,13 +76,14 @@ impl Measured {
     }
 
     fn bounds(self, settings: &Settings) -> Option<&Bounds> {
-        let buckets = Some(&settings.buckets);
+        let sizes = settings.sizes.as_ref();
         match self {
-            Self::ResponseHead => buckets.filter(|_| settings.response_head),
-            Self::FirstByte => buckets.filter(|_| settings.first_byte),
-            Self::Duration => buckets,
+            Self::ResponseHead => settings.response_head.as_ref(),
+            Self::FirstByte => settings.first_byte.as_ref(),
+            Self::Duration => Some(&settings.buckets),
             Self::StreamDuration => settings.streams.as_ref().map(|streams| &streams.buckets),
-            Self::RequestSize | Self::ResponseSize => settings.sizes.as_ref(),
+            Self::RequestSize => sizes.map(|[request, _]| request),
+            Self::ResponseSize => sizes.map(|[_, response]| response),
         }
     }
 
@@ -100,9 +101,9 @@ impl Layout {
         let mut groups: Vec<Group> = Vec::new();
         let of = Carrier::ALL.map(|carrier| {
             let same = |group: &Group| schema.names(group.carrier).eq(schema.names(carrier));
-            // Only the crate's own naming has a metric of its own for errors.
+            // OpenTelemetry's conventions have no metric of its own for errors.
             let carrier = match carrier {
-                Carrier::Errors if !settings.naming.is_own() => Carrier::End,
+                Carrier::Errors if settings.naming.is_open_telemetry() => Carrier::End,
                 carrier => carrier,
             };
             groups.iter().position(same).unwrap_or_else(|| {
@@ -133,7 +134,7 @@ impl Layout {
                 layout.histograms[measured as usize] = Some(histogram);
             }
         }
-        if settings.naming.is_own() {
+        if !settings.naming.is_open_telemetry() {
             let cells = &mut layout.groups[of[Carrier::Errors as usize]].cells;
             let at = cells.all();
             layout.errors_at = Some(at);

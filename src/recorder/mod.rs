@@ -59,5 +59,7 @@ pub(crate) use self::layout::{
 };
 pub(crate) use self::recorder::{Common, Key, Recorder};
 pub(crate) use self::series::{Rare, Series};
-pub(crate) use self::settings::{Filter, IsStream, LABEL_SETS, Settings, Streams, Traces};
+pub(crate) use self::settings::{
+    CARDINALITY_LIMIT, Filter, IsStream, MessageFilter, Settings, Streams, Traces,
+};
 pub(crate) use self::thread::{Own, with, with_free_slots, with_slots};

@@ -158,7 +158,7 @@ impl Recorder {
 
     /// The server has what the labels of this set name.
     pub(super) fn prove(&self, begin: SetIndex) {
-        let stays = self.common.settings.label_idle.is_none();
+        let stays = self.common.settings.series_idle_timeout.is_none();
         self.sets.prove(begin, stays);
     }
 
@@ -196,31 +196,33 @@ impl Asks {
         let Settings {
             schema,
             filter,
+            filter_messages,
             streams,
             exemplars,
             sizes,
             response_head,
             first_byte,
-            label_idle,
+            series_idle_timeout,
             ..
         } = settings;
         let labels = !schema.is_empty();
         let of_requests = streams.as_ref().is_some_and(|of| of.of_requests.is_some());
         let of_responses = streams.as_ref().is_some_and(|of| of.of_responses.is_some());
-        let heads = *response_head || of_responses || schema.asks(Moment::Head);
+        let heads = response_head.is_some() || of_responses || schema.asks(Moment::Head);
         let of_calls = [
             Flags::ASKS_HEAD.given(heads),
-            Flags::ASKS_FIRST_BYTE.given(*first_byte),
+            Flags::ASKS_FIRST_BYTE.given(first_byte.is_some()),
             Flags::ASKS_SIZES.given(sizes.is_some()),
             Flags::ASKS_END.given(schema.asks(Moment::End)),
         ];
-        let looks = filter.is_some() || exemplars.is_some() || of_requests;
+        let filters = filter.is_some() || filter_messages.is_some();
+        let looks = filters || exemplars.is_some() || of_requests;
         let proves = schema.has_to_be_proven();
         Self {
             requests: labels || sizes.is_some() || looks,
             labels,
             head_labels: schema.asks(Moment::Head),
-            idle: label_idle.is_some() || proves,
+            idle: series_idle_timeout.is_some() || proves,
             proves,
             of_calls: of_calls.into_iter().fold(Flags::NONE, Flags::with),
         }
@@ -264,7 +266,7 @@ impl Common {
 
     /// After how many nanoseconds without a call a label set leaves.
     fn idle(&self) -> Option<u64> {
-        let idle = self.settings.label_idle?;
+        let idle = self.settings.series_idle_timeout?;
         Some(u64::try_from(idle.as_nanos()).unwrap_or(u64::MAX))
     }
 }

@@ -1,6 +1,7 @@
 //! The metrics that every layer has.
 
 use super::family::Kind;
+use crate::naming::Naming;
 use crate::recorder::Settings;
 
 /// A family of metrics that layers fill by themselves.
@@ -27,6 +28,8 @@ pub(crate) enum Metric {
     RequestDurationSeconds,
     RequestMessages,
     Requests,
+    RequestsDurationSeconds,
+    RequestsPending,
     ResponseBodySizeBytes,
     ResponseBytes,
     ResponseHeadSeconds,
@@ -34,7 +37,7 @@ pub(crate) enum Metric {
     StreamDurationSeconds,
 }
 
-pub(crate) static AUTOMATIC: [Automatic; 16] = [
+pub(crate) static AUTOMATIC: [Automatic; 18] = [
     Automatic {
         metric: Metric::ActiveRequests,
         name: "active_requests",
@@ -113,6 +116,20 @@ pub(crate) static AUTOMATIC: [Automatic; 16] = [
         help: "Calls that have ended, however they ended",
     },
     Automatic {
+        metric: Metric::RequestsDurationSeconds,
+        name: "requests_duration_seconds",
+        kind: Kind::Histogram,
+        unit: Some("seconds"),
+        help: "Time from the beginning of a call to the end of its response",
+    },
+    Automatic {
+        metric: Metric::RequestsPending,
+        name: "requests_pending",
+        kind: Kind::Gauge,
+        unit: None,
+        help: "Calls begun and not yet ended",
+    },
+    Automatic {
         metric: Metric::ResponseBodySizeBytes,
         name: "response_body_size_bytes",
         kind: Kind::Histogram,
@@ -157,23 +174,27 @@ pub(crate) const UPTIME_HELP: &str = "Time since the registry was made";
 impl Automatic {
     /// Whether a layer with these settings has it.
     pub(crate) fn is_on(&self, settings: &Settings) -> bool {
+        let naming = settings.naming;
         match self.metric {
-            Metric::FirstByteSeconds => settings.first_byte,
-            Metric::ResponseHeadSeconds => settings.response_head,
+            Metric::FirstByteSeconds => settings.first_byte.is_some(),
+            Metric::ResponseHeadSeconds => settings.response_head.is_some(),
             Metric::LabelOverflow => !settings.schema.is_empty(),
             Metric::RequestMessages | Metric::ResponseMessages => settings.messages,
             Metric::StreamDurationSeconds => settings.streams.is_some(),
-            Metric::RequestDurationSeconds => true,
-            Metric::ActiveRequests => !settings.naming.is_own(),
+            Metric::RequestDurationSeconds => naming != Naming::AxumPrometheus,
+            Metric::ConcurrentRequests => naming == Naming::Own,
+            Metric::RequestsDurationSeconds | Metric::RequestsPending => {
+                naming == Naming::AxumPrometheus
+            }
+            Metric::ActiveRequests => naming.is_open_telemetry(),
             Metric::RequestBodySizeBytes | Metric::ResponseBodySizeBytes => {
                 settings.sizes.is_some()
             }
             Metric::Cancellations
-            | Metric::ConcurrentRequests
             | Metric::Errors
             | Metric::RequestBytes
             | Metric::Requests
-            | Metric::ResponseBytes => settings.naming.is_own(),
+            | Metric::ResponseBytes => !naming.is_open_telemetry(),
         }
     }
 

@@ -114,6 +114,15 @@ impl CustomFamily {
         self.members.remove(labels)
     }
 
+    /// Whether `given` is what the family called `name` was registered as: that, or that without its unit.
+    pub(super) fn is_registered_as(&self, name: &str, given: &str) -> bool {
+        let without_unit = || {
+            let stem = name.strip_suffix(self.unit.as_deref()?)?;
+            stem.strip_suffix('_')
+        };
+        name == given || without_unit() == Some(given)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.members.is_empty()
     }

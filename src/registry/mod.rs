@@ -4,6 +4,7 @@
 //! enters its recorder, an exporter reads what is there.
 
 mod automatic;
+mod builder;
 mod custom;
 mod encoding;
 mod family;
@@ -12,6 +13,8 @@ mod names;
 mod registered;
 mod shape;
 mod table;
+
+pub use self::builder::MetricsRegistryBuilder;
 
 pub(crate) use self::automatic::{AUTOMATIC, Automatic, Metric, UPTIME_HELP, UPTIME_UNIT};
 pub(crate) use self::custom::{CustomFamily, Late, Source};
@@ -25,7 +28,7 @@ pub(crate) use self::table::{Endpoint, Table};
 use self::registered::Registered;
 use crate::Error;
 use crate::clock::{Clock, Stopwatch};
-use crate::labels::{IntoLabels, Labels};
+use crate::labels::{ConstantLabels, Labels};
 use crate::recorder::Settings;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric as ClientMetric, Unit};
@@ -80,42 +83,21 @@ impl MetricsRegistry {
         Self::with_clock(Clock::real())
     }
 
+    /// A registry with settings of your own: a prefix, labels that all its metrics have, a clock.
+    pub fn builder() -> MetricsRegistryBuilder {
+        MetricsRegistryBuilder::new()
+    }
+
     /// An empty registry that reads its uptime from `clock`.
     pub fn with_clock(clock: Clock) -> Self {
-        Self::of(clock, String::new())
+        Self::of(clock, String::new(), Labels::default())
     }
 
-    /// An empty registry whose own metrics have names that begin with `prefix` and a `_`.
-    ///
-    /// These are `uptime_seconds`, the automatic metrics of all layers in the registry, before whose own prefix this
-    /// one comes, and the numbers of its exporters. Use it to have two registries on one page, or in one registry of
-    /// prometheus-client's; the [prefix of a layer](crate::MetricsLayerBuilder::prefix) reaches that layer's alone.
-    /// Metrics and collectors that you register keep the names that you give them.
-    ///
-    /// ```
-    /// use tower_openmetrics::{MetricsLayer, MetricsRegistry};
-    ///
-    /// # fn main() -> Result<(), tower_openmetrics::Error> {
-    /// let registry = MetricsRegistry::with_prefix("shop")?;
-    /// let layer = MetricsLayer::builder().registry(&registry).build([("endpoint", "a")])?;
-    /// let page = layer.exporter(); // shows shop_uptime_seconds and shop_requests_total
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// If names can't begin so.
-    pub fn with_prefix(prefix: impl AsRef<str>) -> Result<Self, Error> {
-        let prefix = family::prefix(prefix.as_ref())?;
-        Ok(Self::of(Clock::real(), prefix))
-    }
-
-    fn of(clock: Clock, prefix: String) -> Self {
+    fn of(clock: Clock, prefix: String, labels: Labels) -> Self {
         Self {
             shared: Arc::new(Shared {
                 since: clock.stopwatch(),
-                registered: RwLock::new(Registered::new(&prefix)),
+                registered: RwLock::new(Registered::new(&prefix, labels)),
                 at_work: Mutex::default(),
                 prefix,
             }),
@@ -192,7 +174,31 @@ impl MetricsRegistry {
         self.add(name.as_ref(), help.into(), None, None, info)
     }
 
-    /// Takes everything with exactly these labels off the page: the automatic metrics of layers, metrics
+    /// Takes a metric of your own off the page: the one that was registered [here](Self::register), not through a layer.
+    /// Returns whether it was there.
+    ///
+    /// `name` is what it was registered as. Its handles go on working; nobody sees what they count. The same name can be
+    /// registered again. For one that was registered through a layer there is
+    /// [`MetricsLayer::unregister`](crate::MetricsLayer::unregister), for all that a layer shows [`remove`](Self::remove).
+    ///
+    /// ```
+    /// use prometheus_client::metrics::gauge::Gauge;
+    /// use tower_openmetrics::{Format, MetricsRegistry};
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let registry = MetricsRegistry::new();
+    /// let queued: Gauge = registry.register("queued_jobs", "Jobs not yet begun", Gauge::default())?;
+    /// assert!(registry.unregister("queued_jobs"));
+    /// assert!(!registry.unregister("queued_jobs"));
+    /// assert!(!registry.encode(Format::OpenMetrics)?.contains("queued_jobs"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn unregister(&self, name: impl AsRef<str>) -> bool {
+        self.remove_custom(name.as_ref(), None)
+    }
+
+    /// Takes everything with exactly these labels off the page, beside those that all of the registry have: the automatic metrics of layers, metrics
     /// and collectors registered through them. Returns whether there was anything.
     ///
     /// Services of such a layer go on working, and calls in flight end as they would; nobody sees what they
@@ -203,12 +209,27 @@ impl MetricsRegistry {
     /// If the labels are none that a layer could have.
     pub fn remove<L, M>(&self, labels: L) -> Result<bool, Error>
     where
-        L: IntoLabels<M>,
+        L: ConstantLabels<M>,
     {
-        let labels = Labels::new(labels.into_labels())?;
+        let labels = self.with_common(Labels::new(labels.into_labels())?)?;
         // A statement of its own: what was removed is dropped after the lock.
         let removed = self.write().remove(&labels);
         Ok(removed.any)
+    }
+
+    /// Takes away the custom metric of this name with the endpoint's labels, if there is one.
+    pub(crate) fn remove_custom(&self, name: &str, endpoint: Option<&Arc<Endpoint>>) -> bool {
+        let removed = self.write().remove_custom(name, endpoint);
+        removed.any
+    }
+
+    /// These labels and those that all of the registry have.
+    ///
+    /// # Errors
+    ///
+    /// Names the label that would be there twice.
+    pub(crate) fn with_common(&self, labels: Labels) -> Result<Labels, Error> {
+        labels.with_common(&self.read().table.labels)
     }
 
     pub(crate) fn remove_endpoint(&self, endpoint: &Arc<Endpoint>) -> bool {
@@ -270,8 +291,7 @@ impl MetricsRegistry {
         settings: Settings,
     ) -> Result<Arc<Endpoint>, Error> {
         let own = family::prefix(prefix)?;
-        let (of_registry, of_naming) = (&self.shared.prefix, settings.naming.prefix());
-        let prefix = format!("{of_registry}{own}{of_naming}");
+        let prefix = format!("{}{}", self.shared.prefix, settings.naming.prefix(&own));
         let mut registered = self.write();
         if let Some(there) = registered.endpoint(&prefix, &labels, &settings)? {
             // The settings, with closures of the user's, are dropped after the lock.

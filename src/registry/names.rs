@@ -193,7 +193,7 @@ fn clashing(claim: &Claim, shown: &str, family: &str, origin: Origin) -> Error {
             "metric `{name}` clashes with the automatic metric that shows `{shown}`: choose another name, or give the layer or its registry a prefix"
         ),
         (Origin::Included, Origin::Registry) => format!(
-            "metric `{name}` clashes with the registry's own `{shown}`: choose another name, or give the registry a prefix (`MetricsRegistry::with_prefix`)"
+            "metric `{name}` clashes with the registry's own `{shown}`: choose another name, or give the registry a prefix (`MetricsRegistryBuilder::prefix`)"
         ),
         (Origin::Included, Origin::Included) => format!(
             "metric `{name}` clashes with metric `{family}`: both would show `{shown}`, choose another name"

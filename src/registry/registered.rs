@@ -38,10 +38,10 @@ pub(super) struct Removed {
 // === impl Registered ===
 
 impl Registered {
-    /// An empty page, whose registry has this prefix.
-    pub(super) fn new(prefix: &str) -> Self {
+    /// An empty page, whose registry has this prefix, and these labels on all its metrics.
+    pub(super) fn new(prefix: &str, labels: Labels) -> Self {
         let uptime = format!("{prefix}{UPTIME}");
-        let table = Table::new(&uptime);
+        let table = Table::new(&uptime, labels);
         let mut names = Names::default();
         names.add(&Claim::new(uptime, Kind::Gauge, Origin::Registry));
         Self {
@@ -190,9 +190,39 @@ impl Registered {
         self.take_endpoint(&endpoint.prefix, labels, &mut removed);
         let mut others = self.table.layers.values();
         let is_last = !others.any(|layers| layers.endpoints.contains_key(labels));
-        if is_last && *labels != Labels::default() {
+        if is_last && *labels != self.table.labels {
             self.take_included(labels, &mut removed);
         }
+        removed
+    }
+
+    /// Takes away the custom metric of this name that has the endpoint's labels; without one, the registry's.
+    pub(super) fn remove_custom(
+        &mut self,
+        given: &str,
+        endpoint: Option<&Arc<Endpoint>>,
+    ) -> Removed {
+        let Self { table, names, .. } = self;
+        let mut removed = Removed::default();
+        let Ok(labels) = table.labels_of(endpoint) else {
+            return removed;
+        };
+        let mut having = table.custom.iter().filter(|(_, of)| of.has(&labels));
+        let Some((name, _)) = having.find(|(name, of)| of.is_registered_as(name, given)) else {
+            return removed;
+        };
+        let name = name.clone();
+        if let Entry::Occupied(mut family) = Arc::make_mut(&mut table.custom).entry(name) {
+            let member = Arc::make_mut(family.get_mut()).remove(&labels);
+            if family.get().is_empty() {
+                family.remove();
+            }
+            removed.members.extend(member);
+        }
+        for member in &removed.members {
+            names.remove(member.claim());
+        }
+        removed.any = !removed.members.is_empty();
         removed
     }
 

@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub(crate) struct Table {
     /// What the registry's uptime is called.
     pub(crate) uptime: Arc<str>,
+    /// Those that all of the registry have.
+    pub(crate) labels: Labels,
     /// By prefix.
     pub(crate) layers: Arc<BTreeMap<String, Layers>>,
     /// By name.
@@ -67,9 +69,10 @@ impl Endpoint {
 }
 
 impl Table {
-    pub(super) fn new(uptime: &str) -> Self {
+    pub(super) fn new(uptime: &str, labels: Labels) -> Self {
         Self {
             uptime: uptime.into(),
+            labels,
             layers: Arc::default(),
             custom: Arc::default(),
             sources: Arc::default(),
@@ -81,14 +84,14 @@ impl Table {
         self.sources.values().flatten()
     }
 
-    /// The labels of what is registered through `endpoint`; none without one.
+    /// The labels of what is registered through `endpoint`; without one, those of the registry.
     ///
     /// # Errors
     ///
     /// If it has been removed.
     pub(super) fn labels_of(&self, endpoint: Option<&Arc<Endpoint>>) -> Result<Labels, Error> {
         match endpoint {
-            None => Ok(Labels::default()),
+            None => Ok(self.labels.clone()),
             Some(endpoint) if self.has(endpoint) => Ok(endpoint.labels.clone()),
             Some(endpoint) => Err(Error::new(format!(
                 "the layer with the labels {} was removed from its registry: build it anew to register more",

@@ -9,6 +9,7 @@ use std::time::Duration;
 ///
 /// Displayed and parsed as `ready` and `notready`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum HealthStatus {
     /// The endpoint accepts work.
     Ready,

@@ -41,8 +41,8 @@ async fn the_server_and_the_client_count_alike() {
         .unwrap()
         .unwrap();
 
-    let server = example::page(&server_metrics).await.unwrap();
-    let client = example::page(&client_metrics).await.unwrap();
+    let server = example::page(&server_metrics).unwrap();
+    let client = example::page(&client_metrics).unwrap();
     for (component, page) in [("greeter", server), ("greeter_client", client)] {
         let method = r#"grpc_method="Greet",grpc_service="example.Greeter""#;
         let begin = format!(r#"{{component="{component}",{method}}}"#);
@@ -74,7 +74,7 @@ async fn a_missing_server_is_a_connect_error() {
     let server = format!("http://{address}").parse().unwrap();
     let greeting = example::greet(&metrics, server, "Ada".into());
     bounded("a refusal", greeting).await.unwrap_err();
-    let page = example::page(&metrics).await.unwrap();
+    let page = example::page(&metrics).unwrap();
     has(
         &page,
         &[

@@ -102,12 +102,11 @@ fn a_classifier_decides_the_outcome_of_an_error() {
 
 #[test]
 fn a_handle_decides_the_outcome() {
-    let layer = MetricsLayer::grpc_builder()
-        .pass_handle(|request: &mut Request<_>, call: CallHandle| {
+    let layer = MetricsLayer::grpc([("endpoint", "stage")]).pass_handle(
+        |request: &mut Request<_>, call: CallHandle| {
             request.extensions_mut().insert(call);
-        })
-        .build([("endpoint", "stage")])
-        .unwrap();
+        },
+    );
     let service = layer.layer(service_fn(async |request: Request<_>| {
         request
             .extensions()

@@ -165,7 +165,9 @@ fn an_invalid_method_name_is_other() {
 #[test]
 fn the_cardinality_limit_applies() {
     const CALLS: u32 = 1_000;
-    let layer = MetricsLayer::grpc_builder().label_sets(10).buckets([1.0]);
+    let layer = MetricsLayer::grpc_builder()
+        .cardinality_limit(10)
+        .buckets([1.0]);
     let layer = layer.build([("endpoint", "stage")]).unwrap();
     let service = layer.layer(service_fn(async |_: Request<_>| {
         Ok::<_, BoxError>(response_of("application/grpc", [Field(STATUS, "12")]))

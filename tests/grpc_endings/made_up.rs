@@ -86,18 +86,18 @@ fn assert_calls(layer: &MetricsLayer<Grpc>, expected: &[(&str, u64)]) {
 #[test]
 fn made_up_methods_make_room_for_real_ones() {
     for (builder, calls) in [
-        (MetricsLayer::grpc_builder().label_sets(10), 100),
+        (MetricsLayer::grpc_builder().cardinality_limit(10), 100),
         (MetricsLayer::grpc_builder(), 2_001),
         (
             MetricsLayer::grpc_builder()
-                .label_sets(10)
-                .label_idle(Duration::from_secs(3_600)),
+                .cardinality_limit(10)
+                .series_idle_timeout(Duration::from_secs(3_600)),
             100,
         ),
         (
             MetricsLayer::grpc_builder()
                 .label(Label::status())
-                .label_sets(10),
+                .cardinality_limit(10),
             100,
         ),
     ] {
@@ -118,7 +118,7 @@ fn made_up_methods_make_room_for_real_ones() {
 /// Made-up methods are series like any other.
 #[test]
 fn made_up_methods_have_series_below_the_limit() {
-    let layer = built(MetricsLayer::grpc_builder().label_sets(10));
+    let layer = built(MetricsLayer::grpc_builder().cardinality_limit(10));
     make_up(&layer, 0..9);
     let page = Page::read(layer.exporter());
     assert_eq!(page.all("requests_total").count(), 9);
@@ -126,7 +126,7 @@ fn made_up_methods_have_series_below_the_limit() {
 
 #[test]
 fn an_unimplemented_call_of_a_real_method_keeps_its_labels() {
-    let layer = built(MetricsLayer::grpc_builder().label_sets(10));
+    let layer = built(MetricsLayer::grpc_builder().cardinality_limit(10));
     call(&layer, "/shop.Cart/Add", Some(UNIMPLEMENTED));
     call(&layer, "/shop.Cart/Add", Some("0"));
     call(&layer, "/shop.Cart/Add", Some(UNIMPLEMENTED));
@@ -136,7 +136,7 @@ fn an_unimplemented_call_of_a_real_method_keeps_its_labels() {
 
 #[test]
 fn a_cancelled_call_does_not_prove_its_method() {
-    let layer = built(MetricsLayer::grpc_builder().label_sets(10));
+    let layer = built(MetricsLayer::grpc_builder().cardinality_limit(10));
     for number in 0..100 {
         call(&layer, &format!("/made.Up{number}/Method"), None);
     }
@@ -149,7 +149,7 @@ fn a_cancelled_call_does_not_prove_its_method() {
 /// An HTTP router around the services responds with 404, which clients treat as UNIMPLEMENTED.
 #[test]
 fn a_404_marks_a_method_as_made_up() {
-    let layer = built(MetricsLayer::grpc_builder().label_sets(10));
+    let layer = built(MetricsLayer::grpc_builder().cardinality_limit(10));
     for number in 0..100 {
         let service = layer.layer(service_fn(async |_: Request<RequestBody<Full<Bytes>>>| {
             let mut response = response_of("text/plain", []);
@@ -171,7 +171,7 @@ fn a_404_marks_a_method_as_made_up() {
 /// A slow call of a made-up method stays in flight under its own labels.
 #[test]
 fn a_call_in_flight_keeps_its_labels() {
-    let layer = built(MetricsLayer::grpc_builder().label_sets(10));
+    let layer = built(MetricsLayer::grpc_builder().cardinality_limit(10));
     let service = layer.layer(service_fn(async |_: Request<RequestBody<_>>| {
         let steps = [Pending, Field(STATUS, UNIMPLEMENTED)];
         Ok::<_, BoxError>(response_of("application/grpc", steps))
@@ -196,7 +196,7 @@ fn a_call_in_flight_keeps_its_labels() {
 fn no_call_is_lost_between_threads() {
     const THREADS: u64 = 4;
     const ROUNDS: u64 = 300;
-    let layer = built(MetricsLayer::grpc_builder().label_sets(8));
+    let layer = built(MetricsLayer::grpc_builder().cardinality_limit(8));
     thread::scope(|scope| {
         for thread in 0..THREADS {
             let layer = &layer;

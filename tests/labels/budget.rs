@@ -11,7 +11,7 @@ use tower_openmetrics::labels::Label;
 fn by_path(label_sets: usize) -> MetricsLayer {
     MetricsLayer::builder()
         .label(Label::from_request("path", |head| Some(head.uri.path())))
-        .label_sets(label_sets)
+        .cardinality_limit(label_sets)
         .build([("a", "1")])
         .unwrap()
 }
@@ -50,7 +50,7 @@ fn labels_of_responses_have_the_same_budget() {
     let layer = MetricsLayer::builder()
         .label(Label::method())
         .label(Label::status())
-        .label_sets(2)
+        .cardinality_limit(2)
         .build([("a", "1")])
         .unwrap();
     for status in [200, 201, 202, 203, 200] {
@@ -120,7 +120,9 @@ fn values_that_are_too_long_are_other() {
 fn a_table_that_is_used_again_starts_afresh() {
     let label = Label::from_request("path", |head| Some(head.uri.path()));
     let layer = || {
-        let builder = MetricsLayer::builder().label(label.clone()).label_sets(3);
+        let builder = MetricsLayer::builder()
+            .label(label.clone())
+            .cardinality_limit(3);
         builder.build([("a", "1")]).unwrap()
     };
     for round in 0..10 {

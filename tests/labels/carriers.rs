@@ -7,10 +7,12 @@ use http_body_util::Full;
 use std::collections::BTreeSet;
 use std::pin::pin;
 use tower_openmetrics::labels::Label;
+use tower_openmetrics::protocol::Http;
 use tower_openmetrics::{MetricsLayer, MetricsLayerBuilder};
 
 fn builder() -> MetricsLayerBuilder {
-    MetricsLayer::builder()
+    // One that may have messages to count.
+    MetricsLayer::protocol_builder(Http::default())
         .response_head_seconds(true)
         .first_byte_seconds(true)
         .messages_total(true)
@@ -78,7 +80,7 @@ fn a_metric_carries_what_is_known_at_its_moment() {
 fn labels_can_be_put_on_the_duration_and_left_out_of_it_and_of_the_beginning() {
     let layer = MetricsLayer::builder()
         .label(Label::method().on_duration(false))
-        .label(Label::version().at_begin(false))
+        .label(Label::version().on_begin(false))
         .label(Label::status_class().on_duration(true))
         .build([("endpoint", "a")])
         .unwrap();
@@ -98,7 +100,7 @@ fn labels_can_be_put_on_the_duration_and_left_out_of_it_and_of_the_beginning() {
 #[test]
 fn what_a_metric_leaves_out_is_summed() {
     let layer = MetricsLayer::builder()
-        .label(Label::method().on_duration(false).at_begin(false))
+        .label(Label::method().on_duration(false).on_begin(false))
         .build([("endpoint", "a")])
         .unwrap();
     for method in ["GET", "PUT", "PUT"] {

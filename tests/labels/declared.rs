@@ -69,7 +69,7 @@ fn declared_sets_are_never_crowded_out() {
     let layer = MetricsLayer::builder()
         .label(Label::from_request("path", |head| Some(head.uri.path())))
         .declare([("path", "/kept")])
-        .label_sets(1)
+        .cardinality_limit(1)
         .build([("", ""); 0])
         .unwrap();
     for path in ["/1", "/2", "/kept"] {

@@ -28,7 +28,7 @@ fn calls_that_are_left_out_take_no_label_set() {
         .filter(|head| head.uri.path() != "/health")
         .label(Label::method())
         .label(Label::status())
-        .label_sets(1)
+        .cardinality_limit(1)
         .build([("a", "1")])
         .unwrap();
     call(

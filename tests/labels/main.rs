@@ -7,6 +7,7 @@ mod budget;
 mod carriers;
 mod declared;
 mod filter;
+mod messages;
 mod refused;
 mod storm;
 mod streams;

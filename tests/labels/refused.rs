@@ -5,7 +5,7 @@ use tower_openmetrics::classify::HttpStatus;
 use tower_openmetrics::labels::{Label, is_long_lived};
 use tower_openmetrics::message::Own;
 use tower_openmetrics::protocol::{Http, Streaming, Unary};
-use tower_openmetrics::{Error, MetricsLayer, MetricsLayerBuilder, MetricsRegistry};
+use tower_openmetrics::{Error, ErrorType, MetricsLayer, MetricsLayerBuilder, MetricsRegistry};
 
 #[track_caller]
 fn refused(builder: MetricsLayerBuilder) -> String {
@@ -63,7 +63,7 @@ fn declarations_that_cant_be_are_named() {
     }
     let error = refused(
         builder()
-            .label_sets(1)
+            .cardinality_limit(1)
             .declare([("method", "GET")])
             .declare([("method", "PUT")]),
     );
@@ -71,7 +71,7 @@ fn declarations_that_cant_be_are_named() {
         error.contains("2 label sets are declared and there is room for 1"),
         "{error}"
     );
-    let error = refused(builder().label_sets(0));
+    let error = refused(builder().cardinality_limit(0));
     assert!(error.contains("0 label sets"), "{error}");
     let error = refused(
         builder()
@@ -172,8 +172,11 @@ fn settings_that_would_do_nothing_are_named() {
         check(builder().label(Label::method()), "method");
         check(builder().label(Label::status()), "label");
         check(builder().declare([("method", "GET")]), "declare");
-        check(builder().label_sets(10), "label_sets");
-        check(builder().label_idle(Duration::from_secs(60)), "label_idle");
+        check(builder().cardinality_limit(10), "cardinality_limit");
+        check(
+            builder().series_idle_timeout(Duration::from_secs(60)),
+            "series_idle_timeout",
+        );
         check(builder().exemplars(|_| None), "exemplars");
         check(
             builder().stream_duration_seconds(is_long_lived),
@@ -186,11 +189,10 @@ fn settings_that_would_do_nothing_are_named() {
     each(MetricsLayer::unary_builder);
     each(MetricsLayer::streaming_builder);
     each(|| MetricsLayer::unary_builder().classifier(HttpStatus));
-    each(|| MetricsLayer::streaming_builder().pass_handle(|_: &mut (), _| ()));
+    each(|| MetricsLayer::streaming_builder().measure_items(Own));
     each(|| MetricsLayer::protocol_builder(Unary::default()));
     each(|| MetricsLayer::protocol_builder(Streaming::default()));
     each(|| MetricsLayer::protocol_builder(Streaming::default()).request_streams(Own));
-    each(|| MetricsLayer::protocol_builder(Unary::default()).pass_handle(|_: &mut (), _| ()));
 
     let error = refused(MetricsLayer::builder().stream_buckets([1.0]));
     assert!(
@@ -202,6 +204,39 @@ fn settings_that_would_do_nothing_are_named() {
         error.contains("`body_size_buckets` would do nothing"),
         "{error}"
     );
+}
+
+/// Whatever the layer measures.
+#[test]
+fn settings_that_need_what_is_not_there_are_named() {
+    let builder = MetricsLayer::builder;
+    let second = Duration::from_secs(1);
+    for (setting, builder) in [
+        ("cardinality_limit", builder().cardinality_limit(10)),
+        ("series_idle_timeout", builder().series_idle_timeout(second)),
+        ("declare", builder().declare([("method", "GET")])),
+        ("messages_total", builder().messages_total(true)),
+    ] {
+        let error = refused(builder);
+        let expected = format!("`{setting}` would do nothing");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+    let types = [ErrorType::from_static("quota")];
+    let error = builder().open_telemetry().error_types(types).build(());
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.starts_with("`error_types` would do nothing"),
+        "{error}"
+    );
+
+    // With what they need they are taken.
+    let labelled = || builder().label(Label::method());
+    drop(labelled().cardinality_limit(10).build(()).unwrap());
+    drop(labelled().series_idle_timeout(second).build(()).unwrap());
+    let grpc = MetricsLayer::grpc_builder().cardinality_limit(10);
+    drop(grpc.messages_total(true).build(()).unwrap());
+    let conventional = builder().open_telemetry().cardinality_limit(10);
+    drop(conventional.build(()).unwrap());
 }
 
 /// A protocol of somebody's own may find a head in anything.

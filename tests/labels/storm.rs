@@ -43,7 +43,7 @@ fn by_everything(label_sets: usize) -> MetricsLayer {
             head.headers.get("host")?.to_str().ok()
         }))
         .label(Label::status())
-        .label_sets(label_sets)
+        .cardinality_limit(label_sets)
         .build([("a", "1")])
         .unwrap()
 }
@@ -130,7 +130,7 @@ fn declared_sets_keep_their_room_under_threads() {
     let layer = MetricsLayer::builder()
         .label(Label::from_request("path", |head| Some(head.uri.path())))
         .declare([("path", "/kept")])
-        .label_sets(10)
+        .cardinality_limit(10)
         .build([("a", "1")])
         .unwrap();
     thread::scope(|scope| {

@@ -6,6 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use std::pin::pin;
+use tower_openmetrics::classify::HttpClient;
 use tower_openmetrics::labels::{Label, is_long_lived};
 use tower_openmetrics::{MetricsLayer, MetricsRegistry};
 
@@ -29,7 +30,9 @@ fn all_namings_go_on_one_page() {
     };
     let own = builder().label(Label::method()).build(labels).unwrap();
     let server = builder().open_telemetry().build(labels).unwrap();
-    let client = builder().open_telemetry_client().build(labels).unwrap();
+    // A client is told by its classifier.
+    let client = builder().classifier(HttpClient).open_telemetry();
+    let client = client.build(labels).unwrap();
     for _ in 0..3 {
         take_to_end(pin!(begin(&server, get("/"), hello).into_body()));
     }
@@ -115,10 +118,8 @@ fn clashes_are_refused_by_name() {
     let error = builder().open_telemetry().build([("", ""); 0]).unwrap_err();
     assert!(error.to_string().contains(taken), "{error}");
 
-    let client = builder()
-        .open_telemetry_client()
-        .build([("", ""); 0])
-        .unwrap();
+    let client = MetricsLayer::client_builder().registry(&registry);
+    let client = client.open_telemetry().build(()).unwrap();
     let taken = "http_client_request_body_size_bytes";
     let counter = Counter::<u64>::default();
     let error = client
@@ -209,8 +210,8 @@ fn declared_label_sets_stand_at_0() {
 fn what_finds_no_room_is_counted_under_other() {
     let layer = MetricsLayer::builder()
         .open_telemetry()
-        .label(Label::from_request("path", |head| Some(head.uri.path())).at_begin(false))
-        .label_sets(2)
+        .label(Label::from_request("path", |head| Some(head.uri.path())).on_begin(false))
+        .cardinality_limit(2)
         .body_size_buckets([0])
         .build([("", ""); 0])
         .unwrap();

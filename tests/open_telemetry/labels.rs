@@ -21,7 +21,7 @@ fn server() -> Layered<ServerErrorsOnly> {
 }
 
 fn client() -> Layered<HttpClient> {
-    let builder = MetricsLayer::builder().open_telemetry_client();
+    let builder = MetricsLayer::client_builder().open_telemetry();
     builder.build([("", ""); 0]).unwrap()
 }
 
@@ -207,7 +207,7 @@ fn a_route_is_named_as_the_conventions_do_whatever_finds_it() {
         end(begin(&layer, get("/7"), hello));
         assert_eq!(value(&layer, "server", "http_route"), "");
     }
-    let builder = MetricsLayer::builder().open_telemetry_client();
+    let builder = MetricsLayer::client_builder().open_telemetry();
     let layer = builder.label(Label::route(|_| Some("/{id}")));
     let layer = layer.build([("", ""); 0]).unwrap();
     end(begin(&layer, get("http://a/7"), hello));
@@ -222,7 +222,7 @@ fn labels_that_are_given_take_the_place_of_those_that_are_there() {
         .label(Label::status().absent("0"))
         .label(Label::version().on_duration(false))
         .label(Label::method().named("verb"))
-        .label(Label::from_request("tenant", |_| Some("t")).at_begin(false))
+        .label(Label::from_request("tenant", |_| Some("t")).on_begin(false))
         .build([("", ""); 0])
         .unwrap();
     fails(&layer);
@@ -256,8 +256,8 @@ fn a_label_of_ones_own_can_take_the_name_of_one_of_the_conventions() {
 /// By method and scheme alone, and exact while calls run.
 #[test]
 fn active_requests_are_those_that_have_begun_and_not_ended() {
-    let layer = MetricsLayer::builder()
-        .open_telemetry_client()
+    let layer = MetricsLayer::client_builder()
+        .open_telemetry()
         .label(Label::route(|head| Some(head.uri.path())))
         .build([("", ""); 0])
         .unwrap();

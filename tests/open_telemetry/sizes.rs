@@ -240,11 +240,11 @@ fn what_is_counted_by_hand_has_a_size() {
     let builder = MetricsLayer::builder().open_telemetry();
     let layer = builder
         .body_size_buckets([0, 4])
+        .build([("", ""); 0])
+        .unwrap()
         .pass_handle(|request: &mut Request<Full<Bytes>>, call: CallHandle| {
             request.extensions_mut().insert(call);
-        })
-        .build([("", ""); 0])
-        .unwrap();
+        });
     let service = service_fn(async |request: Request<RequestBody<_>>| {
         let call = request.extensions().get::<CallHandle>().unwrap();
         call.request_bytes(2);

@@ -21,7 +21,7 @@ async fn both_sides_agree() {
     for (http2, version) in [(false, "1.1"), (true, "2")] {
         let server = MetricsLayer::builder().open_telemetry();
         let server = server.build([("", ""); 0]).unwrap();
-        let client = MetricsLayer::builder().open_telemetry_client();
+        let client = MetricsLayer::client_builder().open_telemetry();
         let client = client.build([("", ""); 0]).unwrap();
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
+use tower_openmetrics::protocol::Http;
 use tower_openmetrics::{Clock, ErrorType, MetricsLayer, RequestBody};
 
 #[derive(Clone, Debug)]
@@ -297,7 +298,7 @@ impl Frame {
 // === the real thing ===
 
 fn play(script: &Script, clock: Clock) -> Numbers {
-    let stage = Stage::timed_by(clock, MetricsLayer::builder());
+    let stage = Stage::timed_by(clock, MetricsLayer::protocol_builder(Http::default()));
     let [before, between, after] = script.reads;
     let mut request = Request::builder()
         .method(&script.method)

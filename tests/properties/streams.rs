@@ -247,9 +247,9 @@ fn read(request: &SharedRequest) -> Option<Result<u8, io::Error>> {
 fn play(scripts: &[Script], clock: Clock) -> Numbers {
     let builder = MetricsLayer::streaming_builder()
         .request_streams(message::ok(size as Size))
-        .measure_items(message::ok(size as Size))
+        .measure_items(message::ok(size as Size));
+    let stage = Stage::timed_by(clock, builder)
         .pass_handle(|upload: &mut Upload, call| upload.call = Some(call));
-    let stage = Stage::timed_by(clock, builder);
     let mut stale = vec![];
     for script in scripts {
         let mut shared = None;

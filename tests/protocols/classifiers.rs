@@ -10,6 +10,7 @@ use std::pin::pin;
 use tower::BoxError;
 use tower::timeout::error::Elapsed;
 use tower_openmetrics::classify::{ByError, Classify, ErrorType, Fault, Phase, by_error};
+use tower_openmetrics::protocol::Http;
 use tower_openmetrics::{CallHandle, MetricsLayer};
 
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +60,8 @@ fn ended(error_type: Option<&str>, seconds: u32) -> Numbers {
 #[test]
 fn http() {
     for (error, error_type) in CASES {
-        let stage = Stage::new(MetricsLayer::builder().classifier(classifier()));
+        let stage =
+            Stage::new(MetricsLayer::protocol_builder(Http::default()).classifier(classifier()));
         let request = Request::new(Full::<Bytes>::default());
         let refused = stage.call(request, |_| Err::<Response<Full<Bytes>>, _>(error));
         assert!(refused.is_err());
@@ -67,7 +69,8 @@ fn http() {
     }
 
     // The table of statuses still classifies heads.
-    let stage = Stage::new(MetricsLayer::builder().classifier(classifier()));
+    let stage =
+        Stage::new(MetricsLayer::protocol_builder(Http::default()).classifier(classifier()));
     let request = Request::new(Full::<Bytes>::default());
     let unavailable = Response::builder().status(503);
     let unavailable = unavailable.body(Full::<Bytes>::default()).unwrap();
@@ -110,10 +113,8 @@ fn streaming() {
 
 #[test]
 fn pass_handle_keeps_the_classifier() {
-    let builder = MetricsLayer::unary_builder()
-        .classifier(classifier())
-        .pass_handle(|_: &mut &str, _: CallHandle| ());
-    let stage = Stage::new(builder);
+    let builder = MetricsLayer::unary_builder().classifier(classifier());
+    let stage = Stage::new(builder).pass_handle(|_: &mut &str, _: CallHandle| ());
     let refused = stage.call("abc", |_| Err::<(), _>(EngineError::OutOfMemory));
     assert!(refused.is_err());
     let expected = Numbers::failed("out_of_memory", 1).request(3, 1);

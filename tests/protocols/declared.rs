@@ -1,12 +1,11 @@
 //! Every builder shows the error types of its classifier at 0 before they occur.
 
 use super::support::Page;
-use http::Request;
 use tower::BoxError;
 use tower_openmetrics::classify::{Classify, ErrorType, HttpClient, by_error, expecting};
 use tower_openmetrics::message::Own;
 use tower_openmetrics::protocol::Grpc;
-use tower_openmetrics::{CallHandle, MetricsLayer, MetricsLayerBuilder};
+use tower_openmetrics::{MetricsLayer, MetricsLayerBuilder};
 
 /// A classifier with its own error types.
 #[derive(Clone, Copy, Debug)]
@@ -98,13 +97,6 @@ fn a_protocol_with_a_classifier_shows_the_declared_types() {
 /// Later settings keep the declared types.
 #[test]
 fn later_settings_keep_the_declared_types() {
-    let pass = |request: &mut Request<()>, call: CallHandle| {
-        request.extensions_mut().insert(call);
-    };
-    let http = MetricsLayer::client_builder().pass_handle(pass);
-    expect(http, "a handle over HTTP", CLIENT);
-    let grpc = declared(MetricsLayer::grpc_client_builder()).pass_handle(pass);
-    expect(grpc, "a handle over gRPC", CLIENT);
     let unary = MetricsLayer::unary_builder().classifier(Printer);
     let unary = unary.measure_requests(Own).measure_responses(Own);
     expect(unary, "measures", PRINTER);

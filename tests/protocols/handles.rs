@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::thread;
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 use tower_openmetrics::classify::Fault;
-use tower_openmetrics::protocol::{PassHandle, Unary};
+use tower_openmetrics::protocol::{Http, PassHandle, Unary};
 use tower_openmetrics::{CallHandle, ErrorType, Message, MetricsLayer, RequestBody};
 
 const QUOTA: ErrorType = ErrorType::from_static("quota");
@@ -30,7 +30,7 @@ type PassJob = PassHandle<Unary, fn(&mut Job, CallHandle)>;
 
 fn jobs() -> Stage<PassJob> {
     let pass: fn(&mut Job, CallHandle) = |job, call| job.call = Some(call);
-    Stage::new(MetricsLayer::unary_builder().pass_handle(pass))
+    Stage::new(MetricsLayer::unary_builder()).pass_handle(pass)
 }
 
 /// One job whose handler uses its handle.
@@ -221,10 +221,10 @@ fn an_ended_stream_has_no_handle() {
 #[test]
 fn an_http_handler_gets_its_handle_from_the_extensions() {
     type Asked = Request<RequestBody<Full<Bytes>>>;
-    let builder = MetricsLayer::builder().pass_handle(|request: &mut Request<_>, call| {
+    let builder = MetricsLayer::protocol_builder(Http::default()).error_types([QUOTA]);
+    let stage = Stage::new(builder).pass_handle(|request: &mut Request<_>, call| {
         request.extensions_mut().insert::<CallHandle>(call);
     });
-    let stage = Stage::new(builder.error_types([QUOTA]));
     let service = stage.layer.layer(service_fn(async |request: Asked| {
         let call = request.extensions().get::<CallHandle>().unwrap().clone();
         let body = request.into_body().collect().await?.to_bytes();

@@ -143,13 +143,11 @@ fn a_panicking_protocol_fails_the_call() {
 #[test]
 fn pass_handle_works_with_a_custom_protocol() {
     let builder = MetricsLayer::protocol_builder(Datagrams);
-    let stage = Stage::new(
-        builder.pass_handle(|datagram: &mut Datagram, call: CallHandle| {
-            if datagram.payload.is_empty() {
-                call.fault(ErrorType::INVALID_MESSAGE);
-            }
-        }),
-    );
+    let stage = Stage::new(builder).pass_handle(|datagram: &mut Datagram, call: CallHandle| {
+        if datagram.payload.is_empty() {
+            call.fault(ErrorType::INVALID_MESSAGE);
+        }
+    });
     let service = stage.layer.layer(service_fn(async |_| answers()));
     let empty = Datagram {
         payload: Bytes::new(),

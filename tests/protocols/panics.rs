@@ -86,7 +86,7 @@ fn expect_touchy(touchy: Touchy, answer: Result<(), BoxError>, expected: &Number
     assert!(panics(|| drop(stage.call((), |()| answer))));
     stage.expect(&format!("{touchy:?}"), expected);
 
-    let stage = Stage::new(builder().pass_handle(with_handle));
+    let stage = Stage::new(builder()).pass_handle(with_handle);
     let answer = match touchy {
         Touchy::Failed => Err("broken".into()),
         _ => Ok(()),

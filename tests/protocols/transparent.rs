@@ -57,7 +57,19 @@ fn check<P, R, U>(
     P: Protocol<R> + Answer<U, BoxError>,
     <P as Answer<U, BoxError>>::Response: Debug,
 {
-    let stage = || Stage::new(builder());
+    check_stage(|| Stage::new(builder()), request, response, answered);
+}
+
+/// The same, of a layer that is built already.
+fn check_stage<P, R, U>(
+    stage: impl Fn() -> Stage<P>,
+    request: fn() -> R,
+    response: fn() -> U,
+    answered: Numbers,
+) where
+    P: Protocol<R> + Answer<U, BoxError>,
+    <P as Answer<U, BoxError>>::Response: Debug,
+{
     is_ready_when_the_service_is(&stage(), request, response, &answered);
     errors_are_the_services_own(&stage(), request);
     clones_are_ready_each_for_itself(&stage(), request, response, answered);
@@ -155,7 +167,8 @@ fn http() {
     let request = || Request::new(Full::<Bytes>::from("abc"));
     let response = || Response::new(Full::<Bytes>::default());
     let answered = Numbers::completed(0).head_after(0);
-    check(MetricsLayer::builder, request, response, answered);
+    let builder = || MetricsLayer::protocol_builder(Http::default());
+    check(builder, request, response, answered);
 }
 
 #[test]
@@ -202,10 +215,9 @@ fn request_streams() {
 #[test]
 fn pass_handle() {
     type Asked = (u8, Option<CallHandle>);
-    check(
+    check_stage(
         || {
-            MetricsLayer::unary_builder()
-                .measure_requests(|_: &Asked| 1)
+            Stage::new(MetricsLayer::unary_builder().measure_requests(|_: &Asked| 1))
                 .pass_handle(|request: &mut Asked, call| request.1 = Some(call))
         },
         || (0, None),

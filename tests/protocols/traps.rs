@@ -13,7 +13,7 @@ use tower::BoxError;
 use tower_openmetrics::classify::{Classify, Fault, GrpcCode, Head, Phase, by_error, expecting};
 use tower_openmetrics::labels::{Label, RequestHead};
 use tower_openmetrics::message::Measure;
-use tower_openmetrics::protocol::Grpc;
+use tower_openmetrics::protocol::{Grpc, Http};
 use tower_openmetrics::{CallHandle, ErrorType, Message, MetricsLayer, MetricsLayerBuilder};
 
 /// A classifier and measure that panics in one place once it is armed.
@@ -105,8 +105,13 @@ fn response(status: &str) -> Response<Full<Bytes>> {
 /// Checks that `run` makes one call, which panics after a second.
 #[track_caller]
 fn expect<P>(row: &str, builder: MetricsLayerBuilder<P>, run: impl FnOnce(&Stage<P>)) {
-    let stage = Stage::new(builder);
-    assert!(panics(|| run(&stage)), "{row}");
+    expect_stage(row, &Stage::new(builder), run);
+}
+
+/// The same, of a layer that is built already.
+#[track_caller]
+fn expect_stage<P>(row: &str, stage: &Stage<P>, run: impl FnOnce(&Stage<P>)) {
+    assert!(panics(|| run(stage)), "{row}");
     let numbers = stage.numbers();
     assert_eq!(numbers.errors["panic"], 1, "{row}: {numbers:?}");
     let (requests, cancellations) = (numbers.requests, numbers.cancellations);
@@ -129,7 +134,7 @@ fn a_panicking_classifier_fails_the_call() {
                 _ => Ok(response("0")),
             }
         };
-        let builder = MetricsLayer::builder().classifier(trap);
+        let builder = MetricsLayer::protocol_builder(Http::default()).classifier(trap);
         expect(&format!("HTTP, {place:?}"), builder, |stage| {
             drop(stage.call(request(), |_| answer()));
         });
@@ -172,7 +177,7 @@ fn a_panicking_classifier_fails_the_call() {
         drop(stage.call("a", |_| error()));
     });
     let touchy = expecting(|_| panic!("touchy"));
-    let builder = MetricsLayer::builder().classifier(touchy);
+    let builder = MetricsLayer::protocol_builder(Http::default()).classifier(touchy);
     expect("a closure for heads", builder, |stage| {
         drop(stage.call(request(), |_| Ok::<_, BoxError>(response("0"))));
     });
@@ -252,7 +257,7 @@ impl Message for TouchyMessage {
 
 #[test]
 fn a_panicking_closure_for_heads_fails_the_call() {
-    let builder = MetricsLayer::builder;
+    let builder = || MetricsLayer::protocol_builder(Http::default());
     let call = |stage: &Stage<_>| {
         drop(stage.call(request(), |_| Ok::<_, BoxError>(response("0"))));
     };
@@ -266,9 +271,9 @@ fn a_panicking_closure_for_heads_fails_the_call() {
     expect("streams", streams, call);
     let traces = builder().exemplars(|_| panic!("touchy"));
     expect("exemplars", traces, call);
-    expect(
+    expect_stage(
         "a handle",
-        builder().pass_handle(|_: &mut Requested, _: CallHandle| panic!("touchy")),
+        &Stage::new(builder()).pass_handle(|_: &mut Requested, _: CallHandle| panic!("touchy")),
         |stage| drop(stage.call(request(), |_| Ok::<_, BoxError>(response("0")))),
     );
 }

@@ -65,7 +65,7 @@ const SIZES: [(usize, usize); 8] = [
 #[test]
 fn values_of_requests() {
     for (values, room) in SIZES {
-        let (layer, service) = built(builder().label(name()).label_sets(room));
+        let (layer, service) = built(builder().label(name()).cardinality_limit(room));
         let calls = |value: usize| {
             let mut call = begin(service, &format!("/{value}"));
             call.response_message(1);
@@ -79,7 +79,7 @@ fn values_of_requests() {
 fn values_of_responses() {
     let label = || Label::from_response("value", |head| head.headers.get("value")?.to_str().ok());
     for (values, room) in SIZES {
-        let (layer, service) = built(builder().label(label()).label_sets(room));
+        let (layer, service) = built(builder().label(label()).cardinality_limit(room));
         let calls = |value: usize| {
             let mut call = begin(service, "/");
             let response = Response::builder().header("value", value);
@@ -96,7 +96,10 @@ fn values_of_responses() {
 #[test]
 fn values_of_ends() {
     for (values, room) in SIZES.into_iter().filter(|(_, room)| *room != 2) {
-        let settings = builder().label(name()).label(code()).label_sets(room);
+        let settings = builder()
+            .label(name())
+            .label(code())
+            .cardinality_limit(room);
         let (layer, service) = built(settings);
         let calls = |value: usize| {
             let mut call = begin(service, &format!("/{}", value / 100));
@@ -117,7 +120,12 @@ fn code() -> Label {
 /// Where the beginning has no room, neither has the rest, though there would be.
 #[test]
 fn a_call_without_room_has_none_at_all() {
-    let (layer, service) = built(builder().label(name()).label(Label::status()).label_sets(3));
+    let (layer, service) = built(
+        builder()
+            .label(name())
+            .label(Label::status())
+            .cardinality_limit(3),
+    );
     for (path, status) in [
         ("/a", 200),
         ("/b", 200),
@@ -148,7 +156,10 @@ fn a_call_without_room_has_none_at_all() {
 fn the_budget_is_each_layers() {
     let registry = MetricsRegistry::new();
     let layers = ["1", "2"].map(|own| {
-        let builder = builder().registry(&registry).label(name()).label_sets(2);
+        let builder = builder()
+            .registry(&registry)
+            .label(name())
+            .cardinality_limit(2);
         builder.build([("layer", own)]).unwrap()
     });
     for layer in &layers {

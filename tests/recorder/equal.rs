@@ -25,6 +25,11 @@ fn path(head: &tower_openmetrics::labels::RequestHead<'_>) -> bool {
     head.uri.path() == "/"
 }
 
+fn idle(seconds: u64) -> Builder {
+    let labelled = builder().label(Label::method());
+    labelled.series_idle_timeout(Duration::from_secs(seconds))
+}
+
 #[test]
 fn functions_without_data_are_the_same() {
     for settings in [
@@ -35,7 +40,7 @@ fn functions_without_data_are_the_same() {
         || builder().label(Label::route(|head| Some(head.uri.path()))),
         || builder().label(Label::from_request("path", |head| Some(head.uri.path()))),
         || builder().label(Label::from_response("path", |_| None)),
-        || builder().label_idle(Duration::from_secs(1)),
+        || idle(1),
         || {
             builder()
                 .stream_duration_seconds(is_long_lived)
@@ -99,11 +104,8 @@ fn what_captures_something_or_is_another_function_differs() {
             builder().exemplars(|_| None),
         ),
         (builder().stream_duration_seconds(is_long_lived), builder()),
-        (builder().label_idle(Duration::from_secs(1)), builder()),
-        (
-            builder().label_idle(Duration::from_secs(1)),
-            builder().label_idle(Duration::from_secs(2)),
-        ),
+        (idle(1), builder().label(Label::method())),
+        (idle(1), idle(2)),
         (
             builder().label(Label::method().max_len(1)),
             builder().label(Label::method()),

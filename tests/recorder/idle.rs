@@ -15,7 +15,7 @@ const NEARLY: Duration = IDLE.checked_sub(MOMENT).expect("a minute is longer");
 const MOMENT: Duration = Duration::from_nanos(1);
 
 fn idle(clock: Clock) -> MetricsLayerBuilder<Raw> {
-    builder().clock(clock).label_idle(IDLE)
+    builder().clock(clock).series_idle_timeout(IDLE)
 }
 
 fn by_name() -> (Clock, MetricsLayer<Raw>, Measured) {
@@ -210,7 +210,7 @@ fn labels_at_all_three_moments() {
 #[test]
 fn shared_series_stay_while_any_set_uses_them() {
     let clock = Clock::manual();
-    let tenant = name().at_begin(false).on_duration(false).on_errors(false);
+    let tenant = name().on_begin(false).on_duration(false).on_errors(false);
     let (layer, service) = built(idle(clock).label(group()).label(tenant));
     let worker = Worker::new();
     let live = move |path: &'static str| {
@@ -272,7 +272,7 @@ fn idle_sets_make_room_when_it_is_short_and_nobody_scrapes() {
             "0", "1", "2", "3", "4", "5", "6", "7", "8", "9",
         ])),
     ] {
-        let (layer, service) = built(settings.label_sets(3));
+        let (layer, service) = built(settings.cardinality_limit(3));
         let live = |number: u8| {
             let mut call = begin(service, &format!("/{number}"));
             answer(&mut call, 200 + u16::from(number));
@@ -303,7 +303,7 @@ fn idle_sets_make_room_when_it_is_short_and_nobody_scrapes() {
 #[test]
 fn what_has_had_no_room_stays() {
     let clock = Clock::manual();
-    let (layer, service) = built(idle(clock).label(name()).label_sets(1));
+    let (layer, service) = built(idle(clock).label(name()).cardinality_limit(1));
     let first = begin(service, "/a");
     let other = begin(service, "/b");
     clock.advance(2 * IDLE);
@@ -361,22 +361,29 @@ fn without_it_nothing_leaves() {
     assert_all(&layer, "requests_total", &[(r#"name="a""#, 1)]);
 }
 
+/// What they show has no label set that could leave.
 #[test]
-fn layers_without_labels_of_requests_stay_as_they_are() {
-    let clock = Clock::manual();
-    let (layer, service) = built(idle(clock));
-    call(service, "/a");
-    clock.advance(1_000 * IDLE);
-    assert_all(&layer, "requests_total", &[("", 1)]);
+fn layers_without_labels_of_requests_have_nothing_that_idles() {
+    let error = idle(Clock::manual()).build(()).unwrap_err().to_string();
+    assert!(
+        error.starts_with("`series_idle_timeout` would do nothing"),
+        "{error}"
+    );
 }
 
 #[test]
 fn no_time_at_all_is_an_error() {
-    let error = builder().label_idle(Duration::ZERO).build(()).unwrap_err();
-    assert!(error.to_string().contains("label_idle"), "{error}");
+    let error = builder()
+        .series_idle_timeout(Duration::ZERO)
+        .build(())
+        .unwrap_err();
+    assert!(error.to_string().contains("series_idle_timeout"), "{error}");
     for idle in [Duration::from_nanos(1), Duration::MAX] {
         let clock = Clock::manual();
-        let settings = builder().clock(clock).label(name()).label_idle(idle);
+        let settings = builder()
+            .clock(clock)
+            .label(name())
+            .series_idle_timeout(idle);
         let (layer, service) = built(settings);
         call(service, "/a");
         assert_all(&layer, "requests_total", &[(r#"name="a""#, 1)]);

@@ -18,11 +18,14 @@ const STATUSES: [u16; 2] = [200, 404];
 fn settings(clock: Clock) -> MetricsLayerBuilder<Raw> {
     // Durations are all in one series, whatever sets there are.
     let by = |label: Label| label.on_duration(false);
-    let settings = builder().clock(clock).buckets([1.0]).label_idle(IDLE);
+    let settings = builder()
+        .clock(clock)
+        .buckets([1.0])
+        .series_idle_timeout(IDLE);
     settings
         .label(by(name()))
         .label(by(Label::status()))
-        .label(by(group().at_begin(false)))
+        .label(by(group().on_begin(false)))
 }
 
 /// Sends calls to a thread that ends them, one after the other.
@@ -199,7 +202,7 @@ fn no_call_is_lost_where_room_is_short() {
     const CALLS: usize = 20_000;
 
     let clock = Clock::manual();
-    let (layer, service) = built(settings(clock).label_sets(6));
+    let (layer, service) = built(settings(clock).cardinality_limit(6));
     let keeper = begin(service, "/g/keeper");
     let running = AtomicUsize::new(WORKERS);
     thread::scope(|scope| {

@@ -19,7 +19,11 @@ const SETTINGS: [Settings; 3] = [
             .label(Label::status())
             .label(Label::code(&["OK"]))
     },
-    || builder().label(name()).label_idle(Duration::from_secs(60)),
+    || {
+        builder()
+            .label(name())
+            .series_idle_timeout(Duration::from_secs(60))
+    },
 ];
 
 /// What of a label set `name="x"` is on the page.

@@ -66,7 +66,7 @@ fn functions_may_call_measured_services() {
             })
             .response_head_seconds(true);
         if idle {
-            settings = settings.label_idle(Duration::from_secs(3_600));
+            settings = settings.series_idle_timeout(Duration::from_secs(3_600));
         }
         let (layer, service) = built(settings);
         let (other_layer, other) = built(builder().label(name()));

@@ -187,11 +187,11 @@ fn calls_end_while_their_thread_is_torn_down() {
     const THREADS: usize = 200;
     let settings = || {
         let builder = builder().label(name()).label(Label::status());
-        builder.label(group().at_begin(false))
+        builder.label(group().on_begin(false))
     };
     for builder in [
         settings(),
-        settings().label_idle(std::time::Duration::from_secs(3_600)),
+        settings().series_idle_timeout(std::time::Duration::from_secs(3_600)),
         settings()
             .exemplars(|_| Some(TraceContext::new(1, 2)))
             .first_byte_seconds(true)

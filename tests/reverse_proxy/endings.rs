@@ -83,7 +83,7 @@ async fn the_client_goes_away_during_its_upload() {
             r#"upstream_concurrent_requests{endpoint="proxy",method="POST"} 0"#,
         ])
         .await;
-    let page = proxy.page().await;
+    let page = proxy.page();
     // The proxy stays, and can't send all that it promised the server.
     let failed: Vec<_> = page
         .lines()

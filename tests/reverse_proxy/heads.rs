@@ -115,7 +115,7 @@ async fn an_old_server_is_passed_on_in_http_1_1() {
         ])
         .await;
     // To a server's layer it is an answer.
-    let page = proxy.page().await;
+    let page = proxy.page();
     let failed = |line: &str| line.starts_with("errors_total") && !line.ends_with(" 0");
     assert!(!page.lines().any(failed), "{page}");
 }

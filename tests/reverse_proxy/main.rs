@@ -12,16 +12,12 @@ mod upgrades;
 mod wire_support;
 
 use self::reverse_proxy::Proxy;
-use self::wire_support::bounded;
-use http::Request;
-use http_body_util::BodyExt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
-use tower_openmetrics::MetricsRegistry;
+use tower_openmetrics::{Format, MetricsRegistry};
 
 /// A proxy that runs as long as its test does.
 struct Running {
@@ -40,11 +36,8 @@ impl Running {
         Self { address, registry }
     }
 
-    async fn page(&self) -> String {
-        let exporter = self.registry.exporter();
-        let page = bounded("a page", exporter.oneshot(Request::new(()))).await;
-        let page = page.unwrap().into_body().collect().await.unwrap();
-        String::from_utf8(page.to_bytes().into()).unwrap()
+    fn page(&self) -> String {
+        self.registry.encode(Format::Prometheus).unwrap()
     }
 
     /// Waits until the page has all these lines.
@@ -52,7 +45,7 @@ impl Running {
         const BOUND: Duration = Duration::from_secs(10);
         let deadline = Instant::now() + BOUND;
         loop {
-            let page = self.page().await;
+            let page = self.page();
             let missing = |line: &&&str| !page.lines().any(|one| one == **line);
             match lines.iter().find(missing) {
                 None => return,

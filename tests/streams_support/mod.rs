@@ -16,8 +16,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_openmetrics::protocol::{Answer, Protocol};
-use tower_openmetrics::{Clock, MetricsLayer, MetricsLayerBuilder};
+use tower_openmetrics::protocol::{Answer, PassHandle, Protocol};
+use tower_openmetrics::{CallHandle, Clock, MetricsLayer, MetricsLayerBuilder};
 
 pub(crate) use self::sink::{Ask, Log, Reply, Rule, ScriptedSink, SharedLog, refuse};
 pub(crate) use crate::support::{SECOND, now};
@@ -92,6 +92,17 @@ impl<P> Stage<P> {
             .build([("endpoint", "stage")])
             .unwrap();
         Self { clock, layer }
+    }
+
+    /// The same, whose services get handles to their calls.
+    pub(crate) fn pass_handle<R, F>(self, pass: F) -> Stage<PassHandle<P, F>>
+    where
+        F: Fn(&mut R, CallHandle) + Clone,
+    {
+        Stage {
+            clock: self.clock,
+            layer: self.layer.pass_handle(pass),
+        }
     }
 
     #[track_caller]

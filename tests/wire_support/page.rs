@@ -1,13 +1,10 @@
 use super::{BOUND, bounded};
-use http::Request;
-use http_body_util::BodyExt;
 use std::collections::BTreeMap;
 use std::iter::Sum;
 use std::ops::{Add, Mul};
 use std::time::Duration;
 use tokio::time::Instant;
-use tower::ServiceExt;
-use tower_openmetrics::{ErrorType, MetricsLayer, MetricsRegistry};
+use tower_openmetrics::{ErrorType, Format, MetricsLayer};
 
 /// All that the page of a registry with one layer says, but how long things took.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,7 +92,7 @@ impl Numbers {
 
     /// As the page of this layer says now.
     pub(crate) async fn of<P>(layer: &MetricsLayer<P>) -> Self {
-        Self::on_page(&page(layer.registry()).await)
+        Self::on_page(&layer.registry().encode(Format::Prometheus).unwrap())
     }
 
     /// As the page of this layer says once no call is open, of those that were.
@@ -187,13 +184,6 @@ impl Sum for Numbers {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
         all.fold(Self::default(), Self::add)
     }
-}
-
-async fn page(registry: &MetricsRegistry) -> String {
-    let request = Request::get("/metrics").body(()).unwrap();
-    let Ok(response) = bounded("a page", registry.exporter().oneshot(request)).await;
-    let page = response.into_body().collect().await.unwrap();
-    String::from_utf8(page.to_bytes().into()).unwrap()
 }
 
 /// Value by name and labels, as they are written.

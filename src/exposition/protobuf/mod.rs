@@ -12,6 +12,7 @@ mod wire;
 
 use self::messages::{Count, PageWriter};
 use super::{Families, PageFamily};
+use crate::labels::Labels;
 use crate::registry::{Kind, UPTIME_HELP, UPTIME_UNIT};
 use bytes::Bytes;
 use std::time::Duration;
@@ -32,22 +33,21 @@ impl Protobuf {
             match family {
                 PageFamily::Automatic(family) => automatic::write(&mut page, name, family),
                 PageFamily::Included(family) => included::write(&mut page, name, family),
-                PageFamily::Uptime => write_uptime(&mut page, name, uptime),
+                PageFamily::Uptime(labels) => write_uptime(&mut page, name, labels, uptime),
             }
         }
         page.into_bytes().into()
     }
 }
 
-fn write_uptime(page: &mut PageWriter, name: &str, uptime: Duration) {
+fn write_uptime(page: &mut PageWriter, name: &str, labels: &Labels, uptime: Duration) {
     page.family(
         name,
         Kind::Gauge,
         Some(UPTIME_UNIT),
         UPTIME_HELP,
         |family| {
-            let no_labels: [(&str, &str); 0] = [];
-            family.metric(no_labels, |metric| {
+            family.metric(labels.iter(), |metric| {
                 metric.gauge(automatic::seconds(uptime.as_nanos()));
             });
         },

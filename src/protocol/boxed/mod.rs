@@ -12,6 +12,7 @@ use super::{Answer, Protocol};
 use crate::call::Call;
 use crate::labels::RequestHead;
 use http::{Request, Response};
+use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -46,6 +47,11 @@ where
     #[inline]
     fn head<'a>(&self, request: &'a Request<A>) -> Option<RequestHead<'a>> {
         self.protocol.head(request)
+    }
+
+    #[inline]
+    fn message<'a>(&self, request: &'a Request<A>) -> Option<&'a dyn Any> {
+        self.protocol.message(request)
     }
 
     #[inline]

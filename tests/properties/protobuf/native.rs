@@ -87,13 +87,16 @@ impl Native {
 }
 
 fn builder(clock: Clock) -> MetricsLayerBuilder {
+    native(clock).buckets([0.5, 2.0]).stream_buckets([60.0])
+}
+
+/// Without bounds for classic buckets.
+fn native(clock: Clock) -> MetricsLayerBuilder {
     MetricsLayer::builder()
         .clock(clock)
-        .buckets([0.5, 2.0])
         .response_head_seconds(true)
         .first_byte_seconds(true)
         .stream_duration_seconds(|head| head.status == STREAM)
-        .stream_buckets([60.0])
         .native_histograms(true)
 }
 
@@ -234,7 +237,7 @@ fn every_histogram_is_native_beside_its_classic_buckets() {
 #[test]
 fn native_histograms_do_without_classic_buckets() {
     let clock = Clock::manual();
-    let layer = builder(clock).classic_histograms(false);
+    let layer = native(clock).classic_histograms(false);
     let layer = layer.build([("a", "1")]).unwrap();
     some_calls(&layer, clock);
     let families = families(layer.exporter());
@@ -252,7 +255,7 @@ fn native_histograms_do_without_classic_buckets() {
 /// span of no buckets.
 #[test]
 fn without_calls_it_is_native_too() {
-    let layer = builder(Clock::manual()).classic_histograms(false);
+    let layer = native(Clock::manual()).classic_histograms(false);
     let layer = layer.build([("a", "1")]).unwrap();
     let families = families(layer.exporter());
     for (name, histogram) in histograms(&families) {
@@ -266,9 +269,11 @@ fn without_calls_it_is_native_too() {
 fn histograms_are_classic_ones_unless_told_otherwise() {
     let clock = Clock::manual();
     for classic_too in [true, false] {
-        let layer = builder(clock).native_histograms(false);
-        let layer = layer.classic_histograms(classic_too);
-        let layer = layer.build([("a", "1")]).unwrap();
+        let layer = match classic_too {
+            true => builder(clock),
+            false => native(clock).classic_histograms(false),
+        };
+        let layer = layer.native_histograms(false).build([("a", "1")]).unwrap();
         some_calls(&layer, clock);
         let families = families(layer.exporter());
         let histograms = histograms(&families);
@@ -291,7 +296,8 @@ fn histograms_are_classic_ones_unless_told_otherwise() {
 fn a_family_has_both_kinds() {
     let clock = Clock::manual();
     let registry = MetricsRegistry::with_clock(clock);
-    let builder = builder(clock).registry(&registry);
+    let (builder, native) = (builder(clock), native(clock));
+    let [builder, native] = [builder, native].map(|builder| builder.registry(&registry));
     let build = |builder: MetricsLayerBuilder, endpoint| {
         let layer = builder.build([("endpoint", endpoint)]).unwrap();
         some_calls(&layer, clock);
@@ -300,7 +306,7 @@ fn a_family_has_both_kinds() {
     let _layers = [
         build(builder.clone().native_histograms(false), "a"),
         build(builder.clone(), "b"),
-        build(builder.clone().classic_histograms(false), "c"),
+        build(native.classic_histograms(false), "c"),
     ];
     let families = families(registry.exporter());
     for name in NAMES {
@@ -336,7 +342,7 @@ fn layers_that_share_their_series_agree_on_the_kind() {
     assert!(builder.clone().build([("a", "1")]).is_ok());
     for other in [
         builder.clone().native_histograms(false),
-        builder.clone().classic_histograms(false),
+        native(clock).registry(&registry).classic_histograms(false),
     ] {
         let error = other.build([("a", "1")]).unwrap_err().to_string();
         assert!(error.contains("settings"), "{error}");
@@ -424,7 +430,7 @@ fn exemplars_are_those_of_the_classic_buckets() {
 fn without_classic_buckets_the_latest_trace_is_kept() {
     let _alone = alone();
     let clock = Clock::manual();
-    let layer = builder(clock).classic_histograms(false);
+    let layer = native(clock).classic_histograms(false);
     let layer = layer.exemplars(TraceContext::from_traceparent);
     let layer = layer.build([("a", "1")]).unwrap();
     traced_calls(&layer, clock);

@@ -1,0 +1,106 @@
+use super::OTHER;
+use super::http::{CLASSES, METHODS, RequestHead};
+use super::values::KeptValue;
+use crate::classify::Head;
+use crate::function::Function;
+use std::any::Any;
+use std::borrow::Cow;
+
+pub(super) type FromRequest =
+    Function<dyn for<'a> Fn(&RequestHead<'a>) -> Option<&'a str> + Send + Sync>;
+pub(super) type FromMessage =
+    Function<dyn for<'a> Fn(&'a dyn Any) -> Option<Cow<'a, str>> + Send + Sync>;
+pub(super) type FromResponse = Function<dyn for<'a> Fn(&Head<'a>) -> Option<&'a str> + Send + Sync>;
+
+/// Where a label's value comes from.
+#[derive(Clone, PartialEq)]
+pub(super) enum Source {
+    Method,
+    Scheme,
+    Version,
+    GrpcService,
+    GrpcMethod,
+    Request(FromRequest),
+    Message(FromMessage),
+    Status,
+    StatusClass,
+    VersionOfResponse,
+    Response(FromResponse),
+    Code(&'static [&'static str]),
+    ErrorType,
+}
+
+/// How many moments there are at which labels come to be known.
+pub(crate) const MOMENTS: usize = 3;
+
+/// When a label's value is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Moment {
+    /// The request is there.
+    Begin,
+    /// The head of the response is there.
+    Head,
+    /// The call ends.
+    End,
+}
+
+// === impl Moment ===
+
+impl Moment {
+    pub(crate) const ALL: [Self; MOMENTS] = [Self::Begin, Self::Head, Self::End];
+}
+
+// === impl Source ===
+
+impl Source {
+    pub(super) fn moment(&self) -> Moment {
+        match self {
+            Self::Method
+            | Self::Scheme
+            | Self::Version
+            | Self::GrpcService
+            | Self::GrpcMethod
+            | Self::Request(_)
+            | Self::Message(_) => Moment::Begin,
+            Self::Status | Self::StatusClass | Self::VersionOfResponse | Self::Response(_) => {
+                Moment::Head
+            }
+            Self::Code(_) | Self::ErrorType => Moment::End,
+        }
+    }
+
+    /// The value as it is shown.
+    pub(super) fn shown(&self, value: &KeptValue) -> Box<str> {
+        let code = match value {
+            KeptValue::Text(text) => return text.clone(),
+            KeptValue::Code(code) => *code,
+        };
+        let names = match self {
+            Self::Status => return code.to_string().into(),
+            Self::Method => &METHODS[..],
+            Self::StatusClass => &CLASSES[..],
+            Self::Code(names) => names,
+            _ => &[],
+        };
+        (*names.get(usize::from(code)).unwrap_or(&OTHER)).into()
+    }
+
+    /// The value that is shown like this: as calls bring it.
+    pub(super) fn value_of(&self, shown: &str) -> KeptValue {
+        let place = |names: &[&str]| names.iter().position(|name| *name == shown);
+        let code = match self {
+            Self::Status => {
+                let is_status = shown.len() == 3 && shown.bytes().all(|b| b.is_ascii_digit());
+                shown.parse().ok().filter(|_| is_status)
+            }
+            Self::Method => place(&METHODS),
+            Self::StatusClass => place(&CLASSES),
+            Self::Code(names) => place(names),
+            _ => None,
+        };
+        match code.and_then(|code| u16::try_from(code).ok()) {
+            Some(code) => KeptValue::Code(code),
+            None => KeptValue::Text(shown.into()),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! A page as text, without a scrape.
+
+mod support;
+
+use self::support::page_of;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::counter::Counter;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use tower_openmetrics::{Clock, Format, MetricsLayer, MetricsRegistry};
+
+fn layer() -> MetricsLayer {
+    // Its uptime stands still too.
+    let builder = MetricsLayer::builder().clock(Clock::manual());
+    let layer = builder.build([("endpoint", "a")]).unwrap();
+    let rows = layer.register("rows_read", "Rows read", Counter::<u64>::default());
+    rows.unwrap().inc_by(3);
+    layer
+}
+
+#[test]
+fn the_text_is_the_page_that_an_exporter_answers() {
+    for (format, accept) in [
+        (Format::OpenMetrics, "application/openmetrics-text"),
+        (Format::Prometheus, "text/plain"),
+    ] {
+        let layer = layer();
+        let text = layer.registry().encode(format).unwrap();
+        assert_eq!(text, page_of(layer.exporter(), accept));
+        assert!(text.contains("rows_read_total{endpoint=\"a\"} 3\n"));
+    }
+}
+
+#[test]
+fn a_format_has_the_media_type_that_an_exporter_answers() {
+    use futures_util::FutureExt;
+    use tower::ServiceExt;
+
+    for format in [Format::OpenMetrics, Format::Prometheus] {
+        let scrape = http::Request::get("/").header("accept", format.content_type());
+        let scrape = scrape.body(()).unwrap();
+        let answer = layer().exporter().oneshot(scrape).now_or_never();
+        let Ok(answer) = answer.expect("no runtime, so nothing to wait for");
+        assert_eq!(answer.headers()["content-type"], format.content_type());
+    }
+}
+
+/// A collector that does as it is told.
+struct Does<F>(F);
+
+impl<F> fmt::Debug for Does<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Does")
+    }
+}
+
+impl<F: Fn() -> fmt::Result + Send + Sync + 'static> Collector for Does<F> {
+    fn encode(&self, _: DescriptorEncoder<'_>) -> fmt::Result {
+        (self.0)()
+    }
+}
+
+#[test]
+fn what_cannot_be_shown_is_an_error_that_names_it() {
+    let registry = MetricsRegistry::new();
+    let is_broken = Arc::new(Mutex::new(false));
+    let broken = is_broken.clone();
+    let collector = Does(move || match *broken.lock().unwrap() {
+        true => Err(fmt::Error),
+        false => Ok(()),
+    });
+    registry.register_collector(collector).unwrap();
+    let before = registry.encode(Format::OpenMetrics);
+    assert!(before.unwrap().ends_with("# EOF\n"));
+    *is_broken.lock().unwrap() = true;
+    let error = registry.encode(Format::OpenMetrics).unwrap_err();
+    assert!(error.to_string().contains("Does"), "{error}");
+}
+
+#[test]
+fn an_encoder_that_wants_its_own_page_gets_an_error() {
+    let registry = MetricsRegistry::new();
+    let told = Arc::new(Mutex::new(String::new()));
+    let (inner, tell) = (registry.clone(), told.clone());
+    let collector = Does(move || {
+        if let Err(error) = inner.encode(Format::Prometheus) {
+            *tell.lock().unwrap() = error.to_string();
+        }
+        Ok(())
+    });
+    registry.register_collector(collector).unwrap();
+    registry.encode(Format::OpenMetrics).unwrap();
+    let told = told.lock().unwrap();
+    assert!(told.contains("may not scrape the registry"), "{told}");
+}
