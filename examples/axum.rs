@@ -1,7 +1,7 @@
 //! A server of axum's that is measured by method, route and status, with an event stream and a page for Prometheus.
 //!
 //! ```text
-//! $ PORT=8080 cargo run --release --example axum --features axum-route
+//! $ PORT=8080 cargo run --release --example axum --features http2
 //! $ curl http://127.0.0.1:8080/items/7
 //! item 7
 //! $ curl -d 'two words' http://127.0.0.1:8080/words

@@ -1,7 +1,7 @@
 //! A plain hyper server that is measured, over HTTP/1 and HTTP/2, with a router of its own.
 //!
 //! ```text
-//! $ PORT=8080 cargo run --release --example hyper
+//! $ PORT=8080 cargo run --release --example hyper --features http2
 //! $ curl http://127.0.0.1:8080/
 //! hello
 //! $ curl --http2-prior-knowledge -d 'some bytes' http://127.0.0.1:8080/count

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! $ DYN_SYSTEM_ENABLED=true DYN_SYSTEM_PORT=8081 \
-//!       cargo run --release --features server --example llm_frontend
+//!       cargo run --release --features http2,server --example llm_frontend
 //! $ curl -N http://127.0.0.1:8080/v1/chat/completions -H 'content-type: application/json' \
 //!       -d '{"model":"parrot","stream":true,"messages":[{"role":"user","content":"hello"}]}'
 //! ```

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! $ DYN_SYSTEM_ENABLED=true DYN_SYSTEM_PORT=8082 \
-//!       cargo run --release --features server --example llm_worker
+//!       cargo run --release --features http2,server --example llm_worker
 //! ```
 //!
 //! | variable | says | when unset |

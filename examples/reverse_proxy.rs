@@ -1,7 +1,7 @@
 //! A reverse proxy with metrics: it gives a page to any HTTP/1.1 server in front of which it stands.
 //!
 //! ```text
-//! $ cargo run --release --example reverse_proxy --features client,server -- 127.0.0.1:3000
+//! $ cargo run --release --example reverse_proxy --features client,http2,server -- 127.0.0.1:3000
 //! $ curl http://localhost:8080/           what the server at port 3000 answers
 //! $ curl http://localhost:9090/metrics    the numbers of both sides
 //! ```

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! $ DYN_SYSTEM_ENABLED=true DYN_SYSTEM_PORT=8081 \
-//!       cargo run --release --example system_server --features server
+//!       cargo run --release --example system_server --features http2,server
 //! $ curl -d '"hi"' http://127.0.0.1:8080/
 //! {"data":"h"}
 //! {"data":"i"}

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! $ DYN_SYSTEM_ENABLED=true DYN_SYSTEM_PORT=8081 \
-//!       cargo run --release --features server --example work_handler
+//!       cargo run --release --features http2,server --example work_handler
 //! $ cargo run --release --example work_client -- '{"text":"hi"}'
 //! {"data":"h"}
 //! {"data":"i"}

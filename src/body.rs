@@ -313,15 +313,13 @@ where
         let polled = match polled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(None) => {
-                finish(call, *this.taken, *this.promised);
-                end(&mut watch, 0);
+                end(&mut watch, *this.taken, *this.promised, 0);
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
                 let phase = phase(*this.taken, *this.promised);
                 call.fault(this.classifier.error(&error, phase));
-                finish(call, *this.taken, *this.promised);
-                end(&mut watch, 0);
+                end(&mut watch, *this.taken, *this.promised, 0);
                 Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
@@ -330,8 +328,7 @@ where
                     *this.taken += bytes;
                     weigh(call, *this.taken, *this.promised);
                     if this.inner.is_end_stream() {
-                        finish(call, *this.taken, *this.promised);
-                        end(&mut watch, bytes);
+                        end(&mut watch, *this.taken, *this.promised, bytes);
                     } else {
                         call.response_bytes(bytes);
                     }
@@ -339,8 +336,7 @@ where
                 }
                 Err(frame) => {
                     if frame.is_trailers() || this.inner.is_end_stream() {
-                        finish(call, *this.taken, *this.promised);
-                        end(&mut watch, 0);
+                        end(&mut watch, *this.taken, *this.promised, 0);
                     }
                     Poll::Ready(Some(Ok(frame)))
                 }
@@ -437,9 +433,11 @@ fn weigh(call: &mut Call, taken: u64, promised: Option<u64>) {
     }
 }
 
+/// Ends the call with the last bytes of the body.
 #[inline]
-fn end(call: &mut Option<Call>, bytes: u64) {
-    if let Some(call) = call.take() {
+fn end(call: &mut Option<Call>, taken: u64, promised: Option<u64>, bytes: u64) {
+    if let Some(mut call) = call.take() {
+        finish(&mut call, taken, promised);
         call.end(0, bytes);
     }
 }

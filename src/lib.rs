@@ -139,10 +139,10 @@
 //! | feature | default | what it does |
 //! |---|---|---|
 //! | `axum` | yes | looks inside `axum::Error`, to tell an upload that was abandoned from a malformed one; [`MetricsLayer::boxed`] for axum's body |
-//! | `axum-route` | no | [`Label::axum_route`](labels::Label::axum_route): the template that axum's router has matched, as a label |
+//! | `axum-route` | yes | [`Label::axum_route`](labels::Label::axum_route): the template that axum's router has matched, as a label |
 //! | `client` | no | looks inside the errors of hyper-util's client, to tell a connection that could not be made; see [`classify::HttpClient`] |
 //! | `compression` | yes | pages compressed with gzip for clients that accept it |
-//! | `http2` | yes | looks inside `h2::Error`, for the same reason as `axum` |
+//! | `http2` | no | looks inside `h2::Error`, for the same reason as `axum`: for servers and clients that speak HTTP/2 |
 //! | `protobuf` | no | pages in Prometheus' protobuf format for clients that ask for it, as Prometheus does if it wants native histograms |
 //! | `process` | no | `process_*` metrics as a [collector](collectors) |
 //! | `server` | no | the status server: `/metrics`, `/health`, `/live` |
