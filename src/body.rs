@@ -48,7 +48,7 @@
 use crate::call::Call;
 use crate::classify::{Classify, ErrorType, Fault, HttpStatus, Phase, source};
 use crate::handle::CallHandle;
-use crate::watch::Watch;
+use crate::panic_guard::PanicGuard;
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -175,9 +175,9 @@ where
         broken_off: impl FnOnce(&B::Error) -> Fault,
     ) -> Polled<B> {
         let mut this = self.project();
-        let watch = Watch::over(this.call);
+        let guard = PanicGuard::new(this.call);
         let polled = this.inner.as_mut().poll_frame(cx);
-        if let (Poll::Ready(frame), Some(call)) = (&polled, &*watch) {
+        if let (Poll::Ready(frame), Some(call)) = (&polled, &*guard) {
             let over = match frame {
                 Some(Ok(frame)) => {
                     let bytes = data_length(frame);
@@ -195,7 +195,7 @@ where
                 call.fault(Fault::Cancelled);
             }
         }
-        watch.done();
+        guard.disarm();
         polled
     }
 }
@@ -276,9 +276,9 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let mut watch = Watch::over(this.call);
+        let mut guard = PanicGuard::new(this.call);
         let polled = this.inner.as_mut().poll_frame(cx);
-        if let (Poll::Ready(frame), Some(call)) = (&polled, &mut *watch) {
+        if let (Poll::Ready(frame), Some(call)) = (&polled, &mut *guard) {
             let (bytes, over) = match frame {
                 Some(Ok(frame)) => {
                     let bytes = data_length(frame);
@@ -295,14 +295,14 @@ where
             };
             if over {
                 finish(call, *this.taken, *this.promised);
-                if let Some(call) = watch.take() {
+                if let Some(call) = guard.take() {
                     call.end(0, bytes);
                 }
             } else {
                 call.response_bytes(bytes);
             }
         }
-        watch.done();
+        guard.disarm();
         polled
     }
 

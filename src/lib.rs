@@ -152,12 +152,14 @@
 
 mod answering;
 pub mod body;
+mod buckets;
 mod builder;
 mod call;
 pub mod classify;
 mod clock;
 pub mod collectors;
 mod error;
+mod error_types;
 pub mod exporter;
 mod exposition;
 mod flags;
@@ -170,8 +172,10 @@ mod layer;
 pub mod message;
 #[doc = include_str!("migration.md")]
 pub mod migration {}
+mod open_call;
 pub mod open_telemetry;
 mod outgoing;
+mod panic_guard;
 pub mod protocol;
 pub mod publish;
 mod recorder;
@@ -179,11 +183,11 @@ mod registry;
 #[cfg(feature = "server")]
 pub mod server;
 mod service;
+mod settings;
 pub mod stream;
 mod sync;
 mod trace;
 pub mod upgrade;
-mod watch;
 
 pub use self::body::{RequestBody, ResponseBody};
 pub use self::builder::MetricsLayerBuilder;

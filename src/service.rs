@@ -1,8 +1,8 @@
 use crate::call::Call;
 use crate::future::ResponseFuture;
+use crate::panic_guard::PanicGuard;
 use crate::protocol::{Answer, Http, Protocol};
 use crate::recorder::Key;
-use crate::watch::Watch;
 use std::task::{Context, Poll};
 use tower_service::Service;
 
@@ -74,7 +74,7 @@ impl<S, P> Metrics<S, P> {
         P: Protocol<Req>,
         S: Service<P::Request>,
     {
-        let call = Call::begin_asking(self.key, || self.protocol.head(&request));
+        let call = Call::begin_with_head(self.key, || self.protocol.head(&request));
         self.call_begun(call, request)
     }
 
@@ -85,11 +85,11 @@ impl<S, P> Metrics<S, P> {
         S: Service<P::Request>,
     {
         let mut begun = None;
-        let mut watch = Watch::over(&mut begun);
-        let call = watch.insert(call);
+        let mut guard = PanicGuard::new(&mut begun);
+        let call = guard.insert(call);
         let protocol = self.protocol.clone();
         let request = self.protocol.open(call, request);
-        // Takes the call out of the watch, which then has nothing to tell any more.
-        ResponseFuture::of(&mut self.inner, request, &mut watch, protocol)
+        // Takes the call out of the guard, which then has nothing to tell.
+        ResponseFuture::of(&mut self.inner, request, &mut guard, protocol)
     }
 }

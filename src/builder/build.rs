@@ -2,14 +2,14 @@
 
 use super::{Given, MetricsLayerBuilder};
 use crate::Error;
+use crate::buckets::Buckets;
 use crate::classify::ErrorType;
+use crate::error_types::{DeclaredTypes, MOST_ERROR_TYPES};
 use crate::labels::{Declared, IntoLabels, Labels, Schema};
 use crate::layer::MetricsLayer;
 use crate::open_telemetry::{self, BODY_SIZE_BUCKETS, DURATION_BUCKETS, Naming};
-use crate::recorder::{
-    Bounds, DeclaredTypes, Filter, IsStream, LABEL_SETS, MOST_ERROR_TYPES, Settings, Streams,
-};
 use crate::registry::MetricsRegistry;
+use crate::settings::{Filter, IsStream, LABEL_SETS, Settings, Streams};
 use std::time::Duration;
 
 /// From a second to four hours: for answers that stay open.
@@ -60,18 +60,18 @@ impl<P> MetricsLayerBuilder<P> {
         let declared: Vec<_> = declared
             .map(|pairs| schema.declare(pairs))
             .collect::<Result<_, _>>()?;
-        let kind = |bounds: Bounds| {
+        let kind = |bounds: Buckets| {
             let classic = if given.classic_histograms {
                 bounds
             } else {
-                Bounds::none()
+                Buckets::none()
             };
             classic.native(given.native_histograms)
         };
         let buckets = match (given.buckets, given.naming.is_own()) {
-            (Some(bounds), _) => Bounds::new(bounds)?,
-            (None, true) => Bounds::default(),
-            (None, false) => Bounds::new(DURATION_BUCKETS)?,
+            (Some(bounds), _) => Buckets::new(bounds)?,
+            (None, true) => Buckets::default(),
+            (None, false) => Buckets::new(DURATION_BUCKETS)?,
         };
         let settings = Settings {
             naming: given.naming,
@@ -181,10 +181,10 @@ fn streams(
     of_requests: Option<Filter>,
     of_responses: Option<IsStream>,
     bounds: Option<Vec<f64>>,
-    kind: impl Fn(Bounds) -> Bounds,
+    kind: impl Fn(Buckets) -> Buckets,
 ) -> Result<Option<Streams>, Error> {
     let bounds = bounds.unwrap_or_else(|| STREAM_BUCKETS.to_vec());
-    let buckets = kind(Bounds::new(bounds)?);
+    let buckets = kind(Buckets::new(bounds)?);
     let any = of_requests.is_some() || of_responses.is_some();
     Ok(any.then_some(Streams {
         of_requests,
@@ -194,8 +194,8 @@ fn streams(
 }
 
 /// The buckets of the sizes of bodies, which only OpenTelemetry's conventions have.
-fn size_bounds(naming: Naming, bounds: Option<Vec<u64>>) -> Result<Option<Bounds>, Error> {
-    let bounds = Bounds::of_bytes(bounds.unwrap_or_else(|| BODY_SIZE_BUCKETS.to_vec()))?;
+fn size_bounds(naming: Naming, bounds: Option<Vec<u64>>) -> Result<Option<Buckets>, Error> {
+    let bounds = Buckets::of_bytes(bounds.unwrap_or_else(|| BODY_SIZE_BUCKETS.to_vec()))?;
     Ok((!naming.is_own()).then_some(bounds))
 }
 

@@ -12,8 +12,8 @@ use crate::clock::Clock;
 use crate::labels::Label;
 use crate::open_telemetry::Naming;
 use crate::protocol::Http;
-use crate::recorder::{Filter, IsStream, Traces};
 use crate::registry::MetricsRegistry;
+use crate::settings::{Filter, IsStream, Traces};
 use std::time::Duration;
 
 /// Settings for a [`MetricsLayer`](crate::MetricsLayer). Made by

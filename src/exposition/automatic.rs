@@ -47,13 +47,13 @@ pub(super) fn write(text: &mut TextWriter, name: &str, (automatic, snapshot): &F
                 text.sample("", labels.as_str(), |value| value.integer(*count));
             }
             Reading::Histogram(durations) => {
-                let bounds = spelt.of(durations.of.bounds.shown());
+                let bounds = spelt.of(durations.of.buckets.shown());
                 write_histogram(text, labels, bounds, durations, |sum| {
                     sum.seconds(durations.sum());
                 });
             }
             Reading::Sizes(sizes) => {
-                let bounds = spelt.of(sizes.of.bounds.shown());
+                let bounds = spelt.of(sizes.of.buckets.shown());
                 write_histogram(text, labels, bounds, sizes, |sum| {
                     // Bytes of 64 bits: no process moves more.
                     sum.integer(sizes.sum() as u64);

@@ -181,7 +181,7 @@ fn encode_histogram(
     sum: f64,
 ) -> fmt::Result {
     let mut below = 0;
-    let bounds = histogram.of.bounds.shown().iter();
+    let bounds = histogram.of.buckets.shown().iter();
     let buckets: Vec<(f64, u64)> = bounds
         .chain(&[f64::INFINITY])
         .zip(histogram.cumulative())

@@ -1,8 +1,9 @@
 //! What those who write a page are shown of layers.
 
 use crate::classify::ErrorType;
+use crate::error_types::IndexedType;
 use crate::labels::{Carrier, LabelStr};
-use crate::recorder::{self, Exemplar, Place};
+use crate::recorder::{self, Exemplar};
 use crate::registry::Endpoint;
 
 /// A label set that shows a metric, and what was read under it.
@@ -36,7 +37,7 @@ pub(super) struct Histogram<'r> {
 }
 
 pub(super) struct Errors<'r> {
-    pub(super) types: &'r [Place],
+    pub(super) types: &'r [IndexedType],
     /// Of declared types, and behind them of all that there was no room for.
     pub(super) counts: &'r [u64],
     /// Of other types, by their places.

@@ -4,9 +4,10 @@
 //! are then written one after the other from what was read, and what they write never disagrees.
 
 use super::shown::{Errors, Histogram, Reading, Shown};
+use crate::error_types::IndexedType;
 use crate::labels::{Carrier, LabelText, LabelTexts, Span};
 use crate::recorder::{
-    CANCELLATIONS, ENDED, Layout, Measured, Place, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS,
+    CANCELLATIONS, ENDED, Layout, Measured, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS,
     RESPONSE_BYTES, RESPONSE_MESSAGES, Rare, Series,
 };
 use crate::registry::{AUTOMATIC, Endpoint, Metric};
@@ -27,7 +28,7 @@ pub(super) struct Snapshot<'a> {
 
 struct Layer<'a> {
     endpoint: &'a Endpoint,
-    error_types: Cow<'a, [Place]>,
+    error_types: Cow<'a, [IndexedType]>,
     /// Calls for whose labels there was no room.
     overflowed: u64,
     /// Where the text of its constant labels is.
@@ -80,8 +81,8 @@ impl<'a> Snapshot<'a> {
             texts,
         } = self;
         endpoint.recorder.sweep();
-        let common = endpoint.recorder.common();
-        let layout = &common.layout;
+        let shared = endpoint.recorder.shared();
+        let layout = &shared.layout;
         let text = texts.push(&endpoint.label_text);
         let groups = layout.groups().iter().enumerate();
         let groups = groups.map(|(number, group)| {
@@ -109,8 +110,8 @@ impl<'a> Snapshot<'a> {
             groups: groups.collect(),
             endpoint,
             // After the calls that failed with them.
-            error_types: common.error_types.by_name(),
-            overflowed: common.overflowed(),
+            error_types: shared.error_types.by_name(),
+            overflowed: shared.overflowed(),
             text,
         });
     }
@@ -182,7 +183,7 @@ impl<'a> Snapshot<'a> {
 
 impl Layer<'_> {
     fn layout(&self) -> &Layout {
-        &self.endpoint.recorder.common().layout
+        &self.endpoint.recorder.shared().layout
     }
 
     fn has(&self, metric: Metric) -> bool {

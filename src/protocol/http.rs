@@ -3,8 +3,8 @@ use crate::body::{self, Due, RequestBody, ResponseBody};
 use crate::call::Call;
 use crate::classify::{Classify, ErrorType, Head, HttpStatus, Phase};
 use crate::labels::RequestHead;
+use crate::panic_guard::PanicGuard;
 use crate::upgrade::UpgradedCall;
-use crate::watch::Watch;
 use http::header::CONTENT_LENGTH;
 use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -84,21 +84,21 @@ where
     fn answer(&self, mut call: Call, mut response: Response<B>) -> Self::Response {
         let due = due(call.note(), response.status());
         let head = Head::of(&response);
-        let mut watch = Watch::over(&mut call);
-        watch.response_head(&head);
+        let mut guard = PanicGuard::new(&mut call);
+        guard.response_head(&head);
         let fault = match head.extensions.get::<ErrorType>() {
             Some(said_by_handler) => Some((*said_by_handler).into()),
             None => self.classifier.head(&head),
         };
         if let Some(fault) = fault {
-            watch.fault(fault);
+            guard.fault(fault);
         }
         let content_length = content_length(head.headers);
-        let (promised, over) = body::meet(&mut watch, response.body(), due, content_length);
+        let (promised, over) = body::meet(&mut guard, response.body(), due, content_length);
         let classifier = self.classifier.clone();
         let is_upgraded = matches!(due, Due::Upgrade | Due::Tunnel);
         let is_client = is_upgraded && classifier.is_client();
-        watch.done();
+        guard.disarm();
         let call = match is_upgraded {
             true => upgraded(call, over, response.extensions_mut(), is_client),
             false => (!over).then_some(call),
@@ -108,9 +108,9 @@ where
 
     #[cold]
     fn failed(&self, mut call: Call, error: &E) {
-        let mut watch = Watch::over(&mut call);
-        watch.fault(self.classifier.error(error, Phase::Generate));
-        watch.done();
+        let mut guard = PanicGuard::new(&mut call);
+        guard.fault(self.classifier.error(error, Phase::Generate));
+        guard.disarm();
     }
 }
 

@@ -1,8 +1,7 @@
 //! What one thread has counted of one series.
 //!
-//! A cache line that two cores write costs more than all else that a call does to be counted. So each thread has a
-//! block of its own, and adds by a plain load and store where a shared number would need a locked
-//! read-modify-write. A scrape sums the blocks of all threads.
+//! A cache line that two cores write costs more than all else that counting a call does. So each thread has a block of its
+//! own, and adds by a plain load and store instead of a locked read-modify-write. A scrape sums the blocks of all threads.
 
 use crate::sync::{AtomicU64, Ordering, fence};
 use std::fmt;
@@ -12,24 +11,23 @@ use std::sync::Arc;
 
 /// One thread's numbers of one series, in cells.
 ///
-/// Clones are handles to the same numbers. One thread writes at a time: the one that the block was made for, and
-/// after that has ended whoever holds the lock of the series.
+/// Clones are handles to the same numbers. One thread writes at a time: the one that the block was made for, and after
+/// that has ended the holder of the series' lock.
 #[derive(Clone)]
 pub(crate) struct Block {
     cells: Arc<[AtomicU64]>,
 }
 
-/// Cells in front that are never used. With the counts of the `Arc` they fill a cache line, so that what another
-/// thread writes before it in memory does not disturb the first numbers, which are written most.
+/// Unused cells in front. With the counts of the `Arc` they fill a cache line: writes of other threads to the memory before
+/// it do not disturb the first numbers, which are written most.
 const PADDING: usize = 6;
 
-/// How a sum lies in two cells: its low half, and the number of times that has overflowed, in steps of two.
+/// A sum takes two cells: its low half, and twice the number of times that the low half has overflowed.
 pub(super) const SUM_CELLS: usize = 2;
 
 // === impl Block ===
 
 impl Block {
-    /// All cells at zero.
     pub(super) fn new(cells: usize) -> Self {
         let cells = (0..PADDING + cells).map(|_| AtomicU64::new(0));
         Self {
@@ -42,13 +40,12 @@ impl Block {
         &self.cells[PADDING + cell]
     }
 
-    /// Adds to a cell.
     #[inline]
     pub(crate) fn add(&self, cell: usize, amount: u64) {
         self.add_with(cell, amount, Ordering::Relaxed);
     }
 
-    /// Adds one to a cell. Whoever sees it by [`get_published`](Self::get_published) sees all that this thread knew before.
+    /// Adds one to a cell. A reader that sees it by [`get_published`](Self::get_published) sees all that was counted before.
     #[inline]
     pub(crate) fn publish(&self, cell: usize) {
         self.add_with(cell, 1, Ordering::Release);
@@ -88,13 +85,13 @@ impl Block {
         }
     }
 
-    /// A seqlock: the high half is odd while the two don't fit together.
+    /// A seqlock: the high half is odd while the halves do not belong together.
     #[cold]
     fn carry(&self, cell: usize, low: u64, carried: u64) {
         let high = self.cell(cell + 1);
         let before = high.load(Ordering::Relaxed);
         high.store(before + 1, Ordering::Relaxed);
-        // Whoever sees the new low half sees that the high one is odd, or has changed.
+        // A reader that sees the new low half sees that the high half is odd, or has changed.
         fence(Ordering::Release);
         self.cell(cell).store(low, Ordering::Relaxed);
         high.store(before + 2 * carried, Ordering::Release);
@@ -114,14 +111,10 @@ impl Block {
         }
     }
 
-    /// Takes in the numbers of an ended thread's block. Nobody else writes to either.
+    /// Adds the numbers of an ended thread's block. No other thread writes to either.
     pub(super) fn take_in(&self, ended: &Self, cells: &Cells) {
-        let is_in_sum = |cell| {
-            cells
-                .sums
-                .iter()
-                .any(|at| (*at..at + SUM_CELLS).contains(&cell))
-        };
+        let sums = &cells.sums;
+        let is_in_sum = |cell| sums.iter().any(|at| (*at..at + SUM_CELLS).contains(&cell));
         for cell in (0..cells.numbers()).filter(|cell| !is_in_sum(*cell)) {
             self.add(cell, ended.get(cell));
         }
@@ -135,14 +128,19 @@ impl Block {
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.cells, &other.cells)
     }
+
+    /// Whether its thread holds no other handle: the series holds one.
+    pub(super) fn is_last_of_thread(&self) -> bool {
+        Arc::strong_count(&self.cells) <= 2
+    }
 }
 
-/// What a block holds beside plain counters.
+/// The cells of a block that are not plain counters.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Cells {
-    /// Where sums begin.
+    /// The first cell of each sum.
     pub(super) sums: Vec<usize>,
-    /// At the end.
+    /// After all numbers.
     pub(super) exemplars: Range<usize>,
 }
 
@@ -151,7 +149,7 @@ impl Cells {
         self.exemplars.end
     }
 
-    /// Those that are numbers.
+    /// The number of cells before the exemplars.
     pub(super) fn numbers(&self) -> usize {
         self.exemplars.start
     }
@@ -194,7 +192,7 @@ mod loom_tests {
     use super::*;
     use loom::thread;
 
-    /// The halves of a sum that is read belong together while it overflows.
+    /// The halves of a sum belong together even while it overflows.
     #[test]
     fn loom_a_sum_is_whole() {
         loom::model(|| {

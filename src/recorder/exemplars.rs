@@ -1,8 +1,7 @@
 //! The latest traced call of each bucket.
 //!
-//! Each thread keeps those of its own calls, and a scrape takes the latest of all threads. A number before each tells a
-//! reader whether the rest is whole: it is odd while the thread writes, and another one afterwards (a seqlock). A reader
-//! passes over what is being written, for the writer waits for nobody.
+//! Each thread keeps those of its own calls, and a scrape takes the latest of all threads. Each begins with a version, which
+//! is odd while the thread writes, and a new one afterwards (a seqlock). A reader skips an exemplar that is being written.
 
 use super::block::Block;
 use crate::sync::{AtomicU64, Ordering, fence};
@@ -11,19 +10,19 @@ use std::array;
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-/// A traced call, as one bucket has kept it.
+/// A traced call in one bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exemplar {
     pub(crate) trace: TraceContext,
     pub(crate) nanos: u64,
-    /// When it was observed, since 1970.
+    /// When it was observed: the time since 1970.
     pub(crate) at: Duration,
 }
 
-/// The cells of one: a number that tells whether the rest is whole, and the rest.
+/// The cells of an exemplar: its version and five words.
 pub(super) const EXEMPLAR_CELLS: usize = 6;
 
-/// Keeps a traced call, in the cells from `first` on.
+/// Writes an exemplar to the cells from `first` on.
 #[cold]
 pub(super) fn keep(block: &Block, first: usize, trace: TraceContext, nanos: u64) {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -31,7 +30,7 @@ pub(super) fn keep(block: &Block, first: usize, trace: TraceContext, nanos: u64)
     write(&record(block, first), &Exemplar { trace, nanos, at });
 }
 
-/// The latest of all blocks, in the cells from `first` on.
+/// The latest of all blocks, from the cells from `first` on.
 pub(super) fn latest<'a>(
     blocks: impl Iterator<Item = &'a Block>,
     first: usize,
@@ -40,7 +39,7 @@ pub(super) fn latest<'a>(
     kept.max_by_key(|exemplar| exemplar.at)
 }
 
-/// Keeps the later one of each bucket.
+/// Keeps the later exemplar of each bucket.
 pub(super) fn take_in(block: &Block, ended: &Block, cells: &Range<usize>) {
     for first in cells.clone().step_by(EXEMPLAR_CELLS) {
         if let Some(exemplar) = latest([block, ended].into_iter(), first) {
@@ -53,12 +52,12 @@ fn record(block: &Block, first: usize) -> [&AtomicU64; EXEMPLAR_CELLS] {
     array::from_fn(|i| block.cell(first + i))
 }
 
-/// By one thread at a time.
+/// Only one thread at a time may call this.
 fn write(record: &[&AtomicU64; EXEMPLAR_CELLS], exemplar: &Exemplar) {
     let [version, words @ ..] = record;
     let before = version.load(Ordering::Relaxed);
     version.store(before.wrapping_add(1), Ordering::Relaxed);
-    // Whoever sees any of the words below sees that they are being written.
+    // A reader that sees one of the words below sees that the version is odd, or has changed.
     fence(Ordering::Release);
     let Exemplar { trace, nanos, at } = exemplar;
     let [high, low, span] = trace.to_words();
@@ -69,7 +68,7 @@ fn write(record: &[&AtomicU64; EXEMPLAR_CELLS], exemplar: &Exemplar) {
     version.store(before.wrapping_add(2), Ordering::Release);
 }
 
-/// None if nothing was written, or something is being written.
+/// Returns `None` if there is no exemplar, or it is being written.
 fn read(record: &[&AtomicU64; EXEMPLAR_CELLS]) -> Option<Exemplar> {
     let [version, words @ ..] = record;
     let before = version.load(Ordering::Acquire);
@@ -98,7 +97,7 @@ mod loom_tests {
         }
     }
 
-    /// What is read is what was written at once, never halves of two.
+    /// A reader sees one exemplar, never parts of two.
     #[test]
     fn loom_an_exemplar_is_whole() {
         loom::model(|| {

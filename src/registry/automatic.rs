@@ -1,7 +1,7 @@
 //! The metrics that every layer has.
 
 use super::family::Kind;
-use crate::recorder::Settings;
+use crate::settings::Settings;
 
 /// A family of metrics that layers fill by themselves.
 #[derive(Debug)]

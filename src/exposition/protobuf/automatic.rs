@@ -65,7 +65,7 @@ fn write_histogram(metric: &mut Metric<'_>, shown: &shown::Histogram<'_>, sum: f
         let exemplars: Vec<_> = exemplars
             .map(|exemplar| exemplar.as_ref().map(traced))
             .collect();
-        let bounds = shown.of.bounds.shown().iter().copied();
+        let bounds = shown.of.buckets.shown().iter().copied();
         let bounds = bounds.chain([f64::INFINITY]);
         for (place, (bound, cumulative)) in bounds.zip(shown.cumulative()).enumerate() {
             // There are none at all where calls aren't traced.

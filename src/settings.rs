@@ -1,9 +1,9 @@
-//! What a layer is set to record, and whom it asks.
+//! What a layer is set to record.
 
-use super::error_types::DeclaredTypes;
-use super::histogram::Bounds;
+use crate::buckets::Buckets;
 use crate::classify::{ErrorType, Head};
 use crate::clock::Clock;
+use crate::error_types::DeclaredTypes;
 use crate::function::Function;
 use crate::labels::{Declared, RequestHead, Schema};
 use crate::open_telemetry::Naming;
@@ -13,50 +13,50 @@ use std::time::Duration;
 /// What a layer is set to record.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
-    /// For those who show what is recorded.
+    /// Names the metrics on the page.
     pub(crate) naming: Naming,
     pub(crate) clock: Clock,
-    pub(crate) buckets: Bounds,
+    pub(crate) buckets: Buckets,
     pub(crate) response_head: bool,
     pub(crate) first_byte: bool,
     pub(crate) messages: bool,
-    /// Those that stand at 0 from the start.
+    /// Error types that are on the page from the start.
     pub(crate) error_types: DeclaredTypes,
     pub(crate) schema: Schema,
-    /// How many label sets there may be.
+    /// The cardinality limit: how many label sets each moment may have.
     pub(crate) label_sets: usize,
-    /// After how long without a call a label set leaves the page; never, if there is none.
+    /// How long a label set stays on the page without a call. `None` keeps it forever.
     pub(crate) label_idle: Option<Duration>,
-    /// Those that stand on the page from the start, and stay.
+    /// Label sets that are on the page from the start and never leave.
     pub(crate) declared: Vec<Declared>,
-    /// Which calls are measured; all, if there is none.
+    /// Selects the calls to measure. `None` measures all.
     pub(crate) filter: Option<Filter>,
-    /// The calls whose duration is told apart.
+    /// Selects the calls whose duration counts as that of a stream.
     pub(crate) streams: Option<Streams>,
-    /// Which trace a call belongs to.
+    /// Finds the trace of a call.
     pub(crate) exemplars: Option<Traces>,
-    /// The buckets of the sizes of bodies, where calls keep count of them.
-    pub(crate) sizes: Option<Bounds>,
+    /// Buckets of body sizes. `None` measures no sizes.
+    pub(crate) sizes: Option<Buckets>,
 }
 
-/// Says which calls are measured, or last long by intent, by the heads of their requests.
+/// Selects calls by the heads of their requests.
 pub(crate) type Filter = Function<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>;
 
-/// Says which trace a call belongs to, by the head of its request.
+/// Finds the trace of a call in the head of its request.
 pub(crate) type Traces = Function<dyn Fn(&RequestHead<'_>) -> Option<TraceContext> + Send + Sync>;
 
-/// Says which calls last long by intent, by the heads of their responses.
+/// Selects streams by the heads of their responses.
 pub(crate) type IsStream = Function<dyn Fn(&Head<'_>) -> bool + Send + Sync>;
 
-/// The calls whose duration is told apart.
+/// Calls that stay open by intent. Their durations have a histogram of their own.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Streams {
     pub(crate) of_requests: Option<Filter>,
     pub(crate) of_responses: Option<IsStream>,
-    pub(crate) buckets: Bounds,
+    pub(crate) buckets: Buckets,
 }
 
-/// How many label sets a layer may have, unless told otherwise.
+/// The default cardinality limit.
 pub(crate) const LABEL_SETS: usize = 2_000;
 
 // === impl Settings ===
@@ -66,7 +66,7 @@ impl Default for Settings {
         Self {
             naming: Naming::Own,
             clock: Clock::real(),
-            buckets: Bounds::default(),
+            buckets: Buckets::default(),
             response_head: false,
             first_byte: false,
             messages: false,
@@ -86,12 +86,12 @@ impl Default for Settings {
 // === impl Streams ===
 
 impl Streams {
-    /// Whether the request asks for one.
+    /// Whether the request opens a stream.
     pub(crate) fn is_requested(&self, head: &RequestHead<'_>) -> bool {
         self.of_requests.as_ref().is_some_and(|of| (**of)(head))
     }
 
-    /// Whether the response is one.
+    /// Whether the response is a stream.
     pub(crate) fn is_answered(&self, head: &Head<'_>) -> bool {
         self.of_responses.as_ref().is_some_and(|of| (**of)(head))
     }
