@@ -1,6 +1,11 @@
 //! The buckets of a histogram: checked upper bounds.
+//!
+//! The bounds of a native histogram are the powers of 2^(1/8), each 9 % above the one before: schema 3 of Prometheus
+//! (<https://prometheus.io/docs/specs/native_histograms/#schema>). They go from a microsecond to twelve days.
 
 use crate::Error;
+use std::array;
+use std::sync::LazyLock;
 
 /// The upper bounds of a histogram's buckets, ascending. `+Inf` is implied.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +21,32 @@ pub(crate) struct Buckets {
 const DEFAULT_BUCKETS: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
+
+/// The schema of Prometheus in which eight buckets double the bound.
+pub(crate) const SCHEMA: i8 = 3;
+
+/// In seconds: 2^-20, about a microsecond. Durations up to it count as zero.
+#[cfg(any(test, feature = "protobuf"))]
+pub(crate) const ZERO_THRESHOLD: f64 = 1.0 / 1_048_576.0;
+
+/// The number of buckets that double the bound.
+const FINENESS: i32 = 1 << SCHEMA;
+/// The index of the last bucket at or below the threshold.
+pub(crate) const NATIVE_BELOW: i32 = -20 * FINENESS;
+/// The index of the last bucket: up to 2^20 seconds, twelve days. It counts longer durations, too.
+const LAST: i32 = 20 * FINENESS;
+const NATIVE_BUCKETS: usize = (LAST - NATIVE_BELOW) as usize;
+/// The counter for zero, and one for each bucket.
+pub(crate) const NATIVE_CELLS: usize = 1 + NATIVE_BUCKETS;
+
+/// Upper bounds in whole nanoseconds, the threshold first. Rounding down is exact: durations are whole nanoseconds, too.
+static NATIVE_BOUNDS: LazyLock<[u64; NATIVE_CELLS]> = LazyLock::new(|| {
+    array::from_fn(|cell| {
+        let index = NATIVE_BELOW + cell as i32;
+        let seconds = (f64::from(index) / f64::from(FINENESS)).exp2();
+        (seconds * 1e9).floor() as u64
+    })
+});
 
 // === impl Buckets ===
 
@@ -134,6 +165,12 @@ impl Default for Buckets {
     }
 }
 
+/// The counter of a native histogram that counts `nanos`.
+pub(crate) fn native_cell(nanos: u64) -> usize {
+    let cell = NATIVE_BOUNDS.partition_point(|&bound| bound < nanos);
+    cell.min(NATIVE_BUCKETS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,5 +189,31 @@ mod tests {
             let error = Buckets::new(bounds.iter().copied()).unwrap_err();
             assert!(error.to_string().contains(named), "{error}");
         }
+    }
+
+    #[test]
+    fn a_native_bound_belongs_to_its_bucket() {
+        const SECOND: u64 = 1_000_000_000;
+        for (nanos, expected) in [
+            // 2^-20 s is 953.67 ns, and 2^(-159/8) s 1040.0.
+            (0, NATIVE_BELOW),
+            (953, NATIVE_BELOW),
+            (954, -159),
+            (SECOND / 2, -8),
+            (SECOND / 2 + 1, -7),
+            (SECOND, 0),
+            (SECOND + 1, 1),
+            (2 * SECOND, 8),
+            // 2^(1/8) s = 1.090507732665 s.
+            (1_090_507_732, 1),
+            (1_090_507_733, 2),
+            (1_048_576 * SECOND, 160),
+            (u64::MAX, 160),
+        ] {
+            let index = NATIVE_BELOW + native_cell(nanos) as i32;
+            assert_eq!(index, expected, "{nanos}");
+        }
+        assert!(NATIVE_BOUNDS.is_sorted_by(|a, b| a < b));
+        assert_eq!(f64::from(NATIVE_BELOW / FINENESS).exp2(), ZERO_THRESHOLD);
     }
 }

@@ -1,6 +1,6 @@
 //! How a call ends: completed, cancelled, or failed with an error type, which has an index in its layer.
 
-use crate::classify::ErrorType;
+use crate::classify::{ErrorType, Fault};
 use std::borrow::Cow;
 use std::num::NonZeroU8;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -109,7 +109,7 @@ impl ErrorTypes {
 
     /// The index of a type. A new type takes the next one.
     #[cold]
-    pub(crate) fn index(&self, wanted: ErrorType) -> u8 {
+    fn index(&self, wanted: ErrorType) -> u8 {
         if wanted == ErrorType::OTHER {
             return OTHER_INDEX as u8;
         }
@@ -119,8 +119,24 @@ impl ErrorTypes {
         index.min(OTHER_INDEX) as u8
     }
 
+    /// The outcome of a call with this fault.
+    pub(crate) fn outcome(&self, fault: Fault) -> Outcome {
+        match fault {
+            Fault::Failed(error_type) => Outcome::failed(self.index(error_type)),
+            Fault::Cancelled => Outcome::CANCELLED,
+        }
+    }
+
+    /// The value of the label `error_type` for this outcome. `None` if the call completed.
+    pub(crate) fn failure(&self, outcome: Outcome) -> Option<&'static str> {
+        match outcome.failure() {
+            Some(index) => Some(self.name(index).as_str()),
+            None => (outcome == Outcome::CANCELLED).then_some("cancelled"),
+        }
+    }
+
     /// The type with this index.
-    pub(crate) fn name(&self, index: usize) -> ErrorType {
+    fn name(&self, index: usize) -> ErrorType {
         let declared = &self.declared.types;
         declared.get(index).copied().unwrap_or_else(|| {
             let undeclared = self.read();

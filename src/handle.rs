@@ -46,7 +46,7 @@ impl CallHandle {
         let Self { key, begin, report } = *self;
         with_recorder(key, move |local| {
             // If the label set can leave, another one may have its place after the call has ended.
-            if local.needs_uses() && !local.stays(begin) && !report.is_open() {
+            if local.needs().uses && !local.stays(begin) && !report.is_open() {
                 return;
             }
             let block = local.block(begin, Carrier::Begin);
@@ -54,7 +54,7 @@ impl CallHandle {
             if messages > 0 {
                 block.add(REQUEST_MESSAGES, messages);
             }
-            if local.flags().has(Flags::SIZES) {
+            if local.needs().flags.has(Flags::SIZES) {
                 report.add_request_bytes(bytes);
             }
         });
@@ -64,7 +64,7 @@ impl CallHandle {
     #[cold]
     pub fn fault(&self, fault: impl Into<Fault>) {
         let fault = fault.into();
-        let outcome = with_recorder(self.key, |local| local.shared().outcome(fault));
+        let outcome = with_recorder(self.key, |local| local.shared().error_types.outcome(fault));
         if let Some(outcome) = outcome {
             self.report.report(outcome);
         }

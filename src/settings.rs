@@ -4,8 +4,9 @@ use crate::buckets::Buckets;
 use crate::classify::{ErrorType, Head};
 use crate::clock::Clock;
 use crate::error_types::DeclaredTypes;
+use crate::flags::Flags;
 use crate::function::Function;
-use crate::labels::{Declared, RequestHead, Schema};
+use crate::labels::{Declared, Moment, RequestHead, Schema};
 use crate::open_telemetry::Naming;
 use crate::trace::TraceContext;
 use std::time::Duration;
@@ -56,6 +57,23 @@ pub(crate) struct Streams {
     pub(crate) buckets: Buckets,
 }
 
+/// What calls need beyond counting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Needs {
+    /// Users' functions read the request before the call begins.
+    pub(crate) request: bool,
+    /// There are labels, at any moment.
+    pub(crate) labels: bool,
+    /// Responses have labels.
+    pub(crate) head_labels: bool,
+    /// Label sets can leave, so that calls say which ones they use.
+    pub(crate) uses: bool,
+    /// Label sets of requests are unproven until a call has ended.
+    pub(crate) proof: bool,
+    /// The flags that each call begins with.
+    pub(crate) flags: Flags,
+}
+
 /// The default cardinality limit.
 pub(crate) const LABEL_SETS: usize = 2_000;
 
@@ -94,5 +112,41 @@ impl Streams {
     /// Whether the response is a stream.
     pub(crate) fn is_answered(&self, head: &Head<'_>) -> bool {
         self.of_responses.as_ref().is_some_and(|of| (**of)(head))
+    }
+}
+
+// === impl Needs ===
+
+impl Needs {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let Settings {
+            schema,
+            filter,
+            streams,
+            exemplars,
+            sizes,
+            response_head,
+            first_byte,
+            label_idle,
+            ..
+        } = settings;
+        let labels = !schema.is_empty();
+        let of_requests = streams.as_ref().is_some_and(|of| of.of_requests.is_some());
+        let of_responses = streams.as_ref().is_some_and(|of| of.of_responses.is_some());
+        let head_labels = schema.asks(Moment::Head);
+        let proof = schema.has_to_be_proven();
+        let functions = filter.is_some() || exemplars.is_some() || of_requests;
+        Self {
+            request: labels || sizes.is_some() || functions,
+            labels,
+            head_labels,
+            uses: label_idle.is_some() || proof,
+            proof,
+            flags: Flags::NONE
+                .with_if(*response_head || of_responses || head_labels, Flags::HEAD)
+                .with_if(*first_byte, Flags::FIRST_BYTE)
+                .with_if(sizes.is_some(), Flags::SIZES)
+                .with_if(schema.asks(Moment::End), Flags::END_LABELS),
+        }
     }
 }

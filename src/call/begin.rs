@@ -17,7 +17,7 @@ impl Call {
     /// [`begin_with_head`](Self::begin_with_head).
     #[inline]
     pub(crate) fn begin(key: Key) -> Option<Self> {
-        let begun = with_recorder_and_slots(key, move |local, free| match local.needs_request() {
+        let begun = with_recorder_and_slots(key, move |local, free| match local.needs().request {
             true => None,
             false => Some(Self::at(key, local, free, ROOT)),
         });
@@ -26,8 +26,8 @@ impl Call {
 
     #[inline]
     fn at(key: Key, local: &mut LocalRecorder, free: &mut FreeSlots, begin: SetIndex) -> Self {
-        let flags = local.flags();
-        let head = match local.has_head_labels() {
+        let flags = local.needs().flags;
+        let head = match local.needs().head_labels {
             true => UNKNOWN,
             false => begin,
         };

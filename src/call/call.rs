@@ -173,7 +173,11 @@ impl Call {
     #[cold]
     pub fn fault(&mut self, fault: impl Into<Fault>) {
         let (slot, fault) = (self.slot, fault.into());
-        let outcome = || with_recorder(slot.key(), |local| local.shared().outcome(fault));
+        let outcome = || {
+            with_recorder(slot.key(), |local| {
+                local.shared().error_types.outcome(fault)
+            })
+        };
         if let Some(first) = slot.fault().or_else(outcome) {
             slot.set_fault(first);
         }

@@ -3,12 +3,14 @@
 use super::call::{Call, UNKNOWN};
 use crate::answering::{self, Identity};
 use crate::classify::{ErrorType, GrpcCode};
-use crate::error_types::Outcome;
+use crate::error_types::{OTHER_INDEX, Outcome};
 use crate::flags::Flags;
-use crate::labels::{Moment, Values};
+use crate::labels::{Carrier, Moment, Values};
 use crate::open_call::OpenCall;
 use crate::panic_guard::OnPanic;
-use crate::recorder::{LocalRecorder, Measured, SetIndex, with_recorder_and_slots, with_slots};
+use crate::recorder::{
+    CANCELLATIONS, LocalRecorder, Measured, SetIndex, with_recorder_and_slots, with_slots,
+};
 use std::mem;
 use std::ptr;
 
@@ -96,7 +98,7 @@ fn end_otherwise(slot: &OpenCall, local: &mut LocalRecorder, last: [u64; 2]) {
     let outcome = match slot.fault() {
         Some(fault) => fault,
         None if answering::panicked(|| identity(slot)) => {
-            local.shared().outcome(ErrorType::PANIC.into())
+            local.shared().error_types.outcome(ErrorType::PANIC.into())
         }
         None if flags.has(Flags::COMPLETE_ON_DROP) => Outcome::COMPLETED,
         None => Outcome::CANCELLED,
@@ -107,12 +109,12 @@ fn end_otherwise(slot: &OpenCall, local: &mut LocalRecorder, last: [u64; 2]) {
     };
     let mut nanos = Some(local.shared().clock.nanos_since(slot.began()));
     if outcome != Outcome::COMPLETED {
-        local.count_outcome(end, outcome);
+        count_outcome(local, end, outcome);
     }
     if flags.has(RARE) {
         observe_rare(slot, local, end, nanos.take());
     }
-    if local.needs_proof() && is_proof(slot, outcome) {
+    if local.needs().proof && is_proof(slot, outcome) {
         local.prove(slot.begin_set());
     }
     local.end([slot.begin_set(), slot.head_set(), end], last, nanos);
@@ -123,8 +125,31 @@ fn end_set(slot: &OpenCall, local: &mut LocalRecorder, outcome: Outcome) -> SetI
     let shared = local.lend();
     let mut values = Values::NONE;
     let schema = &shared.settings.schema;
-    schema.of_end(slot.code(), shared.failure(outcome), &mut values);
+    schema.of_end(
+        slot.code(),
+        shared.error_types.failure(outcome),
+        &mut values,
+    );
     local.find(Moment::End, slot.head_set(), &values)
+}
+
+/// Counts an outcome other than completed.
+#[cold]
+fn count_outcome(local: &mut LocalRecorder, set: SetIndex, outcome: Outcome) {
+    let Some(error_type) = outcome.failure() else {
+        local.block(set, Carrier::End).add(CANCELLATIONS, 1);
+        return;
+    };
+    let Some(first) = local.shared().layout.errors_at else {
+        return;
+    };
+    let declared = local.shared().settings.error_types.len();
+    let place = match error_type {
+        OTHER_INDEX => declared,
+        _ if error_type < declared => error_type,
+        _ => return local.count_undeclared(set, error_type),
+    };
+    local.block(set, Carrier::Errors).add(first + place, 1);
 }
 
 #[cold]

@@ -4,10 +4,13 @@
 //! own, and adds by a plain load and store instead of a locked read-modify-write. A scrape sums the blocks of all threads.
 
 use crate::sync::{AtomicU64, Ordering, fence};
+use crate::trace::TraceContext;
+use std::array;
 use std::fmt;
 use std::hint;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 /// One thread's numbers of one series, in cells.
 ///
@@ -18,12 +21,33 @@ pub(crate) struct Block {
     cells: Arc<[AtomicU64]>,
 }
 
+/// The cells of a block that are not plain counters.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Cells {
+    /// The first cell of each sum.
+    pub(super) sums: Vec<usize>,
+    /// After all numbers.
+    pub(super) exemplars: Range<usize>,
+}
+
+/// A traced call in one bucket: the latest one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Exemplar {
+    pub(crate) trace: TraceContext,
+    pub(crate) nanos: u64,
+    /// When it was observed: the time since 1970.
+    pub(crate) at: Duration,
+}
+
 /// Unused cells in front. With the counts of the `Arc` they fill a cache line: writes of other threads to the memory before
 /// it do not disturb the first numbers, which are written most.
 const PADDING: usize = 6;
 
 /// A sum takes two cells: its low half, and twice the number of times that the low half has overflowed.
 pub(super) const SUM_CELLS: usize = 2;
+
+/// The cells of an exemplar: a version and five words.
+pub(super) const EXEMPLAR_CELLS: usize = 6;
 
 // === impl Block ===
 
@@ -123,6 +147,51 @@ impl Block {
             let carried = (sum >> 64) as u64 - self.get(at + 1) / 2;
             self.carry(at, sum as u64, carried);
         }
+        for first in cells.exemplars.clone().step_by(EXEMPLAR_CELLS) {
+            if let Some(exemplar) = Exemplar::latest([self, ended].into_iter(), first) {
+                self.keep_exemplar(first, exemplar);
+            }
+        }
+    }
+
+    fn exemplar_cells(&self, first: usize) -> [&AtomicU64; EXEMPLAR_CELLS] {
+        array::from_fn(|i| self.cell(first + i))
+    }
+
+    /// Writes an exemplar to the cells from `first` on.
+    ///
+    /// A seqlock: the version is odd while the words do not belong together.
+    #[cold]
+    pub(super) fn keep_exemplar(&self, first: usize, exemplar: Exemplar) {
+        let [version, words @ ..] = self.exemplar_cells(first);
+        let before = version.load(Ordering::Relaxed);
+        version.store(before.wrapping_add(1), Ordering::Relaxed);
+        // A reader that sees one of the words below sees that the version is odd, or has changed.
+        fence(Ordering::Release);
+        let Exemplar { trace, nanos, at } = exemplar;
+        let [high, low, span] = trace.to_words();
+        let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+        for (word, value) in words.iter().zip([high, low, span, nanos, at]) {
+            word.store(value, Ordering::Relaxed);
+        }
+        version.store(before.wrapping_add(2), Ordering::Release);
+    }
+
+    /// The exemplar in the cells from `first` on. `None` if there is none, or it is being written: its thread waits for no
+    /// reader.
+    fn exemplar(&self, first: usize) -> Option<Exemplar> {
+        let [version, words @ ..] = self.exemplar_cells(first);
+        let before = version.load(Ordering::Acquire);
+        if before == 0 || before % 2 == 1 {
+            return None;
+        }
+        let [high, low, span, nanos, at] = words.map(|word| word.load(Ordering::Relaxed));
+        fence(Ordering::Acquire);
+        (version.load(Ordering::Relaxed) == before).then(|| Exemplar {
+            trace: TraceContext::from_words([high, low, span]),
+            nanos,
+            at: Duration::from_nanos(at),
+        })
     }
 
     pub(super) fn is(&self, other: &Self) -> bool {
@@ -135,14 +204,13 @@ impl Block {
     }
 }
 
-/// The cells of a block that are not plain counters.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Cells {
-    /// The first cell of each sum.
-    pub(super) sums: Vec<usize>,
-    /// After all numbers.
-    pub(super) exemplars: Range<usize>,
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Block").finish_non_exhaustive()
+    }
 }
+
+// === impl Cells ===
 
 impl Cells {
     pub(super) fn all(&self) -> usize {
@@ -155,9 +223,22 @@ impl Cells {
     }
 }
 
-impl fmt::Debug for Block {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Block").finish_non_exhaustive()
+// === impl Exemplar ===
+
+impl Exemplar {
+    pub(super) fn now(trace: TraceContext, nanos: u64) -> Self {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let at = since_1970.unwrap_or_default();
+        Self { trace, nanos, at }
+    }
+
+    /// The latest of all blocks, from the cells from `first` on.
+    pub(super) fn latest<'a>(
+        blocks: impl Iterator<Item = &'a Block>,
+        first: usize,
+    ) -> Option<Self> {
+        let kept = blocks.filter_map(|block| block.exemplar(first));
+        kept.max_by_key(|exemplar| exemplar.at)
     }
 }
 
@@ -209,6 +290,32 @@ mod loom_tests {
             assert!(first <= second, "{first}, then {second}");
             writer.join().unwrap();
             assert_eq!(block.sum(0), max + 5);
+        });
+    }
+
+    fn exemplar(id: u8) -> Exemplar {
+        Exemplar {
+            trace: TraceContext::new(id.into(), id.into()),
+            nanos: id.into(),
+            at: Duration::from_nanos(id.into()),
+        }
+    }
+
+    /// A reader sees one exemplar, never parts of two.
+    #[test]
+    fn loom_an_exemplar_is_whole() {
+        loom::model(|| {
+            let block = Block::new(EXEMPLAR_CELLS);
+            let written = block.clone();
+            let writer = thread::spawn(move || {
+                written.keep_exemplar(0, exemplar(1));
+                written.keep_exemplar(0, exemplar(2));
+            });
+            if let Some(read) = block.exemplar(0) {
+                assert!(read == exemplar(1) || read == exemplar(2), "{read:?}");
+            }
+            writer.join().unwrap();
+            assert_eq!(block.exemplar(0), Some(exemplar(2)));
         });
     }
 }

@@ -1,14 +1,10 @@
-//! Durations in buckets, as whole nanoseconds; and sizes, as whole bytes.
+//! Durations in buckets, as whole nanoseconds, and sizes, as whole bytes.
 //!
-//! The bounds of a native histogram are the powers of 2^(1/8), each 9 % above the one before: schema 3 of Prometheus
-//! (<https://prometheus.io/docs/specs/native_histograms/#schema>). A block has a counter for each, from a microsecond to
-//! twelve days: a sparse histogram would allocate while calls are counted.
+//! A block has a counter for each bucket of a native histogram: a sparse histogram would allocate while calls are counted.
 
-use super::block::{Block, SUM_CELLS};
-use super::exemplars::{EXEMPLAR_CELLS, Exemplar};
-use crate::buckets::Buckets;
+use super::block::{Block, EXEMPLAR_CELLS, Exemplar, SUM_CELLS};
+use crate::buckets::{self, Buckets, NATIVE_CELLS};
 use std::ops::Range;
-use std::sync::LazyLock;
 
 /// A histogram, and its cells in a block: its sum, a counter for each bucket up to `+Inf`, and the counters of the native
 /// histogram if there is one.
@@ -27,37 +23,11 @@ pub(crate) struct Histogram {
     expect(dead_code, reason = "only protobuf shows them")
 )]
 pub(crate) struct Native {
-    /// Observations at or below [`ZERO_THRESHOLD`].
+    /// Observations at or below [`ZERO_THRESHOLD`](buckets::ZERO_THRESHOLD).
     pub(crate) zero: u64,
     /// Index and observations of each bucket that is not empty. The upper bound is 2^(index/8) seconds.
     pub(crate) buckets: Vec<(i32, u64)>,
 }
-
-/// The schema of Prometheus in which eight buckets double the bound.
-pub(crate) const SCHEMA: i8 = 3;
-
-/// In seconds: 2^-20, about a microsecond. Durations up to it count as zero.
-#[cfg(any(test, feature = "protobuf"))]
-pub(crate) const ZERO_THRESHOLD: f64 = 1.0 / 1_048_576.0;
-
-/// Buckets that double the bound.
-const FINENESS: i32 = 1 << SCHEMA;
-/// The last bucket at or below the threshold.
-const BELOW: i32 = -20 * FINENESS;
-/// The last bucket: up to 2^20 seconds, twelve days. It counts longer durations, too.
-const LAST: i32 = 20 * FINENESS;
-const NATIVE_BUCKETS: usize = (LAST - BELOW) as usize;
-/// The counter for zero, and one for each bucket.
-const NATIVE_CELLS: usize = 1 + NATIVE_BUCKETS;
-
-/// Upper bounds in whole nanoseconds, the threshold first. Rounding down is exact: durations are whole nanoseconds, too.
-static NATIVE_BOUNDS: LazyLock<[u64; NATIVE_CELLS]> = LazyLock::new(|| {
-    std::array::from_fn(|cell| {
-        let index = BELOW + cell as i32;
-        let seconds = (f64::from(index) / f64::from(FINENESS)).exp2();
-        (seconds * 1e9).floor() as u64
-    })
-});
 
 // === impl Histogram ===
 
@@ -81,8 +51,7 @@ impl Histogram {
         block.add_to_sum(self.at, value);
         block.add(self.at + SUM_CELLS + bucket, 1);
         if self.buckets.is_native() {
-            let native = NATIVE_BOUNDS.partition_point(|&bound| bound < value);
-            block.add(self.native_cells().start + native.min(NATIVE_BUCKETS), 1);
+            block.add(self.native_cells().start + buckets::native_cell(value), 1);
         }
         bucket
     }
@@ -141,7 +110,7 @@ impl Histogram {
     pub(crate) fn native_of(&self, numbers: &[u64]) -> Option<Native> {
         let is_native = self.buckets.is_native();
         let cells = is_native.then(|| &numbers[self.native_cells()])?;
-        let buckets = (BELOW..).zip(cells).skip(1);
+        let buckets = (buckets::NATIVE_BELOW..).zip(cells).skip(1);
         let buckets = buckets.filter(|(_, count)| **count > 0);
         Some(Native {
             zero: cells[0],
@@ -209,36 +178,5 @@ mod tests {
         assert_eq!(cumulative, [2, 4, 4]);
         agree(&mut cumulative, 7);
         assert_eq!(cumulative, [2, 4, 7]);
-    }
-
-    #[test]
-    fn a_native_bound_belongs_to_its_bucket() {
-        for (nanos, expected) in [
-            (0, None),
-            // 2^-20 s is 953.67 ns, and 2^(-159/8) s 1040.0.
-            (953, None),
-            (954, Some(-159)),
-            (SECOND / 2, Some(-8)),
-            (SECOND / 2 + 1, Some(-7)),
-            (SECOND, Some(0)),
-            (SECOND + 1, Some(1)),
-            (2 * SECOND, Some(8)),
-            // 2^(1/8) s = 1.090507732665 s.
-            (1_090_507_732, Some(1)),
-            (1_090_507_733, Some(2)),
-            (1_048_576 * SECOND, Some(160)),
-            (u64::MAX, Some(160)),
-        ] {
-            let (histogram, numbers) = observed(Buckets::none().native(true), &[nanos]);
-            let native = histogram.native_of(&numbers).unwrap();
-            let index = native.buckets.first().map(|(index, _)| *index);
-            assert_eq!(
-                (index, native.zero),
-                (expected, u64::from(index.is_none())),
-                "{nanos}"
-            );
-        }
-        assert!(NATIVE_BOUNDS.is_sorted_by(|a, b| a < b));
-        assert_eq!(f64::from(BELOW / FINENESS).exp2(), ZERO_THRESHOLD);
     }
 }

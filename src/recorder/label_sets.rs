@@ -5,7 +5,7 @@
 //! are new. Threads remember the sets that they have met, and look here for others only.
 
 use super::label_set::{LabelSet, Lookup, ROOT, STAYS, SetIndex, UNPROVEN, Uses};
-use super::series::Series;
+use super::series::{Series, Texts};
 use super::shared::Shared;
 use crate::labels::{Declared, KeptValue, Known, MOMENTS, Moment, Values};
 use hashbrown::HashTable;
@@ -26,10 +26,12 @@ pub(super) struct LabelSets {
     overflow: Option<[SetIndex; MOMENTS]>,
     unproven: usize,
     /// The series of each group by their values, in the order of the page, and the number of sets that use each.
-    series: Vec<BTreeMap<Arc<[Box<str>]>, (Arc<Series>, usize)>>,
+    series: Vec<BTreeMap<Texts, (Arc<Series>, usize)>>,
     /// When idle sets were last looked for.
     swept: AtomicU64,
 }
+
+type Found = (SetIndex, Arc<LabelSet>);
 
 // === impl LabelSets ===
 
@@ -61,15 +63,14 @@ impl LabelSets {
 
     /// The series of a group, in the order of the page.
     pub(super) fn series(&self, group: usize) -> Vec<Arc<Series>> {
-        let series = self.series.get(group).into_iter();
-        let series = series.flat_map(BTreeMap::values);
-        series.map(|(series, _)| series.clone()).collect()
+        let of_group = self.series[group].values();
+        of_group.map(|(series, _)| series.clone()).collect()
     }
 
     /// Finds a set, which the call uses from now on. Returns `None` if a set has to be made, or others can make room.
     ///
     /// The time does not depend on the number of sets, unless some of them can make room.
-    pub(super) fn find(&self, lookup: Lookup<'_>, now: u64) -> Option<(SetIndex, Arc<LabelSet>)> {
+    pub(super) fn find(&self, lookup: Lookup<'_>, now: u64) -> Option<Found> {
         let found = self.index_of(lookup).or_else(|| {
             let is_settled = self.follows_overflow(lookup)
                 || self.is_full(lookup.moment) && !self.can_make_room(now);
@@ -80,24 +81,16 @@ impl LabelSets {
     }
 
     /// Finds or makes a set, which the call uses from now on.
-    pub(super) fn find_or_make(
-        &mut self,
-        lookup: Lookup<'_>,
-        now: u64,
-    ) -> Option<(SetIndex, Arc<LabelSet>)> {
+    pub(super) fn find_or_make(&mut self, lookup: Lookup<'_>, now: u64) -> Option<Found> {
         let index = match self.index_of(lookup) {
             Some(index) => index,
             None if self.follows_overflow(lookup) || !self.has_room(lookup.moment, now) => {
                 self.overflow()[lookup.moment as usize]
             }
             None => {
-                let settings = &self.shared.settings;
-                let is_unproven =
-                    lookup.moment == Moment::Begin && settings.schema.has_to_be_proven();
-                let flags = match settings.label_idle {
-                    _ if is_unproven => UNPROVEN,
-                    Some(_) => 0,
-                    None => STAYS,
+                let flags = match lookup.moment {
+                    Moment::Begin if self.shared.needs.proof => UNPROVEN,
+                    _ => self.flags_when_proven(),
                 };
                 self.make(lookup, flags, false)
             }
@@ -106,10 +99,9 @@ impl LabelSets {
     }
 
     /// A new set is entered under the lock: if it could leave before its first call, a page could show it at 0.
-    fn enter(&self, index: SetIndex, now: u64) -> Option<(SetIndex, Arc<LabelSet>)> {
+    fn enter(&self, index: SetIndex, now: u64) -> Option<Found> {
         let set = self.get(index)?;
-        let is_here = set.uses.stays() || set.uses.enter(now);
-        is_here.then_some((index, set))
+        (set.uses.stays() || set.uses.enter(now)).then_some((index, set))
     }
 
     fn index_of(&self, lookup: Lookup<'_>) -> Option<SetIndex> {
@@ -130,6 +122,13 @@ impl LabelSets {
         self.counts[moment as usize] >= self.shared.settings.label_sets
     }
 
+    fn flags_when_proven(&self) -> u64 {
+        match self.shared.settings.label_idle {
+            Some(_) => 0,
+            None => STAYS,
+        }
+    }
+
     /// Whether there is room, after others have made it if need be.
     fn has_room(&mut self, moment: Moment, now: u64) -> bool {
         if self.is_full(moment) && self.unproven > 0 {
@@ -144,8 +143,8 @@ impl LabelSets {
     /// Whether any set can leave. Idle sets are not looked for by each call beyond the limit.
     fn can_make_room(&self, now: u64) -> bool {
         let is_due = |idle| now.saturating_sub(self.swept.load(Ordering::Relaxed)) > idle / 4;
-        let mut sets = self.sets.iter().flatten();
-        self.unproven > 0 && sets.any(|set| set.uses.is_unproven() && set.uses.is_unused())
+        let is_unproven = |set: &Arc<LabelSet>| set.uses.is_unproven() && set.uses.is_unused();
+        self.unproven > 0 && self.sets.iter().flatten().any(is_unproven)
             || self.shared.idle().is_some_and(is_due) && self.has_idle(now)
     }
 
@@ -155,8 +154,8 @@ impl LabelSets {
             return false;
         };
         self.swept.store(now, Ordering::Relaxed);
-        let mut sets = self.sets.iter().flatten();
-        sets.any(|set| set.uses.is_idle(idle, now))
+        let is_idle = |set: &Arc<LabelSet>| set.uses.is_idle(idle, now);
+        self.sets.iter().flatten().any(is_idle)
     }
 
     /// Removes idle sets. A set stays as long as one after it, which names it by its place.
@@ -170,11 +169,13 @@ impl LabelSets {
         }
         for moment in Moment::ALL.into_iter().rev() {
             for index in 0..self.sets.len() {
-                let set = self.sets[index].as_ref();
-                let set = set.filter(|set| set.moment == moment && followers[index] == 0);
-                let set = set.filter(|set| set.uses.is_idle(idle, now) && set.uses.leave());
-                if let Some(before) = set.map(|set| set.before) {
-                    followers[before as usize] -= 1;
+                if let Some(set) = &self.sets[index]
+                    && set.moment == moment
+                    && followers[index] == 0
+                    && set.uses.is_idle(idle, now)
+                    && set.uses.leave()
+                {
+                    followers[set.before as usize] -= 1;
                     self.remove(index, None);
                 }
             }
@@ -192,19 +193,17 @@ impl LabelSets {
                 let Some(set) = self.sets[index].clone().filter(|set| set.moment == moment) else {
                     continue;
                 };
-                let (before, values) = match heirs.get(set.before as usize) {
-                    _ if moment == Moment::Begin => {
-                        if !set.uses.is_unproven() || !set.uses.leave() {
-                            continue;
-                        }
-                        self.unproven -= 1;
-                        (ROOT, &others[Moment::Begin as usize])
+                let (before, values) = if moment == Moment::Begin {
+                    if !set.uses.is_unproven() || !set.uses.leave() {
+                        continue;
                     }
-                    Some(Some(before)) => {
-                        set.uses.leave_with_before();
-                        (*before, &set.values)
-                    }
-                    _ => continue,
+                    self.unproven -= 1;
+                    (ROOT, &others[Moment::Begin as usize])
+                } else if let Some(Some(before)) = heirs.get(set.before as usize) {
+                    set.uses.leave_with_before();
+                    (*before, &set.values)
+                } else {
+                    continue;
                 };
                 heirs[index] = Some(self.get_or_keep(moment, before, values));
             }
@@ -248,12 +247,8 @@ impl LabelSets {
 
     /// The server has what the labels of this set name.
     pub(super) fn prove(&mut self, begin: SetIndex) {
-        let flags = match self.shared.settings.label_idle {
-            Some(_) => 0,
-            None => STAYS,
-        };
         if let Some(set) = self.get(begin)
-            && set.uses.prove(flags)
+            && set.uses.prove(self.flags_when_proven())
         {
             self.unproven -= 1;
         }
@@ -273,8 +268,8 @@ impl LabelSets {
     fn get_or_keep(&mut self, moment: Moment, before: SetIndex, values: &[KeptValue]) -> SetIndex {
         let values = Values::of(values);
         let lookup = Lookup::new(&self.shared.hasher, moment, before, &values);
-        let found = self.index_of(lookup);
-        found.unwrap_or_else(|| self.make(lookup, STAYS, false))
+        self.index_of(lookup)
+            .unwrap_or_else(|| self.make(lookup, STAYS, false))
     }
 
     /// `_OTHER` at each moment.
@@ -309,10 +304,10 @@ impl LabelSets {
             uses: Uses::new(flags),
         };
         self.unproven += usize::from(flags & UNPROVEN != 0);
-        let index = self.free.pop().unwrap_or_else(|| {
+        let index = self.free.pop().unwrap_or(self.sets.len() as SetIndex);
+        if index as usize == self.sets.len() {
             self.sets.push(None);
-            (self.sets.len() - 1) as SetIndex
-        });
+        }
         self.sets[index as usize] = Some(Arc::new(set));
         // Calls beyond the limit have any values.
         if !is_overflow {
@@ -352,7 +347,7 @@ impl LabelSets {
         let of_groups = groups.map(|(group, series)| {
             let is_known = has_series && group.known_at <= lookup.moment;
             is_known.then(|| {
-                let values: Arc<[Box<str>]> = schema.project(group.carrier, known).into();
+                let values: Texts = schema.project(group.carrier, known).into();
                 let new = || (Arc::new(Series::new(values.clone())), 0);
                 let (series, users) = series.entry(values.clone()).or_insert_with(new);
                 *users += 1;
@@ -360,5 +355,36 @@ impl LabelSets {
             })
         });
         of_groups.collect()
+    }
+}
+
+#[cfg(all(test, not(openmetrics_loom)))]
+mod tests {
+    use super::*;
+    use crate::labels::{Label, Labels, Schema, Value};
+    use crate::settings::Settings;
+    use std::time::Duration;
+
+    #[test]
+    fn a_new_set_does_not_leave_before_its_first_call() {
+        let labels = vec![Label::status()];
+        let shared = Arc::new(Shared::new(Settings {
+            schema: Schema::new(labels, &Labels::default()).unwrap(),
+            label_idle: Some(Duration::ZERO),
+            ..Settings::default()
+        }));
+        let mut sets = LabelSets::new(shared.clone());
+        let lookup = Lookup {
+            moment: Moment::Head,
+            before: ROOT,
+            values: &[Value::Code(200)],
+            hash: 0,
+        };
+        let (index, set) = sets.find_or_make(lookup, 1).unwrap();
+        sets.remove_idle(2);
+        assert!(sets.get(index).is_some());
+        set.uses.exit(3);
+        sets.remove_idle(4);
+        assert!(sets.get(index).is_none());
     }
 }

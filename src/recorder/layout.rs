@@ -3,8 +3,7 @@
 //! Metrics with the same labels share their series, so that one block has all of them. With constant labels alone there is
 //! one series for all metrics. By method, route and status there are two, with and without the status.
 
-use super::block::Cells;
-use super::exemplars::EXEMPLAR_CELLS;
+use super::block::{Cells, EXEMPLAR_CELLS};
 use super::histogram::Histogram;
 use crate::buckets::Buckets;
 use crate::labels::{Carrier, Moment};

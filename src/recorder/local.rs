@@ -3,22 +3,18 @@
 //! A call comes here with the place of a label set, and finds the block to count in. All else is done once for each thread
 //! and label set.
 
-use super::block::Block;
-use super::exemplars;
+use super::block::{Block, Exemplar};
 use super::histogram::Histogram;
 use super::label_set::{LabelSet, Lookup, ROOT, SetIndex};
-use super::layout::{
-    BEGUN, CANCELLATIONS, ENDED, Measured, REQUESTS, RESPONSE_BYTES, RESPONSE_MESSAGES,
-};
+use super::layout::{BEGUN, ENDED, Measured, REQUESTS, RESPONSE_BYTES, RESPONSE_MESSAGES};
+use super::met_sets::MetSets;
 use super::recorder::{Key, Recorder};
 use super::series::Series;
-use super::shared::{Needs, Shared};
+use super::shared::{Lent, Shared};
 use crate::clock::{Moment as Time, Reader};
-use crate::error_types::{OTHER_INDEX, Outcome};
-use crate::flags::Flags;
 use crate::labels::{Carrier, MOMENTS, Moment, Values};
+use crate::settings::Needs;
 use crate::trace::TraceContext;
-use hashbrown::HashTable;
 use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -34,16 +30,8 @@ pub(crate) struct LocalRecorder {
     needs: Needs,
     clock: Reader,
     shared: Arc<Shared>,
-    /// Counts references of this thread only, for calls that run users' functions.
-    lent: Rc<Arc<Shared>>,
-    /// The blocks of each set, one for each group, set by set.
-    blocks: Vec<Option<Block>>,
-    groups: usize,
-    /// By their places.
-    sets: Vec<Option<Arc<LabelSet>>>,
-    by_values: HashTable<SetIndex>,
-    /// The set that was last found after each.
-    next: Vec<SetIndex>,
+    lent: Lent,
+    met: MetSets,
     recorder: Weak<Recorder>,
     thread: u64,
     /// How many label sets had left when this thread last looked.
@@ -65,19 +53,15 @@ impl LocalRecorder {
             clock: shared.clock,
             shared: shared.clone(),
             lent: Rc::new(shared.clone()),
-            blocks: Vec::new(),
-            groups: shared.layout.groups().len(),
-            sets: Vec::new(),
-            by_values: HashTable::new(),
-            next: vec![ROOT],
+            met: MetSets::new(shared.layout.groups().len()),
             recorder: Arc::downgrade(recorder),
             thread,
             removals: shared.removals.load(Ordering::Acquire),
             detached: OnceCell::new(),
         };
         if shared.is_plain() {
-            let place = local.ready(ROOT, Carrier::Begin);
-            local.plain = local.blocks.get(place).cloned().flatten();
+            let at = local.ready(ROOT, Carrier::Begin);
+            local.plain = local.met.block(at).cloned();
         }
         local.key = local.own_key;
         local
@@ -102,34 +86,9 @@ impl LocalRecorder {
         self.recorder.strong_count() == 0
     }
 
-    /// Whether users' functions read the request before a call begins.
     #[inline]
-    pub(crate) fn needs_request(&self) -> bool {
-        self.needs.request
-    }
-
-    /// The flags that each call begins with.
-    #[inline]
-    pub(crate) fn flags(&self) -> Flags {
-        self.needs.flags
-    }
-
-    /// Whether responses have labels.
-    #[inline]
-    pub(crate) fn has_head_labels(&self) -> bool {
-        self.needs.head_labels
-    }
-
-    /// Whether label sets can leave.
-    #[inline]
-    pub(crate) fn needs_uses(&self) -> bool {
-        self.needs.uses
-    }
-
-    /// Whether the end of a call can prove its label set.
-    #[inline]
-    pub(crate) fn needs_proof(&self) -> bool {
-        self.needs.proof
+    pub(crate) fn needs(&self) -> &Needs {
+        &self.needs
     }
 
     #[inline]
@@ -139,7 +98,7 @@ impl LocalRecorder {
 
     /// What users' functions are called with, which must not run while the thread is borrowed.
     #[inline]
-    pub(crate) fn lend(&self) -> Rc<Arc<Shared>> {
+    pub(crate) fn lend(&self) -> Lent {
         self.lent.clone()
     }
 
@@ -177,7 +136,7 @@ impl LocalRecorder {
             if let Some(trace) = trace
                 && let Some(first) = histogram.exemplar_at(bucket)
             {
-                exemplars::keep(block, first, trace, value);
+                block.keep_exemplar(first, Exemplar::now(trace, value));
             }
         }
     }
@@ -208,7 +167,7 @@ impl LocalRecorder {
             self.ready(end, Carrier::Duration),
         ];
         // By now the thread knows the set, even if the call began elsewhere.
-        if self.needs.labels && self.known(end).is_some_and(|set| set.is_overflow) {
+        if self.needs.labels && self.met.get(end).is_some_and(|set| set.is_overflow) {
             self.shared.count_overflow();
         }
         let blocks = places.map(|place| self.at(place));
@@ -218,32 +177,12 @@ impl LocalRecorder {
         }
     }
 
-    /// Counts an outcome other than completed.
-    #[cold]
-    pub(crate) fn count_outcome(&mut self, set: SetIndex, outcome: Outcome) {
-        let Some(error_type) = outcome.failure() else {
-            self.block(set, Carrier::End).add(CANCELLATIONS, 1);
-            return;
-        };
-        let Shared {
-            settings, layout, ..
-        } = &*self.shared;
-        let Some(first) = layout.errors_at else {
-            return;
-        };
-        let declared = settings.error_types.len();
-        let place = match error_type {
-            OTHER_INDEX => declared,
-            _ if error_type < declared => error_type,
-            _ => {
-                let group = layout.group_of(Carrier::Errors);
-                if let Some(series) = self.series(set, group) {
-                    series.count_undeclared(error_type);
-                }
-                return;
-            }
-        };
-        self.block(set, Carrier::Errors).add(first + place, 1);
+    /// Counts a failure by an undeclared error type.
+    pub(crate) fn count_undeclared(&mut self, set: SetIndex, error_type: usize) {
+        let group = self.shared.layout.group_of(Carrier::Errors);
+        if let Some(series) = self.series(set, group) {
+            series.count_undeclared(error_type);
+        }
     }
 
     // --- label sets ---
@@ -260,25 +199,21 @@ impl LocalRecorder {
             return before;
         }
         // Most calls go on as the last one did, and need no hash. (250 instructions of a call by method, route and status.)
-        if let Some(&next) = self.next.get(before as usize)
-            && let Some(set) = self.known(next)
+        if let Some((next, set)) = self.met.last_after(before)
             && set.is(moment, before, values.as_slice())
             && !self.needs.uses
         {
             return next;
         }
         let found = self.find_by_hash(moment, before, values);
-        if let Some(next) = self.next.get_mut(before as usize) {
-            *next = found;
-        }
+        self.met.set_last_after(before, found);
         found
     }
 
     #[inline(never)]
     fn find_by_hash(&mut self, moment: Moment, before: SetIndex, values: &Values<'_>) -> SetIndex {
         let lookup = Lookup::new(&self.shared.hasher, moment, before, values);
-        let is = |place: &SetIndex| self.known(*place).is_some_and(|set| lookup.is(set));
-        match self.by_values.find(lookup.hash, is).copied() {
+        match self.met.find(lookup) {
             Some(index) if !self.needs.uses || self.enter(index) => index,
             _ => self.learn(lookup),
         }
@@ -292,16 +227,11 @@ impl LocalRecorder {
             // The recorder has been dropped, and nothing shows the numbers.
             return ROOT;
         };
-        let is_overflow = set.is_overflow;
-        self.keep(index, set);
         // Calls beyond the cardinality limit have any values.
-        if !is_overflow {
-            let sets = &self.sets;
-            let hash = |place: &SetIndex| {
-                let set = sets.get(*place as usize).and_then(Option::as_ref);
-                set.map_or(0, |set| set.hash)
-            };
-            self.by_values.insert_unique(lookup.hash, index, hash);
+        let is_found_by_values = !set.is_overflow;
+        self.keep(index, set);
+        if is_found_by_values {
+            self.met.index(index, lookup.hash);
         }
         index
     }
@@ -310,8 +240,8 @@ impl LocalRecorder {
     #[inline(always)]
     fn ready(&mut self, set: SetIndex, carrier: Carrier) -> usize {
         let group = self.shared.layout.group_of(carrier);
-        let at = (set as usize).wrapping_mul(self.groups) + group;
-        if !matches!(self.blocks.get(at), Some(Some(_))) {
+        let at = self.met.place(set, group);
+        if self.met.block(at).is_none() {
             self.make_block(set, group, at);
         }
         at
@@ -319,9 +249,9 @@ impl LocalRecorder {
 
     #[inline(always)]
     fn at(&self, at: usize) -> &Block {
-        match self.blocks.get(at) {
-            Some(Some(block)) => block,
-            _ => self.detached(),
+        match self.met.block(at) {
+            Some(block) => block,
+            None => self.detached(),
         }
     }
 
@@ -335,11 +265,9 @@ impl LocalRecorder {
 
     #[cold]
     fn make_block(&mut self, set: SetIndex, group: usize, at: usize) {
-        if let Some(series) = self.series(set, group)
-            && let Some(place) = self.blocks.get_mut(at)
-        {
+        if let Some(series) = self.series(set, group) {
             let group = &self.shared.layout.groups()[group];
-            *place = Some(series.block_of(self.thread, group));
+            self.met.set_block(at, series.block_of(self.thread, group));
         }
     }
 
@@ -349,35 +277,16 @@ impl LocalRecorder {
 
     /// A label set by its place. The recorder has it if this thread does not.
     fn set(&mut self, index: SetIndex) -> Option<&Arc<LabelSet>> {
-        if self.known(index).is_none() {
+        if self.met.get(index).is_none() {
             let found = self.recorder.upgrade()?.set(index)?;
             self.keep(index, found);
         }
-        self.known(index)
-    }
-
-    #[inline]
-    fn known(&self, index: SetIndex) -> Option<&Arc<LabelSet>> {
-        self.sets.get(index as usize)?.as_ref()
+        self.met.get(index)
     }
 
     fn keep(&mut self, index: SetIndex, set: Arc<LabelSet>) {
-        let place = index as usize;
-        if self.sets.len() <= place {
-            self.sets.resize_with(place + 1, || None);
-            self.next.resize(place + 1, ROOT);
-            let blocks = self.sets.len() * self.groups;
-            // In small steps: a thread may have thousands of label sets.
-            self.blocks
-                .reserve_exact((blocks - self.blocks.len()).max(blocks / 8));
-            self.blocks.resize_with(blocks, || None);
-        }
-        let is_other = |there: &Arc<LabelSet>| !Arc::ptr_eq(there, &set);
-        if self.sets[place].as_ref().is_some_and(is_other) {
-            self.forget(place);
-        }
-        self.sets[place] = Some(set);
-        // The thread lets go of dropped recorders now and then, but not here: users' functions would run while it is borrowed.
+        self.met.keep(index, set, &self.shared.layout);
+        // Now and then the thread lets go of dropped recorders. Not here: users' functions would run while it is borrowed.
         self.key = Key::NONE;
     }
 
@@ -393,45 +302,15 @@ impl LocalRecorder {
         let removals = self.shared.removals.load(Ordering::Acquire);
         if removals != self.removals {
             self.removals = removals;
-            self.forget_gone();
-        }
-    }
-
-    #[cold]
-    fn forget_gone(&mut self) {
-        for place in 0..self.sets.len() {
-            let set = self.sets[place].as_ref();
-            if set.is_some_and(|set| set.uses.is_gone()) {
-                self.forget(place);
-            }
-        }
-    }
-
-    fn forget(&mut self, place: usize) {
-        let Some(set) = self.sets[place].take() else {
-            return;
-        };
-        let is = |of: &SetIndex| *of as usize == place;
-        if let Ok(entry) = self.by_values.find_entry(set.hash, is) {
-            entry.remove();
-        }
-        let groups = self.shared.layout.groups().iter();
-        let blocks = &mut self.blocks[place * self.groups..][..self.groups];
-        for ((series, block), group) in set.series.iter().zip(blocks).zip(groups) {
-            // Other sets of this thread may have the same series.
-            if let (Some(series), Some(block)) = (series, block.take())
-                && block.is_last_of_thread()
-            {
-                series.let_go(&block, group);
-            }
+            self.met.forget_gone(&self.shared.layout);
         }
     }
 
     fn enter(&mut self, index: SetIndex) -> bool {
         let is_here = |set: &Arc<LabelSet>| set.uses.stays() || set.uses.enter(self.shared.now());
-        let entered = self.known(index).is_none_or(is_here);
+        let entered = self.met.get(index).is_none_or(is_here);
         if !entered {
-            self.forget(index as usize);
+            self.met.forget(index, &self.shared.layout);
         }
         entered
     }
@@ -488,15 +367,6 @@ fn count_end(
 
 impl Drop for LocalRecorder {
     fn drop(&mut self) {
-        let groups = self.shared.layout.groups();
-        let sets = self.sets.iter().zip(self.blocks.chunks(self.groups));
-        for (set, blocks) in sets {
-            let series = set.iter().flat_map(|set| &set.series);
-            for ((series, block), group) in series.zip(blocks).zip(groups) {
-                if let (Some(series), Some(block)) = (series, block) {
-                    series.let_go(block, group);
-                }
-            }
-        }
+        self.met.let_go(&self.shared.layout);
     }
 }

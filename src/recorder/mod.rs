@@ -25,31 +25,29 @@
 //! | [`shared`] | what threads share of a recorder |
 //! | [`thread`] | what a thread holds, and how a call borrows it |
 //! | [`local`] | what a thread holds of one recorder |
+//! | [`met_sets`] | the label sets that a thread has met, and its blocks of their series |
 //! | [`label_sets`] | how labels lead to series; the cardinality limit, overflow, declared and idle label sets |
 //! | [`label_set`] | one label set, and the calls that use it |
 //! | [`series`] | the numbers of one label set, and how a page reads them |
 //! | [`layout`] | which numbers there are, and their cells in a block |
-//! | [`block`] | what one thread has counted of one series |
+//! | [`block`] | what one thread has counted of one series, and the latest traced call of each bucket |
 //! | [`histogram`] | buckets, classic and native |
-//! | [`exemplars`] | the latest traced call of each bucket |
 
 mod block;
-mod exemplars;
 mod histogram;
 mod label_set;
 mod label_sets;
 mod layout;
 mod local;
+mod met_sets;
 #[expect(clippy::module_inception, reason = "it has the `Recorder`")]
 mod recorder;
 mod series;
 mod shared;
 mod thread;
 
-pub(crate) use self::exemplars::Exemplar;
+pub(crate) use self::block::Exemplar;
 pub(crate) use self::histogram::Histogram;
-#[cfg(feature = "protobuf")]
-pub(crate) use self::histogram::{SCHEMA, ZERO_THRESHOLD};
 pub(crate) use self::label_set::{ROOT, SetIndex};
 pub(crate) use self::layout::{
     CANCELLATIONS, ENDED, Layout, Measured, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS,

@@ -1,7 +1,6 @@
 //! The numbers of one label set: how threads write them, and how a scrape reads them.
 
-use super::block::Block;
-use super::exemplars::{self, Exemplar};
+use super::block::{Block, EXEMPLAR_CELLS, Exemplar};
 use super::layout::{BEGUN, ENDED, Group, Layout};
 use crate::labels::LabelText;
 use crate::sync::{Mutex, MutexGuard};
@@ -9,11 +8,14 @@ use std::fmt;
 use std::mem;
 use std::sync::{Arc, OnceLock, PoisonError};
 
+/// The values of labels, as a page shows them.
+pub(super) type Texts = Arc<[Box<str>]>;
+
 /// The numbers of one label set.
 ///
 /// Each thread that writes has a block of its own. `rest` has the counts of threads that have ended.
 pub(crate) struct Series {
-    values: Arc<[Box<str>]>,
+    values: Texts,
     text: OnceLock<LabelText>,
     /// Locked when a thread begins or ends and by scrapes, never by an ordinary call.
     counts: Mutex<Counts>,
@@ -53,7 +55,7 @@ impl Rare {
 // === impl Series ===
 
 impl Series {
-    pub(super) fn new(values: Arc<[Box<str>]>) -> Self {
+    pub(super) fn new(values: Texts) -> Self {
         Self {
             values,
             text: OnceLock::new(),
@@ -139,8 +141,8 @@ impl Series {
             histogram.cumulate(numbers);
         }
         let mut exemplars = Vec::new();
-        for first in cells.exemplars.clone().step_by(exemplars::EXEMPLAR_CELLS) {
-            exemplars.push(exemplars::latest(counts.blocks(), first));
+        for first in cells.exemplars.clone().step_by(EXEMPLAR_CELLS) {
+            exemplars.push(Exemplar::latest(counts.blocks(), first));
         }
         Rare {
             exemplars,
@@ -170,10 +172,7 @@ impl Counts {
     /// No thread writes to `block` any more.
     fn take_in(&mut self, block: Block, group: &Group) {
         match &self.rest {
-            Some(rest) => {
-                rest.take_in(&block, &group.cells);
-                exemplars::take_in(rest, &block, &group.cells.exemplars);
-            }
+            Some(rest) => rest.take_in(&block, &group.cells),
             None => self.rest = Some(block),
         }
     }
@@ -259,7 +258,7 @@ mod loom_tests {
             });
             let (first, second) = (world.read()[REQUESTS], world.read()[REQUESTS]);
             assert!(first <= second, "{first}, then {second}");
-            threads.map(|thread| thread.join().unwrap());
+            let _ = threads.map(|thread| thread.join().unwrap());
             assert_eq!(world.read()[REQUESTS], 2);
         });
     }

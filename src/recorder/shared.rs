@@ -1,13 +1,12 @@
 //! What threads share of a recorder.
 
 use super::layout::Layout;
-use crate::classify::Fault;
 use crate::clock::{Moment as Time, Reader};
-use crate::error_types::{ErrorTypes, Outcome};
-use crate::flags::Flags;
-use crate::labels::Moment;
-use crate::settings::Settings;
+use crate::error_types::ErrorTypes;
+use crate::settings::{Needs, Settings};
 use foldhash::fast::RandomState;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What threads share of a recorder, for as long as one of them holds a part of it.
@@ -26,22 +25,10 @@ pub(crate) struct Shared {
     began: Time,
 }
 
-/// What calls need beyond counting.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Needs {
-    /// Users' functions read the request before the call begins.
-    pub(super) request: bool,
-    /// There are labels, at any moment.
-    pub(super) labels: bool,
-    /// Responses have labels.
-    pub(super) head_labels: bool,
-    /// Label sets can leave, so that calls say which ones they use.
-    pub(super) uses: bool,
-    /// Label sets of requests are unproven until a call has ended.
-    pub(super) proof: bool,
-    /// The flags that each call begins with.
-    pub(super) flags: Flags,
-}
+/// What a thread lends to a call that runs users' functions.
+///
+/// The `Rc` has a count of this thread's own: all threads share the count of the `Arc`, and would contend for it.
+pub(crate) type Lent = Rc<Arc<Shared>>;
 
 // === impl Shared ===
 
@@ -58,22 +45,6 @@ impl Shared {
             began: clock.now(),
             clock,
             settings,
-        }
-    }
-
-    /// The outcome of a call with this fault.
-    pub(crate) fn outcome(&self, fault: Fault) -> Outcome {
-        match fault {
-            Fault::Failed(error_type) => Outcome::failed(self.error_types.index(error_type)),
-            Fault::Cancelled => Outcome::CANCELLED,
-        }
-    }
-
-    /// The value of the label `error_type` for this outcome. `None` if the call completed.
-    pub(crate) fn failure(&self, outcome: Outcome) -> Option<&'static str> {
-        match outcome.failure() {
-            Some(index) => Some(self.error_types.name(index).as_str()),
-            None => (outcome == Outcome::CANCELLED).then_some("cancelled"),
         }
     }
 
@@ -101,41 +72,5 @@ impl Shared {
     pub(super) fn idle(&self) -> Option<u64> {
         let idle = self.settings.label_idle?;
         Some(u64::try_from(idle.as_nanos()).unwrap_or(u64::MAX))
-    }
-}
-
-// === impl Needs ===
-
-impl Needs {
-    fn of(settings: &Settings) -> Self {
-        let Settings {
-            schema,
-            filter,
-            streams,
-            exemplars,
-            sizes,
-            response_head,
-            first_byte,
-            label_idle,
-            ..
-        } = settings;
-        let labels = !schema.is_empty();
-        let of_requests = streams.as_ref().is_some_and(|of| of.of_requests.is_some());
-        let of_responses = streams.as_ref().is_some_and(|of| of.of_responses.is_some());
-        let head_labels = schema.asks(Moment::Head);
-        let proof = schema.has_to_be_proven();
-        let functions = filter.is_some() || exemplars.is_some() || of_requests;
-        Self {
-            request: labels || sizes.is_some() || functions,
-            labels,
-            head_labels,
-            uses: label_idle.is_some() || proof,
-            proof,
-            flags: Flags::NONE
-                .with_if(*response_head || of_responses || head_labels, Flags::HEAD)
-                .with_if(*first_byte, Flags::FIRST_BYTE)
-                .with_if(sizes.is_some(), Flags::SIZES)
-                .with_if(schema.asks(Moment::End), Flags::END_LABELS),
-        }
     }
 }

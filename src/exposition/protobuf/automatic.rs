@@ -6,7 +6,8 @@ use super::super::shown::{self, Errors, Reading, Shown};
 use super::Count;
 use super::messages::{Exemplar, Family, Metric, Page, Timestamp};
 use super::native::NativeBuckets;
-use crate::recorder::{self, SCHEMA, ZERO_THRESHOLD};
+use crate::buckets::{SCHEMA, ZERO_THRESHOLD};
+use crate::recorder;
 
 /// Adds a family: all of its series, in the order given.
 pub(super) fn write(page: &mut Page, name: &str, (metric, snapshot): &automatic::Family<'_>) {
