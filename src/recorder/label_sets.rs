@@ -5,7 +5,7 @@
 //! are new. Threads remember the sets that they have met, and look here for others only.
 
 use super::label_set::{LabelSet, Lookup, ROOT, STAYS, SetIndex, UNPROVEN, Uses};
-use super::series::{Series, Texts};
+use super::series::Series;
 use super::shared::Shared;
 use crate::labels::{Declared, KeptValue, Known, MOMENTS, Moment, Values};
 use hashbrown::HashTable;
@@ -25,8 +25,8 @@ pub(super) struct LabelSets {
     /// `_OTHER` at each moment, once a call was beyond the cardinality limit.
     overflow: Option<[SetIndex; MOMENTS]>,
     unproven: usize,
-    /// The series of each group by their values, in the order of the page, and the number of sets that use each.
-    series: Vec<BTreeMap<Texts, (Arc<Series>, usize)>>,
+    /// The series of each group, in the order of the page, and the number of sets that use each.
+    series: Vec<BTreeMap<Arc<Series>, usize>>,
     /// When idle sets were last looked for.
     swept: AtomicU64,
 }
@@ -63,8 +63,7 @@ impl LabelSets {
 
     /// The series of a group, in the order of the page.
     pub(super) fn series(&self, group: usize) -> Vec<Arc<Series>> {
-        let of_group = self.series[group].values();
-        of_group.map(|(series, _)| series.clone()).collect()
+        self.series[group].keys().cloned().collect()
     }
 
     /// Finds a set, which the call uses from now on. Returns `None` if a set has to be made, or others can make room.
@@ -230,11 +229,11 @@ impl LabelSets {
         let groups = self.shared.layout.groups().iter().zip(&mut self.series);
         for (number, (group, of_group)) in groups.enumerate() {
             if let Some(series) = &set.series[number]
-                && let Some((_, users)) = of_group.get_mut(series.values())
+                && let Some(users) = of_group.get_mut(series)
             {
                 *users -= 1;
                 if *users == 0 {
-                    of_group.remove(series.values());
+                    of_group.remove(series);
                     if let Some(Some(heir)) = heir.as_ref().map(|heir| &heir.series[number]) {
                         heir.take_in(series, group);
                     }
@@ -347,11 +346,11 @@ impl LabelSets {
         let of_groups = groups.map(|(group, series)| {
             let is_known = has_series && group.known_at <= lookup.moment;
             is_known.then(|| {
-                let values: Texts = schema.project(group.carrier, known).into();
-                let new = || (Arc::new(Series::new(values.clone())), 0);
-                let (series, users) = series.entry(values.clone()).or_insert_with(new);
-                *users += 1;
-                series.clone()
+                let new = Arc::new(Series::new(schema.project(group.carrier, known)));
+                let kept = series.get_key_value(&new);
+                let kept = kept.map_or(new, |(series, _)| series.clone());
+                *series.entry(kept.clone()).or_default() += 1;
+                kept
             })
         });
         of_groups.collect()

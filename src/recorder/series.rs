@@ -4,18 +4,16 @@ use super::block::{Block, EXEMPLAR_CELLS, Exemplar};
 use super::layout::{BEGUN, ENDED, Group, Layout};
 use crate::labels::LabelText;
 use crate::sync::{Mutex, MutexGuard};
+use std::cmp;
 use std::fmt;
 use std::mem;
-use std::sync::{Arc, OnceLock, PoisonError};
-
-/// The values of labels, as a page shows them.
-pub(super) type Texts = Arc<[Box<str>]>;
+use std::sync::{OnceLock, PoisonError};
 
 /// The numbers of one label set.
 ///
 /// Each thread that writes has a block of its own. `rest` has the counts of threads that have ended.
 pub(crate) struct Series {
-    values: Texts,
+    values: Box<[Box<str>]>,
     text: OnceLock<LabelText>,
     /// Locked when a thread begins or ends and by scrapes, never by an ordinary call.
     counts: Mutex<Counts>,
@@ -55,7 +53,7 @@ impl Rare {
 // === impl Series ===
 
 impl Series {
-    pub(super) fn new(values: Texts) -> Self {
+    pub(super) fn new(values: Box<[Box<str>]>) -> Self {
         Self {
             values,
             text: OnceLock::new(),
@@ -155,6 +153,27 @@ impl Series {
     }
 }
 
+// A group orders its series by their values, as the page does.
+impl Ord for Series {
+    fn cmp(&self, other: &Self) -> cmp::Ordering {
+        self.values.cmp(&other.values)
+    }
+}
+
+impl PartialOrd for Series {
+    fn partial_cmp(&self, other: &Self) -> Option<cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Series {
+    fn eq(&self, other: &Self) -> bool {
+        self.values == other.values
+    }
+}
+
+impl Eq for Series {}
+
 impl fmt::Debug for Series {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Series").field(&self.values).finish()
@@ -227,7 +246,7 @@ mod loom_tests {
         fn new() -> Arc<Self> {
             Arc::new(Self {
                 layout: Layout::new(&Settings::default()),
-                series: Series::new([].into()),
+                series: Series::new(Box::default()),
                 signal: AtomicU64::new(0),
             })
         }
