@@ -1,19 +1,19 @@
-//! Hearing of a panic while a protocol of a user's own holds the call.
+//! Tells a call of a panic of a user's own protocol.
 
 use std::cell::Cell;
 use std::thread;
 
-/// Stands on the stack while [`Answer`](crate::protocol::Answer) runs, which takes the call away: where it panics, the call
-/// is dropped before anyone outside could tell it so, and asks [`panicked`] instead.
+/// Stands on the stack while a user's [`Answer`](crate::protocol::Answer) runs.
 ///
-/// That answers for the one call that is being answered, on its own thread, and for panics that began meanwhile: to be dropped while
-/// the code of others unwinds is no panic of this call.
+/// `Answer` takes the call away. If it panics, the call is dropped before anything outside could tell it, so the call
+/// asks [`panicked`] instead. That is true for the one call that is being answered, on its own thread, and for panics
+/// that began meanwhile: a call that is dropped by another panic has not panicked.
 #[must_use = "the answer is given while it stands"]
 pub(crate) struct Answering {
     before: Option<Identity>,
 }
 
-/// Tells a call from all others that are open: where its slot is in memory.
+/// Identifies an open call: the address of its slot.
 pub(crate) type Identity = usize;
 
 thread_local! {
@@ -37,7 +37,7 @@ impl Drop for Answering {
     }
 }
 
-/// Whether the code that answers for this call is being unwound.
+/// Whether the answer to this call has panicked.
 #[inline]
 pub(crate) fn panicked(call: impl FnOnce() -> Identity) -> bool {
     thread::panicking() && ANSWERING.get() == Some(call())

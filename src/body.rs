@@ -49,7 +49,7 @@
 use crate::call::Call;
 use crate::classify::{Classify, ErrorType, Fault, HttpStatus, Phase, source};
 use crate::handle::CallHandle;
-use crate::watch::Watch;
+use crate::panic_guard::PanicGuard;
 use bytes::Buf;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
@@ -184,10 +184,10 @@ where
         broken_off: impl FnOnce(&B::Error) -> Fault,
     ) -> Polled<B> {
         let mut this = self.project();
-        let watch = Watch::over(this.call);
+        let guard = PanicGuard::new(this.call);
         let polled = this.inner.as_mut().poll_frame(cx);
-        let Some(call) = &*watch else {
-            watch.done();
+        let Some(call) = &*guard else {
+            guard.disarm();
             return polled;
         };
         let is_short = |owed: u64, is_over: bool| {
@@ -223,7 +223,7 @@ where
             }
             Poll::Pending => Poll::Pending,
         };
-        watch.done();
+        guard.disarm();
         polled
     }
 }
@@ -304,22 +304,22 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let mut watch = Watch::over(this.call);
+        let mut guard = PanicGuard::new(this.call);
         let polled = this.inner.as_mut().poll_frame(cx);
-        let Some(call) = &mut *watch else {
-            watch.done();
+        let Some(call) = &mut *guard else {
+            guard.disarm();
             return polled;
         };
         let polled = match polled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(None) => {
-                end(&mut watch, *this.taken, *this.promised, 0);
+                end(&mut guard, *this.taken, *this.promised, 0);
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
                 let phase = phase(*this.taken, *this.promised);
                 call.fault(this.classifier.error(&error, phase));
-                end(&mut watch, *this.taken, *this.promised, 0);
+                end(&mut guard, *this.taken, *this.promised, 0);
                 Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
@@ -328,7 +328,7 @@ where
                     *this.taken += bytes;
                     weigh(call, *this.taken, *this.promised);
                     if this.inner.is_end_stream() {
-                        end(&mut watch, *this.taken, *this.promised, bytes);
+                        end(&mut guard, *this.taken, *this.promised, bytes);
                     } else {
                         call.response_bytes(bytes);
                     }
@@ -336,13 +336,13 @@ where
                 }
                 Err(frame) => {
                     if frame.is_trailers() || this.inner.is_end_stream() {
-                        end(&mut watch, *this.taken, *this.promised, 0);
+                        end(&mut guard, *this.taken, *this.promised, 0);
                     }
                     Poll::Ready(Some(Ok(frame)))
                 }
             },
         };
-        watch.done();
+        guard.disarm();
         polled
     }
 

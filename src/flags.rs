@@ -1,30 +1,30 @@
-//! What a call has to ask, and what it has been told, in one byte.
+//! The small facts of a call, in one byte.
 
-/// The small facts of a call.
+/// What a call has to measure, and what it has been told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Flags(u8);
 
 impl Flags {
     pub(crate) const NONE: Self = Self(0);
 
-    // What it has to ask. First what the recorder is set to.
-    /// Something of the response's head, or when it comes.
-    pub(crate) const ASKS_HEAD: Self = Self(1);
-    /// When the first byte comes.
-    pub(crate) const ASKS_FIRST_BYTE: Self = Self(1 << 1);
-    /// How large the bodies are: the report keeps count.
-    pub(crate) const ASKS_SIZES: Self = Self(1 << 2);
-    /// The labels of its end.
-    pub(crate) const ASKS_END: Self = Self(1 << 3);
+    // Set by the recorder when the call begins.
+    /// The call measures the response's head, its time or its labels.
+    pub(crate) const HEAD: Self = Self(1);
+    /// The call times the first byte.
+    pub(crate) const FIRST_BYTE: Self = Self(1 << 1);
+    /// The call measures the sizes of both bodies.
+    pub(crate) const SIZES: Self = Self(1 << 2);
+    /// The end of the call has labels.
+    pub(crate) const END_LABELS: Self = Self(1 << 3);
 
-    // What it has been told.
-    /// All that was promised is out.
-    pub(crate) const OWES_NOTHING: Self = Self(1 << 4);
+    // Set while the call is open.
+    /// The response is complete: the call completes on drop.
+    pub(crate) const COMPLETE_ON_DROP: Self = Self(1 << 4);
     /// The response stays open by intent.
     pub(crate) const STREAM: Self = Self(1 << 5);
-    /// The slot keeps a trace.
+    /// The call has a trace.
     pub(crate) const TRACED: Self = Self(1 << 6);
-    /// Nobody knows how long it takes.
+    /// The duration of the call is unknown.
     pub(crate) const UNTIMED: Self = Self(1 << 7);
 
     #[inline]
@@ -37,7 +37,7 @@ impl Flags {
         Self(bits)
     }
 
-    /// Whether it has one of these.
+    /// Whether one of `any` is set.
     #[inline]
     pub(crate) const fn has(self, any: Self) -> bool {
         self.0 & any.0 != 0
@@ -48,10 +48,9 @@ impl Flags {
         Self(self.0 | flags.0)
     }
 
-    /// These, if it is so.
     #[inline]
-    pub(crate) const fn given(self, is_so: bool) -> Self {
-        if is_so { self } else { Self::NONE }
+    pub(crate) const fn with_if(self, condition: bool, flags: Self) -> Self {
+        if condition { self.with(flags) } else { self }
     }
 
     #[inline]
@@ -65,10 +64,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_come_and_go_by_themselves() {
-        let flags = Flags::STREAM.with(Flags::ASKS_END.given(true));
-        assert!(flags.has(Flags::STREAM) && flags.has(Flags::ASKS_END.with(Flags::TRACED)));
-        assert_eq!(flags.without(Flags::STREAM), Flags::ASKS_END);
-        assert_eq!(Flags::TRACED.given(false), Flags::NONE);
+    fn flags_are_set_and_cleared_one_by_one() {
+        let flags = Flags::STREAM.with_if(true, Flags::END_LABELS);
+        assert!(flags.has(Flags::STREAM) && flags.has(Flags::END_LABELS.with(Flags::TRACED)));
+        assert_eq!(flags.without(Flags::STREAM), Flags::END_LABELS);
+        assert_eq!(flags.with_if(false, Flags::TRACED), flags);
     }
 }

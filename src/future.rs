@@ -1,7 +1,7 @@
 use crate::answering::Answering;
 use crate::call::Call;
+use crate::panic_guard::PanicGuard;
 use crate::protocol::Answer;
-use crate::watch::Watch;
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
@@ -56,9 +56,9 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let watch = Watch::over(this.call);
+        let guard = PanicGuard::new(this.call);
         let polled = this.inner.poll(cx);
-        watch.done();
+        guard.disarm();
         match polled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(response)) => {

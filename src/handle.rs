@@ -1,36 +1,31 @@
-//! Calls, reached from elsewhere.
+//! A handle that reaches a call from elsewhere.
 
 use crate::classify::{ErrorType, Fault};
 use crate::flags::Flags;
 use crate::labels::Carrier;
-use crate::recorder::{Key, REQUEST_BYTES, REQUEST_MESSAGES, Reporter, SetIndex, with};
-use crate::watch::Unwound;
+use crate::open_call::BodyReport;
+use crate::panic_guard::OnPanic;
+use crate::recorder::{Key, REQUEST_BYTES, REQUEST_MESSAGES, SetIndex, with_recorder};
 use std::fmt;
 
-/// A way to reach a call from elsewhere.
+/// A handle that reaches a call from elsewhere.
 ///
-/// The body or stream of a request has one, to count what the service reads and to tell the call
-/// if it breaks off; a handler can be [given one](crate::protocol::PassHandle), to name its failure
-/// late. A handle may outlive the call, and may be dropped at any time: from the end of the call on it counts what is
-/// read of the request, and what it reports is not heard.
+/// The body or stream of a request has one, to count what the service reads and to tell the call if it breaks off. A handler
+/// can be [given one](crate::protocol::PassHandle), to name its failure late. A handle may be dropped at any time, and may
+/// outlive the call: it then still counts what is read of the request, and its faults are ignored.
 #[derive(Clone)]
 pub struct CallHandle {
     key: Key,
     begin: SetIndex,
-    reporter: Reporter,
+    report: BodyReport,
 }
 
 // === impl CallHandle ===
 
 impl CallHandle {
-    /// For an open call.
     #[inline]
-    pub(crate) fn new(key: Key, begin: SetIndex, reporter: Reporter) -> Self {
-        Self {
-            key,
-            begin,
-            reporter,
-        }
+    pub(crate) fn new(key: Key, begin: SetIndex, report: BodyReport) -> Self {
+        Self { key, begin, report }
     }
 
     /// Counts bytes of the request that the service has read.
@@ -39,7 +34,7 @@ impl CallHandle {
         self.request_messages(0, bytes);
     }
 
-    /// Counts a message of the request, and its bytes, that the service has read.
+    /// Counts a message of the request that the service has read, and its bytes.
     #[inline]
     pub fn request_message(&self, bytes: u64) {
         self.request_messages(1, bytes);
@@ -48,35 +43,30 @@ impl CallHandle {
     /// As [`request_message`](Self::request_message), for several at once.
     #[inline]
     pub(crate) fn request_messages(&self, messages: u64, bytes: u64) {
-        let Self {
-            key,
-            begin,
-            reporter,
-        } = *self;
-        with(key, move |own| {
-            // Where idle label sets leave, another one may have the place after the call has ended.
-            if own.asks_idle() && !own.is_to_stay(begin) && !reporter.is_open() {
+        let Self { key, begin, report } = *self;
+        with_recorder(key, move |local| {
+            // If the label set can leave, another one may have its place after the call has ended.
+            if local.needs().uses && !local.stays(begin) && !report.is_open() {
                 return;
             }
-            let block = own.block(begin, Carrier::Begin);
+            let block = local.block(begin, Carrier::Begin);
             block.add(REQUEST_BYTES, bytes);
             if messages > 0 {
                 block.add(REQUEST_MESSAGES, messages);
             }
-            if own.asks().has(Flags::ASKS_SIZES) {
-                reporter.add_request_bytes(bytes);
+            if local.needs().flags.has(Flags::SIZES) {
+                report.add_request_bytes(bytes);
             }
         });
     }
 
-    /// Says how the call is to end, whatever the service makes of it, unless
-    /// it had a fault before or has ended.
+    /// Tells the call of a fault, whatever the service makes of it. Ignored if the call had a fault before, or has ended.
     #[cold]
     pub fn fault(&self, fault: impl Into<Fault>) {
         let fault = fault.into();
-        let outcome = with(self.key, |own| own.common().outcome(fault));
+        let outcome = with_recorder(self.key, |local| local.shared().error_types.outcome(fault));
         if let Some(outcome) = outcome {
-            self.reporter.report(outcome);
+            self.report.report(outcome);
         }
     }
 }
@@ -87,9 +77,9 @@ impl fmt::Debug for CallHandle {
     }
 }
 
-impl Unwound for Option<CallHandle> {
+impl OnPanic for Option<CallHandle> {
     #[cold]
-    fn unwound(&mut self) {
+    fn on_panic(&mut self) {
         if let Some(handle) = self.take() {
             handle.fault(ErrorType::PANIC);
         }

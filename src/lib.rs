@@ -156,6 +156,7 @@
 
 mod answering;
 pub mod body;
+mod buckets;
 mod builder;
 mod call;
 pub mod classify;
@@ -164,6 +165,7 @@ pub mod collectors;
 mod error;
 #[doc = include_str!("dependencies.md")]
 pub mod dependencies {}
+mod error_types;
 pub mod exporter;
 mod exposition;
 mod flags;
@@ -178,8 +180,10 @@ pub mod message;
 #[doc = include_str!("migration.md")]
 pub mod migration {}
 mod naming;
+mod open_call;
 pub mod open_telemetry;
 mod outgoing;
+mod panic_guard;
 pub mod protocol;
 pub mod publish;
 mod recorder;
@@ -187,11 +191,11 @@ mod registry;
 #[cfg(feature = "server")]
 pub mod server;
 mod service;
+mod settings;
 pub mod stream;
 mod sync;
 mod trace;
 pub mod upgrade;
-mod watch;
 
 pub use self::body::{RequestBody, ResponseBody};
 pub use self::builder::MetricsLayerBuilder;

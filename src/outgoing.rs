@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::classify::{Classify, Phase};
 use crate::handle::CallHandle;
 use crate::message::Measure;
-use crate::watch::{Unwound, Watch};
+use crate::panic_guard::{OnPanic, PanicGuard};
 use std::any::Any;
 
 /// The call of a response stream, and what measures and classifies its items.
@@ -80,9 +80,9 @@ impl<M, C> Outgoing<M, C> {
     where
         C: Classify,
     {
-        let mut outgoing = Watch::over(self);
+        let mut outgoing = PanicGuard::new(self);
         outgoing.fault(error, phase);
-        outgoing.done();
+        outgoing.disarm();
         self.end();
     }
 
@@ -113,8 +113,8 @@ impl<M, C> Outgoing<M, C> {
     }
 }
 
-impl<M, C> Unwound for Outgoing<M, C> {
-    fn unwound(&mut self) {
-        self.call.unwound();
+impl<M, C> OnPanic for Outgoing<M, C> {
+    fn on_panic(&mut self) {
+        self.call.on_panic();
     }
 }

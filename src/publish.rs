@@ -45,7 +45,7 @@
 use crate::classify::{Classify, Phase};
 use crate::message::Measure;
 use crate::outgoing::Outgoing;
-use crate::watch::{Unwound, Watch};
+use crate::panic_guard::{OnPanic, PanicGuard};
 use futures_core::Stream;
 use futures_sink::Sink;
 use pin_project_lite::pin_project;
@@ -299,10 +299,10 @@ where
 }
 
 /// Runs foreign code and tells `target` if it panics.
-fn guarded<T: Unwound, R>(target: &mut T, run: impl FnOnce(&mut T) -> R) -> R {
-    let mut watch = Watch::over(target);
-    let result = run(&mut watch);
-    watch.done();
+fn guarded<T: OnPanic, R>(target: &mut T, run: impl FnOnce(&mut T) -> R) -> R {
+    let mut guard = PanicGuard::new(target);
+    let result = run(&mut guard);
+    guard.disarm();
     result
 }
 

@@ -1,8 +1,8 @@
 use crate::call::Call;
 use crate::future::ResponseFuture;
+use crate::panic_guard::PanicGuard;
 use crate::protocol::{Answer, Http, Protocol};
 use crate::recorder::Key;
-use crate::watch::Watch;
 use std::task::{Context, Poll};
 use tower_service::Service;
 
@@ -75,7 +75,7 @@ impl<S, P> Metrics<S, P> {
         P: Protocol<Req>,
         S: Service<P::Request>,
     {
-        let call = Call::begin_asking(self.key, || {
+        let call = Call::begin_with_head(self.key, || {
             let message = self.protocol.message(&request);
             (self.protocol.head(&request), message)
         });
@@ -89,11 +89,11 @@ impl<S, P> Metrics<S, P> {
         S: Service<P::Request>,
     {
         let mut begun = None;
-        let mut watch = Watch::over(&mut begun);
-        let call = watch.insert(call);
+        let mut guard = PanicGuard::new(&mut begun);
+        let call = guard.insert(call);
         let protocol = self.protocol.clone();
         let request = self.protocol.open(call, request);
         // Takes the call. From now on the future's own guard reports panics.
-        ResponseFuture::of(&mut self.inner, request, &mut watch, protocol)
+        ResponseFuture::of(&mut self.inner, request, &mut guard, protocol)
     }
 }

@@ -79,8 +79,8 @@ use crate::classify::{Classify, HttpStatus, source};
 use crate::handle::CallHandle;
 use crate::message::{Measure, Own};
 use crate::outgoing::Outgoing;
+use crate::panic_guard::PanicGuard;
 use crate::publish::Publish;
-use crate::watch::Watch;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 use std::fmt;
@@ -158,16 +158,16 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
-        let watch = Watch::over(this.call);
+        let guard = PanicGuard::new(this.call);
         let polled = this.inner.poll_next(cx);
-        if let (Poll::Ready(Some(item)), Some(call)) = (&polled, &*watch) {
+        if let (Poll::Ready(Some(item)), Some(call)) = (&polled, &*guard) {
             match this.measure.error(item) {
                 Some(error) if *this.is_client => call.fault(source::not_sent(error)),
                 Some(error) => call.fault(source::broken_off(error)),
                 None => call.request_message(this.measure.size(item)),
             }
         }
-        watch.done();
+        guard.disarm();
         polled
     }
 
@@ -230,7 +230,7 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
-        let mut outgoing = Watch::over(this.outgoing);
+        let mut outgoing = PanicGuard::new(this.outgoing);
         let polled = this.inner.poll_next(cx);
         match &polled {
             Poll::Ready(Some(item)) => match outgoing.measure(item) {
@@ -240,7 +240,7 @@ where
             Poll::Ready(None) => outgoing.complete(),
             Poll::Pending => {}
         }
-        outgoing.done();
+        outgoing.disarm();
         polled
     }
 

@@ -2,14 +2,14 @@
 
 use super::{Given, MetricsLayerBuilder, check};
 use crate::Error;
+use crate::buckets::Buckets;
 use crate::classify::ErrorType;
+use crate::error_types::{DeclaredTypes, MOST_ERROR_TYPES};
 use crate::labels::{ConstantLabels, Declared, Labels, Schema};
 use crate::layer::MetricsLayer;
 use crate::open_telemetry::{self, BODY_SIZE_BUCKETS, DURATION_BUCKETS};
-use crate::recorder::{
-    Bounds, CARDINALITY_LIMIT, DeclaredTypes, Filter, IsStream, MOST_ERROR_TYPES, Settings, Streams,
-};
 use crate::registry::MetricsRegistry;
+use crate::settings::{CARDINALITY_LIMIT, Filter, IsStream, Settings, Streams};
 use std::time::Duration;
 
 /// From a second to four hours: for answers that stay open.
@@ -80,18 +80,18 @@ impl<P> MetricsLayerBuilder<P> {
         let declared: Vec<_> = declared
             .map(|pairs| schema.declare(pairs))
             .collect::<Result<_, _>>()?;
-        let kind = |bounds: Bounds| {
+        let kind = |bounds: Buckets| {
             let classic = if given.classic_histograms {
                 bounds
             } else {
-                Bounds::none()
+                Buckets::none()
             };
             classic.native(given.native_histograms)
         };
         let buckets = match (given.buckets, given.naming.is_open_telemetry()) {
             (Some(bounds), _) => seconds("buckets", bounds)?,
-            (None, false) => Bounds::default(),
-            (None, true) => Bounds::new(DURATION_BUCKETS)?,
+            (None, false) => Buckets::default(),
+            (None, true) => Buckets::new(DURATION_BUCKETS)?,
         };
         let or_same = |setting, bounds: Option<Vec<f64>>| match bounds {
             Some(bounds) => seconds(setting, bounds),
@@ -156,7 +156,7 @@ fn streams(
     of_requests: Option<Filter>,
     of_responses: Option<IsStream>,
     bounds: Option<Vec<f64>>,
-    kind: impl Fn(Bounds) -> Bounds,
+    kind: impl Fn(Buckets) -> Buckets,
 ) -> Result<Option<Streams>, Error> {
     let bounds = bounds.unwrap_or_else(|| STREAM_BUCKETS.to_vec());
     let buckets = kind(seconds("stream_buckets", bounds)?);
@@ -169,7 +169,7 @@ fn streams(
 }
 
 /// The buckets of the sizes of requests' and responses' bodies.
-fn size_bounds(given: &Given) -> Result<[Bounds; 2], Error> {
+fn size_bounds(given: &Given) -> Result<[Buckets; 2], Error> {
     let both = given.body_size_buckets.clone();
     let bounds = |setting, own: &Option<Vec<u64>>| {
         let (setting, bounds) = match own {
@@ -179,7 +179,7 @@ fn size_bounds(given: &Given) -> Result<[Bounds; 2], Error> {
                 both.clone().unwrap_or(BODY_SIZE_BUCKETS.to_vec()),
             ),
         };
-        Bounds::of_bytes(bounds).map_err(|error| of_setting(setting, &error))
+        Buckets::of_bytes(bounds).map_err(|error| of_setting(setting, &error))
     };
     Ok([
         bounds(
@@ -193,8 +193,8 @@ fn size_bounds(given: &Given) -> Result<[Bounds; 2], Error> {
     ])
 }
 
-fn seconds(setting: &str, bounds: Vec<f64>) -> Result<Bounds, Error> {
-    Bounds::new(bounds).map_err(|error| of_setting(setting, &error))
+fn seconds(setting: &str, bounds: Vec<f64>) -> Result<Buckets, Error> {
+    Buckets::new(bounds).map_err(|error| of_setting(setting, &error))
 }
 
 fn of_setting(setting: &str, error: &Error) -> Error {

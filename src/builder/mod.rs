@@ -17,8 +17,8 @@ use crate::clock::Clock;
 use crate::labels::Label;
 use crate::naming::Naming;
 use crate::protocol::Http;
-use crate::recorder::{Filter, IsStream, MessageFilter, Traces};
 use crate::registry::MetricsRegistry;
+use crate::settings::{Filter, IsStream, MessageFilter, Traces};
 use std::time::Duration;
 
 /// Settings for a [`MetricsLayer`](crate::MetricsLayer). Made by

@@ -58,13 +58,13 @@ pub(super) fn write(
                 text.sample("", labels.as_str(), |value| value.integer(*count));
             }
             SeriesValue::Durations(durations) => {
-                let bounds = bound_texts.get(durations.layout.bounds.shown());
+                let bounds = bound_texts.get(durations.layout.buckets.shown());
                 write_histogram(text, labels, bounds, durations, |sum| {
                     sum.seconds(durations.sum());
                 });
             }
             SeriesValue::Sizes(sizes) => {
-                let bounds = bound_texts.get(sizes.layout.bounds.shown());
+                let bounds = bound_texts.get(sizes.layout.buckets.shown());
                 write_histogram(text, labels, bounds, sizes, |sum| {
                     // No process moves more than 2^64 bytes.
                     sum.integer(sizes.sum() as u64);

@@ -227,7 +227,7 @@ fn encode_histogram(
     sum: f64,
 ) -> fmt::Result {
     let mut previous = 0;
-    let bounds = histogram.layout.bounds.shown().iter();
+    let bounds = histogram.layout.buckets.shown().iter();
     let buckets: Vec<(f64, u64)> = bounds
         .chain(&[f64::INFINITY])
         .zip(histogram.cumulative())

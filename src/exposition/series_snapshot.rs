@@ -1,8 +1,9 @@
 //! The snapshot of one series, as the writers of a page get it.
 
 use crate::classify::ErrorType;
+use crate::error_types::IndexedType;
 use crate::labels::{Carrier, LabelStr};
-use crate::recorder::{self, Exemplar, Place};
+use crate::recorder::{self, Exemplar};
 use crate::registry::Endpoint;
 
 /// A label set of a metric, with its value.
@@ -36,7 +37,7 @@ pub(super) struct HistogramSnapshot<'r> {
 }
 
 pub(super) struct ErrorCounts<'r> {
-    pub(super) types: &'r [Place],
+    pub(super) types: &'r [IndexedType],
     /// The counts of declared types, followed by the count of all types beyond the limit.
     pub(super) counts: &'r [u64],
     /// The counts of other types, by their places.

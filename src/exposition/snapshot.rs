@@ -4,9 +4,10 @@
 //! written from one snapshot, so they never disagree.
 
 use super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesSnapshot, SeriesValue};
+use crate::error_types::IndexedType;
 use crate::labels::{Carrier, LabelText, LabelTexts, Span};
 use crate::recorder::{
-    CANCELLATIONS, ENDED, Layout, Measured, Place, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS,
+    CANCELLATIONS, ENDED, Layout, Measured, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS,
     RESPONSE_BYTES, RESPONSE_MESSAGES, Rare, Series,
 };
 use crate::registry::{AUTOMATIC, Endpoint, Metric};
@@ -27,7 +28,7 @@ pub(super) struct Snapshot<'a> {
 
 struct LayerSnapshot<'a> {
     endpoint: &'a Endpoint,
-    error_types: Cow<'a, [Place]>,
+    error_types: Cow<'a, [IndexedType]>,
     /// Calls beyond the cardinality limit.
     overflowed: u64,
     /// The span of its constant labels in `texts`.
@@ -80,8 +81,8 @@ impl<'a> Snapshot<'a> {
             texts,
         } = self;
         endpoint.recorder.sweep();
-        let common = endpoint.recorder.common();
-        let layout = &common.layout;
+        let shared = endpoint.recorder.shared();
+        let layout = &shared.layout;
         let text = texts.push(&endpoint.label_text);
         let groups = layout.groups().iter().enumerate();
         let groups = groups.map(|(number, group)| {
@@ -109,8 +110,8 @@ impl<'a> Snapshot<'a> {
             groups: groups.collect(),
             endpoint,
             // Read after the counts, so that each error type that has a count is known.
-            error_types: common.error_types.by_name(),
-            overflowed: common.overflowed(),
+            error_types: shared.error_types.by_name(),
+            overflowed: shared.overflowed(),
             text,
         });
     }
@@ -188,7 +189,7 @@ impl<'a> Snapshot<'a> {
 
 impl LayerSnapshot<'_> {
     fn layout(&self) -> &Layout {
-        &self.endpoint.recorder.common().layout
+        &self.endpoint.recorder.shared().layout
     }
 
     fn has(&self, metric: Metric) -> bool {

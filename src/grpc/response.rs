@@ -2,7 +2,7 @@ use super::messages::Messages;
 use crate::body;
 use crate::call::Call;
 use crate::classify::{Classify, ErrorType, GrpcCode, HttpStatus, Phase};
-use crate::watch::Watch;
+use crate::panic_guard::PanicGuard;
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -241,9 +241,9 @@ where
     B::Error: 'static,
     C: Classify,
 {
-    let mut watch = Watch::over(call);
+    let mut guard = PanicGuard::new(call);
     let polled = inner.as_mut().poll_frame(cx);
-    if let (Poll::Ready(frame), Some(call)) = (&polled, &mut *watch) {
+    if let (Poll::Ready(frame), Some(call)) = (&polled, &mut *guard) {
         let over = match frame {
             Some(Ok(frame)) => {
                 progress.frame(call, frame);
@@ -258,9 +258,9 @@ where
         if over {
             progress.finish(call);
             // Dropped in place: `take` would copy it.
-            *watch = None;
+            *guard = None;
         }
     }
-    watch.done();
+    guard.disarm();
     polled
 }

@@ -4,7 +4,7 @@ use crate::classify::{Classify, ErrorType, GrpcCode, Head, HttpStatus};
 use crate::grpc::{Messages, Progress, RequestBody, ResponseBody};
 use crate::labels::RequestHead;
 use crate::labels::grpc::{Kind, is_grpc};
-use crate::watch::Watch;
+use crate::panic_guard::PanicGuard;
 use http::{Request, Response};
 use http_body::Body;
 
@@ -155,17 +155,17 @@ where
             return response.map(ResponseBody::http);
         }
         let head = Head::of(&response);
-        let mut watch = Watch::over(&mut call);
-        watch.response_head(&head);
+        let mut guard = PanicGuard::new(&mut call);
+        guard.response_head(&head);
         if let Some(set_by_handler) = head.extensions.get::<ErrorType>() {
-            watch.fault(*set_by_handler);
+            guard.fault(*set_by_handler);
         }
         let messages = Messages::of(head.headers);
         let mut progress = Progress::new(messages, self.http.classifier().clone());
         let code = code.or_else(|| GrpcCode::from_http(head.status));
-        progress.status(&mut watch, code);
-        let over = progress.start(&mut watch, response.body());
-        watch.done();
+        progress.status(&mut guard, code);
+        let over = progress.start(&mut guard, response.body());
+        guard.disarm();
         let call = (!over).then_some(call);
         response.map(|body| ResponseBody::grpc(body, call, progress))
     }

@@ -3,8 +3,8 @@ use crate::body::{self, Due, RequestBody, ResponseBody};
 use crate::call::Call;
 use crate::classify::{Classify, ErrorType, Head, HttpStatus, Phase};
 use crate::labels::RequestHead;
+use crate::panic_guard::PanicGuard;
 use crate::upgrade::UpgradedCall;
-use crate::watch::Watch;
 use http::{Extensions, Method, Request, Response, StatusCode};
 use http_body::Body;
 
@@ -105,20 +105,20 @@ where
         let (mut parts, body) = response.into_parts();
         let due = due(call.note(), parts.status);
         let head = Head::of_parts(&parts);
-        let mut watch = Watch::over(&mut call);
-        watch.response_head(&head);
+        let mut guard = PanicGuard::new(&mut call);
+        guard.response_head(&head);
         let fault = match head.extensions.get::<ErrorType>() {
             Some(set_by_handler) => Some((*set_by_handler).into()),
             None => self.classifier.head(&head),
         };
         if let Some(fault) = fault {
-            watch.fault(fault);
+            guard.fault(fault);
         }
         let content_length = body::content_length(head.headers);
-        let (promised, over) = body::meet(&mut watch, &body, due, content_length);
+        let (promised, over) = body::meet(&mut guard, &body, due, content_length);
         let classifier = self.classifier.clone();
         let is_upgraded = matches!(due, Due::Upgrade | Due::Tunnel);
-        watch.done();
+        guard.disarm();
         let call = match is_upgraded {
             true => upgraded(call, over, &mut parts.extensions, self.is_client),
             false => (!over).then_some(call),
@@ -128,9 +128,9 @@ where
 
     #[cold]
     fn failed(&self, mut call: Call, error: &E) {
-        let mut watch = Watch::over(&mut call);
-        watch.fault(self.classifier.error(error, Phase::Generate));
-        watch.done();
+        let mut guard = PanicGuard::new(&mut call);
+        guard.fault(self.classifier.error(error, Phase::Generate));
+        guard.disarm();
     }
 }
 

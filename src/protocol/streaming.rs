@@ -3,8 +3,8 @@ use super::{Answer, Protocol};
 use crate::call::Call;
 use crate::classify::{Classify, HttpStatus, Phase};
 use crate::message::{Measure, Own};
+use crate::panic_guard::PanicGuard;
 use crate::stream::ResponseStream;
-use crate::watch::Watch;
 use futures_core::Stream;
 use std::any::Any;
 
@@ -70,16 +70,16 @@ where
     #[inline]
     fn answer(&self, mut call: Call, response: Res) -> Self::Response {
         call.head();
-        let watch = Watch::over(&mut call);
+        let guard = PanicGuard::new(&mut call);
         let (measure, classifier) = (self.measure.clone(), self.classifier.clone());
-        watch.done();
+        guard.disarm();
         ResponseStream::new(response, call, measure, classifier)
     }
 
     #[cold]
     fn failed(&self, mut call: Call, error: &E) {
-        let mut watch = Watch::over(&mut call);
-        watch.fault(self.classifier.error(error, Phase::Generate));
-        watch.done();
+        let mut guard = PanicGuard::new(&mut call);
+        guard.fault(self.classifier.error(error, Phase::Generate));
+        guard.disarm();
     }
 }

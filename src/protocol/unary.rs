@@ -3,7 +3,7 @@ use super::{Answer, Protocol};
 use crate::call::Call;
 use crate::classify::{Classify, HttpStatus, Phase};
 use crate::message::{Measure, Own};
-use crate::watch::Watch;
+use crate::panic_guard::PanicGuard;
 use std::any::Any;
 
 /// The protocol of services that respond with a value.
@@ -67,20 +67,20 @@ where
     #[inline]
     fn answer(&self, mut call: Call, response: Res) -> Res {
         call.head();
-        let mut watch = Watch::over(&mut call);
+        let mut guard = PanicGuard::new(&mut call);
         match self.measure.error(&response) {
-            Some(error) => watch.fault(self.classifier.error(error, Phase::Generate)),
-            None => watch.response_message(self.measure.size(&response)),
+            Some(error) => guard.fault(self.classifier.error(error, Phase::Generate)),
+            None => guard.response_message(self.measure.size(&response)),
         }
-        watch.done();
+        guard.disarm();
         call.complete();
         response
     }
 
     #[cold]
     fn failed(&self, mut call: Call, error: &E) {
-        let mut watch = Watch::over(&mut call);
-        watch.fault(self.classifier.error(error, Phase::Generate));
-        watch.done();
+        let mut guard = PanicGuard::new(&mut call);
+        guard.fault(self.classifier.error(error, Phase::Generate));
+        guard.disarm();
     }
 }

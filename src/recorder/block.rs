@@ -1,31 +1,53 @@
 //! What one thread has counted of one series.
 //!
-//! A cache line that two cores write costs more than all else that a call does to be counted. So each thread has a
-//! block of its own, and adds by a plain load and store where a shared number would need a locked
-//! read-modify-write. A scrape sums the blocks of all threads.
+//! A cache line that two cores write costs more than all else that counting a call does. So each thread has a block of its
+//! own, and adds by a plain load and store instead of a locked read-modify-write. A scrape sums the blocks of all threads.
 
 use crate::sync::{AtomicU64, Ordering, fence};
+use crate::trace::TraceContext;
+use std::array;
 use std::fmt;
 use std::hint;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 /// One thread's numbers of one series, in cells.
 ///
-/// Clones are handles to the same numbers. One thread writes at a time: the one that the block was made for, and
-/// after that has ended whoever holds the lock of the series.
+/// Clones are handles to the same numbers. One thread writes at a time: the one that the block was made for, and after
+/// that has ended the holder of the series' lock.
 #[derive(Clone)]
 pub(crate) struct Block {
     cells: Arc<[AtomicU64]>,
 }
 
-/// How a sum lies in two cells: its low half, and the number of times that has overflowed, in steps of two.
+/// The cells of a block that are not plain counters.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Cells {
+    /// The first cell of each sum.
+    pub(super) sums: Vec<usize>,
+    /// After all numbers.
+    pub(super) exemplars: Range<usize>,
+}
+
+/// A traced call in one bucket: the latest one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Exemplar {
+    pub(crate) trace: TraceContext,
+    pub(crate) nanos: u64,
+    /// When it was observed: the time since 1970.
+    pub(crate) at: Duration,
+}
+
+/// A sum takes two cells: its low half, and twice the number of times that the low half has overflowed.
 pub(super) const SUM_CELLS: usize = 2;
+
+/// The cells of an exemplar: a version and five words.
+pub(super) const EXEMPLAR_CELLS: usize = 6;
 
 // === impl Block ===
 
 impl Block {
-    /// All cells at zero.
     pub(super) fn new(cells: usize) -> Self {
         let cells = (0..cells).map(|_| AtomicU64::new(0));
         Self {
@@ -38,13 +60,12 @@ impl Block {
         &self.cells[cell]
     }
 
-    /// Adds to a cell.
     #[inline]
     pub(crate) fn add(&self, cell: usize, amount: u64) {
         self.add_with(cell, amount, Ordering::Relaxed);
     }
 
-    /// Adds one to a cell. Whoever sees it by [`get_published`](Self::get_published) sees all that this thread knew before.
+    /// Adds one to a cell. A reader that sees it by [`get_published`](Self::get_published) sees all that was counted before.
     #[inline]
     pub(crate) fn publish(&self, cell: usize) {
         self.add_with(cell, 1, Ordering::Release);
@@ -84,13 +105,13 @@ impl Block {
         }
     }
 
-    /// A seqlock: the high half is odd while the two don't fit together.
+    /// A seqlock: the high half is odd while the halves do not belong together.
     #[cold]
     fn carry(&self, cell: usize, low: u64, carried: u64) {
         let high = self.cell(cell + 1);
         let before = high.load(Ordering::Relaxed);
         high.store(before + 1, Ordering::Relaxed);
-        // Whoever sees the new low half sees that the high one is odd, or has changed.
+        // A reader that sees the new low half sees that the high half is odd, or has changed.
         fence(Ordering::Release);
         self.cell(cell).store(low, Ordering::Relaxed);
         high.store(before + 2 * carried, Ordering::Release);
@@ -110,14 +131,10 @@ impl Block {
         }
     }
 
-    /// Takes in the numbers of an ended thread's block. Nobody else writes to either.
+    /// Adds the numbers of an ended thread's block. No other thread writes to either.
     pub(super) fn take_in(&self, ended: &Self, cells: &Cells) {
-        let is_in_sum = |cell| {
-            cells
-                .sums
-                .iter()
-                .any(|at| (*at..at + SUM_CELLS).contains(&cell))
-        };
+        let sums = &cells.sums;
+        let is_in_sum = |cell| sums.iter().any(|at| (*at..at + SUM_CELLS).contains(&cell));
         for cell in (0..cells.numbers()).filter(|cell| !is_in_sum(*cell)) {
             self.add(cell, ended.get(cell));
         }
@@ -126,36 +143,98 @@ impl Block {
             let carried = (sum >> 64) as u64 - self.get(at + 1) / 2;
             self.carry(at, sum as u64, carried);
         }
+        for first in cells.exemplars.clone().step_by(EXEMPLAR_CELLS) {
+            if let Some(exemplar) = Exemplar::latest([self, ended].into_iter(), first) {
+                self.keep_exemplar(first, exemplar);
+            }
+        }
+    }
+
+    fn exemplar_cells(&self, first: usize) -> [&AtomicU64; EXEMPLAR_CELLS] {
+        array::from_fn(|i| self.cell(first + i))
+    }
+
+    /// Writes an exemplar to the cells from `first` on.
+    ///
+    /// A seqlock: the version is odd while the words do not belong together.
+    #[cold]
+    pub(super) fn keep_exemplar(&self, first: usize, exemplar: Exemplar) {
+        let [version, words @ ..] = self.exemplar_cells(first);
+        let before = version.load(Ordering::Relaxed);
+        version.store(before.wrapping_add(1), Ordering::Relaxed);
+        // A reader that sees one of the words below sees that the version is odd, or has changed.
+        fence(Ordering::Release);
+        let Exemplar { trace, nanos, at } = exemplar;
+        let [high, low, span] = trace.to_words();
+        let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+        for (word, value) in words.iter().zip([high, low, span, nanos, at]) {
+            word.store(value, Ordering::Relaxed);
+        }
+        version.store(before.wrapping_add(2), Ordering::Release);
+    }
+
+    /// The exemplar in the cells from `first` on. `None` if there is none, or it is being written: its thread waits for no
+    /// reader.
+    fn exemplar(&self, first: usize) -> Option<Exemplar> {
+        let [version, words @ ..] = self.exemplar_cells(first);
+        let before = version.load(Ordering::Acquire);
+        if before == 0 || before % 2 == 1 {
+            return None;
+        }
+        let [high, low, span, nanos, at] = words.map(|word| word.load(Ordering::Relaxed));
+        fence(Ordering::Acquire);
+        (version.load(Ordering::Relaxed) == before).then(|| Exemplar {
+            trace: TraceContext::from_words([high, low, span]),
+            nanos,
+            at: Duration::from_nanos(at),
+        })
     }
 
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.cells, &other.cells)
     }
-}
 
-/// What a block holds beside plain counters.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Cells {
-    /// Where sums begin.
-    pub(super) sums: Vec<usize>,
-    /// At the end.
-    pub(super) exemplars: Range<usize>,
-}
-
-impl Cells {
-    pub(super) fn all(&self) -> usize {
-        self.exemplars.end
-    }
-
-    /// Those that are numbers.
-    pub(super) fn numbers(&self) -> usize {
-        self.exemplars.start
+    /// Whether its thread holds no other handle: the series holds one.
+    pub(super) fn is_last_of_thread(&self) -> bool {
+        Arc::strong_count(&self.cells) <= 2
     }
 }
 
 impl fmt::Debug for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Block").finish_non_exhaustive()
+    }
+}
+
+// === impl Cells ===
+
+impl Cells {
+    pub(super) fn all(&self) -> usize {
+        self.exemplars.end
+    }
+
+    /// The number of cells before the exemplars.
+    pub(super) fn numbers(&self) -> usize {
+        self.exemplars.start
+    }
+}
+
+// === impl Exemplar ===
+
+impl Exemplar {
+    pub(super) fn now(trace: TraceContext, nanos: u64) -> Self {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let at = since_1970.unwrap_or_default();
+        Self { trace, nanos, at }
+    }
+
+    /// The latest of all blocks, from the cells from `first` on.
+    pub(super) fn latest<'a>(
+        blocks: impl Iterator<Item = &'a Block>,
+        first: usize,
+    ) -> Option<Self> {
+        let kept = blocks.filter_map(|block| block.exemplar(first));
+        kept.max_by_key(|exemplar| exemplar.at)
     }
 }
 
@@ -190,7 +269,7 @@ mod loom_tests {
     use super::*;
     use loom::thread;
 
-    /// The halves of a sum that is read belong together while it overflows.
+    /// The halves of a sum belong together even while it overflows.
     #[test]
     fn loom_a_sum_is_whole() {
         loom::model(|| {
@@ -207,6 +286,32 @@ mod loom_tests {
             assert!(first <= second, "{first}, then {second}");
             writer.join().unwrap();
             assert_eq!(block.sum(0), max + 5);
+        });
+    }
+
+    fn exemplar(id: u8) -> Exemplar {
+        Exemplar {
+            trace: TraceContext::new(id.into(), id.into()),
+            nanos: id.into(),
+            at: Duration::from_nanos(id.into()),
+        }
+    }
+
+    /// A reader sees one exemplar, never parts of two.
+    #[test]
+    fn loom_an_exemplar_is_whole() {
+        loom::model(|| {
+            let block = Block::new(EXEMPLAR_CELLS);
+            let written = block.clone();
+            let writer = thread::spawn(move || {
+                written.keep_exemplar(0, exemplar(1));
+                written.keep_exemplar(0, exemplar(2));
+            });
+            if let Some(read) = block.exemplar(0) {
+                assert!(read == exemplar(1) || read == exemplar(2), "{read:?}");
+            }
+            writer.join().unwrap();
+            assert_eq!(block.exemplar(0), Some(exemplar(2)));
         });
     }
 }

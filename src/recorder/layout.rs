@@ -1,40 +1,38 @@
-//! Which numbers there are, and where they lie.
+//! Which numbers there are, and their cells in a block.
 //!
-//! Metrics that carry the same labels share their series: a call then finds all of them in one block. With constant labels
-//! alone that is one series for all; by method, route and status there are two, one with the status and one without.
+//! Metrics with the same labels share their series, so that one block has all of them. With constant labels alone there is
+//! one series for all metrics. By method, route and status there are two, with and without the status.
 
-use super::block::Cells;
-use super::exemplars::EXEMPLAR_CELLS;
-use super::histogram::{Bounds, Histogram};
-use super::settings::Settings;
+use super::block::{Cells, EXEMPLAR_CELLS};
+use super::histogram::Histogram;
+use crate::buckets::Buckets;
 use crate::labels::{Carrier, Moment};
+use crate::settings::Settings;
 
-/// Where the numbers of a layer lie.
+/// The cells of a layer's numbers.
 #[derive(Debug)]
 pub(crate) struct Layout {
     groups: Vec<Group>,
     /// The group of each carrier.
     of: [usize; Carrier::ALL.len()],
     histograms: [Option<Histogram>; Measured::ALL.len()],
-    /// That of [`Measured::Duration`], which all have.
+    /// The histogram of [`Measured::Duration`], which every layer has.
     duration: Histogram,
-    /// Where the declared error types are counted, and after them all others that there is no room for; nowhere, if
-    /// there is no `errors_total`.
+    /// The first cell of `errors_total`, if there is one: declared types first, then `_OTHER`.
     pub(crate) errors_at: Option<usize>,
 }
 
-/// Metrics that carry the same labels.
+/// Metrics with the same labels.
 #[derive(Debug)]
 pub(crate) struct Group {
-    /// One of theirs.
+    /// One of the group's carriers.
     pub(crate) carrier: Carrier,
-    /// When all their labels are known.
+    /// When all labels are known.
     pub(super) known_at: Moment,
-    /// What a block of theirs holds.
     pub(super) cells: Cells,
 }
 
-/// What there can be a histogram of.
+/// What can have a histogram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Measured {
     ResponseHead,
@@ -45,7 +43,7 @@ pub(crate) enum Measured {
     ResponseSize,
 }
 
-// The first cells of all blocks. Each group uses those of its metrics; they fill one line.
+// The first cells of all blocks. They fill one cache line, and each group uses those of its metrics.
 pub(crate) const BEGUN: usize = 0;
 pub(crate) const ENDED: usize = 1;
 pub(crate) const REQUEST_BYTES: usize = 2;
@@ -75,7 +73,7 @@ impl Measured {
         }
     }
 
-    fn bounds(self, settings: &Settings) -> Option<&Bounds> {
+    fn buckets(self, settings: &Settings) -> Option<&Buckets> {
         let sizes = settings.sizes.as_ref();
         match self {
             Self::ResponseHead => settings.response_head.as_ref(),
@@ -87,7 +85,7 @@ impl Measured {
         }
     }
 
-    /// Whether it is a time, which an exemplar can be kept of.
+    /// Whether it is a time. Only times have exemplars.
     fn is_timed(self) -> bool {
         !matches!(self, Self::RequestSize | Self::ResponseSize)
     }
@@ -101,7 +99,7 @@ impl Layout {
         let mut groups: Vec<Group> = Vec::new();
         let of = Carrier::ALL.map(|carrier| {
             let same = |group: &Group| schema.names(group.carrier).eq(schema.names(carrier));
-            // OpenTelemetry's conventions have no metric of its own for errors.
+            // OpenTelemetry's conventions have no metric for errors.
             let carrier = match carrier {
                 Carrier::Errors if settings.naming.is_open_telemetry() => Carrier::End,
                 carrier => carrier,
@@ -126,9 +124,9 @@ impl Layout {
             errors_at: None,
         };
         for measured in Measured::ALL {
-            if let Some(bounds) = measured.bounds(settings) {
+            if let Some(buckets) = measured.buckets(settings) {
                 let cells = &mut layout.groups[of[measured.carrier() as usize]].cells;
-                let (histogram, end) = Histogram::new(bounds, cells.all());
+                let (histogram, end) = Histogram::new(buckets, cells.all());
                 cells.sums.push(histogram.at);
                 cells.exemplars = end..end;
                 layout.histograms[measured as usize] = Some(histogram);
@@ -147,7 +145,7 @@ impl Layout {
                     let group = of[measured.carrier() as usize];
                     let cells = &mut layout.groups[group].cells.exemplars;
                     histogram.exemplars_at = Some((cells.end, cells.start));
-                    cells.end += EXEMPLAR_CELLS * histogram.bounds.buckets();
+                    cells.end += EXEMPLAR_CELLS * histogram.buckets.count();
                 }
             }
         }
@@ -161,7 +159,7 @@ impl Layout {
         &self.groups
     }
 
-    /// Which group the metrics of this carrier belong to.
+    /// The group of a carrier's metrics.
     #[inline]
     pub(crate) fn group_of(&self, carrier: Carrier) -> usize {
         self.of[carrier as usize]

@@ -1,50 +1,44 @@
-//! The numbers of one label set: who writes them, and how a scrape reads them.
+//! The numbers of one label set: how threads write them, and how a scrape reads them.
 
-use super::block::Block;
-use super::exemplars::{self, Exemplar};
+use super::block::{Block, EXEMPLAR_CELLS, Exemplar};
 use super::layout::{BEGUN, ENDED, Group, Layout};
 use crate::labels::LabelText;
-use crate::sync::{Mutex, MutexGuard, Ordering};
+use crate::sync::{Mutex, MutexGuard};
+use std::cmp;
 use std::fmt;
 use std::mem;
-use std::sync::atomic::AtomicBool;
 use std::sync::{OnceLock, PoisonError};
-
-/// Values of labels, as they are shown.
-pub(super) type Texts = Box<[Box<str>]>;
 
 /// The numbers of one label set.
 ///
-/// Each thread that writes has a block of its own. What ended threads have counted stays in `rest`.
+/// Each thread that writes has a block of its own. `rest` has the counts of threads that have ended.
 pub(crate) struct Series {
-    values: Texts,
+    values: Box<[Box<str>]>,
     text: OnceLock<LabelText>,
-    /// Whether it has left the page.
-    has_left: AtomicBool,
-    /// Locked where a thread comes or goes and by scrapes, never by a call on its way.
+    /// Locked when a thread begins or ends and by scrapes, never by an ordinary call.
     counts: Mutex<Counts>,
 }
 
 #[derive(Default)]
 struct Counts {
-    blocks: Vec<Written>,
+    blocks: Vec<ThreadBlock>,
     rest: Option<Block>,
-    /// Failures by error types that were not declared, by their index.
+    /// Failures by undeclared error types, with the index of each.
     undeclared: Vec<(usize, u64)>,
 }
 
 /// A block, and the thread that writes it.
-struct Written {
+struct ThreadBlock {
     thread: u64,
     block: Block,
 }
 
-/// What a page shows of a series, beside its numbers.
+/// What few series have beside their numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Rare {
-    /// The latest traced call of each bucket, for all buckets of the group; none, where calls aren't traced.
+    /// The latest traced call of each bucket of the group. Empty if calls are not traced.
     pub(crate) exemplars: Vec<Option<Exemplar>>,
-    /// Failures by error types that were not declared, by their index.
+    /// Failures by undeclared error types, with the index of each.
     pub(crate) undeclared: Vec<(usize, u64)>,
 }
 
@@ -59,58 +53,55 @@ impl Rare {
 // === impl Series ===
 
 impl Series {
-    pub(super) fn new(values: Texts) -> Self {
+    pub(super) fn new(values: Box<[Box<str>]>) -> Self {
         Self {
             values,
             text: OnceLock::new(),
-            has_left: AtomicBool::new(false),
             counts: Mutex::new(Counts::default()),
         }
     }
 
-    /// The values of the labels of a request, in the order of their names.
+    /// The values of the labels that are not constant, in the order of their names.
     pub(crate) fn values(&self) -> &[Box<str>] {
         &self.values
     }
 
-    /// The text of all labels, which `write` writes the first time.
+    /// The text of all labels. `write` is called the first time.
     pub(crate) fn text(&self, write: impl FnOnce() -> LabelText) -> &LabelText {
         self.text.get_or_init(write)
     }
 
-    /// The block of a thread: the one that it has, or a new one.
+    /// The block of a thread. It is made the first time.
     pub(super) fn block_of(&self, thread: u64, group: &Group) -> Block {
         let mut counts = self.lock();
         let mut blocks = counts.blocks.iter();
-        if let Some(written) = blocks.find(|written| written.thread == thread) {
-            return written.block.clone();
+        if let Some(own) = blocks.find(|own| own.thread == thread) {
+            return own.block.clone();
         }
         let block = Block::new(group.cells.all());
-        counts.blocks.push(Written {
-            thread,
-            block: block.clone(),
-        });
-        block
+        let own = block.clone();
+        counts.blocks.push(ThreadBlock { thread, block });
+        own
     }
 
-    /// The thread that `block` was made for writes no more. What it has counted stays. Does nothing the second time.
+    /// Keeps the counts of a block that its thread no longer writes. Does nothing the second time.
     pub(super) fn let_go(&self, block: &Block, group: &Group) {
         let mut counts = self.lock();
         let mut blocks = counts.blocks.iter();
-        if let Some(place) = blocks.position(|written| written.block.is(block)) {
-            let Written { block, .. } = counts.blocks.swap_remove(place);
+        if let Some(place) = blocks.position(|own| own.block.is(block)) {
+            let ThreadBlock { block, .. } = counts.blocks.swap_remove(place);
             counts.take_in(block, group);
         }
     }
 
-    /// Takes in all that was counted of a series to which nobody writes any more.
+    /// Adds the counts of a series that no thread writes any more.
     pub(super) fn take_in(&self, left: &Self, group: &Group) {
         let Counts {
             blocks,
             rest,
             undeclared,
         } = mem::take(&mut *left.lock());
-        let blocks = blocks.into_iter().map(|written| written.block);
+        let blocks = blocks.into_iter().map(|own| own.block);
         let mut counts = self.lock();
         for block in blocks.chain(rest) {
             counts.take_in(block, group);
@@ -120,14 +111,14 @@ impl Series {
         }
     }
 
-    /// Counts a failure by an error type that was not declared.
+    /// Counts a failure by an undeclared error type.
     #[cold]
     pub(super) fn count_undeclared(&self, error_type: usize) {
         self.lock().count_undeclared(error_type, 1);
     }
 
-    /// Appends the sums of all threads to `numbers`, cell by cell: the buckets of histograms cumulative, and in the place of
-    /// what has ended what has not.
+    /// Appends the sums of all threads to `numbers`, cell by cell. Buckets are cumulative, and [`ENDED`] has the calls in
+    /// flight.
     pub(crate) fn read(&self, layout: &Layout, group: usize, numbers: &mut Vec<u64>) -> Rare {
         let cells = &layout.groups()[group].cells;
         let first = numbers.len();
@@ -148,8 +139,8 @@ impl Series {
             histogram.cumulate(numbers);
         }
         let mut exemplars = Vec::new();
-        for first in cells.exemplars.clone().step_by(exemplars::EXEMPLAR_CELLS) {
-            exemplars.push(exemplars::latest(counts.blocks(), first));
+        for first in cells.exemplars.clone().step_by(EXEMPLAR_CELLS) {
+            exemplars.push(Exemplar::latest(counts.blocks(), first));
         }
         Rare {
             exemplars,
@@ -157,19 +148,31 @@ impl Series {
         }
     }
 
-    /// It leaves the page for good.
-    pub(super) fn leave(&self) {
-        self.has_left.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn has_left(&self) -> bool {
-        self.has_left.load(Ordering::Relaxed)
-    }
-
     fn lock(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+// A group orders its series by their values, as the page does.
+impl Ord for Series {
+    fn cmp(&self, other: &Self) -> cmp::Ordering {
+        self.values.cmp(&other.values)
+    }
+}
+
+impl PartialOrd for Series {
+    fn partial_cmp(&self, other: &Self) -> Option<cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Series {
+    fn eq(&self, other: &Self) -> bool {
+        self.values == other.values
+    }
+}
+
+impl Eq for Series {}
 
 impl fmt::Debug for Series {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -181,17 +184,14 @@ impl fmt::Debug for Series {
 
 impl Counts {
     fn blocks(&self) -> impl Iterator<Item = &Block> {
-        let written = self.blocks.iter().map(|written| &written.block);
-        written.chain(&self.rest)
+        let own = self.blocks.iter().map(|own| &own.block);
+        own.chain(&self.rest)
     }
 
-    /// Nobody writes to `block` any more.
+    /// No thread writes to `block` any more.
     fn take_in(&mut self, block: Block, group: &Group) {
         match &self.rest {
-            Some(rest) => {
-                rest.take_in(&block, &group.cells);
-                exemplars::take_in(rest, &block, &group.cells.exemplars);
-            }
+            Some(rest) => rest.take_in(&block, &group.cells),
             None => self.rest = Some(block),
         }
     }
@@ -204,11 +204,11 @@ impl Counts {
         }
     }
 
-    /// Calls begun and not ended, never negative: a call whose end is seen, in the first sum, has its beginning seen in the
-    /// second.
+    /// Calls that have begun and not ended. Never negative: the second sum has the beginning of each call whose end is in
+    /// the first.
     ///
-    /// What begins and ends between the two sums looks as if it were in flight. So they are taken again where calls have
-    /// ended meanwhile, and the lowest difference counts.
+    /// A call that begins and ends between the two sums looks as if it were in flight. If calls have ended meanwhile, both
+    /// are taken again, and the lowest difference counts.
     fn in_flight(&self) -> u64 {
         const ATTEMPTS: usize = 8;
         let ended = || -> u64 { self.blocks().map(|block| block.get_published(ENDED)).sum() };
@@ -229,16 +229,17 @@ impl Counts {
 #[cfg(all(test, openmetrics_loom))]
 mod loom_tests {
     use super::*;
-    use crate::recorder::{REQUESTS, Settings};
-    use crate::sync::AtomicU64;
+    use crate::recorder::REQUESTS;
+    use crate::settings::Settings;
+    use crate::sync::{AtomicU64, Ordering};
     use loom::sync::Arc;
     use loom::thread;
 
     struct World {
         layout: Layout,
         series: Series,
-        /// What one thread has told another.
-        told: AtomicU64,
+        /// Set by one thread, read by another.
+        signal: AtomicU64,
     }
 
     impl World {
@@ -246,7 +247,7 @@ mod loom_tests {
             Arc::new(Self {
                 layout: Layout::new(&Settings::default()),
                 series: Series::new(Box::default()),
-                told: AtomicU64::new(0),
+                signal: AtomicU64::new(0),
             })
         }
 
@@ -265,7 +266,7 @@ mod loom_tests {
         }
     }
 
-    /// Threads count and end while two scrapes in a row read: no number goes back, and none is lost.
+    /// Threads count and end during two scrapes: no number goes back, and none is lost.
     #[test]
     fn loom_an_ended_threads_counts_stay() {
         loom::model(|| {
@@ -276,13 +277,13 @@ mod loom_tests {
             });
             let (first, second) = (world.read()[REQUESTS], world.read()[REQUESTS]);
             assert!(first <= second, "{first}, then {second}");
-            threads.map(|thread| thread.join().unwrap());
+            let _ = threads.map(|thread| thread.join().unwrap());
             assert_eq!(world.read()[REQUESTS], 2);
         });
     }
 
-    /// A call begins on one thread and ends on another while a third one reads: no scrape sees an end without its
-    /// beginning, whichever thread is gone by then.
+    /// A call begins on one thread and ends on another while a third reads, and threads end: no scrape sees an end without
+    /// its beginning.
     #[test]
     fn loom_no_scrape_sees_an_end_without_its_beginning() {
         loom::model(|| {
@@ -290,7 +291,7 @@ mod loom_tests {
             let ender = {
                 let world = world.clone();
                 thread::spawn(move || {
-                    if world.told.load(Ordering::Acquire) == 1 {
+                    if world.signal.load(Ordering::Acquire) == 1 {
                         world.thread_life(2, |block| block.publish(ENDED));
                     }
                 })
@@ -309,7 +310,7 @@ mod loom_tests {
             };
             world.thread_life(1, |block| {
                 block.add(BEGUN, 1);
-                world.told.store(1, Ordering::Release);
+                world.signal.store(1, Ordering::Release);
             });
             ender.join().unwrap();
             scraper.join().unwrap();

@@ -2,7 +2,7 @@
 
 use super::family::Kind;
 use crate::naming::Naming;
-use crate::recorder::Settings;
+use crate::settings::Settings;
 
 /// A family of metrics that layers fill by themselves.
 #[derive(Debug)]

@@ -29,7 +29,7 @@ use self::registered::Registered;
 use crate::Error;
 use crate::clock::{Clock, Stopwatch};
 use crate::labels::{ConstantLabels, Labels};
-use crate::recorder::Settings;
+use crate::settings::Settings;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric as ClientMetric, Unit};
 use std::fmt;

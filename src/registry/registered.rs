@@ -8,7 +8,7 @@ use super::shape::Shape;
 use super::table::{Endpoint, Table};
 use crate::Error;
 use crate::labels::Labels;
-use crate::recorder::Settings;
+use crate::settings::Settings;
 use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;

@@ -3,7 +3,8 @@ use super::custom::{CustomFamily, Source};
 use super::shape::{self, Shape};
 use crate::Error;
 use crate::labels::{Carrier, LabelText, Labels};
-use crate::recorder::{Recorder, Settings};
+use crate::recorder::Recorder;
+use crate::settings::Settings;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

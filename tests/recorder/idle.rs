@@ -299,6 +299,35 @@ fn idle_sets_make_room_when_it_is_short_and_nobody_scrapes() {
     }
 }
 
+/// Idle sets make room before a call is said to be beyond the limit: `_OTHER` is not on the page unless one was.
+#[test]
+fn other_is_not_shown_before_a_call_is_beyond_the_limit() {
+    for label in [name(), Label::status(), Label::code(&["0", "1", "2"])] {
+        let clock = Clock::manual();
+        let (layer, service) = built(idle(clock).label(label).cardinality_limit(1));
+        let live = |number: u8| {
+            let mut call = begin(service, &format!("/{number}"));
+            answer(&mut call, 200 + u16::from(number));
+            call.set_code(number);
+            call.complete();
+        };
+        let others = || {
+            let page = Page::read(layer.exporter());
+            let series = page.samples().map(|(series, _)| series.to_owned());
+            series.filter(|series| series.contains("_OTHER\"")).count()
+        };
+        live(0);
+        clock.advance(IDLE);
+        live(1);
+        assert_eq!(sum(&layer, "requests_total"), 1);
+        assert_eq!(others(), 0);
+        live(2);
+        assert_eq!(sum(&layer, "requests_total"), 2);
+        assert!(others() > 0);
+        assert_all(&layer, "label_overflow_total", &[("", 1)]);
+    }
+}
+
 /// Where there is no room calls are under `_OTHER`, which stays.
 #[test]
 fn what_has_had_no_room_stays() {

@@ -174,6 +174,37 @@ fn functions_may_call_measured_services_when_they_are_dropped() {
     call(new, "/");
 }
 
+/// A thread lets go of a dropped layer when it meets a new label set of another one, at any moment of a call.
+#[test]
+fn new_label_sets_let_go_of_dropped_layers() {
+    let (layer, service) = built(builder().label(name()));
+    let settings = builder().label(name()).label(Label::status());
+    let (other_layer, other) = built(settings.label(Label::code(&["OK", "BAD"])));
+    let live = |path: &str, status: u16, code: u8| {
+        let mut call = begin(other, path);
+        answer(&mut call, status);
+        call.set_code(code);
+        call.complete();
+    };
+    live("/a", 200, 0);
+    live("/a", 200, 0);
+    let new_at_each_moment = [("/b", 200, 0), ("/b", 404, 0), ("/b", 404, 1)];
+    for (dropped, (path, status, code)) in (1..).zip(new_at_each_moment) {
+        let owned = CallsWhenDropped(vec![(service, "/dropped"), (other, "/from-drop")]);
+        let (gone, of_gone) = built(builder().filter(move |_| owned.0.len() == 2));
+        call(of_gone, "/");
+        drop(gone);
+        live("/a", 200, 0);
+        assert_eq!(sum(&layer, "requests_total"), dropped - 1);
+        live(path, status, code);
+        // A set that is new at the end is met when the call is over.
+        live("/a", 200, 0);
+        assert_eq!(sum(&layer, "requests_total"), dropped);
+    }
+    assert_eq!(sum(&other_layer, "requests_total"), 2 + 3 * 3 + 3);
+    assert_eq!(sum(&other_layer, "concurrent_requests"), 0);
+}
+
 /// Which is the last of several layers that own each other.
 #[test]
 fn layers_may_be_dropped_by_functions_of_layers() {

@@ -6,7 +6,8 @@ use super::super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesSnapsh
 use super::Count;
 use super::messages::{Exemplar, FamilyWriter, MetricWriter, PageWriter, Timestamp};
 use super::native::NativeBuckets;
-use crate::recorder::{self, SCHEMA, ZERO_THRESHOLD};
+use crate::buckets::{SCHEMA, ZERO_THRESHOLD};
+use crate::recorder;
 
 /// Adds a family with all its series.
 pub(super) fn write(
@@ -69,7 +70,7 @@ fn write_histogram(metric: &mut MetricWriter<'_>, snapshot: &HistogramSnapshot<'
         let exemplars: Vec<_> = exemplars
             .map(|exemplar| exemplar.as_ref().map(traced))
             .collect();
-        let bounds = snapshot.layout.bounds.shown().iter().copied();
+        let bounds = snapshot.layout.buckets.shown().iter().copied();
         let bounds = bounds.chain([f64::INFINITY]);
         for (index, (bound, cumulative)) in bounds.zip(snapshot.cumulative()).enumerate() {
             // The list is empty if calls aren't traced.

@@ -1,0 +1,219 @@
+//! The buckets of a histogram: checked upper bounds.
+//!
+//! The bounds of a native histogram are the powers of 2^(1/8), each 9 % above the one before: schema 3 of Prometheus
+//! (<https://prometheus.io/docs/specs/native_histograms/#schema>). They go from a microsecond to twelve days.
+
+use crate::Error;
+use std::array;
+use std::sync::LazyLock;
+
+/// The upper bounds of a histogram's buckets, ascending. `+Inf` is implied.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Buckets {
+    /// As a page shows them: in seconds or bytes.
+    shown: Box<[f64]>,
+    /// As observations are compared with them: in nanoseconds or bytes.
+    limits: Box<[u64]>,
+    is_native: bool,
+}
+
+/// From 5 ms to 10 s: the default of Prometheus' own clients.
+const DEFAULT_BUCKETS: [f64; 11] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// The schema of Prometheus in which eight buckets double the bound.
+pub(crate) const SCHEMA: i8 = 3;
+
+/// In seconds: 2^-20, about a microsecond. Durations up to it count as zero.
+#[cfg(any(test, feature = "protobuf"))]
+pub(crate) const ZERO_THRESHOLD: f64 = 1.0 / 1_048_576.0;
+
+/// The number of buckets that double the bound.
+const FINENESS: i32 = 1 << SCHEMA;
+/// The index of the last bucket at or below the threshold.
+pub(crate) const NATIVE_BELOW: i32 = -20 * FINENESS;
+/// The index of the last bucket: up to 2^20 seconds, twelve days. It counts longer durations, too.
+const LAST: i32 = 20 * FINENESS;
+const NATIVE_BUCKETS: usize = (LAST - NATIVE_BELOW) as usize;
+/// The counter for zero, and one for each bucket.
+pub(crate) const NATIVE_CELLS: usize = 1 + NATIVE_BUCKETS;
+
+/// Upper bounds in whole nanoseconds, the threshold first. Rounding down is exact: durations are whole nanoseconds, too.
+static NATIVE_BOUNDS: LazyLock<[u64; NATIVE_CELLS]> = LazyLock::new(|| {
+    array::from_fn(|cell| {
+        let index = NATIVE_BELOW + cell as i32;
+        let seconds = (f64::from(index) / f64::from(FINENESS)).exp2();
+        (seconds * 1e9).floor() as u64
+    })
+});
+
+// === impl Buckets ===
+
+impl Buckets {
+    /// Buckets of durations.
+    ///
+    /// # Errors
+    ///
+    /// Names the bound that is not finite, negative, out of order or repeated.
+    pub(crate) fn new(seconds: impl IntoIterator<Item = f64>) -> Result<Self, Error> {
+        let seconds: Box<[f64]> = seconds.into_iter().collect();
+        if seconds.is_empty() {
+            return Err(Error::new(
+                "buckets are empty: give at least one upper bound in seconds",
+            ));
+        }
+        for (i, &bound) in seconds.iter().enumerate() {
+            if !bound.is_finite() {
+                return Err(Error::new(format!(
+                    "bucket bound {bound} is not finite: leave it out, `+Inf` is always added"
+                )));
+            }
+            if bound < 0.0 {
+                return Err(Error::new(format!(
+                    "bucket bound {bound} is negative: durations start at 0"
+                )));
+            }
+            if i > 0 && bound <= seconds[i - 1] {
+                return Err(Error::new(format!(
+                    "bucket bound {bound} comes after {}: bounds must ascend, each once",
+                    seconds[i - 1]
+                )));
+            }
+        }
+        Ok(Self::of_seconds(seconds))
+    }
+
+    /// Buckets of sizes in bytes.
+    ///
+    /// # Errors
+    ///
+    /// Names the bound that is out of order or repeated.
+    pub(crate) fn of_bytes(bounds: Vec<u64>) -> Result<Self, Error> {
+        if bounds.is_empty() {
+            return Err(Error::new(
+                "buckets of sizes are empty: give at least one upper bound in bytes",
+            ));
+        }
+        if let Some(two) = bounds.windows(2).find(|two| two[1] <= two[0]) {
+            return Err(Error::new(format!(
+                "bucket bound of {} bytes comes after {}: bounds must ascend, each once",
+                two[1], two[0]
+            )));
+        }
+        Ok(Self {
+            shown: bounds.iter().map(|&bytes| bytes as f64).collect(),
+            limits: bounds.into(),
+            is_native: false,
+        })
+    }
+
+    /// No bucket but `+Inf`.
+    pub(crate) fn none() -> Self {
+        Self {
+            shown: Box::default(),
+            limits: Box::default(),
+            is_native: false,
+        }
+    }
+
+    /// Adds the buckets of a native histogram, or leaves them out.
+    pub(crate) fn native(self, is_native: bool) -> Self {
+        Self { is_native, ..self }
+    }
+
+    /// Rounds to the nearest nanosecond. `as` saturates, so that no bound wraps.
+    fn of_seconds(seconds: Box<[f64]>) -> Self {
+        let limits = seconds.iter().map(|bound| (bound * 1e9).round() as u64);
+        Self {
+            limits: limits.collect(),
+            shown: seconds,
+            is_native: false,
+        }
+    }
+
+    /// The bounds as a page shows them.
+    pub(crate) fn shown(&self) -> &[f64] {
+        &self.shown
+    }
+
+    /// Whether a native histogram is kept beside the classic one.
+    #[inline]
+    pub(crate) fn is_native(&self) -> bool {
+        self.is_native
+    }
+
+    /// The number of buckets, `+Inf` included.
+    pub(crate) fn count(&self) -> usize {
+        self.limits.len() + 1
+    }
+
+    /// The bucket that holds `value`: the first whose bound is not below it.
+    #[inline]
+    pub(crate) fn index(&self, value: u64) -> usize {
+        // Most calls fall into the first bucket, which needs no search.
+        match self.limits.first() {
+            Some(&first) if value <= first => 0,
+            _ => self.limits.partition_point(|&bound| bound < value),
+        }
+    }
+}
+
+impl Default for Buckets {
+    fn default() -> Self {
+        Self::of_seconds(DEFAULT_BUCKETS.into())
+    }
+}
+
+/// The counter of a native histogram that counts `nanos`.
+pub(crate) fn native_cell(nanos: u64) -> usize {
+    let cell = NATIVE_BOUNDS.partition_point(|&bound| bound < nanos);
+    cell.min(NATIVE_BUCKETS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_bounds_are_named() {
+        let cases: [(&[f64], &str); 6] = [
+            (&[], "empty"),
+            (&[1.0, f64::INFINITY], "inf"),
+            (&[f64::NAN], "NaN"),
+            (&[-0.5], "-0.5"),
+            (&[2.0, 1.5], "1.5 comes after 2"),
+            (&[3.0, 3.0], "3 comes after 3"),
+        ];
+        for (bounds, named) in cases {
+            let error = Buckets::new(bounds.iter().copied()).unwrap_err();
+            assert!(error.to_string().contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_native_bound_belongs_to_its_bucket() {
+        const SECOND: u64 = 1_000_000_000;
+        for (nanos, expected) in [
+            // 2^-20 s is 953.67 ns, and 2^(-159/8) s 1040.0.
+            (0, NATIVE_BELOW),
+            (953, NATIVE_BELOW),
+            (954, -159),
+            (SECOND / 2, -8),
+            (SECOND / 2 + 1, -7),
+            (SECOND, 0),
+            (SECOND + 1, 1),
+            (2 * SECOND, 8),
+            // 2^(1/8) s = 1.090507732665 s.
+            (1_090_507_732, 1),
+            (1_090_507_733, 2),
+            (1_048_576 * SECOND, 160),
+            (u64::MAX, 160),
+        ] {
+            let index = NATIVE_BELOW + native_cell(nanos) as i32;
+            assert_eq!(index, expected, "{nanos}");
+        }
+        assert!(NATIVE_BOUNDS.is_sorted_by(|a, b| a < b));
+        assert_eq!(f64::from(NATIVE_BELOW / FINENESS).exp2(), ZERO_THRESHOLD);
+    }
+}

@@ -1,0 +1,138 @@
+//! How a call begins.
+
+use super::call::{Call, UNKNOWN};
+use crate::classify::ErrorType;
+use crate::clock::Moment as Time;
+use crate::flags::Flags;
+use crate::labels::{Moment, RequestHead, Values};
+use crate::open_call::FreeSlots;
+use crate::recorder::{
+    Key, LocalRecorder, ROOT, SetIndex, Shared, with_recorder, with_recorder_and_slots, with_slots,
+};
+use crate::trace::TraceContext;
+use std::any::Any;
+use std::mem;
+
+impl Call {
+    /// Begins a call. Returns `None` if users' functions have to read its request before: see
+    /// [`begin_with_head`](Self::begin_with_head).
+    #[inline]
+    pub(crate) fn begin(key: Key) -> Option<Self> {
+        let begun = with_recorder_and_slots(key, move |local, free| match local.needs().request {
+            true => None,
+            false => Some(Self::at(key, local, free, ROOT)),
+        });
+        begun.unwrap_or_else(|| Some(Self::uncounted()))
+    }
+
+    #[inline]
+    fn at(key: Key, local: &mut LocalRecorder, free: &mut FreeSlots, begin: SetIndex) -> Self {
+        let flags = local.needs().flags;
+        let head = match local.needs().head_labels {
+            true => UNKNOWN,
+            false => begin,
+        };
+        let began = local.begin(begin);
+        Self {
+            slot: free.open(key, [begin, head], began, flags),
+        }
+    }
+
+    /// A call that is not counted.
+    #[cold]
+    fn uncounted() -> Self {
+        let open =
+            |free: &mut FreeSlots| free.open(Key::NONE, [ROOT; 2], Time::default(), Flags::NONE);
+        Self {
+            slot: with_slots(open),
+        }
+    }
+
+    /// Begins a call after users' functions have read the head of its request, or its message.
+    pub(crate) fn begin_with_head<'a>(
+        key: Key,
+        request: impl FnOnce() -> (Option<RequestHead<'a>>, Option<&'a dyn Any>),
+    ) -> Self {
+        let Some(shared) = with_recorder(key, |local| local.lend()) else {
+            return Self::uncounted();
+        };
+        let settings = &shared.settings;
+        let guard = HeadGuard {
+            key,
+            shared: &shared,
+        };
+        let texts;
+        let mut values = Values::NONE;
+        let mut trace = None;
+        let mut is_stream = false;
+        let (head, message) = request();
+        match &head {
+            Some(head) => {
+                if let Some(is_measured) = &settings.filter
+                    && !(**is_measured)(head)
+                {
+                    mem::forget(guard);
+                    return Self::uncounted();
+                }
+                trace = settings.exemplars.as_ref().and_then(|of| (**of)(head));
+                let streams = settings.streams.as_ref();
+                is_stream = streams.is_some_and(|streams| streams.is_requested(head));
+                if message.is_none() {
+                    settings.schema.of_request(head, &mut values);
+                }
+            }
+            None if message.is_none() => settings.schema.of_no_request(&mut values),
+            None => {}
+        }
+        if let Some(message) = message {
+            if let Some(is_measured) = &settings.filter_messages
+                && !(**is_measured)(message)
+            {
+                mem::forget(guard);
+                return Self::uncounted();
+            }
+            texts = settings.schema.texts_of(message);
+            let head = head.as_ref();
+            settings.schema.of_message(head, &texts, &mut values);
+        }
+        mem::forget(guard);
+        let mut call = Self::labelled(key, &values, trace);
+        if is_stream {
+            call.time_as_stream();
+        }
+        call
+    }
+
+    fn labelled(key: Key, values: &Values<'_>, trace: Option<TraceContext>) -> Self {
+        let begun = with_recorder_and_slots(key, |local, free| {
+            let begin = local.find(Moment::Begin, ROOT, values);
+            Self::at(key, local, free, begin)
+        });
+        let Some(call) = begun else {
+            return Self::uncounted();
+        };
+        if call.slot.flags().has(Flags::SIZES) {
+            call.slot.measure();
+        }
+        if let Some(trace) = trace {
+            call.set(Flags::TRACED);
+            call.slot.set_trace(trace);
+        }
+        call
+    }
+}
+
+/// A panic guard for a call that has not begun. If users' functions panic, it counts a call that has panicked, without
+/// values for its labels.
+struct HeadGuard<'a> {
+    key: Key,
+    shared: &'a Shared,
+}
+
+impl Drop for HeadGuard<'_> {
+    fn drop(&mut self) {
+        let mut values = Values::NONE;
+        self.shared.settings.schema.of_no_request(&mut values);
+        Call::labelled(self.key, &values, None).fail(ErrorType::PANIC);
+    }
+}

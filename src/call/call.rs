@@ -1,0 +1,259 @@
+//! What a service, its protocol and its bodies tell a call.
+
+use crate::classify::{Fault, Head};
+use crate::error_types::Outcome;
+use crate::flags::Flags;
+use crate::handle::CallHandle;
+use crate::labels::{Carrier, Moment, Values};
+use crate::open_call::{BodyReport, OpenCall};
+use crate::recorder::{
+    LocalRecorder, Measured, RESPONSE_BYTES, RESPONSE_MESSAGES, SetIndex, with_recorder,
+};
+use std::fmt;
+
+/// One call, from its beginning to its one end.
+///
+/// A call begins with the request. It moves from the service to the future and on to the response. It ends when it is
+/// dropped. Its outcome is
+///
+/// 1. the first [`fault`](Self::fault) of the call or of a [`CallHandle`] of it,
+/// 2. else completed, if it was [completed](Self::complete), or dropped when it [owed nothing](Self::owes_nothing) more,
+/// 3. else cancelled: the caller went away before the end.
+#[must_use = "a call ends when it is dropped"]
+pub struct Call {
+    pub(super) slot: &'static OpenCall,
+}
+
+/// The label set of the head, until the head is there.
+pub(super) const UNKNOWN: SetIndex = SetIndex::MAX;
+
+// === impl Call ===
+
+impl Call {
+    #[inline]
+    pub(super) fn set(&self, flags: Flags) {
+        self.slot.set_flags(self.slot.flags().with(flags));
+    }
+
+    /// Counts bytes of the request that the service has read.
+    #[inline]
+    pub fn request_bytes(&self, bytes: u64) {
+        self.request(0, bytes);
+    }
+
+    /// Counts a message of the request that the service has read, and its bytes.
+    #[inline]
+    pub fn request_message(&self, bytes: u64) {
+        self.request(1, bytes);
+    }
+
+    #[inline]
+    fn request(&self, messages: u64, bytes: u64) {
+        self.handle_of().request_messages(messages, bytes);
+    }
+
+    /// Returns a handle that reaches this call from elsewhere.
+    #[inline]
+    pub fn handle(&mut self) -> CallHandle {
+        self.handle_of()
+    }
+
+    #[inline]
+    fn handle_of(&self) -> CallHandle {
+        let slot = self.slot;
+        CallHandle::new(slot.key(), slot.begin_set(), BodyReport::new(slot))
+    }
+
+    /// Tells the call that the head of the response is there.
+    ///
+    /// For responses with a head as HTTP has it there is [`response_head`](Self::response_head).
+    #[inline]
+    pub fn head(&mut self) {
+        if self.measures_head() {
+            self.measure_head(None);
+        }
+    }
+
+    /// Tells the call the head of the response, which has the labels of the response.
+    #[inline]
+    pub fn response_head(&mut self, head: &Head<'_>) {
+        if self.measures_head() {
+            self.measure_head(Some(head));
+        }
+    }
+
+    #[inline]
+    fn measures_head(&self) -> bool {
+        self.slot.flags().has(Flags::HEAD)
+    }
+
+    #[inline(never)]
+    fn measure_head(&mut self, head: Option<&Head<'_>>) {
+        let Some(shared) = with_recorder(self.slot.key(), |local| local.lend()) else {
+            return;
+        };
+        let settings = &shared.settings;
+        let mut values = Values::NONE;
+        match head {
+            Some(head) => {
+                settings.schema.of_response(head, &mut values);
+                let streams = settings.streams.as_ref();
+                if streams.is_some_and(|streams| streams.is_answered(head)) {
+                    self.time_as_stream();
+                }
+            }
+            None => settings.schema.of_no_response(&mut values),
+        }
+        let slot = self.slot;
+        with_recorder(slot.key(), |local| {
+            if slot.head_set() == UNKNOWN {
+                slot.set_head_set(local.find(Moment::Head, slot.begin_set(), &values));
+            }
+            if settings.response_head.is_some() {
+                let nanos = shared.clock.nanos_since(slot.began());
+                local.observe(slot.head_set(), Measured::ResponseHead, nanos, slot.trace());
+            }
+        });
+    }
+
+    /// Counts bytes of the response that the caller has taken.
+    #[inline]
+    pub fn response_bytes(&mut self, bytes: u64) {
+        if bytes > 0 {
+            self.response_messages(0, bytes);
+        }
+    }
+
+    /// Counts a message of the response that the caller has taken, and its bytes.
+    #[inline]
+    pub fn response_message(&mut self, bytes: u64) {
+        self.response_messages(1, bytes);
+    }
+
+    /// As [`response_message`](Self::response_message), for several at once.
+    #[inline]
+    pub(crate) fn response_messages(&mut self, messages: u64, bytes: u64) {
+        let slot = self.slot;
+        with_recorder(slot.key(), move |local| {
+            Self::count_response(slot, local, messages, bytes);
+        });
+    }
+
+    pub(super) const MEASURES_RESPONSE: Flags = Flags::SIZES.with(Flags::FIRST_BYTE);
+
+    #[inline]
+    fn count_response(slot: &OpenCall, local: &mut LocalRecorder, messages: u64, bytes: u64) {
+        if slot.head_set() == UNKNOWN {
+            Self::find_no_head(slot, local);
+        }
+        let block = local.block(slot.head_set(), Carrier::Head);
+        block.add(RESPONSE_BYTES, bytes);
+        if messages > 0 {
+            block.add(RESPONSE_MESSAGES, messages);
+        }
+        if bytes + messages > 0 && slot.flags().has(Self::MEASURES_RESPONSE) {
+            Self::measure_response(slot, local, bytes);
+        }
+    }
+
+    #[cold]
+    pub(super) fn measure_response(slot: &OpenCall, local: &mut LocalRecorder, bytes: u64) {
+        let flags = slot.flags();
+        if flags.has(Flags::SIZES) {
+            slot.add_response_bytes(bytes);
+        }
+        if flags.has(Flags::FIRST_BYTE) {
+            slot.set_flags(flags.without(Flags::FIRST_BYTE));
+            let nanos = local.shared().clock.nanos_since(slot.began());
+            local.observe(slot.head_set(), Measured::FirstByte, nanos, slot.trace());
+        }
+    }
+
+    /// Tells the call of a fault. Only the first one counts.
+    #[cold]
+    pub fn fault(&mut self, fault: impl Into<Fault>) {
+        let (slot, fault) = (self.slot, fault.into());
+        let outcome = || {
+            with_recorder(slot.key(), |local| {
+                local.shared().error_types.outcome(fault)
+            })
+        };
+        if let Some(first) = slot.fault().or_else(outcome) {
+            slot.set_fault(first);
+        }
+    }
+
+    /// Tells the call that all that was promised is out. If the caller goes away from now on, the call is complete.
+    #[inline]
+    pub fn owes_nothing(&mut self) {
+        self.set(Flags::COMPLETE_ON_DROP);
+    }
+
+    /// Ends the call, as completed if it had no fault.
+    #[inline]
+    pub fn complete(mut self) {
+        self.owes_nothing();
+    }
+
+    /// Ends the call with a fault, unless it had one before.
+    pub fn fail(mut self, fault: impl Into<Fault>) {
+        self.fault(fault);
+    }
+
+    /// Counts the duration as that of a stream, which stays open by intent.
+    pub(crate) fn time_as_stream(&mut self) {
+        let flags = self.slot.flags().without(Flags::UNTIMED);
+        self.slot.set_flags(flags.with(Flags::STREAM));
+    }
+
+    /// Leaves the duration out: the connection becomes something else, whose end is unknown.
+    pub(crate) fn upgraded(&mut self) {
+        self.set(Flags::UNTIMED);
+    }
+
+    /// Keeps a number of the protocol: what it has seen in the request and needs for the response.
+    #[inline]
+    pub fn set_note(&mut self, note: u32) {
+        self.slot.set_note(note);
+    }
+
+    /// Returns the number that was [kept](Self::set_note), or 0.
+    #[inline]
+    pub fn note(&self) -> u32 {
+        self.slot.note()
+    }
+
+    /// Sets the protocol's own code of the outcome: its index in the names of the label
+    /// [`code`](crate::labels::Label::code). The last one counts.
+    #[inline]
+    pub fn set_code(&mut self, code: u8) {
+        self.slot.set_code(code);
+    }
+
+    /// Finds the label set of a call without a head.
+    #[cold]
+    pub(super) fn find_no_head(slot: &OpenCall, local: &mut LocalRecorder) {
+        let shared = local.lend();
+        let mut values = Values::NONE;
+        shared.settings.schema.of_no_response(&mut values);
+        let head = local.find(Moment::Head, slot.begin_set(), &values);
+        slot.set_head_set(head);
+    }
+
+    fn outcome(&self) -> Outcome {
+        let unless_fault = match self.slot.flags().has(Flags::COMPLETE_ON_DROP) {
+            true => Outcome::COMPLETED,
+            false => Outcome::CANCELLED,
+        };
+        self.slot.fault().unwrap_or(unless_fault)
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("began", &self.slot.began())
+            .field("outcome", &self.outcome())
+            .finish_non_exhaustive()
+    }
+}

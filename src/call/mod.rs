@@ -1,0 +1,14 @@
+//! One call, from its beginning to its one end.
+//!
+//! | file | has |
+//! |---|---|
+//! | [`call`] | what a service, its protocol and its bodies tell a call |
+//! | [`begin`] | how it begins: at once, or after users' functions have read its request |
+//! | [`end`] | how it ends, and what is counted then |
+
+mod begin;
+#[expect(clippy::module_inception, reason = "it has the `Call`")]
+mod call;
+mod end;
+
+pub use self::call::Call;

@@ -1,0 +1,243 @@
+//! How a call ends: completed, cancelled, or failed with an error type, which has an index in its layer.
+
+use crate::classify::{ErrorType, Fault};
+use std::borrow::Cow;
+use std::num::NonZeroU8;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+/// Maximum number of error types of a layer, undeclared ones included. Failures beyond it are counted as `_OTHER`.
+pub(crate) const MOST_ERROR_TYPES: usize = 64;
+
+/// The error types of a layer: the declared ones first, then others that calls have failed with.
+///
+/// A declared type is found without a lock, an undeclared one behind a lock.
+#[derive(Debug)]
+pub(crate) struct ErrorTypes {
+    declared: DeclaredTypes,
+    undeclared: RwLock<Vec<ErrorType>>,
+    /// Whether there are undeclared types, known without the lock. It is set before the call ends, and a page reads the
+    /// numbers first: it only misses types of calls that it takes to be in flight.
+    has_undeclared: AtomicBool,
+}
+
+/// The error types that a layer is told of.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct DeclaredTypes {
+    types: Arc<[ErrorType]>,
+    /// The declared types and `_OTHER`, by name.
+    by_name: Arc<[IndexedType]>,
+}
+
+/// An error type, its index, and whether it is declared.
+pub(crate) type IndexedType = (ErrorType, usize, bool);
+
+/// How a call ended, or will end, in one byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outcome(NonZeroU8);
+
+const COMPLETED: NonZeroU8 = NonZeroU8::MIN;
+const CANCELLED: NonZeroU8 = COMPLETED.saturating_add(1);
+const FIRST_FAILURE: NonZeroU8 = CANCELLED.saturating_add(1);
+
+/// The index of `_OTHER`.
+pub(crate) const OTHER_INDEX: usize = MOST_ERROR_TYPES - 1;
+const OTHER: IndexedType = (ErrorType::OTHER, OTHER_INDEX, false);
+
+// === impl Outcome ===
+
+impl Outcome {
+    pub(crate) const COMPLETED: Self = Self(COMPLETED);
+    pub(crate) const CANCELLED: Self = Self(CANCELLED);
+
+    /// Failed with the error type at `index` of the layer's [`ErrorTypes`].
+    pub(crate) const fn failed(index: u8) -> Self {
+        Self(FIRST_FAILURE.saturating_add(index))
+    }
+
+    /// The index of the error type, if the call failed.
+    #[inline]
+    pub(crate) fn failure(self) -> Option<usize> {
+        let index = self.0.get().checked_sub(FIRST_FAILURE.get());
+        index.map(usize::from)
+    }
+
+    /// Never 0.
+    #[inline]
+    pub(crate) fn code(self) -> u8 {
+        self.0.get()
+    }
+
+    /// The outcome with this code. `None` for 0.
+    #[inline]
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        NonZeroU8::new(code).map(Self)
+    }
+}
+
+// === impl DeclaredTypes ===
+
+impl DeclaredTypes {
+    /// Leaves out types beyond the maximum, which the builder refuses.
+    pub(crate) fn new(types: &[ErrorType]) -> Self {
+        let types: Arc<[ErrorType]> = types.iter().take(OTHER_INDEX).copied().collect();
+        let indexed = types.iter().zip(0..);
+        let indexed = indexed.map(|(name, index)| (*name, index, true));
+        let mut by_name: Vec<IndexedType> = indexed.chain([OTHER]).collect();
+        by_name.sort_unstable();
+        Self {
+            types,
+            by_name: by_name.into(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.types.len()
+    }
+}
+
+// === impl ErrorTypes ===
+
+impl ErrorTypes {
+    pub(crate) fn new(declared: DeclaredTypes) -> Self {
+        Self {
+            declared,
+            undeclared: RwLock::default(),
+            has_undeclared: AtomicBool::new(false),
+        }
+    }
+
+    /// The index of a type. A new type takes the next one.
+    #[cold]
+    fn index(&self, wanted: ErrorType) -> u8 {
+        if wanted == ErrorType::OTHER {
+            return OTHER_INDEX as u8;
+        }
+        let declared = &self.declared.types;
+        let index = declared.iter().position(|name| *name == wanted);
+        let index = index.unwrap_or_else(|| declared.len() + self.undeclared_index(wanted));
+        index.min(OTHER_INDEX) as u8
+    }
+
+    /// The outcome of a call with this fault.
+    pub(crate) fn outcome(&self, fault: Fault) -> Outcome {
+        match fault {
+            Fault::Failed(error_type) => Outcome::failed(self.index(error_type)),
+            Fault::Cancelled => Outcome::CANCELLED,
+        }
+    }
+
+    /// The value of the label `error_type` for this outcome. `None` if the call completed.
+    pub(crate) fn failure(&self, outcome: Outcome) -> Option<&'static str> {
+        match outcome.failure() {
+            Some(index) => Some(self.name(index).as_str()),
+            None => (outcome == Outcome::CANCELLED).then_some("cancelled"),
+        }
+    }
+
+    /// The type with this index.
+    fn name(&self, index: usize) -> ErrorType {
+        let declared = &self.declared.types;
+        declared.get(index).copied().unwrap_or_else(|| {
+            let undeclared = self.read();
+            let found = undeclared.get(index - declared.len()).copied();
+            found.unwrap_or(ErrorType::OTHER)
+        })
+    }
+
+    fn undeclared_index(&self, wanted: ErrorType) -> usize {
+        let find = |types: &[ErrorType]| types.iter().position(|name| *name == wanted);
+        let found = find(&self.read());
+        found.unwrap_or_else(|| {
+            let mut undeclared = self
+                .undeclared
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            // Another thread may have added it meanwhile.
+            find(&undeclared).unwrap_or_else(|| {
+                if self.declared.types.len() + undeclared.len() < OTHER_INDEX {
+                    undeclared.push(wanted);
+                    self.has_undeclared.store(true, Ordering::Relaxed);
+                    undeclared.len() - 1
+                } else {
+                    OTHER_INDEX
+                }
+            })
+        })
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Vec<ErrorType>> {
+        let undeclared = self.undeclared.read();
+        undeclared.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All types in use, by name.
+    pub(crate) fn by_name(&self) -> Cow<'_, [IndexedType]> {
+        if !self.has_undeclared.load(Ordering::Relaxed) {
+            return Cow::Borrowed(&self.declared.by_name);
+        }
+        let undeclared = self.read();
+        let DeclaredTypes { types, by_name } = &self.declared;
+        let indexed = undeclared.iter().zip(types.len()..);
+        let indexed = indexed.map(|(name, index)| (*name, index, false));
+        let mut by_name: Vec<IndexedType> = by_name.iter().copied().chain(indexed).collect();
+        by_name.sort_unstable();
+        Cow::Owned(by_name)
+    }
+}
+
+#[cfg(all(test, not(openmetrics_loom)))]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 70] = {
+        const DIGITS: &str =
+            "0123456789012345678901234567890123456789012345678901234567890123456789";
+        let mut names = [""; 70];
+        let mut i = 0;
+        while i < 70 {
+            names[i] = DIGITS.split_at(i + 1).0;
+            i += 1;
+        }
+        names
+    };
+
+    #[test]
+    fn new_types_take_an_index_until_none_is_left() {
+        let declared = DeclaredTypes::new(&ErrorType::BUILT_IN);
+        let types = ErrorTypes::new(declared);
+        assert_eq!(types.index(ErrorType::DESERIALIZATION), 0);
+        assert_eq!(types.index(ErrorType::PANIC), 8);
+        for (i, name) in NAMES.iter().enumerate() {
+            let expected = (9 + i).min(MOST_ERROR_TYPES - 1);
+            assert_eq!(
+                usize::from(types.index(ErrorType::from_static(name))),
+                expected
+            );
+        }
+        assert_eq!(
+            types.index(ErrorType::from_static("0")),
+            9,
+            "it keeps its index"
+        );
+        let all = types.by_name();
+        assert_eq!(all.len(), MOST_ERROR_TYPES);
+        assert!(all.is_sorted());
+        assert!(all.contains(&(ErrorType::OTHER, 63, false)));
+        assert_eq!(usize::from(types.index(ErrorType::OTHER)), OTHER_INDEX);
+    }
+
+    #[test]
+    fn codes_and_outcomes_belong_together() {
+        let failures = [0, 63].map(Outcome::failed);
+        for outcome in [Outcome::COMPLETED, Outcome::CANCELLED]
+            .into_iter()
+            .chain(failures)
+        {
+            assert_eq!(Outcome::from_code(outcome.code()), Some(outcome));
+        }
+        assert_eq!(Outcome::from_code(0), None);
+        assert_eq!(Outcome::CANCELLED.failure(), None);
+        assert_eq!(Outcome::failed(0).failure(), Some(0));
+    }
+}

@@ -1,0 +1,372 @@
+//! What one thread holds of one recorder.
+//!
+//! A call comes here with the place of a label set, and finds the block to count in. All else is done once for each thread
+//! and label set.
+
+use super::block::{Block, Exemplar};
+use super::histogram::Histogram;
+use super::label_set::{LabelSet, Lookup, ROOT, SetIndex};
+use super::layout::{BEGUN, ENDED, Measured, REQUESTS, RESPONSE_BYTES, RESPONSE_MESSAGES};
+use super::met_sets::MetSets;
+use super::recorder::{Key, Recorder};
+use super::series::Series;
+use super::shared::{Lent, Shared};
+use crate::clock::{Moment as Time, Reader};
+use crate::labels::{Carrier, MOMENTS, Moment, Values};
+use crate::settings::Needs;
+use crate::trace::TraceContext;
+use std::cell::OnceCell;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+/// What one thread holds of one recorder. When it is dropped, the series keep what it has counted.
+pub(crate) struct LocalRecorder {
+    /// Finds this recorder. [`Key::NONE`] sends the next call to `thread::attach`, once.
+    key: Key,
+    own_key: Key,
+    /// The one block, if there is no other: few loads away. (80 instructions of a call with constant labels.)
+    plain: Option<Block>,
+    needs: Needs,
+    clock: Reader,
+    shared: Arc<Shared>,
+    lent: Lent,
+    met: MetSets,
+    recorder: Weak<Recorder>,
+    thread: u64,
+    /// How many label sets had left when this thread last looked.
+    removals: u64,
+    /// Counts calls whose recorder has been dropped.
+    detached: OnceCell<Block>,
+}
+
+// === impl LocalRecorder ===
+
+impl LocalRecorder {
+    pub(super) fn new(recorder: &Arc<Recorder>, thread: u64) -> Self {
+        let shared = recorder.shared();
+        let mut local = Self {
+            key: recorder.key(),
+            own_key: recorder.key(),
+            plain: None,
+            needs: shared.needs,
+            clock: shared.clock,
+            shared: shared.clone(),
+            lent: Rc::new(shared.clone()),
+            met: MetSets::new(shared.layout.groups().len()),
+            recorder: Arc::downgrade(recorder),
+            thread,
+            removals: shared.removals.load(Ordering::Acquire),
+            detached: OnceCell::new(),
+        };
+        if shared.is_plain() {
+            let at = local.ready(ROOT, Carrier::Begin);
+            local.plain = local.met.block(at).cloned();
+        }
+        local.key = local.own_key;
+        local
+    }
+
+    /// Whether `key` leads here without a detour.
+    #[inline(always)]
+    pub(super) fn has_key(&self, key: Key) -> bool {
+        self.key == key
+    }
+
+    /// Whether `key` leads here. If so, it does without a detour from now on.
+    pub(super) fn attach(&mut self, key: Key) -> bool {
+        let is_own = self.own_key == key;
+        if is_own {
+            self.key = key;
+        }
+        is_own
+    }
+
+    pub(super) fn is_detached(&self) -> bool {
+        self.recorder.strong_count() == 0
+    }
+
+    #[inline]
+    pub(crate) fn needs(&self) -> &Needs {
+        &self.needs
+    }
+
+    #[inline]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// What users' functions are called with, which must not run while the thread is borrowed.
+    #[inline]
+    pub(crate) fn lend(&self) -> Lent {
+        self.lent.clone()
+    }
+
+    // --- counting ---
+
+    /// A call begins.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self, set: SetIndex) -> Time {
+        self.block(set, Carrier::Begin).add(BEGUN, 1);
+        self.clock.now()
+    }
+
+    /// The block that counts a carrier's metrics of a label set.
+    #[inline(always)]
+    pub(crate) fn block(&mut self, set: SetIndex, carrier: Carrier) -> &Block {
+        if self.plain.is_none() {
+            let at = self.ready(set, carrier);
+            return self.at(at);
+        }
+        self.plain.as_ref().unwrap_or_else(|| self.detached())
+    }
+
+    /// Counts a time or a size, and keeps its trace if there is one.
+    pub(crate) fn observe(
+        &mut self,
+        set: SetIndex,
+        measured: Measured,
+        value: u64,
+        trace: Option<TraceContext>,
+    ) {
+        let at = self.ready(set, measured.carrier());
+        if let Some(histogram) = self.shared.layout.histogram(measured) {
+            let block = self.at(at);
+            let bucket = histogram.observe(block, value);
+            if let Some(trace) = trace
+                && let Some(first) = histogram.exemplar_at(bucket)
+            {
+                block.keep_exemplar(first, Exemplar::now(trace, value));
+            }
+        }
+    }
+
+    /// Whether one block counts all of a call that completes.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain.is_some()
+    }
+
+    /// Counts the end of a call that completes, where that is [plain](Self::is_plain). `last` has its last messages and bytes.
+    #[inline(always)]
+    pub(crate) fn end_plainly(&self, last: [u64; 2], began: Time) {
+        if let Some(block) = &self.plain {
+            let nanos = self.clock.nanos_since(began);
+            count_end(self.shared.layout.duration(), [block; 4], last, Some(nanos));
+        }
+    }
+
+    /// Counts the end of a call with these label sets at its three moments. `last` has its last messages and bytes.
+    #[inline(always)]
+    pub(crate) fn end(&mut self, sets: [SetIndex; MOMENTS], last: [u64; 2], nanos: Option<u64>) {
+        let [begin, head, end] = sets;
+        let places = [
+            self.ready(begin, Carrier::Begin),
+            self.ready(head, Carrier::Head),
+            self.ready(end, Carrier::End),
+            self.ready(end, Carrier::Duration),
+        ];
+        // By now the thread knows the set, even if the call began elsewhere.
+        if self.needs.labels && self.met.get(end).is_some_and(|set| set.is_overflow) {
+            self.shared.count_overflow();
+        }
+        let blocks = places.map(|place| self.at(place));
+        count_end(self.shared.layout.duration(), blocks, last, nanos);
+        if self.needs.uses {
+            self.exit(sets);
+        }
+    }
+
+    /// Counts a failure by an undeclared error type.
+    pub(crate) fn count_undeclared(&mut self, set: SetIndex, error_type: usize) {
+        let group = self.shared.layout.group_of(Carrier::Errors);
+        if let Some(series) = self.series(set, group) {
+            series.count_undeclared(error_type);
+        }
+    }
+
+    // --- label sets ---
+
+    /// The label set of a call at this moment: the one after `before` with these values. The call uses it from now on.
+    #[inline]
+    pub(crate) fn find(
+        &mut self,
+        moment: Moment,
+        before: SetIndex,
+        values: &Values<'_>,
+    ) -> SetIndex {
+        if values.as_slice().is_empty() {
+            return before;
+        }
+        // Most calls go on as the last one did, and need no hash. (250 instructions of a call by method, route and status.)
+        if let Some((next, set)) = self.met.last_after(before)
+            && set.is(moment, before, values.as_slice())
+            && !self.needs.uses
+        {
+            return next;
+        }
+        let found = self.find_by_hash(moment, before, values);
+        self.met.set_last_after(before, found);
+        found
+    }
+
+    #[inline(never)]
+    fn find_by_hash(&mut self, moment: Moment, before: SetIndex, values: &Values<'_>) -> SetIndex {
+        let lookup = Lookup::new(&self.shared.hasher, moment, before, values);
+        match self.met.find(lookup) {
+            Some(index) if !self.needs.uses || self.enter(index) => index,
+            _ => self.learn(lookup),
+        }
+    }
+
+    /// Gets a label set from the recorder.
+    #[cold]
+    fn learn(&mut self, lookup: Lookup<'_>) -> SetIndex {
+        let recorder = self.recorder.upgrade();
+        let Some((index, set)) = recorder.and_then(|recorder| recorder.get_or_make(lookup)) else {
+            // The recorder has been dropped, and nothing shows the numbers.
+            return ROOT;
+        };
+        // Calls beyond the cardinality limit have any values.
+        let is_found_by_values = !set.is_overflow;
+        self.keep(index, set);
+        if is_found_by_values {
+            self.met.index(index, lookup.hash);
+        }
+        index
+    }
+
+    /// Makes sure that there is a block, and returns its place.
+    #[inline(always)]
+    fn ready(&mut self, set: SetIndex, carrier: Carrier) -> usize {
+        let group = self.shared.layout.group_of(carrier);
+        let at = self.met.place(set, group);
+        if self.met.block(at).is_none() {
+            self.make_block(set, group, at);
+        }
+        at
+    }
+
+    #[inline(always)]
+    fn at(&self, at: usize) -> &Block {
+        match self.met.block(at) {
+            Some(block) => block,
+            None => self.detached(),
+        }
+    }
+
+    #[cold]
+    fn detached(&self) -> &Block {
+        self.detached.get_or_init(|| {
+            let groups = self.shared.layout.groups().iter();
+            Block::new(groups.map(|group| group.cells.all()).max().unwrap_or(0))
+        })
+    }
+
+    #[cold]
+    fn make_block(&mut self, set: SetIndex, group: usize, at: usize) {
+        if let Some(series) = self.series(set, group) {
+            let group = &self.shared.layout.groups()[group];
+            self.met.set_block(at, series.block_of(self.thread, group));
+        }
+    }
+
+    fn series(&mut self, set: SetIndex, group: usize) -> Option<Arc<Series>> {
+        self.set(set)?.series[group].clone()
+    }
+
+    /// A label set by its place. The recorder has it if this thread does not.
+    fn set(&mut self, index: SetIndex) -> Option<&Arc<LabelSet>> {
+        if self.met.get(index).is_none() {
+            let found = self.recorder.upgrade()?.set(index)?;
+            self.keep(index, found);
+        }
+        self.met.get(index)
+    }
+
+    fn keep(&mut self, index: SetIndex, set: Arc<LabelSet>) {
+        self.met.keep(index, set, &self.shared.layout);
+        // Now and then the thread lets go of dropped recorders. Not here: users' functions would run while it is borrowed.
+        self.key = Key::NONE;
+    }
+
+    // --- label sets that leave ---
+
+    /// Forgets the sets that have left, as others may have their places.
+    #[inline]
+    pub(super) fn catch_up(&mut self) {
+        if !self.needs.uses {
+            return;
+        }
+        // Acquire: a call from another thread may have a set that was made after these have left.
+        let removals = self.shared.removals.load(Ordering::Acquire);
+        if removals != self.removals {
+            self.removals = removals;
+            self.met.forget_gone(&self.shared.layout);
+        }
+    }
+
+    fn enter(&mut self, index: SetIndex) -> bool {
+        let is_here = |set: &Arc<LabelSet>| set.uses.stays() || set.uses.enter(self.shared.now());
+        let entered = self.met.get(index).is_none_or(is_here);
+        if !entered {
+            self.met.forget(index, &self.shared.layout);
+        }
+        entered
+    }
+
+    #[cold]
+    fn exit(&mut self, sets: [SetIndex; MOMENTS]) {
+        let shared = self.lend();
+        // The first set last: as long as a call uses it, the sets after it stay.
+        for (index, moment) in sets.into_iter().zip(Moment::ALL).rev() {
+            if shared.settings.schema.asks(moment)
+                && let Some(set) = self.set(index)
+                && !set.uses.stays()
+            {
+                set.uses.exit(shared.now());
+            }
+        }
+    }
+
+    /// Whether the set never leaves, so that even calls that have ended may count in it.
+    pub(crate) fn stays(&mut self, set: SetIndex) -> bool {
+        self.set(set).is_some_and(|set| set.uses.stays())
+    }
+
+    /// The server has what the labels of this set name.
+    #[cold]
+    pub(crate) fn prove(&mut self, begin: SetIndex) {
+        if self.set(begin).is_some_and(|set| set.uses.is_unproven())
+            && let Some(recorder) = self.recorder.upgrade()
+        {
+            recorder.prove(begin);
+        }
+    }
+}
+
+/// Counts the end of a call: in the blocks of its begin, its head, its end and its duration.
+#[inline(always)]
+fn count_end(
+    duration: &Histogram,
+    [begin, head, end, timed]: [&Block; 4],
+    [messages, bytes]: [u64; 2],
+    nanos: Option<u64>,
+) {
+    head.add(RESPONSE_BYTES, bytes);
+    if messages > 0 {
+        head.add(RESPONSE_MESSAGES, messages);
+    }
+    end.add(REQUESTS, 1);
+    if let Some(nanos) = nanos {
+        duration.observe(timed, nanos);
+    }
+    // Last: a scrape that sees it sees all the rest.
+    begin.publish(ENDED);
+}
+
+impl Drop for LocalRecorder {
+    fn drop(&mut self) {
+        self.met.let_go(&self.shared.layout);
+    }
+}
