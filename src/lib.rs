@@ -129,6 +129,7 @@
 //! | come from another layer | [`migration`] |
 //! | have OpenTelemetry's names and labels for HTTP | [`open_telemetry`] |
 //! | show the page | [`exporter`], or `server` for a port of its own |
+//! | see the numbers live in a browser | `dashboard`, a page beside the exporter |
 //!
 //! # Features
 //!
@@ -138,6 +139,7 @@
 //! | `axum-route` | no | [`Label::axum_route`](labels::Label::axum_route): the template that axum's router has matched, as a label |
 //! | `client` | no | looks inside the errors of hyper-util's client, to tell a connection that could not be made; see [`classify::HttpClient`] |
 //! | `compression` | yes | pages compressed with gzip for clients that accept it |
+//! | `dashboard` | no | the live page: a service that draws what the exporter shows |
 //! | `http2` | yes | looks inside `h2::Error`, for the same reason as `axum` |
 //! | `protobuf` | no | pages in Prometheus' protobuf format for clients that ask for it, as Prometheus does if it wants native histograms |
 //! | `process` | no | `process_*` metrics as a [collector](collectors) |
@@ -157,6 +159,8 @@ mod call;
 pub mod classify;
 mod clock;
 pub mod collectors;
+#[cfg(feature = "dashboard")]
+pub mod dashboard;
 mod error;
 pub mod exporter;
 mod exposition;
@@ -190,6 +194,8 @@ pub use self::builder::MetricsLayerBuilder;
 pub use self::call::Call;
 pub use self::classify::ErrorType;
 pub use self::clock::Clock;
+#[cfg(feature = "dashboard")]
+pub use self::dashboard::MetricsDashboard;
 pub use self::error::Error;
 pub use self::exporter::MetricsExporter;
 pub use self::future::ResponseFuture;

@@ -8,6 +8,7 @@
 //! | path | answers |
 //! |---|---|
 //! | `/metrics` | the exporter's page |
+//! | `/dashboard` | with the feature `dashboard`: the live page, which draws what is at `/metrics` |
 //! | `/health` | 200 when [`Health::status`] is ready, else 503 |
 //! | `/live` | 200 for as long as the server serves, whatever the health |
 //!
@@ -86,6 +87,11 @@ mod accept;
 mod activity;
 mod config;
 mod connection;
+#[cfg(feature = "dashboard")]
+mod dashboard;
+#[cfg(not(feature = "dashboard"))]
+#[path = "no_dashboard.rs"]
+mod dashboard;
 mod env;
 mod health;
 mod limits;
