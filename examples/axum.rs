@@ -1,7 +1,7 @@
 //! A server of axum's that is measured by method, route and status, with an event stream and a page for Prometheus.
 //!
 //! ```text
-//! $ PORT=8080 cargo run --release --example axum --features http2
+//! $ PORT=8080 cargo run --release --example axum --features dashboard,http2
 //! $ curl http://127.0.0.1:8080/items/7
 //! item 7
 //! $ curl -d 'two words' http://127.0.0.1:8080/words
@@ -10,6 +10,8 @@
 //! data: tick
 //! $ curl http://127.0.0.1:8080/metrics
 //! ```
+//!
+//! `http://127.0.0.1:8080/dashboard` shows it live in a browser.
 //!
 //! | variable | says | when unset |
 //! |---|---|---|
@@ -35,8 +37,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::interval;
 use tower_http::timeout::RequestBodyTimeoutLayer;
-use tower_openmetrics::MetricsLayer;
 use tower_openmetrics::labels::{Label, is_long_lived};
+use tower_openmetrics::{MetricsDashboard, MetricsLayer};
 
 /// Nothing beyond has a page in the catalogue.
 const ITEMS: u64 = 100;
@@ -86,6 +88,7 @@ fn app(metrics: &MetricsLayer, stop: Stop) -> Router {
         .layer(RequestBodyTimeoutLayer::new(serving::UPLOAD))
         // After the layers: scrapes are not among the calls.
         .route_service("/metrics", metrics.exporter())
+        .route_service("/dashboard", MetricsDashboard::new())
 }
 
 async fn item(Path(id): Path<u64>) -> Result<String, StatusCode> {

@@ -133,6 +133,7 @@
 //! | know which crates show in the API, and how their versions are followed | [`dependencies`] |
 //! | show the page | [`exporter`], or `server` for a port of its own |
 //! | have the page as text: in a test, in a log, to push it | [`MetricsRegistry::encode`] |
+//! | see the numbers live in a browser | `dashboard`, a page beside the exporter |
 //!
 //! # Features
 //!
@@ -142,6 +143,7 @@
 //! | `axum-route` | yes | [`Label::axum_route`](labels::Label::axum_route): the template that axum's router has matched, as a label |
 //! | `client` | no | looks inside the errors of hyper-util's client, to tell a connection that could not be made; see [`classify::HttpClient`] |
 //! | `compression` | yes | pages compressed with gzip for clients that accept it |
+//! | `dashboard` | no | the live page: a service that draws what the exporter shows |
 //! | `http2` | no | looks inside `h2::Error`, for the same reason as `axum`: for servers and clients that speak HTTP/2 |
 //! | `protobuf` | no | pages in Prometheus' protobuf format for clients that ask for it, as Prometheus does if it wants native histograms |
 //! | `process` | no | `process_*` metrics as a [collector](collectors) |
@@ -162,6 +164,8 @@ mod call;
 pub mod classify;
 mod clock;
 pub mod collectors;
+#[cfg(feature = "dashboard")]
+pub mod dashboard;
 mod error;
 #[doc = include_str!("dependencies.md")]
 pub mod dependencies {}
@@ -202,6 +206,8 @@ pub use self::builder::MetricsLayerBuilder;
 pub use self::call::Call;
 pub use self::classify::ErrorType;
 pub use self::clock::Clock;
+#[cfg(feature = "dashboard")]
+pub use self::dashboard::MetricsDashboard;
 pub use self::error::Error;
 pub use self::exporter::MetricsExporter;
 pub use self::exposition::Format;

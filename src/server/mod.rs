@@ -7,6 +7,7 @@
 //! | path | response |
 //! |---|---|
 //! | `/metrics` | the exporter's page |
+//! | `/dashboard` | with the feature `dashboard`: the live page, which draws what is at `/metrics` |
 //! | `/health` | 200 if [`Health::status`] is ready, else 503 |
 //! | `/live` | 200 while the server serves, regardless of the health |
 //!
@@ -84,6 +85,11 @@ mod accept;
 mod activity;
 mod config;
 mod connection;
+#[cfg(feature = "dashboard")]
+mod dashboard;
+#[cfg(not(feature = "dashboard"))]
+#[path = "no_dashboard.rs"]
+mod dashboard;
 mod env;
 mod health;
 mod limits;

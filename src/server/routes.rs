@@ -1,3 +1,4 @@
+use super::dashboard::{Dashboard, PATHS};
 use super::health::{Health, HealthStatus};
 use crate::exporter::{self, MetricsExporter};
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use tower_service::Service;
 pub(super) struct Routes {
     exporter: MetricsExporter,
     health: Health,
+    dashboard: Dashboard,
     since: Instant,
 }
 
@@ -31,6 +33,7 @@ impl Routes {
         Self {
             exporter,
             health,
+            dashboard: Dashboard::default(),
             since: Instant::now(),
         }
     }
@@ -49,11 +52,7 @@ impl Routes {
                 [(ALLOW, ALLOWED), (CONTENT_TYPE, TEXT)],
                 "only GET and HEAD are allowed here\n",
             ),
-            _ => response(
-                StatusCode::NOT_FOUND,
-                [(CONTENT_TYPE, TEXT)],
-                "not found: the paths are /metrics, /health and /live\n",
-            ),
+            _ => self.dashboard.answer(&request).unwrap_or_else(not_found),
         };
         own.map(Either::Right)
     }
@@ -87,6 +86,11 @@ impl Routes {
         let headers = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE)];
         response(StatusCode::OK, headers, json)
     }
+}
+
+fn not_found() -> Response<Full<Bytes>> {
+    let text = format!("not found: the paths are {PATHS}\n");
+    response(StatusCode::NOT_FOUND, [(CONTENT_TYPE, TEXT)], text)
 }
 
 fn response<const N: usize>(

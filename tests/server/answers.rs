@@ -121,6 +121,32 @@ async fn another_method_is_a_405_with_allow() {
     }
 }
 
+#[cfg(feature = "dashboard")]
+#[tokio::test]
+async fn the_dashboard_is_beside_the_metrics() {
+    let server = start_empty(patient()).await;
+    let mut client = Client::connect(server.local_addr()).await;
+    for path in ["/dashboard", "/dashboard/"] {
+        let answer = client.get(path).await;
+        assert_eq!(answer.status, 200, "{path}");
+        let kind = answer.header("content-type").unwrap();
+        assert_eq!(kind, "text/html; charset=utf-8");
+        assert!(answer.header("content-security-policy").is_some());
+        assert!(answer.text().ends_with("</html>\n"), "{path}");
+        let head = client.request("HEAD", path).await;
+        let length = |answer: &Answer| answer.header("content-length").unwrap().to_owned();
+        assert_eq!((head.status, length(&head)), (200, length(&answer)));
+        let post = client.request("POST", path).await;
+        assert_eq!(
+            (post.status, post.header("allow")),
+            (405, Some("GET, HEAD"))
+        );
+    }
+    let answer = client.get("/dashboard/more").await;
+    assert_eq!(answer.status, 404);
+    assert!(answer.text().contains("/dashboard"), "{answer:?}");
+}
+
 #[tokio::test]
 async fn head_responds_like_get_without_the_body() {
     let server = start_empty(patient()).await;
