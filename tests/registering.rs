@@ -475,7 +475,7 @@ fn a_page_may_be_made_of_another_ones() {
         });
         // It would be a part of itself.
         let error = round.unwrap_err().to_string();
-        assert!(error.contains("`jobs_total` is there twice"), "{error}");
+        assert!(error.contains("`jobs_total` appears twice"), "{error}");
         assert_whole(&outer);
     });
 }
@@ -502,7 +502,7 @@ fn an_encoder_that_registers_for_ever_is_stopped() {
         let endless = Endless(registry.clone(), first.clone());
         registry.register_collector(endless).unwrap();
         let error = first.lock().unwrap().take().unwrap().to_string();
-        assert!(error.contains("inside of 16 other encoders"), "{error}");
+        assert!(error.contains("inside 16 other encoders"), "{error}");
     });
 }
 
