@@ -47,7 +47,7 @@ async fn calls_are_counted_over_both_versions() {
 }
 
 #[tokio::test]
-async fn it_stops_once_all_have_their_answers() {
+async fn it_stops_after_all_responses() {
     let server = Running::start(serve).await;
     let mut upload = Http1::connect_to(server.address).await;
     let whole = request("POST", "/count", "some bytes");
