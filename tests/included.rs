@@ -114,10 +114,22 @@ fn page(registry: &MetricsRegistry, accept: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
+/// Checks both pages of a registry that includes `text`. `changes` turn the page in format 0.0.4 into the OpenMetrics page.
+#[track_caller]
+fn assert_pages(text: &'static str, expected: &str, changes: &[(&str, &str)]) {
+    let registry = registry();
+    include(&registry, text).unwrap();
+    assert_eq!(page(&registry, TEXT), expected);
+    let changed = changes
+        .iter()
+        .fold(expected.to_owned(), |page, (from, to)| {
+            page.replace(from, to)
+        });
+    assert_eq!(page(&registry, OPEN_METRICS), format!("{changed}# EOF\n"));
+}
+
 #[test]
 fn output_of_the_crate_prometheus_is_included() {
-    let registry = registry();
-    include(&registry, PROMETHEUS).unwrap();
     let expected = "\
 # HELP anything \n# TYPE anything untyped
 anything 7
@@ -138,19 +150,17 @@ process_open_fds 12
 # HELP queue_depth \n# TYPE queue_depth gauge
 queue_depth -1.5
 ";
-    assert_eq!(page(&registry, TEXT), expected);
-    let expected = expected
-        .replace("anything untyped", "anything unknown")
-        .replace("HELP jobs_total", "HELP jobs")
-        .replace("TYPE jobs_total", "TYPE jobs")
-        .replace("1520879607789", "1520879607.789");
-    assert_eq!(page(&registry, OPEN_METRICS), format!("{expected}# EOF\n"));
+    let changes = [
+        ("anything untyped", "anything unknown"),
+        ("HELP jobs_total", "HELP jobs"),
+        ("TYPE jobs_total", "TYPE jobs"),
+        ("1520879607789", "1520879607.789"),
+    ];
+    assert_pages(PROMETHEUS, expected, &changes);
 }
 
 #[test]
 fn output_of_metrics_exporter_prometheus_is_included() {
-    let registry = registry();
-    include(&registry, METRICS).unwrap();
     let expected = "\
 # HELP calls \n# TYPE calls counter
 calls 4
@@ -168,19 +178,17 @@ latency_count 3
 # HELP pool_size \n# TYPE pool_size gauge
 pool_size{pool=\"main\"} 8
 ";
-    assert_eq!(page(&registry, TEXT), expected);
-    // OpenMetrics has no counter of that name.
-    let expected = expected
-        .replace("calls counter", "calls unknown")
-        .replace("HELP http_requests_total", "HELP http_requests")
-        .replace("TYPE http_requests_total", "TYPE http_requests");
-    assert_eq!(page(&registry, OPEN_METRICS), format!("{expected}# EOF\n"));
+    // OpenMetrics has no counter without `_total`.
+    let changes = [
+        ("calls counter", "calls unknown"),
+        ("HELP http_requests_total", "HELP http_requests"),
+        ("TYPE http_requests_total", "TYPE http_requests"),
+    ];
+    assert_pages(METRICS, expected, &changes);
 }
 
 #[test]
 fn output_of_pythons_client_library_is_included() {
-    let registry = registry();
-    include(&registry, PYTHON).unwrap();
     let expected = "\
 # HELP jobs_total Jobs done
 # TYPE jobs_total counter
@@ -195,20 +203,20 @@ latency_seconds_sum 0.25
 # TYPE python_info gauge
 python_info{implementation=\"CPython\"} 1.0
 ";
-    assert_eq!(page(&registry, TEXT), expected);
-    // To OpenMetrics, when they were created is a sample of theirs.
-    let expected = expected
-        .replace("HELP jobs_total", "HELP jobs")
-        .replace("TYPE jobs_total", "TYPE jobs")
-        .replace(
+    // In OpenMetrics, `_created` gauges are samples of their families.
+    let changes = [
+        ("HELP jobs_total", "HELP jobs"),
+        ("TYPE jobs_total", "TYPE jobs"),
+        (
             "} 3.0\n",
             "} 3.0\njobs_created{queue=\"mail\"} 1.7642e+09\n",
-        )
-        .replace(
+        ),
+        (
             "sum 0.25\n",
             "sum 0.25\nlatency_seconds_created 1.7642e+09\n",
-        );
-    assert_eq!(page(&registry, OPEN_METRICS), format!("{expected}# EOF\n"));
+        ),
+    ];
+    assert_pages(PYTHON, expected, &changes);
 }
 
 #[test]

@@ -4,9 +4,12 @@
 #[path = "recorder/raw.rs"]
 mod raw;
 mod support;
+#[path = "recorder/worker.rs"]
+mod worker;
 
 use self::raw::{Done, begin, builder, call, group, name};
 use self::support::{Page, now, take_to_end};
+use self::worker::Worker;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -15,7 +18,7 @@ use std::alloc::System;
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 use tower::{Layer, ServiceExt, service_fn};
@@ -55,31 +58,6 @@ fn assert_flat(times: usize, mut pass: impl FnMut(usize)) {
 
 fn join(run: impl FnOnce() + Send) {
     thread::scope(|scope| scope.spawn(run).join()).expect("it does not panic");
-}
-
-/// A thread that does what it is told to, and lives on.
-struct Worker {
-    jobs: mpsc::Sender<Box<dyn FnOnce() + Send>>,
-    done: mpsc::Receiver<()>,
-}
-
-impl Worker {
-    fn new() -> Self {
-        let (jobs, todo) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
-        let (told, done) = mpsc::channel();
-        thread::spawn(move || {
-            for job in todo {
-                job();
-                told.send(()).unwrap();
-            }
-        });
-        Self { jobs, done }
-    }
-
-    fn run(&self, job: impl FnOnce() + Send + 'static) {
-        self.jobs.send(Box::new(job)).unwrap();
-        self.done.recv().unwrap();
-    }
 }
 
 /// Makes an HTTP call with a request body, which reports to its call.

@@ -1,6 +1,6 @@
 //! The format that each `Accept` header gets.
 
-use crate::clients::{Answer, Client};
+use crate::clients::{Answer, Client, over_each_client};
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use http::{HeaderValue, Method, Request, StatusCode};
 use tower_openmetrics::{Clock, MetricsLayer, MetricsRegistry};
@@ -368,17 +368,4 @@ async fn check_all(connect: impl AsyncFn(tower_openmetrics::MetricsExporter) -> 
     check(&mut client, &[accept], V1).await;
 }
 
-#[tokio::test]
-async fn every_row_through_the_service() {
-    check_all(Client::service).await;
-}
-
-#[tokio::test]
-async fn every_row_over_http1() {
-    check_all(Client::http1).await;
-}
-
-#[tokio::test]
-async fn every_row_over_http2() {
-    check_all(Client::http2).await;
-}
+over_each_client!(check_all);

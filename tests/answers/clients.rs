@@ -31,6 +31,27 @@ pub(crate) struct Answer {
 /// Longer than any response takes.
 const BOUND: Duration = Duration::from_secs(20);
 
+/// Makes a test for each [`Client`] that calls `check` with its constructor.
+macro_rules! over_each_client {
+    ($check:ident) => {
+        #[tokio::test]
+        async fn through_the_service() {
+            $check(Client::service).await;
+        }
+
+        #[tokio::test]
+        async fn over_http1() {
+            $check(Client::http1).await;
+        }
+
+        #[tokio::test]
+        async fn over_http2() {
+            $check(Client::http2).await;
+        }
+    };
+}
+pub(crate) use over_each_client;
+
 // === impl Client ===
 
 impl Client {

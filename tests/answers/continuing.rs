@@ -1,6 +1,6 @@
 //! Pages without the families that can't be shown.
 
-use crate::clients::{Answer, Client};
+use crate::clients::{Answer, Client, over_each_client};
 use http::{Request, StatusCode};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -167,20 +167,7 @@ async fn check(connect: impl AsyncFn(MetricsExporter) -> Client) {
     );
 }
 
-#[tokio::test]
-async fn what_fails_is_left_out_through_the_service() {
-    check(Client::service).await;
-}
-
-#[tokio::test]
-async fn what_fails_is_left_out_over_http1() {
-    check(Client::http1).await;
-}
-
-#[tokio::test]
-async fn what_fails_is_left_out_over_http2() {
-    check(Client::http2).await;
-}
+over_each_client!(check);
 
 #[tokio::test]
 async fn an_error_handler_may_panic() {

@@ -1,6 +1,6 @@
 //! Responses without a page.
 
-use crate::clients::{Answer, Client};
+use crate::clients::{Answer, Client, over_each_client};
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use http::{Method, Request, StatusCode};
 use std::fmt;
@@ -124,17 +124,4 @@ async fn check_all(connect: impl AsyncFn(MetricsExporter) -> Client) {
     check_failures(&connect).await;
 }
 
-#[tokio::test]
-async fn every_row_through_the_service() {
-    check_all(Client::service).await;
-}
-
-#[tokio::test]
-async fn every_row_over_http1() {
-    check_all(Client::http1).await;
-}
-
-#[tokio::test]
-async fn every_row_over_http2() {
-    check_all(Client::http2).await;
-}
+over_each_client!(check_all);

@@ -38,6 +38,16 @@ impl Running {
         String::from_utf8(client.receive_all().await).unwrap()
     }
 
+    /// Sends requests of method, path and body, and checks the status and the body of each response.
+    pub(crate) async fn check(&self, table: &[(&str, &str, &str, &str, &str)]) {
+        for (method, path, body, status, answer) in table {
+            let received = self.ask(method, path, body).await;
+            let (head, received) = received.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+            assert_eq!(received, *answer, "{method} {path}");
+        }
+    }
+
     /// Scrapes until the page has these lines. The client may see the end of a call before it is counted.
     pub(crate) async fn expect(&self, lines: &[&str]) -> String {
         let scraping = async {

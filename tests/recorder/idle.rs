@@ -4,7 +4,7 @@ use crate::raw::{
     Measured, Raw, all, answer, assert_all, begin, builder, built, call, group, name, sum,
 };
 use crate::support::Page;
-use std::sync::mpsc;
+use crate::worker::Worker;
 use std::thread;
 use std::time::Duration;
 use tower_openmetrics::labels::Label;
@@ -22,31 +22,6 @@ fn by_name() -> (Clock, MetricsLayer<Raw>, Measured) {
     let clock = Clock::manual();
     let (layer, service) = built(idle(clock).label(name()));
     (clock, layer, service)
-}
-
-/// A thread that does what it is told to, and lives on.
-struct Worker {
-    jobs: mpsc::Sender<Box<dyn FnOnce() + Send>>,
-    done: mpsc::Receiver<()>,
-}
-
-impl Worker {
-    fn new() -> Self {
-        let (jobs, todo) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
-        let (told, done) = mpsc::channel();
-        thread::spawn(move || {
-            for job in todo {
-                job();
-                told.send(()).unwrap();
-            }
-        });
-        Self { jobs, done }
-    }
-
-    fn run(&self, job: impl FnOnce() + Send + 'static) {
-        self.jobs.send(Box::new(job)).unwrap();
-        self.done.recv().unwrap();
-    }
 }
 
 fn on_ending_thread(job: impl FnOnce() + Send + 'static) {

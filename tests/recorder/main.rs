@@ -14,3 +14,4 @@ mod reentrant;
 mod storm;
 mod sums;
 mod threads;
+mod worker;
