@@ -1,18 +1,18 @@
-//! Bodies that count what passes through them.
+//! Bodies that count the bytes that pass through them.
 //!
-//! A layer hands a [`RequestBody<B>`](RequestBody) on where a `B` came in. Services that are generic over the body
-//! take it as it is. For those that are written for one type there are, in this order:
+//! A layer turns a request body `B` into a [`RequestBody<B>`](RequestBody). Services that are generic over the body accept
+//! it. For a service that needs a certain body type, use the first of these that fits:
 //!
-//! 1. [`MetricsLayer::boxed`](crate::MetricsLayer::boxed), for the bodies of axum and tonic and for the boxes of `http_body_util`.
-//!    Everything is counted, for the price of an allocation per body.
-//! 2. The same by hand, for the bodies of other frameworks.
-//! 3. [`RequestBody::into_inner`], which costs nothing, and after which nothing of the request is counted.
+//! 1. [`MetricsLayer::boxed`](crate::MetricsLayer::boxed) for the bodies of axum and tonic and for the boxes of
+//!    `http_body_util`. Everything is counted. Each body costs an allocation.
+//! 2. A conversion by hand for the bodies of other frameworks, shown below.
+//! 3. [`RequestBody::into_inner`], which costs nothing. The request is then not counted.
 //!
 //! # Bodies of other frameworks
 //!
-//! tower's own `map_request` puts the body into one that the framework knows, and `map_response`, outside of the layer, does so for
-//! responses. salvo's tower adaptor takes any response, and of requests such as have a `ReqBody::Boxed`:
-//! `tests/salvo` in the repository is a server of that kind.
+//! tower's `map_request` converts the request body to the framework's type. `map_response`, outside of the layer, converts
+//! the response body. salvo's tower adaptor takes any response, and requests whose body is a `ReqBody::Boxed`. See
+//! `tests/salvo` in the repository for a server with salvo.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -22,7 +22,7 @@
 //! use tower::{ServiceBuilder, service_fn};
 //! use tower_openmetrics::{MetricsLayer, RequestBody, ResponseBody};
 //!
-//! /// The body of a framework: there will be a way to make it of others.
+//! /// The body of a framework. It can be made from other bodies.
 //! struct TheirBody(UnsyncBoxBody<Bytes, Infallible>);
 //!
 //! impl TheirBody {
@@ -61,34 +61,35 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 pin_project! {
-    /// The body of a request: counts the bytes that the service reads.
+    /// The body of a request. Counts the bytes that the service reads.
     ///
-    /// Frames, size hint and end pass through untouched. A body that breaks off decides how
-    /// its call ends: as a cancellation if the client went away, as [`ErrorType::TIMEOUT`] if a time
-    /// limit passed, else as [`ErrorType::INVALID_MESSAGE`]. One that ends without an error means that the client went away too, if it
-    /// came over HTTP/2 or later, and has fewer bytes than its `Content-Length` and than its own exact hint, if it has one.
+    /// Frames, the size hint and the end pass through unchanged. If the body fails, the call is cancelled if the client went
+    /// away. Otherwise it fails, as [`ErrorType::TIMEOUT`] if a time limit passed, else as [`ErrorType::INVALID_MESSAGE`].
     ///
-    /// Around a [client](crate::MetricsLayer::client) no body means that: the program is there to see that its request failed.
+    /// Over HTTP/2 and later, the call is also cancelled if the body ends without an error before its `Content-Length`. A body
+    /// that reaches its own exact size hint has not ended early.
     ///
-    /// A service that is generic over its request's body takes this one as it is. For one that wants a certain type there is
-    /// [`MetricsLayer::boxed`](crate::MetricsLayer::boxed); the [module](self) says what else.
+    /// For a [client](crate::MetricsLayer::client), a failed request body never cancels the call, because the caller is still
+    /// there.
+    ///
+    /// Services that are generic over the request body accept this type. For a service that needs a certain type, use
+    /// [`MetricsLayer::boxed`](crate::MetricsLayer::boxed). The [module](self) lists other ways.
     #[derive(Debug, Default)]
     pub struct RequestBody<B> {
         #[pin]
         inner: B,
         call: Option<CallHandle>,
-        // Of the bytes that are `owed`, those that have not come.
+        // The bytes that are `owed` and have not arrived.
         owed: u64,
-        // It is sent from here, not received.
+        // The program sends the body, as a client.
         is_client: bool,
     }
 }
 
 pin_project! {
-    /// The body of a response: counts the bytes that the caller takes, and ends the call
-    /// when it ends.
+    /// The body of a response. Counts the bytes that the caller takes, and ends the call when it ends.
     ///
-    /// Frames, size hint and end pass through untouched. `C` classifies its errors.
+    /// Frames, the size hint and the end pass through unchanged. `C` classifies errors.
     #[derive(Default)]
     pub struct ResponseBody<B, C = HttpStatus> {
         #[pin]
@@ -103,24 +104,24 @@ pin_project! {
 /// What the head of a response says about its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
-    /// It comes, and its length counts.
+    /// There is a body, and its length counts.
     Body,
-    /// None comes, whatever the headers say. Servers don't send it if it does.
+    /// There is no body, whatever the headers say. Servers don't send one that is there.
     Nothing,
-    /// The connection becomes something else, which nobody here sees.
+    /// The connection is upgraded to another protocol, which this crate doesn't see.
     Upgrade,
-    /// The same, if the caller agrees: who has asked for a tunnel may take the body for it.
+    /// The connection may become a tunnel. A caller that asked for one may also read the body as the tunnel.
     Tunnel,
 }
 
-/// What a body gives that is polled for a frame.
+/// The result of polling a body for a frame.
 pub(crate) type Polled<B> = Poll<Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>>;
 
 // === impl RequestBody ===
 
 impl<B> RequestBody<B> {
-    /// `told` is what it tells its call by, and how many bytes it owes; one that is over before it begins has nothing to
-    /// tell.
+    /// `told` is the handle to its call, and the bytes that the body owes. It is `None` for a body that is empty from the
+    /// start.
     #[inline]
     pub(crate) fn new(inner: B, told: Option<(CallHandle, u64)>, is_client: bool) -> Self {
         let (call, owed) = told.unzip();
@@ -132,22 +133,22 @@ impl<B> RequestBody<B> {
         }
     }
 
-    /// The body that is wrapped.
+    /// Returns a reference to the inner body.
     pub fn get_ref(&self) -> &B {
         &self.inner
     }
 
-    /// The body that is wrapped. What is read from it directly is not counted.
+    /// Returns a mutable reference to the inner body. Bytes that are read from it directly are not counted.
     pub fn get_mut(&mut self) -> &mut B {
         &mut self.inner
     }
 
-    /// Gives up counting, and unwraps the body.
+    /// Returns the inner body. It is not counted from then on.
     ///
-    /// What is read from then on is lost to the metrics: `request_bytes_total` stays where it is, at 0 if nothing was read before, as
-    /// though the request had been empty; and an upload that the client breaks off, or that is malformed, counts as whatever the
-    /// service makes of it, such as a 500. [`MetricsLayer::boxed`](crate::MetricsLayer::boxed) gives a service the type it wants and loses
-    /// nothing. This is for what only the original can be, such as a `hyper::body::Incoming`, and for where a box is too much:
+    /// `request_bytes_total` then lacks the bytes of this body. An upload that the client breaks off, or that is malformed,
+    /// counts as the service's response says, such as a 500. [`MetricsLayer::boxed`](crate::MetricsLayer::boxed) converts the
+    /// body and still counts it. Use this method if the service needs the original, such as a `hyper::body::Incoming`, or if
+    /// an allocation is too expensive:
     ///
     /// ```
     /// use bytes::Bytes;
@@ -174,8 +175,7 @@ where
     B: Body,
     B::Error: 'static,
 {
-    /// Polls for a frame. `count` counts data and its bytes, `broken_off` says what an error means to
-    /// a server.
+    /// Polls for a frame. `count` records data and its bytes. `broken_off` classifies an error at a server.
     #[inline]
     pub(crate) fn poll_counted(
         self: Pin<&mut Self>,
@@ -195,7 +195,7 @@ where
                 call.fault(Fault::Cancelled);
             }
         };
-        // Each arm returns what it was given: a frame that all arms hand on is copied three times. (9 ns of a call.)
+        // Each arm returns its own value. Returning one value after the match copies the frame three times (9 ns a call).
         let polled = match polled {
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                 Ok(data) => {
@@ -260,7 +260,7 @@ where
 // === impl ResponseBody ===
 
 impl<B, C> ResponseBody<B, C> {
-    // Only puts together what is known: if it could panic while the response is apart, that would be copied once more.
+    // Can't panic. If it could, the response would be copied once more while it is split into parts.
     #[inline]
     pub(crate) fn new(inner: B, call: Option<Call>, promised: Option<u64>, classifier: C) -> Self {
         Self {
@@ -272,18 +272,17 @@ impl<B, C> ResponseBody<B, C> {
         }
     }
 
-    /// The body that is wrapped.
+    /// Returns a reference to the inner body.
     pub fn get_ref(&self) -> &B {
         &self.inner
     }
 
-    /// The body that is wrapped. What is read from it directly is not counted.
+    /// Returns a mutable reference to the inner body. Bytes that are read from it directly are not counted.
     pub fn get_mut(&mut self) -> &mut B {
         &mut self.inner
     }
 
-    /// Unwraps the body, which ends the call here: as complete if nothing more
-    /// was due, else as cancelled.
+    /// Returns the inner body and ends the call. The call is complete if the response owes nothing more, else it is cancelled.
     pub fn into_inner(self) -> B {
         self.inner
     }
@@ -365,17 +364,16 @@ impl<B: fmt::Debug, C> fmt::Debug for ResponseBody<B, C> {
     }
 }
 
-/// How many bytes the body of a request owes: if it ends before, without an error, the client went away.
+/// Returns how many bytes a request body owes. If it ends earlier without an error, the client went away.
 ///
-/// That is its `Content-Length` where nothing else can tell: HTTP/2 has no error for some resets. HTTP/1 always has one for a body
-/// that breaks off, so that a shorter one is another body, which a middleware has put in place of the wire's. And what a client sends short
-/// its own connection refuses.
+/// This is the `Content-Length` over HTTP/2 and later, because HTTP/2 reports no error for some resets. It is 0 over HTTP/1,
+/// which reports an error for every body that breaks off. A shorter body there comes from a middleware that replaced it. It is
+/// also 0 for a client, whose own connection refuses a body that is too short.
 ///
-/// Over HTTP/2 there are such middlewares too, and the header speaks for the wire. So the body's own exact hint outranks it: what has come
-/// whole by its own account has ended well. A hint does not make up a promise of its own: what has come to its `Content-Length`, or
-/// never had one, is whole too.
+/// A middleware may replace the body over HTTP/2 too, while the header still describes the original. The body's own exact size
+/// hint therefore lowers the value. It never raises it: a body that reaches its `Content-Length`, or has none, is whole.
 ///
-/// For responses it is the other way round, since there the header is what is to be kept: see [`meet`].
+/// For responses the header wins, because the response must keep that promise: see [`meet`].
 #[inline]
 pub(crate) fn owed<B: Body>(head: &Parts, body: &B, is_client: bool) -> u64 {
     if is_client || head.version <= Version::HTTP_11 {
@@ -388,15 +386,15 @@ pub(crate) fn owed<B: Body>(head: &Parts, body: &B, is_client: bool) -> u64 {
     own.map_or(length, |own| own.min(length))
 }
 
-/// The length that the headers promise, if they do so legibly.
+/// Returns the `Content-Length`, if it is present and valid.
 #[inline]
 pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// A call meets the body of its response: what that promises, and whether it is over already.
+/// Records the start of a response body. Returns the length that it promises, and whether it has already ended.
 ///
-/// `content_length` is what the header says; it wins over the body's own hint, for it is what the caller is told.
+/// `content_length` wins over the body's own size hint, because the caller sees the header.
 #[inline]
 pub(crate) fn meet<B: Body>(
     call: &mut Call,
@@ -422,8 +420,10 @@ pub(crate) fn meet<B: Body>(
     (promised, over)
 }
 
-/// A promise that is met does not end the call, for an error may follow, but
-/// the caller may stop here: hyper does over HTTP/1. One that is outrun can't be met any more.
+/// Compares the taken bytes with the promised length.
+///
+/// Reaching the length doesn't end the call, because an error may follow. It makes the call complete on drop, because the
+/// caller may stop here, as hyper does over HTTP/1. Exceeding the length is a failure.
 #[inline]
 fn weigh(call: &mut Call, taken: u64, promised: Option<u64>) {
     match promised {
@@ -433,7 +433,7 @@ fn weigh(call: &mut Call, taken: u64, promised: Option<u64>) {
     }
 }
 
-/// Ends the call with the last bytes of the body.
+/// Ends the call and records the last bytes of the body.
 #[inline]
 fn end(call: &mut Option<Call>, taken: u64, promised: Option<u64>, bytes: u64) {
     if let Some(mut call) = call.take() {
@@ -442,7 +442,7 @@ fn end(call: &mut Option<Call>, taken: u64, promised: Option<u64>, bytes: u64) {
     }
 }
 
-/// The body is over.
+/// Records that the body has ended.
 #[inline]
 fn finish(call: &mut Call, taken: u64, promised: Option<u64>) {
     if promised.is_some_and(|promised| taken != promised) {
@@ -451,7 +451,7 @@ fn finish(call: &mut Call, taken: u64, promised: Option<u64>) {
     call.owes_nothing();
 }
 
-/// Where an error finds the response.
+/// Returns the phase of an error after `taken` bytes.
 fn phase(taken: u64, promised: Option<u64>) -> Phase {
     if taken == 0 {
         Phase::ResponseStream

@@ -1,4 +1,4 @@
-//! Nothing is allocated for a request, once what is kept for all of them is there.
+//! A request allocates nothing once the memory that all requests share exists.
 
 mod support;
 
@@ -25,7 +25,7 @@ const CALLS: usize = 1_000;
 
 type Answer = Response<ResponseBody<Full<Bytes>>>;
 
-/// A request's body that allocates nothing, for all that it does.
+/// A request body that never allocates.
 #[derive(Clone, Copy, Debug)]
 struct Upload {
     frames: usize,
@@ -65,7 +65,7 @@ const BROKEN: Upload = Upload {
     ..WHOLE
 };
 
-/// An answer of gRPC's: a message in two frames, and trailers that were made beforehand.
+/// A gRPC response: a message in two frames, and trailers. All frames are created before the call.
 struct Message {
     frames: Vec<Frame<Bytes>>,
 }
@@ -98,7 +98,7 @@ fn layer() -> MetricsLayer {
     MetricsLayer::new([("endpoint", "allocation")])
 }
 
-/// Requests for [`serve`], made beforehand: they allocate by themselves.
+/// Creates requests for [`serve`] before the calls, because creating them allocates.
 fn requests(path: &'static str, body: Upload, count: usize) -> Vec<Request<Upload>> {
     let request = || {
         let request = Request::post(Uri::from_static(path));
@@ -108,7 +108,7 @@ fn requests(path: &'static str, body: Upload, count: usize) -> Vec<Request<Uploa
     (0..count).map(|_| request()).collect()
 }
 
-/// Answers without allocating, as the path wants.
+/// Responds as the path says, without allocating.
 async fn serve(request: Request<RequestBody<Upload>>) -> Result<Response<Full<Bytes>>, io::Error> {
     let status = match request.uri().path() {
         "/read" => {
@@ -127,7 +127,7 @@ async fn serve(request: Request<RequestBody<Upload>>) -> Result<Response<Full<By
     Ok(response)
 }
 
-/// As a server does: a clone of the service for each request.
+/// Makes calls like a server, with a clone of the service for each request.
 fn begin<S>(service: &S, request: Request<Upload>) -> Option<Answer>
 where
     S: Service<Request<Upload>, Response = Answer> + Clone,
@@ -163,7 +163,7 @@ fn a_request_allocates_nothing() {
     }
 }
 
-/// Labels are borrowed, and a set of them that has been met is found without making anything.
+/// Label values are borrowed, and a known label set is found without an allocation.
 #[test]
 fn a_request_with_labels_allocates_nothing() {
     let layer = MetricsLayer::builder()
@@ -211,9 +211,9 @@ fn a_request_with_labels_allocates_nothing() {
     );
 }
 
-/// Where every call keeps count of what it moves.
+/// Each call counts its own bytes for the histograms of body sizes.
 #[test]
-fn a_request_by_opentelemetrys_names_allocates_nothing() {
+fn a_request_with_opentelemetry_metrics_allocates_nothing() {
     let layer = MetricsLayer::builder()
         .open_telemetry()
         .label(Label::route(|head| Some(head.uri.path())))
@@ -286,7 +286,7 @@ fn a_future_dropped_early_allocates_nothing() {
     assert_eq!(cancelled, (WARM_UP + CALLS) as u64);
 }
 
-/// Requests begin here and end in another thread, as a runtime that steals work has it.
+/// Calls begin on this thread and end on another one, as in a work-stealing runtime.
 #[test]
 fn calls_that_change_threads_allocate_next_to_nothing() {
     const ROUNDS: usize = 5;
@@ -326,7 +326,7 @@ fn calls_that_change_threads_allocate_next_to_nothing() {
     assert_eq!(Numbers::of(&layer).requests, (ROUNDS * CALLS) as u64);
 }
 
-/// Labels, messages, trailers and all.
+/// This includes labels, messages and trailers.
 #[test]
 fn a_grpc_call_allocates_nothing() {
     let types = [
@@ -345,7 +345,7 @@ fn a_grpc_call_allocates_nothing() {
     }
 }
 
-/// What so many calls allocate, whose requests and answers were made beforehand.
+/// Returns the allocations of this many calls, whose requests and responses are created before.
 fn grpc_calls(layer: &MetricsLayer<Grpc>, content_type: &str, code: u32, count: usize) -> u64 {
     let request = |_| {
         let request = Request::post("/shop.Cart/Add").header(CONTENT_TYPE, content_type);

@@ -1,4 +1,4 @@
-//! Texts of others on our page, and our families in a registry of theirs.
+//! Other crates' texts on the page, and a registry inside a prometheus-client registry.
 
 mod support;
 
@@ -13,7 +13,7 @@ use tower_openmetrics::{Clock, Error, MetricsLayer, MetricsRegistry};
 const OPEN_METRICS: &str = "application/openmetrics-text";
 const TEXT: &str = "text/plain";
 
-/// As the crate `prometheus` writes it (`TextEncoder`).
+/// The output of the crate `prometheus` (`TextEncoder`).
 const PROMETHEUS: &str = "\
 # HELP http_request_seconds Time \\\\ to answer,\\nin seconds
 # TYPE http_request_seconds histogram
@@ -35,7 +35,7 @@ queue_depth -1.5
 anything 7
 ";
 
-/// As the crate `metrics-exporter-prometheus` writes it.
+/// The output of the crate `metrics-exporter-prometheus`.
 const METRICS: &str = "\
 # HELP http_requests_total Requests served
 # TYPE http_requests_total counter
@@ -58,7 +58,7 @@ latency_count 3
 
 ";
 
-/// As Python's `prometheus_client` writes it (`generate_latest`).
+/// The output of Python's `prometheus_client` (`generate_latest`).
 const PYTHON: &str = "\
 # HELP jobs_total Jobs done
 # TYPE jobs_total counter
@@ -80,7 +80,7 @@ latency_seconds_created 1.7642e+09
 python_info{implementation=\"CPython\"} 1.0
 ";
 
-/// As somebody may write it by hand, or a language of another kind.
+/// Valid text in an unusual layout, as if written by hand.
 const BY_HAND: &str = "\
 # A note to the reader.
 up 1
@@ -107,17 +107,29 @@ fn include(registry: &MetricsRegistry, text: &'static str) -> Result<(), Error> 
     })
 }
 
-/// The page without uptime.
+/// Returns the page without the uptime.
 fn page(registry: &MetricsRegistry, accept: &str) -> String {
     let page = page_of(registry.exporter(), accept);
     let lines = page.lines().filter(|line| !line.contains("uptime_seconds"));
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-#[test]
-fn a_text_of_the_crate_prometheus() {
+/// Checks both pages of a registry that includes `text`. `changes` turn the page in format 0.0.4 into the OpenMetrics page.
+#[track_caller]
+fn assert_pages(text: &'static str, expected: &str, changes: &[(&str, &str)]) {
     let registry = registry();
-    include(&registry, PROMETHEUS).unwrap();
+    include(&registry, text).unwrap();
+    assert_eq!(page(&registry, TEXT), expected);
+    let changed = changes
+        .iter()
+        .fold(expected.to_owned(), |page, (from, to)| {
+            page.replace(from, to)
+        });
+    assert_eq!(page(&registry, OPEN_METRICS), format!("{changed}# EOF\n"));
+}
+
+#[test]
+fn output_of_the_crate_prometheus_is_included() {
     let expected = "\
 # HELP anything \n# TYPE anything untyped
 anything 7
@@ -138,19 +150,17 @@ process_open_fds 12
 # HELP queue_depth \n# TYPE queue_depth gauge
 queue_depth -1.5
 ";
-    assert_eq!(page(&registry, TEXT), expected);
-    let expected = expected
-        .replace("anything untyped", "anything unknown")
-        .replace("HELP jobs_total", "HELP jobs")
-        .replace("TYPE jobs_total", "TYPE jobs")
-        .replace("1520879607789", "1520879607.789");
-    assert_eq!(page(&registry, OPEN_METRICS), format!("{expected}# EOF\n"));
+    let changes = [
+        ("anything untyped", "anything unknown"),
+        ("HELP jobs_total", "HELP jobs"),
+        ("TYPE jobs_total", "TYPE jobs"),
+        ("1520879607789", "1520879607.789"),
+    ];
+    assert_pages(PROMETHEUS, expected, &changes);
 }
 
 #[test]
-fn a_text_of_the_crate_metrics_exporter_prometheus() {
-    let registry = registry();
-    include(&registry, METRICS).unwrap();
+fn output_of_metrics_exporter_prometheus_is_included() {
     let expected = "\
 # HELP calls \n# TYPE calls counter
 calls 4
@@ -168,19 +178,17 @@ latency_count 3
 # HELP pool_size \n# TYPE pool_size gauge
 pool_size{pool=\"main\"} 8
 ";
-    assert_eq!(page(&registry, TEXT), expected);
-    // OpenMetrics has no counter of that name.
-    let expected = expected
-        .replace("calls counter", "calls unknown")
-        .replace("HELP http_requests_total", "HELP http_requests")
-        .replace("TYPE http_requests_total", "TYPE http_requests");
-    assert_eq!(page(&registry, OPEN_METRICS), format!("{expected}# EOF\n"));
+    // OpenMetrics has no counter without `_total`.
+    let changes = [
+        ("calls counter", "calls unknown"),
+        ("HELP http_requests_total", "HELP http_requests"),
+        ("TYPE http_requests_total", "TYPE http_requests"),
+    ];
+    assert_pages(METRICS, expected, &changes);
 }
 
 #[test]
-fn a_text_of_pythons_library() {
-    let registry = registry();
-    include(&registry, PYTHON).unwrap();
+fn output_of_pythons_client_library_is_included() {
     let expected = "\
 # HELP jobs_total Jobs done
 # TYPE jobs_total counter
@@ -195,24 +203,24 @@ latency_seconds_sum 0.25
 # TYPE python_info gauge
 python_info{implementation=\"CPython\"} 1.0
 ";
-    assert_eq!(page(&registry, TEXT), expected);
-    // To OpenMetrics, when they were created is a sample of theirs.
-    let expected = expected
-        .replace("HELP jobs_total", "HELP jobs")
-        .replace("TYPE jobs_total", "TYPE jobs")
-        .replace(
+    // In OpenMetrics, `_created` gauges are samples of their families.
+    let changes = [
+        ("HELP jobs_total", "HELP jobs"),
+        ("TYPE jobs_total", "TYPE jobs"),
+        (
             "} 3.0\n",
             "} 3.0\njobs_created{queue=\"mail\"} 1.7642e+09\n",
-        )
-        .replace(
+        ),
+        (
             "sum 0.25\n",
             "sum 0.25\nlatency_seconds_created 1.7642e+09\n",
-        );
-    assert_eq!(page(&registry, OPEN_METRICS), format!("{expected}# EOF\n"));
+        ),
+    ];
+    assert_pages(PYTHON, expected, &changes);
 }
 
 #[test]
-fn a_text_that_is_written_freely() {
+fn text_in_an_unusual_layout_is_included() {
     let registry = registry();
     include(&registry, BY_HAND).unwrap();
     assert_eq!(
@@ -233,9 +241,9 @@ up 1
     );
 }
 
-/// What our own exporter writes, in either format, is read again as it was.
+/// The exporter's own output is included unchanged, in both formats.
 #[test]
-fn a_page_of_ours_is_one_that_we_read() {
+fn a_page_can_be_included() {
     for accept in [TEXT, OPEN_METRICS] {
         let ours = registry();
         let builder = MetricsLayer::builder().registry(&ours);
@@ -262,9 +270,9 @@ fn a_page_of_ours_is_one_that_we_read() {
     }
 }
 
-/// By the name that both would show.
+/// The error names what both would show.
 #[test]
-fn what_clashes_is_named() {
+fn an_error_names_the_clash() {
     let rows = [
         (
             "# TYPE requests_total counter\nrequests_total 1\n",
@@ -297,7 +305,7 @@ fn what_clashes_is_named() {
         let error = include(&registry, text).unwrap_err().to_string();
         assert!(error.contains(named), "{named}: {error}");
         assert_eq!(page(&registry, TEXT), before);
-        // In the other order it is the same.
+        // The other order clashes too.
         let registry = self::registry();
         if include(&registry, text).is_ok() && !text.contains("ours") {
             let builder = MetricsLayer::builder().registry(&registry);
@@ -307,7 +315,7 @@ fn what_clashes_is_named() {
     }
 }
 
-/// A metric of ours may be in a family of theirs, whoever comes first.
+/// A custom metric and an included text may share a family, in either order.
 #[test]
 fn a_family_may_be_shared() {
     let theirs = "# HELP jobs_total Jobs\n# TYPE jobs_total counter\njobs_total{by=\"them\"} 2\n";
@@ -326,9 +334,9 @@ fn a_family_may_be_shared() {
     }
 }
 
-// === ours in theirs ===
+// === inside a prometheus-client registry ===
 
-/// How often the page has each HELP, TYPE and UNIT.
+/// Returns how often the page has each HELP, TYPE and UNIT.
 #[track_caller]
 fn assert_once(page: &str) {
     let mut metadata: Vec<_> = page.lines().filter(|line| line.starts_with("# ")).collect();
@@ -344,7 +352,7 @@ fn encoded(theirs: &Registry) -> String {
 }
 
 #[test]
-fn two_registries_in_one_of_theirs_are_refused_with_the_way_to_do_it() {
+fn a_second_registry_is_refused_with_advice() {
     let (a, b) = (
         MetricsLayer::new([("endpoint", "a")]),
         MetricsLayer::new([("endpoint", "b")]),
@@ -373,7 +381,7 @@ fn two_registries_in_one_of_theirs_are_refused_with_the_way_to_do_it() {
 }
 
 #[test]
-fn one_registry_shows_all_layers_once_in_theirs() {
+fn a_registry_shows_all_its_layers_once() {
     let registry = registry();
     let mut theirs = Registry::default();
     registry.register_in(&mut theirs).unwrap();
@@ -390,7 +398,7 @@ fn one_registry_shows_all_layers_once_in_theirs() {
 }
 
 #[test]
-fn what_theirs_shows_already_is_named() {
+fn an_error_names_a_clash_with_the_outer_registry() {
     for (name, named) in [
         ("requests", "`requests_total`"),
         ("uptime_seconds", "`uptime_seconds`"),
@@ -406,7 +414,7 @@ fn what_theirs_shows_already_is_named() {
         let page = encoded(&theirs);
         assert!(!page.contains("endpoint"), "{page}");
     }
-    // Those that come later are checked by what is there now.
+    // Later layers are checked against the names at that moment.
     for (builder, named) in [
         (MetricsLayer::builder(), "`requests_total`"),
         (MetricsLayer::builder().prefix("shop"), "`shop_requests`"),
@@ -423,7 +431,7 @@ fn what_theirs_shows_already_is_named() {
         drop(other.build([("endpoint", "a")]).unwrap());
         assert_once(&encoded(&theirs));
     }
-    // So are labels that they put on everything.
+    // Labels of the outer registry are checked too.
     for label in ["endpoint", "error_type", "le"] {
         let labels = [(label.into(), "theirs".into())].into_iter();
         let mut theirs = Registry::with_labels(labels);
@@ -433,7 +441,7 @@ fn what_theirs_shows_already_is_named() {
         assert!(error.contains(&format!("`{label}`")), "{error}");
         assert_eq!(encoded(&theirs), "# EOF\n");
     }
-    // What they have twice by themselves is their own concern.
+    // Duplicates within the outer registry are not checked.
     let mut theirs = Registry::default();
     for shelf in ["a", "b"] {
         let labels = [("shelf".into(), shelf.into())].into_iter();
@@ -446,7 +454,7 @@ fn what_theirs_shows_already_is_named() {
 // === prefixes ===
 
 #[test]
-fn a_prefix_reaches_all_that_is_the_registrys_own() {
+fn a_prefix_applies_to_all_metrics_of_the_registry_itself() {
     let registry = MetricsRegistry::builder().prefix("shop").build(()).unwrap();
     let builder = || MetricsLayer::builder().registry(&registry);
     drop(builder().build([("endpoint", "a")]).unwrap());
@@ -476,7 +484,7 @@ fn a_prefix_reaches_all_that_is_the_registrys_own() {
             );
         }
     }
-    // A scrape may name them.
+    // A scrape can select them by name.
     let request = http::Request::get("/metrics?name[]=shop_uptime_seconds").body(());
     let page = support::now(tower::ServiceExt::oneshot(
         registry.exporter(),
@@ -485,7 +493,7 @@ fn a_prefix_reaches_all_that_is_the_registrys_own() {
     let page = support::now(http_body_util::BodyExt::collect(page.unwrap().into_body()));
     let page = String::from_utf8(page.unwrap().to_bytes().into()).unwrap();
     assert_eq!(page.lines().count(), 3, "{page}");
-    // One's own keep the names that they were given, and are told of the new ones.
+    // Custom metrics keep their names, and clash with the prefixed ones.
     let own = registry.register("uptime_seconds", "Own", Gauge::<i64>::default());
     own.unwrap();
     let taken = registry.register("shop_uptime_seconds", "Own", Gauge::<i64>::default());
@@ -493,9 +501,9 @@ fn a_prefix_reaches_all_that_is_the_registrys_own() {
     assert!(error.contains("`shop_uptime_seconds`"), "{error}");
 }
 
-/// What the error advises helps.
+/// Shows that the advice in the error works.
 #[test]
-fn a_second_uptime_has_a_place_under_a_prefix() {
+fn a_prefix_makes_room_for_a_second_registry() {
     let (outer, inner) = (MetricsRegistry::new(), MetricsRegistry::new());
     let error = outer.register_collector(inner).unwrap_err().to_string();
     assert!(
@@ -523,7 +531,7 @@ fn a_second_uptime_has_a_place_under_a_prefix() {
         "{page}"
     );
 
-    // In one of theirs, and with that on a page of ours.
+    // Both are in a prometheus-client registry, which is included in a page.
     let mut theirs = Registry::default();
     for registry in [&MetricsRegistry::new(), &inner] {
         registry.register_in(&mut theirs).unwrap();
@@ -538,7 +546,7 @@ fn a_second_uptime_has_a_place_under_a_prefix() {
 }
 
 #[test]
-fn a_prefix_is_the_beginning_of_a_name() {
+fn a_prefix_must_be_a_valid_beginning_of_a_name() {
     for prefix in ["my-app", "1st", " "] {
         let error = MetricsRegistry::builder()
             .prefix(prefix)

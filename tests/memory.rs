@@ -1,12 +1,15 @@
-//! What layers, label sets and threads take is given back when they are gone: counted by the allocator, for the whole process.
+//! Memory of layers, label sets and threads is released when they end. The allocator counts it for the whole process.
 
 #[allow(dead_code, reason = "it uses a part")]
 #[path = "recorder/raw.rs"]
 mod raw;
 mod support;
+#[path = "recorder/worker.rs"]
+mod worker;
 
 use self::raw::{Done, begin, builder, call, group, name};
 use self::support::{Page, now, take_to_end};
+use self::worker::Worker;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -15,7 +18,7 @@ use std::alloc::System;
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 use tower::{Layer, ServiceExt, service_fn};
@@ -25,10 +28,10 @@ use tower_openmetrics::{Call, CallHandle, Clock, MetricsLayer, TraceContext};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// What the test harness does on the side may take so much.
+/// Bytes that the test harness may allocate meanwhile.
 const NOISE: isize = 16 << 10;
 
-/// One test at a time: memory is the process's.
+/// Lets one test run at a time, because memory is counted for the whole process.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -43,7 +46,7 @@ fn allocations() -> usize {
     ALLOCATOR.stats().allocations
 }
 
-/// That `pass`, so often after as many times to warm up, leaves nothing behind.
+/// Checks that `pass` leaks nothing in `times` runs, after as many runs to warm up.
 #[track_caller]
 fn assert_flat(times: usize, mut pass: impl FnMut(usize)) {
     (0..times).for_each(&mut pass);
@@ -57,32 +60,7 @@ fn join(run: impl FnOnce() + Send) {
     thread::scope(|scope| scope.spawn(run).join()).expect("it does not panic");
 }
 
-/// A thread that does what it is told to, and lives on.
-struct Worker {
-    jobs: mpsc::Sender<Box<dyn FnOnce() + Send>>,
-    done: mpsc::Receiver<()>,
-}
-
-impl Worker {
-    fn new() -> Self {
-        let (jobs, todo) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
-        let (told, done) = mpsc::channel();
-        thread::spawn(move || {
-            for job in todo {
-                job();
-                told.send(()).unwrap();
-            }
-        });
-        Self { jobs, done }
-    }
-
-    fn run(&self, job: impl FnOnce() + Send + 'static) {
-        self.jobs.send(Box::new(job)).unwrap();
-        self.done.recv().unwrap();
-    }
-}
-
-/// An HTTP call whose request has a body, which reports to it.
+/// Makes an HTTP call with a request body, which reports to its call.
 fn upload(layer: &MetricsLayer) {
     let service = layer.layer(service_fn(async |request: Request<_>| {
         take_to_end(pin!(request.into_body()));
@@ -93,7 +71,7 @@ fn upload(layer: &MetricsLayer) {
 }
 
 #[test]
-fn layers_with_closures_of_their_own_come_and_go() {
+fn layers_with_different_closures_are_released() {
     const LAYERS: usize = 5_000;
     let _alone = alone();
     let pass = |number: usize| {
@@ -128,9 +106,9 @@ fn layers_with_closures_of_their_own_come_and_go() {
     );
 }
 
-/// With clones of one builder, and on many threads at once.
+/// The layers come from clones of one builder.
 #[test]
-fn layers_come_and_go_on_many_threads() {
+fn layers_on_many_threads_are_released() {
     let _alone = alone();
     let builder = builder().label(name()).label(Label::status());
     assert_flat(100, |_| {
@@ -151,9 +129,9 @@ fn layers_come_and_go_on_many_threads() {
     });
 }
 
-/// A million of them over time, of which there are never more than the idle ones that no scrape has swept yet.
+/// A million label sets over time. Idle ones are removed by a scrape or when space is needed.
 #[test]
-fn label_sets_idle_and_gone() {
+fn idle_label_sets_are_released() {
     const NAMES: usize = 1_000_000;
     const AT_ONCE: usize = 1_000;
     let _alone = alone();
@@ -170,7 +148,7 @@ fn label_sets_idle_and_gone() {
             call(&service, &format!("/{round}-{number}"));
         }
         clock.advance(Duration::from_secs(1));
-        // Every other time nobody scrapes, and they leave when room is short.
+        // Every other pass has no scrape, so label sets are removed when space is needed.
         if round.is_multiple_of(2) {
             let page = Page::read(layer.exporter());
             let own = page
@@ -190,9 +168,9 @@ fn label_sets_idle_and_gone() {
     );
 }
 
-/// Sets leave one after the other, and their series with the last of them.
+/// Shared series are removed with their last label set.
 #[test]
-fn label_sets_that_share_series_idle_and_gone() {
+fn idle_label_sets_that_share_series_are_released() {
     let _alone = alone();
     let clock = Clock::manual();
     let shared = |label: Label| label.on_begin(false).on_duration(false).on_errors(false);
@@ -218,7 +196,7 @@ fn label_sets_that_share_series_idle_and_gone() {
 }
 
 #[test]
-fn threads_that_make_calls_come_and_go() {
+fn threads_that_make_calls_are_released() {
     let _alone = alone();
     let settings = || builder().label(name()).label(Label::status());
     let layers = [
@@ -244,9 +222,9 @@ fn threads_that_make_calls_come_and_go() {
     });
 }
 
-/// Their requests' bodies report to them.
+/// Request bodies report to their calls.
 #[test]
-fn threads_that_make_calls_with_bodies_come_and_go() {
+fn threads_that_make_calls_with_bodies_are_released() {
     let _alone = alone();
     let layer = MetricsLayer::new(());
     assert_flat(1_000, |_| join(|| upload(&layer)));
@@ -259,7 +237,7 @@ fn with_handle(service: &tower_openmetrics::Metrics<Done, raw::Raw>) -> (Call, C
 }
 
 #[test]
-fn threads_that_end_calls_of_others_come_and_go() {
+fn threads_that_end_calls_of_others_are_released() {
     let _alone = alone();
     let layer = builder().build(()).unwrap();
     let service = layer.layer(Done);
@@ -267,7 +245,7 @@ fn threads_that_end_calls_of_others_come_and_go() {
         let calls = [(); 10].map(|()| with_handle(&service));
         join(move || drop(calls));
     });
-    // And those that begin them.
+    // Threads that begin calls.
     assert_flat(1_000, |_| {
         let mut calls = Vec::new();
         join(|| calls.extend([(); 10].map(|()| with_handle(&service))));
@@ -275,9 +253,9 @@ fn threads_that_end_calls_of_others_come_and_go() {
     });
 }
 
-/// Calls that begin, and end, while the thread is torn down.
+/// Calls begin and end in destructors of thread locals.
 #[test]
-fn threads_that_make_calls_as_they_are_torn_down_come_and_go() {
+fn threads_that_make_calls_in_destructors_are_released() {
     struct AtTheEnd(RefCell<Option<Box<dyn FnOnce()>>>);
     impl Drop for AtTheEnd {
         fn drop(&mut self) {
@@ -316,12 +294,12 @@ fn threads_that_make_calls_as_they_are_torn_down_come_and_go() {
 
 /// A service may outlive its layer.
 #[test]
-fn threads_that_call_what_is_gone_come_and_go() {
+fn threads_that_call_services_of_dropped_layers_are_released() {
     let _alone = alone();
     let gone = || builder().build(()).unwrap().layer(Done);
     let services: Vec<_> = (0..10).map(|_| gone()).collect();
     let layers: Vec<_> = (0..200).map(|_| builder().build(()).unwrap()).collect();
-    // In a slot far up.
+    // The layer has a slot with a high index.
     let far_up = gone();
     drop(layers);
     assert_flat(1_000, |_| {
@@ -334,9 +312,9 @@ fn threads_that_call_what_is_gone_come_and_go() {
     });
 }
 
-/// What threads hold of a layer they let go when they meet another one.
+/// A thread releases its part of a dropped layer when it uses another layer.
 #[test]
-fn a_layer_that_is_dropped_gives_back_what_it_had() {
+fn a_dropped_layer_releases_its_memory() {
     const SETS: usize = 1_000;
     let _alone = alone();
     let worker = Worker::new();

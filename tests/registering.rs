@@ -1,5 +1,5 @@
-//! Registering a lot, and registering at any moment: from encoders, closures and drops, while a page is made or something
-//! else is being registered.
+//! Registering many metrics, and registering at any moment: in encoders, closures and drops, and during a scrape or another
+//! registration.
 
 mod support;
 
@@ -26,7 +26,7 @@ use tower_openmetrics::{
     Error, MetricsExporter, MetricsLayer, MetricsLayerBuilder, MetricsRegistry,
 };
 
-/// Long after anything would have happened.
+/// Longer than any step takes.
 const LONG: Duration = Duration::from_secs(60);
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
@@ -53,9 +53,9 @@ fn assert_whole(registry: &MetricsRegistry) {
     assert_eq!(status, StatusCode::OK, "{text}");
 }
 
-// === a lot ===
+// === many metrics ===
 
-/// A gauge that knows how often it was encoded.
+/// A gauge that counts how often it was encoded.
 #[derive(Clone, Debug, Default)]
 struct Counted(Arc<AtomicUsize>);
 
@@ -78,7 +78,7 @@ impl Collector for Counted {
 }
 
 #[test]
-fn nobody_is_encoded_for_somebody_else_to_be_registered() {
+fn a_registration_encodes_no_other_metric() {
     const LAYERS: usize = 500;
 
     let registry = MetricsRegistry::new();
@@ -99,11 +99,11 @@ fn nobody_is_encoded_for_somebody_else_to_be_registered() {
     assert_eq!(encoded(), [2 * LAYERS, 2 * LAYERS, 4]);
 }
 
-/// How many are registered where [`assert_constant`] counts.
+/// The number of registrations that [`assert_constant`] makes.
 const ALL: usize = 2_800;
 
-/// What the last of many costs, compared with the first: not nine times as much, as it would be if each
-/// looked at those before.
+/// Checks that the last of many registrations allocates about as much as the first. It would allocate nine times as much if
+/// each looked at all earlier ones.
 #[track_caller]
 fn assert_constant(mut one: impl FnMut(usize)) {
     const SOME: usize = 200;
@@ -115,10 +115,10 @@ fn assert_constant(mut one: impl FnMut(usize)) {
         } = measure(|| (from..from + SOME).for_each(&mut one));
         (count_total, bytes_total)
     });
-    // After what it takes to begin with.
+    // Skips the first ones, which also create the maps.
     let first = costs.nth(1).unwrap();
     let last = costs.last().unwrap();
-    // Maps grow by leaps, and what earlier layers have left may be used again.
+    // Maps grow in steps, and memory of earlier layers is reused.
     assert!(last.0 <= 2 * first.0, "{first:?} {last:?}");
     assert!(last.1 <= 5 * first.1, "{first:?} {last:?}");
 }
@@ -129,9 +129,9 @@ fn each_layer_costs_the_same() {
     assert_constant(|number| drop(endpoint(&registry, number)));
 }
 
-/// Layers that might show the same series, as far as the names of their labels tell.
+/// The label names of these layers alone don't rule out equal series.
 #[test]
-fn each_layer_of_two_shapes_costs_the_same() {
+fn each_layer_with_one_of_two_sets_of_label_names_costs_the_same() {
     let registry = MetricsRegistry::new();
     assert_constant(|number| {
         let builder = match number % 2 {
@@ -176,7 +176,7 @@ fn each_removal_costs_the_same() {
 }
 
 #[test]
-fn a_page_costs_as_much_as_is_on_it() {
+fn the_cost_of_a_page_grows_with_its_size() {
     let page = |count: usize| {
         let registry = MetricsRegistry::new();
         for number in 0..count {
@@ -194,9 +194,9 @@ fn a_page_costs_as_much_as_is_on_it() {
     assert!(many < 5 * some, "{some} {many}");
 }
 
-// === at any moment ===
+// === registering at any moment ===
 
-/// What is done by an encoder, the first time that it is armed and called.
+/// A job that an encoder runs once, at its first call after it is armed.
 #[derive(Clone)]
 struct Deed {
     is_armed: Arc<AtomicBool>,
@@ -251,7 +251,7 @@ impl Collector for Deed {
 
 type Encoder = fn(&MetricsRegistry, Deed) -> Result<(), Error>;
 
-/// Whatever is called for a page.
+/// The ways to register an encoder.
 const ENCODERS: [Encoder; 6] = [
     |registry, deed| registry.register("deed", "Done", deed).map(drop),
     |registry, deed| {
@@ -276,7 +276,7 @@ const ENCODERS: [Encoder; 6] = [
 
 type Action = fn(&MetricsRegistry);
 
-/// All that can be done to a registry, but for making a page.
+/// Everything that can be done with a registry, except making a page.
 const ACTIONS: [Action; 8] = [
     |registry| {
         let late = registry.register("late", "Late", Gauge::<i64>::default());
@@ -309,13 +309,13 @@ const ACTIONS: [Action; 8] = [
     },
 ];
 
-/// Runs what might never end.
+/// Runs a job that might hang, with a time limit.
 #[track_caller]
 fn within<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
     let (tell, done) = mpsc::channel();
     let thread = thread::spawn(move || {
         let done = run();
-        // Whoever waited may have given up.
+        // The receiver may have timed out.
         let _ = tell.send(done);
     });
     match done.recv_timeout(LONG) {
@@ -329,7 +329,7 @@ fn within<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
 }
 
 #[test]
-fn an_encoder_may_do_anything_while_it_is_registered() {
+fn an_encoder_may_use_the_registry_while_it_is_registered() {
     for register in ENCODERS {
         for act in ACTIONS {
             within(move || {
@@ -337,7 +337,7 @@ fn an_encoder_may_do_anything_while_it_is_registered() {
                 let inside = registry.clone();
                 let deed = Deed::new(move || act(&inside));
                 deed.arm();
-                // The layer that it is registered through may have been removed meanwhile.
+                // The encoder may have removed the layer that it is registered through.
                 if let Err(error) = register(&registry, deed.clone()) {
                     assert!(error.to_string().contains("removed"), "{error}");
                 }
@@ -349,7 +349,7 @@ fn an_encoder_may_do_anything_while_it_is_registered() {
 }
 
 #[test]
-fn an_encoder_may_do_anything_while_a_page_is_made() {
+fn an_encoder_may_use_the_registry_during_a_scrape() {
     for register in ENCODERS {
         for act in ACTIONS {
             within(move || {
@@ -367,9 +367,9 @@ fn an_encoder_may_do_anything_while_a_page_is_made() {
     }
 }
 
-/// What the crate says to do once is done once, by whoever comes first.
+/// A metric in a `OnceLock` may be registered by an encoder, or before the encoder runs.
 #[test]
-fn what_is_made_once_is_made_by_an_encoder_or_before() {
+fn a_metric_in_a_once_lock_may_be_registered_by_an_encoder() {
     for first in [true, false] {
         within(move || {
             static MADE: [OnceLock<Gauge>; 2] = [OnceLock::new(), OnceLock::new()];
@@ -383,7 +383,7 @@ fn what_is_made_once_is_made_by_an_encoder_or_before() {
             registry.register_collector(deed.clone()).unwrap();
             deed.arm();
             if first {
-                // The encoder must not be called for it: it would wait for this.
+                // Must not call the encoder, which would wait for the same `OnceLock`.
                 made();
             }
             assert_whole(&registry);
@@ -393,9 +393,9 @@ fn what_is_made_once_is_made_by_an_encoder_or_before() {
     }
 }
 
-/// While an encoder is called for a page, another thread does all that can be done.
+/// Another thread uses the registry while an encoder runs for a page.
 #[test]
-fn others_need_not_wait_for_an_encoder() {
+fn an_encoder_blocks_no_other_thread() {
     for act in ACTIONS {
         within(move || {
             let registry = MetricsRegistry::new();
@@ -413,7 +413,7 @@ fn others_need_not_wait_for_an_encoder() {
 }
 
 #[test]
-fn an_encoder_that_scrapes_its_own_registry_is_told() {
+fn an_encoder_that_scrapes_its_own_registry_gets_an_error() {
     for register in ENCODERS {
         for is_same_exporter in [true, false] {
             within(move || {
@@ -431,7 +431,7 @@ fn an_encoder_that_scrapes_its_own_registry_is_told() {
                 });
                 deed.arm();
                 register(&registry, deed.clone()).unwrap();
-                // It is not on the page yet.
+                // The encoder is not on the page yet.
                 assert_eq!(answers.lock().unwrap()[0].0, StatusCode::OK);
                 deed.arm();
                 let (status, page) = scrape(exporter.clone());
@@ -447,9 +447,9 @@ fn an_encoder_that_scrapes_its_own_registry_is_told() {
     }
 }
 
-/// Another registry's page is no concern of this one's, as long as that does not want this one.
+/// An encoder may scrape another registry, unless that one scrapes this one.
 #[test]
-fn a_page_may_be_made_of_another_ones() {
+fn an_encoder_may_scrape_another_registry() {
     within(|| {
         let (inner, outer) = (
             MetricsRegistry::new(),
@@ -473,14 +473,14 @@ fn a_page_may_be_made_of_another_ones() {
             text.push_str(&page);
             Ok(())
         });
-        // It would be a part of itself.
+        // The page would contain itself.
         let error = round.unwrap_err().to_string();
-        assert!(error.contains("`jobs_total` is there twice"), "{error}");
+        assert!(error.contains("`jobs_total` appears twice"), "{error}");
         assert_whole(&outer);
     });
 }
 
-/// A collector that registers its like whenever it is encoded.
+/// A collector that registers another one like itself each time it encodes.
 #[derive(Clone, Debug)]
 struct Endless(MetricsRegistry, Arc<Mutex<Option<Error>>>);
 
@@ -495,25 +495,25 @@ impl Collector for Endless {
 }
 
 #[test]
-fn an_encoder_that_registers_for_ever_is_stopped() {
+fn nested_registrations_have_a_limit() {
     within(|| {
         let registry = MetricsRegistry::new();
         let first = Arc::new(Mutex::new(None));
         let endless = Endless(registry.clone(), first.clone());
         registry.register_collector(endless).unwrap();
         let error = first.lock().unwrap().take().unwrap().to_string();
-        assert!(error.contains("inside of 16 other encoders"), "{error}");
+        assert!(error.contains("inside 16 other encoders"), "{error}");
     });
 }
 
-// === names that slip in ===
+// === names registered meanwhile ===
 
 #[test]
-fn what_an_encoder_registers_counts_for_its_own_registration() {
+fn a_registration_is_checked_against_what_its_encoder_registers() {
     for register in ENCODERS {
         let registry = MetricsRegistry::new();
         let inside = registry.clone();
-        // The name that it is about to show itself, and one that clashes with it.
+        // Registers the series that the encoder is about to show.
         let deed = Deed::new(move || {
             let counter = Family::<Vec<(String, String)>, Gauge>::default();
             drop(counter.get_or_create(&vec![("endpoint".to_owned(), "0".to_owned())]));
@@ -527,9 +527,9 @@ fn what_an_encoder_registers_counts_for_its_own_registration() {
     }
 }
 
-/// Each of them is alone when its encoder is called, and only one is there in the end.
+/// No other one is registered while the encoders run. Only one is registered in the end.
 #[test]
-fn of_several_that_clash_at_once_one_gets_in() {
+fn one_of_several_concurrent_clashing_registrations_succeeds() {
     type Name = fn(usize) -> &'static str;
     let names: [Name; 2] = [|_| "x", |number| if number == 0 { "x" } else { "x_total" }];
     for name in names {
@@ -561,9 +561,9 @@ fn of_several_that_clash_at_once_one_gets_in() {
     }
 }
 
-/// A source may come to show more. What a page has shown of it is not given to others.
+/// A source may show more families later. Their names are taken from the first page that shows them.
 #[test]
-fn names_that_come_late_are_taken_once_they_were_shown() {
+fn late_names_are_taken_once_a_page_shows_them() {
     let registry = MetricsRegistry::new();
     let theirs = Arc::new(Mutex::new(Registry::default()));
     let included = theirs.clone();
@@ -584,7 +584,7 @@ fn names_that_come_late_are_taken_once_they_were_shown() {
 
 // === drops ===
 
-/// Does something when it is dropped.
+/// Runs a job when it is dropped.
 #[derive(Debug)]
 struct OnDrop(MetricsRegistry, Arc<AtomicUsize>);
 
@@ -618,14 +618,14 @@ impl EncodeMetric for OnDrop {
 }
 
 #[test]
-fn what_is_dropped_may_do_anything() {
+fn a_dropped_value_may_use_the_registry() {
     within(|| {
         let registry = MetricsRegistry::new();
         let drops = Arc::new(AtomicUsize::new(0));
         let on_drop = || Arc::new(OnDrop(registry.clone(), drops.clone()));
         let dropped = || drops.load(Ordering::SeqCst);
 
-        // What is refused, and what is removed.
+        // Values that are refused, and values that are removed.
         let layer = endpoint(&registry, 0);
         layer.register_collector(on_drop()).unwrap();
         layer.register_collector(on_drop()).unwrap_err();
@@ -647,7 +647,7 @@ fn what_is_dropped_may_do_anything() {
         assert!(layer.remove());
         assert_eq!(dropped(), 4);
 
-        // The closures of a layer that finds another one in its place, or none.
+        // The filter of a layer that is refused.
         let kept = on_drop();
         let build = |labels: [(&'static str, &'static str); 1], kept: Arc<OnDrop>| {
             let builder = on(&registry).filter(move |_| Arc::strong_count(&kept) > 0);

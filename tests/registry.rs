@@ -1,4 +1,4 @@
-//! What is registered together, what may not be, and the page that it makes.
+//! Metrics that can and can't share a registry, and the page of a registry.
 
 mod support;
 
@@ -32,7 +32,7 @@ fn on(registry: &MetricsRegistry) -> MetricsLayerBuilder {
     MetricsLayer::builder().registry(registry)
 }
 
-/// One call that sends `text`, gets it back, and takes `time`.
+/// Makes one call that sends and receives `text` and takes `time`.
 fn echo(layer: &MetricsLayer, clock: Clock, text: &'static str, time: Duration) {
     let service = layer.layer(service_fn(async |request: Request<_>| {
         take_to_end(pin!(request.into_body()));
@@ -56,7 +56,7 @@ fn assert_names<T>(result: Result<T, Error>, named: &[&str]) {
     }
 }
 
-// === what may be together ===
+// === metrics that can share a registry ===
 
 #[test]
 fn layers_with_equal_labels_share_their_series() {
@@ -74,7 +74,7 @@ fn layers_with_equal_labels_share_their_series() {
     assert_eq!((numbers.requests, numbers.request_bytes), (3, 4));
 }
 
-/// A classifier is no setting of the series: each layer has its own.
+/// The classifier is not part of the settings that must be equal.
 #[test]
 fn layers_that_share_series_may_classify_differently() {
     let registry = MetricsRegistry::new();
@@ -84,7 +84,7 @@ fn layers_that_share_series_may_classify_differently() {
 }
 
 #[test]
-fn layers_with_other_labels_or_prefixes_may_be_set_otherwise() {
+fn layers_with_other_labels_or_prefixes_may_have_other_settings() {
     let registry = MetricsRegistry::new();
     drop(on(&registry).build([("endpoint", "a")]).unwrap());
     drop(
@@ -116,7 +116,7 @@ fn layers_with_other_labels_or_prefixes_may_be_set_otherwise() {
 }
 
 #[test]
-fn registries_never_meet() {
+fn registries_are_independent() {
     let (a, b) = (MetricsLayer::default(), MetricsLayer::default());
     let clock = Clock::manual();
     echo(&a, clock, "abc", Duration::ZERO);
@@ -128,7 +128,7 @@ fn registries_never_meet() {
 }
 
 #[test]
-fn opt_in_histograms_are_there_only_when_asked_for() {
+fn optional_histograms_are_off_by_default() {
     let clock = Clock::manual();
     for (head, first_byte) in [(false, false), (true, false), (false, true), (true, true)] {
         let layer = MetricsLayer::builder()
@@ -150,7 +150,7 @@ fn opt_in_histograms_are_there_only_when_asked_for() {
             assert_eq!(page.one("response_head_seconds_sum"), "5.0");
         }
         if first_byte {
-            // An answer without bytes has no first one.
+            // A response without bytes has no first byte.
             let buckets = page.buckets("first_byte_seconds");
             assert_eq!(buckets, [(1.0, 0), (4.0, 1), (f64::INFINITY, 1)]);
             assert_eq!(page.one("first_byte_seconds_sum"), "2.0");
@@ -161,7 +161,7 @@ fn opt_in_histograms_are_there_only_when_asked_for() {
 }
 
 #[test]
-fn uptime_is_the_registrys() {
+fn a_registry_has_one_uptime() {
     let clock = Clock::manual();
     clock.advance(Duration::from_secs(1_000));
     let registry = MetricsRegistry::with_clock(clock);
@@ -179,12 +179,12 @@ fn uptime_is_the_registrys() {
     assert_eq!(uptime(), "90.500000001");
 }
 
-// === what may not ===
+// === metrics that can't share a registry ===
 
 type Building = fn(MetricsLayerBuilder) -> Result<MetricsLayer, Error>;
 
 #[test]
-fn wrong_settings_are_named() {
+fn an_error_names_the_wrong_setting() {
     let rows: [(Building, &[&str]); 17] = [
         (|layer| layer.build([("le", "1")]), &["`le`", "reserved"]),
         (|layer| layer.build([("quantile", "1")]), &["`quantile`"]),
@@ -246,7 +246,7 @@ fn wrong_settings_are_named() {
 }
 
 #[test]
-fn settings_that_differ_under_equal_labels_are_refused() {
+fn layers_with_equal_labels_and_different_settings_are_refused() {
     let rows: [Building; 5] = [
         |layer| layer.buckets([1.0]).build([("endpoint", "a")]),
         |layer| layer.response_head_seconds(true).build([("endpoint", "a")]),
@@ -270,7 +270,7 @@ fn settings_that_differ_under_equal_labels_are_refused() {
 }
 
 #[test]
-fn new_panics_with_the_text_of_the_error() {
+fn new_panics_with_the_error() {
     let error = MetricsLayer::builder().build([("le", "1")]).unwrap_err();
     let panic = panic_of(|| MetricsLayer::new([("le", "1")]));
     assert!(panic.contains(&error.to_string()), "{panic}");
@@ -310,9 +310,9 @@ where
     layer.register("jobs", help, metric).map(drop)
 }
 
-/// Each pair, in this order, is refused; the error names what clashes.
+/// The second registration of each pair is refused. The error names the clash.
 #[test]
-fn metrics_that_clash_are_refused_by_name() {
+fn clashing_metrics_are_refused() {
     let rows: [(Registering, Registering, &[&str]); 26] = [
         (
             |r| counter(r, "x"),
@@ -320,7 +320,7 @@ fn metrics_that_clash_are_refused_by_name() {
             &["`x`", "already"],
         ),
         (|r| gauge(r, "x"), |r| gauge(r, "x"), &["`x`", "already"]),
-        // The type, the unit or the help of a family.
+        // A family with another type, unit or help.
         (
             |r| layer(r).and_then(|()| counter(r, "jobs")),
             |r| labelled(r, "Help", Gauge::<i64>::default()),
@@ -340,7 +340,7 @@ fn metrics_that_clash_are_refused_by_name() {
             },
             &["`x_bytes`", "unit", "\"bytes\""],
         ),
-        // The names of samples.
+        // Names of samples.
         (|r| counter(r, "x"), |r| gauge(r, "x_total"), &["`x_total`"]),
         (|r| gauge(r, "x_total"), |r| counter(r, "x"), &["`x_total`"]),
         (
@@ -369,7 +369,7 @@ fn metrics_that_clash_are_refused_by_name() {
             |r| counter(r, "x_count"),
             &["`x_count`"],
         ),
-        // Those of automatic ones, which come first or second.
+        // Automatic metrics, before and after custom ones.
         (layer, |r| counter(r, "requests"), &["`requests`"]),
         (|r| counter(r, "requests"), layer, &["`requests`"]),
         (layer, |r| gauge(r, "requests_total"), &["`requests_total`"]),
@@ -409,7 +409,7 @@ fn metrics_that_clash_are_refused_by_name() {
             |r| gauge(r, "uptime_seconds"),
             &["`uptime_seconds`"],
         ),
-        // Those of automatic ones under another prefix.
+        // Automatic metrics with another prefix.
         (
             layer,
             |r| prefixed(r, "concurrent"),
@@ -441,7 +441,7 @@ fn metrics_that_clash_are_refused_by_name() {
 }
 
 #[test]
-fn metrics_that_only_look_alike_are_not_refused() {
+fn similar_names_do_not_clash() {
     let rows: [(Registering, Registering); 6] = [
         (layer, |r| prefixed(r, "shop")),
         (layer, |r| gauge(r, "requests_waiting")),
@@ -458,7 +458,7 @@ fn metrics_that_only_look_alike_are_not_refused() {
 }
 
 #[test]
-fn names_that_are_none_are_refused() {
+fn invalid_names_are_refused() {
     let rows: [(Registering, &[&str]); 8] = [
         (|r| counter(r, ""), &["\"\""]),
         (|r| counter(r, "a-b"), &["\"a-b\""]),
@@ -484,7 +484,7 @@ fn names_that_are_none_are_refused() {
     }
 }
 
-/// `Info` is no handle, but can be shared.
+/// An `Info` behind an `Arc`, because `Info` is not `Clone`.
 #[derive(Clone, Debug)]
 struct NoClone(std::sync::Arc<Info<Vec<(&'static str, &'static str)>>>);
 
@@ -506,7 +506,7 @@ impl prometheus_client::encoding::EncodeMetric for NoClone {
 
 // === the page ===
 
-/// Every kind of metric, under labels that want escaping.
+/// Returns a registry with every kind of metric and with labels that need escaping.
 fn shop() -> MetricsRegistry {
     let clock = Clock::manual();
     let registry = MetricsRegistry::with_clock(clock);
@@ -534,7 +534,7 @@ fn shop() -> MetricsRegistry {
 }
 
 #[test]
-fn a_whole_page_in_openmetrics() {
+fn a_page_in_openmetrics() {
     let expected = r#"# HELP build Build
 # TYPE build info
 build_info{version="1.2"} 1
@@ -595,10 +595,9 @@ uptime_seconds 2.5
     assert_eq!(open_metrics(&shop()), expected);
 }
 
-/// 0.0.4 names metadata as the samples are named, knows neither units nor `info`, and leaves
-/// quotes in HELP alone.
+/// In format 0.0.4, metadata has the names of the samples, there is no unit or `info`, and quotes in HELP are not escaped.
 #[test]
-fn a_whole_page_in_prometheus_text() {
+fn a_page_in_the_prometheus_text_format() {
     let text = page_of(shop().exporter(), TEXT);
     let expected = open_metrics(&shop())
         .replace(" cancellations ", " cancellations_total ")
@@ -638,7 +637,7 @@ fn an_empty_registry_shows_its_uptime() {
 }
 
 #[test]
-fn a_family_is_printed_once_for_all_its_labels() {
+fn a_family_is_written_once_for_all_labels() {
     let registry = MetricsRegistry::with_clock(Clock::manual());
     let (a, b) = (
         on(&registry).build([("endpoint", "a")]).unwrap(),
@@ -669,9 +668,9 @@ fn a_family_is_printed_once_for_all_its_labels() {
     assert_eq!(names.len(), all);
 }
 
-/// A `Family` comes in the order of a hash map, which is another one each time.
+/// A `Family` encodes its series in the random order of a hash map.
 #[test]
-fn series_come_in_the_order_of_their_labels() {
+fn series_are_sorted_by_labels() {
     type Labels = [(&'static str, String); 2];
     let registry = MetricsRegistry::new();
     let layer = on(&registry).build([("k", "v")]).unwrap();

@@ -1,4 +1,4 @@
-//! Many calls at once: sums are exact, and no scrape contradicts itself.
+//! Many concurrent calls: sums are exact, and every scrape is consistent.
 
 mod support;
 
@@ -30,7 +30,7 @@ const TASKS: usize = 64;
 const CALLS: usize = 10_000;
 const THREADS: usize = 10_000;
 
-/// How a call goes. The request says so to the service, in its extensions.
+/// How a call goes. The request tells the service in its extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Complete,
@@ -64,10 +64,10 @@ const FATES: [Fate; 13] = [
     UploadNeverRead,
 ];
 
-/// What the panics say that are meant to be.
+/// The message of the expected panics.
 const EXPECTED: &str = "a scripted panic";
 
-/// A service that does as the request's [`Fate`] wants.
+/// A service that follows the request's [`Fate`].
 #[derive(Clone, Copy, Debug)]
 struct Fated {
     clock: Clock,
@@ -78,7 +78,7 @@ type Answered = Response<ResponseBody<Script>>;
 // === impl Fate ===
 
 impl Fate {
-    /// Request bytes, response bytes, and the error type or that it is cancelled.
+    /// Returns the request bytes, the response bytes, and the outcome.
     fn leaves(self) -> (u64, u64, Option<&'static str>) {
         const CANCELLED: Option<&str> = Some("");
         match self {
@@ -120,7 +120,7 @@ impl Fate {
         Ok(Response::builder().status(status).body(body).unwrap())
     }
 
-    /// Takes an answer as far as its caller does.
+    /// Reads a response as far as its caller does.
     fn take(self, response: Answered) {
         let mut body = pin!(response.into_body());
         match self {
@@ -176,13 +176,13 @@ fn layer_and_service() -> (MetricsLayer, Metrics<Fated>) {
     (layer, service)
 }
 
-/// A call that is answered, and can be completed.
+/// Begins a call and returns its response, so that it can be completed later.
 fn begin(service: &Metrics<Fated>) -> Answered {
     let request = Complete.request(service.get_ref().clock);
     now(service.clone().oneshot(request)).unwrap()
 }
 
-/// Makes a call, which ends on this thread.
+/// Makes a call that ends on this thread.
 fn live(service: &mut Metrics<Fated>, fate: Fate) {
     let clock = service.get_ref().clock;
     let mut call = || {
@@ -205,7 +205,7 @@ fn live(service: &mut Metrics<Fated>, fate: Fate) {
     }
 }
 
-/// What these calls leave behind together.
+/// Returns the numbers of these calls together.
 fn sums(fates: impl IntoIterator<Item = Fate>) -> Numbers {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     let (mut requests, mut request_bytes, mut response_bytes) = (0, 0, 0);
@@ -234,19 +234,19 @@ fn sums(fates: impl IntoIterator<Item = Fate>) -> Numbers {
 #[track_caller]
 fn assert_sums(layer: &MetricsLayer, fates: impl IntoIterator<Item = Fate>) {
     let numbers = Numbers {
-        duration_sum: Duration::ZERO, // of the real clock
+        duration_sum: Duration::ZERO, // not compared, because the clock is real
         ..Numbers::of(layer)
     };
     assert_eq!(numbers, sums(fates));
 }
 
-/// One test at a time: memory is the process's, and so is the panic hook.
+/// Lets one test run at a time, because memory and the panic hook belong to the whole process.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Only the panics that these tests are about go unreported.
+/// Hides the reports of expected panics.
 fn hide_expected_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -259,7 +259,7 @@ fn hide_expected_panics() {
     });
 }
 
-/// That nothing but the gauge has gone back since the last scrape.
+/// Checks that only the gauge has decreased since the last scrape.
 fn assert_went_on(before: &Page, after: &Page) {
     let value = |text: &str| text.parse::<f64>().unwrap();
     let later: BTreeMap<_, _> = after.samples().collect();
@@ -274,14 +274,14 @@ fn assert_went_on(before: &Page, after: &Page) {
     }
 }
 
-/// Scrapes until it is told to stop, and then once more. How often it did.
+/// Scrapes until it is told to stop, and then once more. Returns the number of scrapes.
 async fn scrape(layer: MetricsLayer, done: Arc<AtomicBool>) -> usize {
     let mut last = Page::read(layer.exporter());
     for scrapes in 1.. {
         let stop = done.load(Ordering::Acquire);
         let page = Page::read(layer.exporter());
         let open = page.numbers().concurrent;
-        // More than there are tasks are possible: what ends is read before what begins.
+        // The gauge may exceed the number of tasks, because ends are read before beginnings.
         assert!(open >= 0, "{open} calls are open");
         assert_went_on(&last, &page);
         if stop {
@@ -294,11 +294,11 @@ async fn scrape(layer: MetricsLayer, done: Arc<AtomicBool>) -> usize {
 }
 
 #[test]
-fn sums_are_exact_and_no_scrape_contradicts_itself() {
+fn sums_are_exact_and_scrapes_are_consistent() {
     let _alone = alone();
     hide_expected_panics();
     let (layer, service) = layer_and_service();
-    // Some calls wait, with their answers open, and may end on another thread.
+    // Some calls wait with an open response, and may end on another thread.
     let moves = |call: usize| call.is_multiple_of(16);
     let fate = move |task: usize, call: usize| match moves(call) {
         true => Complete,
@@ -337,7 +337,7 @@ fn sums_are_exact_and_no_scrape_contradicts_itself() {
     assert_sums(&layer, all);
 }
 
-/// Bytes of this process that are in memory.
+/// Returns the resident memory of this process in bytes.
 #[cfg(target_os = "linux")]
 fn resident() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
@@ -350,13 +350,13 @@ fn resident() -> u64 {
     0
 }
 
-/// More of them at once than there are blocks, so that some share one.
+/// More threads run at once than there are blocks, so some threads share one.
 #[test]
-fn short_lived_threads_are_counted_and_leave_no_memory_behind() {
+fn short_lived_threads_are_counted_and_leak_no_memory() {
     let _alone = alone();
     const AT_ONCE: usize = 50;
     const WARM_UP: usize = THREADS / 10;
-    /// What a thread needs for itself, a batch of words, would make 18 MB of them all.
+    /// Leaking the memory of each thread would cost 18 MB.
     const MOST_GROWTH: u64 = 6 << 20;
 
     hide_expected_panics();
@@ -410,10 +410,10 @@ fn calls_may_begin_on_one_thread_and_end_on_another() {
     assert_sums(&layer, [Complete; 4_000]);
 }
 
-/// A destructor of the thread's own ends a call and makes another, after what the layer keeps for
-/// the thread is gone, or before.
+/// A destructor of a thread local ends a call and makes another one, before or after the destructor of the layer's own
+/// thread local.
 #[test]
-fn calls_may_end_while_their_thread_does() {
+fn calls_may_end_in_destructors_of_their_thread() {
     let _alone = alone();
     struct AtTheEnd {
         open: RefCell<Option<(Answered, Metrics<Fated>)>>,
@@ -438,8 +438,7 @@ fn calls_may_end_while_their_thread_does() {
         let service = service.clone();
         thread::spawn(move || {
             let open = || Some((begin(&service), service.clone()));
-            // Destructors come in the order of first uses, or in the opposite one: one of
-            // these two is on the far side of the layer's own.
+            // Destructors run in the order of first use, or in reverse. One of these two runs after the layer's own.
             FIRST.with(|first| first.open.replace(None));
             let at_first = open();
             LAST.with(|last| last.open.replace(open()));

@@ -122,7 +122,7 @@ fn a_series_that_is_already_shown_is_refused() {
         let counter = Counter::<u64>::default();
         layer.register("jobs", "Jobs", counter).unwrap();
         let error = register(&registry).unwrap_err().to_string();
-        assert!(error.contains("`jobs_total` is there twice"), "{error}");
+        assert!(error.contains("`jobs_total` appears twice"), "{error}");
         assert!(!about(&registry, OPEN_METRICS, "jobs").is_empty());
     }
 }

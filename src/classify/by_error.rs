@@ -3,7 +3,7 @@ use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// Classifies errors of type `E` by a closure, and all else by `C`. Made by
+/// Classifies errors of type `E` with a closure, and everything else with `C`. Made by
 /// [`by_error`].
 pub struct ByError<E, F, C = HttpStatus> {
     classify: F,
@@ -11,13 +11,12 @@ pub struct ByError<E, F, C = HttpStatus> {
     errors: PhantomData<fn(&E)>,
 }
 
-/// Classifies errors of one type by a closure.
+/// Returns a classifier that classifies errors of one type with a closure.
 ///
-/// `E` is the very type of the service's errors, of the errors among a stream's items, or of a
-/// sink's; the closure's argument says which. It gives an [`ErrorType`](super::ErrorType) or a
-/// [`Fault`], or `None` for what is to be classified as if there were no closure: as errors of
-/// other types, the heads of HTTP answers and the codes of gRPC are. That is by [`HttpStatus`], or by what
-/// [`or`](ByError::or) names.
+/// `E`, the type of the closure's argument, must be exactly the error type of the service, of a stream's items, or of a
+/// sink. The closure returns an [`ErrorType`](super::ErrorType) or a [`Fault`]. If it returns `None`, the next classifier
+/// decides: [`HttpStatus`], or the one passed to [`or`](ByError::or). The next classifier also decides about errors of
+/// other types, HTTP response heads and gRPC codes.
 ///
 /// ```
 /// use tower_openmetrics::MetricsLayer;
@@ -36,7 +35,7 @@ pub struct ByError<E, F, C = HttpStatus> {
 ///     .classifier(by_error(|error: &EngineError, _| match error {
 ///         EngineError::BadPrompt => Some(ErrorType::DESERIALIZATION),
 ///         EngineError::OutOfMemory => Some(OUT_OF_MEMORY),
-///         EngineError::Bug => None, // by the phase: `generate`, `publish_response` …
+///         EngineError::Bug => None, // depends on the phase: `generate`, `publish_response`, …
 ///     }))
 ///     .error_types([OUT_OF_MEMORY])
 ///     .build([("endpoint", "engine")])?;
@@ -44,7 +43,7 @@ pub struct ByError<E, F, C = HttpStatus> {
 /// # }
 /// ```
 ///
-/// A service whose errors are boxed has errors of the type `BoxError`, whatever is in the box:
+/// If a service boxes its errors, their type is `BoxError`:
 ///
 /// ```
 /// use std::io;
@@ -69,8 +68,8 @@ where
 }
 
 impl<E, F, C> ByError<E, F, C> {
-    /// Classifies by `otherwise` what the closure doesn't: by another
-    /// `by_error` for another type of errors, say. Defaults to [`HttpStatus`].
+    /// Sets the classifier for everything that the closure doesn't classify. It may be another `by_error`, for another
+    /// error type. Defaults to [`HttpStatus`].
     ///
     /// ```
     /// use std::{fmt, io};
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_closure_decides_on_its_type_and_leaves_the_rest() {
+    fn the_closure_only_classifies_its_own_type() {
         let overloaded = tower::load_shed::error::Overloaded::new();
         let cases: [(&dyn Any, Phase, Fault); 6] = [
             (&Odd(1), Phase::PublishFinal, Fault::Cancelled),
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_leaves_goes_to_the_next() {
+    fn the_next_classifier_gets_what_the_closure_leaves() {
         let both = by_error(|_: &u8, _| Some(ErrorType::TIMEOUT)).or(odd());
         assert_eq!(both.error(&7u8, Phase::Generate), ErrorType::TIMEOUT.into());
         assert_eq!(both.error(&Odd(1), Phase::Generate), Fault::Cancelled);

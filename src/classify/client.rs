@@ -4,12 +4,12 @@ use std::any::Any;
 use std::error::Error as StdError;
 use std::io;
 
-/// As [`HttpStatus`](super::HttpStatus), for clients: every 4xx is a failure, and a connection that could not be
-/// made is told from a server that failed.
+/// Classifies responses and errors for clients. Every 4xx is a failure, and a failure to connect has a type of its own.
 ///
-/// That 4xx is a failure for a client though not for a server is the rule of OpenTelemetry's
-/// [conventions for HTTP](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#status): whose fault it was, the
-/// program did not get what it asked for. [`expecting`](super::expecting) makes exceptions.
+/// Otherwise it is like [`HttpStatus`](super::HttpStatus). A 4xx counts as a failure for a client because the program did
+/// not get what it asked for. OpenTelemetry's
+/// [conventions for HTTP](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#status) have the same rule. Use
+/// [`expecting`](super::expecting) for exceptions.
 ///
 /// | what happened | `error_type` |
 /// |---|---|
@@ -17,32 +17,37 @@ use std::io;
 /// | 405, 411, 413, 414, 415, 431 | `invalid_message` |
 /// | 408, 504 | `timeout` |
 /// | 429, 503 | `overloaded`: try again later |
-/// | other 4xx | `rejected`: no use in trying again |
+/// | other 4xx | `rejected`: another try would not help |
 /// | other 5xx | `generate` |
-/// | no connection: the name was not resolved, nobody listened, the handshake of TLS failed, or the time *for connecting* was over | `connect` |
-/// | a time limit for more than that passed, or the transport gave up waiting | `timeout` |
-/// | the connection broke, or was not HTTP's, before the head of the response | `generate` |
+/// | no connection: the name was not resolved, nothing listened, the TLS handshake failed, or the time limit *for connecting* passed | `connect` |
+/// | another time limit passed, or the transport stopped waiting | `timeout` |
+/// | the connection broke, or did not speak HTTP, before the head of the response | `generate` |
 /// | the connection broke before the first byte of the response's body, after some of it, after all of it | `response_stream`, `publish_response`, `publish_final` |
-/// | the request's own body failed, or ended before its `Content-Length` | `invalid_message`; `timeout` if a time limit passed |
+/// | the request body failed, or ended before its `Content-Length` | `invalid_message`, or `timeout` if a time limit passed |
 ///
-/// Where several are true of an error, the outermost of its sources that is known decides.
+/// If several rows apply to an error, the outermost known error in its source chain decides.
 ///
-/// gRPC's codes mean what they mean to servers: see [`GrpcCode`](super::GrpcCode).
+/// gRPC codes have the same meaning as for servers: see [`GrpcCode`](super::GrpcCode).
 ///
 /// # Errors that are known
 ///
-/// As `timeout`: those that are [known to every classifier](super#errors-that-are-known). As `connect`:
-/// `io::Error`s of the kinds `ConnectionRefused`, `HostUnreachable`, `NetworkUnreachable` and `AddrNotAvailable`;
-/// with the feature `client` those errors of hyper-util's client that are `is_connect`, and all of its `HttpConnector`; and with
-/// the feature `tonic` tonic's `ConnectError`. They are found if the error of the service is one of these types, tonic's
-/// `transport::Error`, or a boxed error with one of them among its sources. As `invalid_message`: a `hyper::Error` that `is_body_write_aborted`. For another type there is [`by_error`](super::by_error) with [`error_type`](Self::error_type):
+/// | `error_type` | error |
+/// |---|---|
+/// | `timeout`, `overloaded` | the errors [known to every classifier](super#errors-that-are-known) |
+/// | `connect` | an `io::Error` of the kind `ConnectionRefused`, `HostUnreachable`, `NetworkUnreachable` or `AddrNotAvailable` |
+/// | `connect`, with the feature `client` | an error of hyper-util's client that `is_connect`, and every error of its `HttpConnector` |
+/// | `connect`, with the feature `tonic` | tonic's `ConnectError` |
+/// | `invalid_message` | a `hyper::Error` that `is_body_write_aborted` |
+///
+/// They are found if the service's error is one of these types, tonic's `transport::Error`, or a boxed error with one of
+/// them in its source chain. For other types, use [`by_error`](super::by_error) with [`error_type`](Self::error_type):
 ///
 /// ```
 /// use std::fmt;
 /// use tower_openmetrics::MetricsLayer;
 /// use tower_openmetrics::classify::{HttpClient, by_error};
 ///
-/// /// What our client fails with: around errors of hyper-util's, say.
+/// /// The error of our client. It wraps an error of hyper-util.
 /// #[derive(Debug)]
 /// struct ApiError(std::io::Error);
 /// # impl fmt::Display for ApiError {
@@ -68,12 +73,12 @@ pub struct HttpClient;
 // === impl HttpClient ===
 
 impl HttpClient {
-    /// The type of `error`, if it or one of its sources is [known](Self#errors-that-are-known).
+    /// Returns the type of `error` if the error or one of its sources is [known](Self#errors-that-are-known).
     ///
-    /// For errors of the service's future. Of a response whose head was there, `connect` can't be said any more:
-    /// there it is left to the phase.
+    /// Use it for errors of the service's future. An error of a response body can't be `connect`, because the connection
+    /// was made. The [phase](super::Phase) gives its type instead.
     pub fn error_type(error: &(dyn StdError + 'static)) -> Option<ErrorType> {
-        source::chain_of(error).find_map(of_client)
+        source::chain_of(error).find_map(known_to_clients)
     }
 }
 
@@ -89,7 +94,7 @@ impl Classify for HttpClient {
 
     fn error(&self, error: &dyn Any, phase: Phase) -> Fault {
         let known = source::chain(error)
-            .find_map(of_client)
+            .find_map(known_to_clients)
             .filter(|found| phase == Phase::Generate || *found != ErrorType::CONNECT);
         Fault::Failed(known.unwrap_or(phase.into()))
     }
@@ -103,7 +108,7 @@ impl Classify for HttpClient {
     }
 }
 
-fn of_client(error: &(dyn StdError + 'static)) -> Option<ErrorType> {
+fn known_to_clients(error: &(dyn StdError + 'static)) -> Option<ErrorType> {
     if could_not_connect(error) {
         Some(ErrorType::CONNECT)
     } else if ended_short(error) {
@@ -113,14 +118,14 @@ fn of_client(error: &(dyn StdError + 'static)) -> Option<ErrorType> {
     }
 }
 
-/// Whether the body of the request had fewer bytes than its `Content-Length`.
+/// Returns whether the request body was shorter than its `Content-Length`.
 fn ended_short(error: &(dyn StdError + 'static)) -> bool {
     let error = error.downcast_ref();
     error.is_some_and(hyper::Error::is_body_write_aborted)
 }
 
 fn could_not_connect(error: &(dyn StdError + 'static)) -> bool {
-    // The kinds that come of connecting alone.
+    // Only connecting fails with these kinds.
     use io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable};
     let is_kind = |error: &io::Error| {
         matches!(
@@ -170,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_by_their_kind_and_phase() {
+    fn errors_by_kind_and_phase() {
         use io::ErrorKind::*;
         let elapsed = || -> BoxError { tower::timeout::error::Elapsed::new().into() };
         let io = |kind: io::ErrorKind| -> BoxError { io::Error::from(kind).into() };
@@ -189,7 +194,7 @@ mod tests {
             assert_eq!(HttpClient::error_type(&*error), expected, "{error}");
             let fault = HttpClient.error(&error, Phase::Generate);
             assert_eq!(fault, expected.unwrap_or(ErrorType::GENERATE).into());
-            // A connection that was there did not fail to be made.
+            // After the response head, the connection was made.
             let fault = HttpClient.error(&error, Phase::PublishResponse);
             let later = expected.filter(|known| *known != ErrorType::CONNECT);
             assert_eq!(fault, later.unwrap_or(ErrorType::PUBLISH_RESPONSE).into());
@@ -201,7 +206,7 @@ mod tests {
 
     #[cfg(feature = "tonic")]
     #[test]
-    fn a_channel_of_tonics_that_could_not_connect() {
+    fn tonics_connect_error_is_connect() {
         let refused = || ::tonic::ConnectError("bad handshake".into());
         let boxed: BoxError = refused().into();
         for error in [&refused() as &dyn Any, &boxed] {

@@ -2,16 +2,17 @@ use super::{Classify, ErrorType, Fault, GrpcCode, Head, HttpStatus, Phase};
 use std::any::Any;
 use std::fmt;
 
-/// Takes some heads for answers, and classifies all else by `C`. Made by [`expecting`].
+/// Accepts some response heads, and classifies everything else with `C`. Made by [`expecting`].
 #[derive(Clone, Copy)]
 pub struct Expecting<F, C = HttpStatus> {
     is_expected: F,
     otherwise: C,
 }
 
-/// Makes exceptions: an HTTP answer for whose head the closure says so is no failure, whatever its status.
+/// Returns a classifier that exempts responses that their status marks as failures.
 ///
-/// All else, errors and gRPC's codes among it, is classified by [`HttpStatus`], or by what [`or`](Expecting::or) names.
+/// A response is no failure if the closure returns `true` for its head. Everything else, including errors and gRPC codes,
+/// is classified by [`HttpStatus`], or by the classifier passed to [`or`](Expecting::or).
 ///
 /// ```
 /// use http::StatusCode;
@@ -19,11 +20,11 @@ pub struct Expecting<F, C = HttpStatus> {
 /// use tower_openmetrics::classify::{HttpClient, expecting};
 ///
 /// # fn main() -> Result<(), tower_openmetrics::Error> {
-/// // A cache: that something is not there is an answer.
+/// // A cache: 404 is an answer.
 /// let lookups = MetricsLayer::client_builder()
 ///     .classifier(expecting(|head| head.status == StatusCode::NOT_FOUND).or(HttpClient))
 ///     .build([("endpoint", "cache")])?;
-/// // A crawler: what it did wrong is not to count at all.
+/// // A crawler: no 4xx counts as a failure.
 /// let pages = MetricsLayer::client_builder()
 ///     .classifier(expecting(|head| head.status.is_client_error()).or(HttpClient))
 ///     .build([("endpoint", "pages")])?;
@@ -43,7 +44,7 @@ where
 // === impl Expecting ===
 
 impl<F, C> Expecting<F, C> {
-    /// Classifies by `otherwise` what is not expected. Defaults to [`HttpStatus`].
+    /// Sets the classifier for everything that is not expected. Defaults to [`HttpStatus`].
     pub fn or<D: Classify>(self, otherwise: D) -> Expecting<F, D> {
         Expecting {
             is_expected: self.is_expected,
@@ -98,7 +99,7 @@ mod tests {
     use std::io;
 
     #[test]
-    fn what_is_expected_is_an_answer_and_all_else_as_before() {
+    fn an_expected_response_is_no_failure() {
         let lenient = expecting(|head| head.status == 404).or(HttpClient);
         let both = by_error(|_: &u8, _| Some(ErrorType::TIMEOUT)).or(lenient);
         for (status, expected) in [

@@ -5,9 +5,8 @@ use std::fmt;
 
 /// The status code of a gRPC call.
 ///
-/// The codes are those of gRPC's
-/// [status codes](https://github.com/grpc/grpc/blob/master/doc/statuscodes.md), and this is what they
-/// mean unless a [classifier](super::Classify::grpc_status) says otherwise:
+/// gRPC defines the [status codes](https://github.com/grpc/grpc/blob/master/doc/statuscodes.md). A
+/// [classifier](super::Classify::grpc_status) decides what they mean. By default:
 ///
 /// | code | `error_type` |
 /// |---|---|
@@ -19,9 +18,9 @@ use std::fmt;
 /// | `RESOURCE_EXHAUSTED`, `UNAVAILABLE` | `overloaded` |
 /// | all others | `generate` |
 ///
-/// [`ServerErrorsOnly`](super::ServerErrorsOnly) leaves out those that are the client's business.
+/// [`ServerErrorsOnly`](super::ServerErrorsOnly) doesn't count the codes that blame the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs, reason = "gRPC says what they mean")]
+#[allow(missing_docs, reason = "gRPC defines them")]
 pub enum GrpcCode {
     Ok = 0,
     Cancelled = 1,
@@ -42,13 +41,13 @@ pub enum GrpcCode {
     Unauthenticated = 16,
 }
 
-/// The field that carries the code, in headers or trailers, in decimal.
+/// The header or trailer field with the code in decimal.
 pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 // === impl GrpcCode ===
 
 impl GrpcCode {
-    /// All of them, each at its number.
+    /// All codes, each at the index of its number.
     pub const ALL: [Self; 17] = [
         Self::Ok,
         Self::Cancelled,
@@ -69,7 +68,7 @@ impl GrpcCode {
         Self::Unauthenticated,
     ];
 
-    /// Their names, each at its code's number.
+    /// The names of all codes, each at the index of its number.
     pub const NAMES: [&'static str; 17] = [
         "OK",
         "CANCELLED",
@@ -90,7 +89,7 @@ impl GrpcCode {
         "UNAUTHENTICATED",
     ];
 
-    /// The code of this number; `UNKNOWN` for a number that has none.
+    /// Returns the code with this number, or `UNKNOWN` if there is none.
     ///
     /// ```
     /// use tower_openmetrics::classify::GrpcCode;
@@ -105,16 +104,17 @@ impl GrpcCode {
             .unwrap_or(Self::Unknown)
     }
 
-    /// The code in `grpc-status`, from the headers of an answer that has nothing but
-    /// trailers, or from trailers; `UNKNOWN` if it can't be read.
+    /// Returns the code in `grpc-status`, if the field is present. Returns `UNKNOWN` if the field can't be parsed.
+    ///
+    /// The field is in the trailers, or in the headers of a trailers-only response.
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let value = headers.get(GRPC_STATUS)?;
         Some(Self::parse(value.as_bytes()))
     }
 
-    /// What stands for the code that a response should have had, by gRPC's
-    /// [mapping](https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md) of HTTP
-    /// statuses. None for 200, after which a code is to come in the trailers.
+    /// Returns the code that clients derive from the HTTP status of a response without a code, by gRPC's
+    /// [mapping](https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md). Returns `None` for 200, because
+    /// the code follows in the trailers.
     pub fn from_http(status: StatusCode) -> Option<Self> {
         Some(match status.as_u16() {
             200 => return None,
@@ -127,12 +127,12 @@ impl GrpcCode {
         })
     }
 
-    /// The code's name: `NOT_FOUND`.
+    /// Returns the code's name, such as `NOT_FOUND`.
     pub const fn as_str(self) -> &'static str {
         Self::NAMES[self as usize]
     }
 
-    /// What the code means by the table above.
+    /// Returns what the code means by the table above.
     pub fn fault(self) -> Option<Fault> {
         let error_type = match self {
             Self::Ok => return None,
@@ -154,8 +154,9 @@ impl GrpcCode {
         Some(Fault::Failed(error_type))
     }
 
-    /// Whether the code is the server's failure: those for which OpenTelemetry's
-    /// [conventions for gRPC](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/) have a server's span fail.
+    /// Returns whether the code blames the server. OpenTelemetry's
+    /// [conventions for gRPC](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/) mark a server's span as failed for these
+    /// codes.
     pub(crate) fn is_server_error(self) -> bool {
         matches!(
             self,
@@ -168,7 +169,7 @@ impl GrpcCode {
         )
     }
 
-    /// The code that is written in decimal.
+    /// Parses a code in decimal. Returns `UNKNOWN` if it can't be parsed.
     pub(crate) fn parse(digits: &[u8]) -> Self {
         std::str::from_utf8(digits)
             .ok()
@@ -188,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_code_stands_at_its_number() {
+    fn each_code_is_at_the_index_of_its_number() {
         for (number, code) in GrpcCode::ALL.into_iter().enumerate() {
             assert_eq!(code as usize, number);
             assert_eq!(GrpcCode::from_number(number as u32), code);
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_the_variants() {
+    fn names_match_the_variants() {
         for code in GrpcCode::ALL {
             let spelt: String = code.as_str().split('_').map(capitalised).collect();
             assert_eq!(spelt, format!("{code:?}"));
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_code_is_unknown() {
+    fn invalid_codes_are_unknown() {
         for value in ["17", "99999999999", "-1", "", "OK", "0x1", "1.0", "\u{e9}"] {
             assert_eq!(GrpcCode::parse(value.as_bytes()), GrpcCode::Unknown);
         }
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_have_it_or_not() {
+    fn the_code_is_read_from_headers() {
         let mut headers = HeaderMap::new();
         assert_eq!(GrpcCode::from_headers(&headers), None);
         headers.insert(GRPC_STATUS, 8.into());

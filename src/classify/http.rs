@@ -1,7 +1,7 @@
 use super::{Classify, ErrorType, Fault, GrpcCode, Head};
 use http::StatusCode;
 
-/// The default: an HTTP answer fails by its status.
+/// Classifies HTTP responses by their status. This is the default.
 ///
 /// | status | `error_type` |
 /// |---|---|
@@ -11,16 +11,14 @@ use http::StatusCode;
 /// | 503 | `overloaded` |
 /// | other 5xx | `generate` |
 ///
-/// All other statuses, 401, 403, 404, 409 and 429 among them, are answers.
+/// All other statuses are no failures. This includes 401, 403, 404, 409 and 429.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HttpStatus;
 
-/// As [`HttpStatus`], but of the statuses only 5xx are failures: what a
-/// client did wrong is the client's business.
+/// Classifies like [`HttpStatus`], but counts only 5xx as failures. Errors of the client don't count.
 ///
-/// Of gRPC's codes, `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE` and
-/// `DATA_LOSS` are, as OpenTelemetry's [conventions](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/) have it for
-/// servers.
+/// The gRPC codes `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE` and `DATA_LOSS` are failures.
+/// OpenTelemetry's [conventions](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/) count the same codes for servers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServerErrorsOnly;
 
@@ -58,7 +56,7 @@ mod tests {
     use http::Response;
 
     #[test]
-    fn codes_that_are_the_servers_failure() {
+    fn only_codes_that_blame_the_server_are_failures() {
         let failures: Vec<_> = GrpcCode::ALL
             .into_iter()
             .filter(|code| ServerErrorsOnly.grpc_status(*code).is_some())

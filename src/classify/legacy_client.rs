@@ -1,14 +1,14 @@
-//! Errors of hyper-util's client, which is inside of reqwest too.
+//! Errors of hyper-util's client, which reqwest uses too.
 
 use hyper_util::client::legacy::Error;
 use hyper_util::client::legacy::connect::HttpConnector;
 use std::error::Error as StdError;
 use tower_service::Service;
 
-/// What opens hyper-util's connections, and tonic's, fails with. The type has no name of its own.
+/// The error of the connector that hyper-util and tonic use. The type is not exported under a name.
 type ConnectError = <HttpConnector as Service<http::Uri>>::Error;
 
-/// Whether the error says of itself that no connection could be made.
+/// Returns whether the error is a failure to connect.
 pub(super) fn is_connect(error: &(dyn StdError + 'static)) -> bool {
     error.is::<ConnectError>() || error.downcast_ref().is_some_and(Error::is_connect)
 }

@@ -1,14 +1,13 @@
-//! How a call can fail, and who decides.
+//! Classifies errors and responses: decides which calls failed, and how.
 //!
-//! A failed call is counted under one [`ErrorType`], a closed vocabulary of
-//! constants. The layer classifies by the [`Phase`] in which it saw the failure, and by the
-//! status of an HTTP answer or the code of a gRPC call. Who knows better can say so:
+//! A failed call is counted under one [`ErrorType`], a constant. By default the layer classifies by the [`Phase`] in which
+//! it saw an error, by the status of an HTTP response, or by the code of a gRPC call. You can change this with
 //!
-//! - a closure for the type of your errors, by [`by_error`];
-//! - a [`Classify`] of your own, for all errors, for the heads of HTTP answers and for gRPC's codes;
-//! - the handler of an HTTP or gRPC request, by putting an [`ErrorType`] into the extensions of its response;
-//! - a closure for HTTP answers that are none, though their status says so, by [`expecting`];
-//! - any handler, even when its answer is under way, by a [handle](crate::protocol::PassHandle) to its call.
+//! - [`by_error`]: a closure classifies errors of one type;
+//! - [`expecting`]: a closure exempts responses that their status marks as failures;
+//! - [`Classify`]: your own classifier decides about all errors, HTTP response heads and gRPC codes;
+//! - an [`ErrorType`] in the extensions of a response: the handler of an HTTP or gRPC request classifies its own response;
+//! - a [handle](crate::protocol::PassHandle) to the call: any handler can fail its call, even after it has responded.
 //!
 //! ```
 //! use http::Response;
@@ -20,26 +19,28 @@
 //! response.extensions_mut().insert(QUOTA);
 //! ```
 //!
-//! Where the program is the client, [`HttpClient`] says what counts, and it is what
-//! [`MetricsLayer::client`](crate::MetricsLayer::client) and [`grpc_client`](crate::MetricsLayer::grpc_client) begin with.
+//! [`HttpClient`] classifies for clients. It is the default of [`MetricsLayer::client`](crate::MetricsLayer::client) and
+//! [`grpc_client`](crate::MetricsLayer::grpc_client).
 //!
-//! The first failure of a call wins; what goes wrong after it is not counted.
+//! Only the first failure of a call is counted.
 //!
 //! # Errors that are known
 //!
-//! Whatever the phase, and on either side, an error is a `timeout` or `overloaded` if it, or one of its sources, is
+//! An error is a `timeout` or `overloaded`, in every phase and for servers and clients, if the error or one of its sources is
 //!
 //! | `error_type` | error |
 //! |---|---|
 //! | `timeout` | `Elapsed` of tower or of tokio, an `io::Error` of the kind `TimedOut`, a `hyper::Error` that `is_timeout` |
-//! | `timeout`, with the feature `http2` | an `h2::Error` of such an `io::Error` |
-//! | `timeout`, with the feature `tower-http` | `TimeoutError` of tower-http 0.7, with which the bodies of `RequestBodyTimeoutLayer` and `ResponseBodyTimeoutLayer` fail |
-//! | `timeout`, with the feature `tonic` | `TimeoutExpired` of tonic 0.14, and its `Status` of the code `DEADLINE_EXCEEDED` |
+//! | `timeout`, with the feature `http2` | an `h2::Error` with such an `io::Error` |
+//! | `timeout`, with the feature `tower-http` | `TimeoutError` of tower-http 0.7, the error of bodies behind `RequestBodyTimeoutLayer` and `ResponseBodyTimeoutLayer` |
+//! | `timeout`, with the feature `tonic` | `TimeoutExpired` of tonic 0.14, and its `Status` with the code `DEADLINE_EXCEEDED` |
 //! | `overloaded` | `Overloaded` of tower |
 //!
-//! So a request whose body fails by one of them is a `timeout` too, and not `invalid_message`. Sources are looked into if the error is boxed
-//! (`BoxError` and its like), an `io::Error`, a `hyper::Error`, with the feature `axum` axum's, with `client` hyper-util's, or with `tonic` a
-//! `transport::Error` or a `Status`; for other types there is [`by_error`].
+//! A request whose body fails with such an error is therefore a `timeout`, not `invalid_message`.
+//!
+//! Sources are searched if the error is boxed (`BoxError` and the like), an `io::Error` or a `hyper::Error`. They are also
+//! searched in axum's error with the feature `axum`, in hyper-util's client error with `client`, and in tonic's
+//! `transport::Error` and `Status` with `tonic`. For other types, use [`by_error`].
 
 mod by_error;
 mod client;
@@ -68,35 +69,35 @@ use ::http::{Extensions, HeaderMap, Response, StatusCode, Version};
 use std::any::Any;
 use std::fmt;
 
-/// The value of the label `error_type`: what kind of failure ended a call.
+/// The kind of failure that ended a call, as the label `error_type` shows it.
 ///
-/// The constants are those that the layer tells apart by itself; all but those of clients stand on every page. Add your own with
-/// [`from_static`](Self::from_static), and declare them
-/// ([`error_types`](crate::MetricsLayerBuilder::error_types)) to have them on the page, at 0, from the start.
+/// The layer chooses among the constants by itself. All except those of clients are on every page. Create your own with
+/// [`from_static`](Self::from_static). Declare them with [`error_types`](crate::MetricsLayerBuilder::error_types) to show
+/// them at 0 from the start.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ErrorType(&'static str);
 
-/// Where in its course a call failed.
+/// The phase in which a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// The service's future yielded an error.
+    /// The service's future returned an error.
     Generate,
-    /// The response failed before any of it was out.
+    /// The response failed before any of it was sent.
     ResponseStream,
-    /// The response failed with a part of it already out.
+    /// The response failed after a part of it was sent.
     PublishResponse,
-    /// The response failed with all that was promised already out.
+    /// The response failed after everything that it promised was sent.
     PublishFinal,
 }
 
-/// Why a call did not end well.
+/// Why a call did not complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// It failed: counted in `errors_total`.
+    /// The call failed. Counted in `errors_total`.
     Failed(ErrorType),
-    /// The caller went away: counted in `cancellations_total`.
+    /// The caller went away. Counted in `cancellations_total`.
     Cancelled,
 }
 
@@ -114,12 +115,11 @@ pub struct Head<'a> {
     pub extensions: &'a Extensions,
 }
 
-/// Decides what counts as a failure, and as which.
+/// Decides which responses and errors are failures, and of which type.
 ///
-/// All methods have defaults, which are what the layer does by itself
-/// ([`HttpStatus`] is just them). A classifier is cloned for each call, so it should be small:
-/// a unit struct, or references. One that goes around another hands every method on that it does not decide itself. To
-/// decide on one type of errors alone, a closure will do: [`by_error`].
+/// All methods have defaults, which [`HttpStatus`] uses unchanged. A classifier is cloned for each call, so it should be
+/// small, such as a unit struct or a few references. A classifier that wraps another one must forward every method that it
+/// doesn't implement itself. To classify one type of errors, a closure is enough: see [`by_error`].
 ///
 /// ```
 /// use std::any::Any;
@@ -157,42 +157,42 @@ pub struct Head<'a> {
 /// # }
 /// ```
 pub trait Classify: Clone {
-    /// Whether the head of an HTTP answer is a failure.
+    /// Returns the fault if the head of an HTTP response is a failure.
     ///
     /// Defaults to the table at [`HttpStatus`].
     fn head(&self, head: &Head<'_>) -> Option<Fault> {
         http::by_status(head.status).map(Fault::Failed)
     }
 
-    /// Whether the code of a gRPC call is a failure.
+    /// Returns the fault if the code of a gRPC call is a failure or a cancellation.
     ///
     /// Defaults to the table at [`GrpcCode`].
     fn grpc_status(&self, code: GrpcCode) -> Option<Fault> {
         code.fault()
     }
 
-    /// What an error means, whether it came from the service, its response, or the sink.
+    /// Returns the fault for an error of the service, of its response, or of a sink.
     ///
-    /// `error` is the very value: of type `S::Error` or `B::Error`, of an item of the response that is
-    /// an error, or of the sink that it is [published](crate::publish) to. Defaults
-    /// to [`ErrorType::TIMEOUT`] or [`ErrorType::OVERLOADED`] if an error that is [known](self#errors-that-are-known)
-    /// as one of them is in its source chain, else to the type of the phase.
+    /// `error` is the original value. It is the service's `S::Error`, the body's `B::Error`, the error of an item of a
+    /// response stream, or the error of the sink that the stream is [published](crate::publish) to.
+    ///
+    /// Defaults to [`ErrorType::TIMEOUT`] or [`ErrorType::OVERLOADED`] if the error's source chain has an error that is
+    /// [known](self#errors-that-are-known) as one of them, and to the type of the phase otherwise.
     fn error(&self, error: &dyn Any, phase: Phase) -> Fault {
         Fault::Failed(source::error_type(error).unwrap_or(phase.into()))
     }
 
-    /// Error types beyond the built-in ones of servers that this classifier gives, and that are to stand on the page, at
-    /// 0, from the start.
+    /// Returns further error types that this classifier uses. The page shows them at 0 from the start.
     ///
-    /// Defaults to none.
+    /// The built-in types of servers are always shown. Defaults to none.
     fn error_types(&self) -> &'static [ErrorType] {
         &[]
     }
 
-    /// Whether the program is the client: a request whose body fails has then not been sent, where a server may take
-    /// the client for gone. Asked once, when a layer is built.
+    /// Returns whether the program is the client.
     ///
-    /// Defaults to false.
+    /// A client's failed request body is a failure, because the caller is still there. At a server it may be a cancellation.
+    /// This is called once, when a layer is built. Defaults to false.
     fn is_client(&self) -> bool {
         false
     }
@@ -203,30 +203,30 @@ pub trait Classify: Clone {
 impl ErrorType {
     /// The request could not be decoded. HTTP 400, 422.
     pub const DESERIALIZATION: Self = Self("deserialization");
-    /// The request was not of the form that was expected, or its body broke
-    /// off for a reason other than the client's going away. HTTP 405, 411, 413, 414, 415, 431.
+    /// The request was not of the expected form, or its body failed although the client stayed. HTTP 405, 411, 413, 414, 415,
+    /// 431.
     pub const INVALID_MESSAGE: Self = Self("invalid_message");
     /// The response failed before its first byte.
     pub const RESPONSE_STREAM: Self = Self("response_stream");
     /// The service failed. HTTP 5xx.
     pub const GENERATE: Self = Self("generate");
-    /// The response failed half-way.
+    /// The response failed partway.
     pub const PUBLISH_RESPONSE: Self = Self("publish_response");
-    /// The response failed at its end, or had another length than it promised.
+    /// The response failed at its end, or had a length other than it promised.
     pub const PUBLISH_FINAL: Self = Self("publish_final");
     /// A deadline passed. HTTP 408, 504.
     pub const TIMEOUT: Self = Self("timeout");
-    /// There was no room for the call. HTTP 503.
+    /// The service had no capacity for the call. HTTP 503.
     pub const OVERLOADED: Self = Self("overloaded");
     /// The service panicked.
     pub const PANIC: Self = Self("panic");
 
-    /// No connection to the server could be made. Of [clients](HttpClient) alone.
+    /// The connection to the server could not be made. Only for [clients](HttpClient).
     pub const CONNECT: Self = Self("connect");
-    /// The server refused the request. Of [clients](HttpClient) alone: a 4xx that has no type of its own.
+    /// The server refused the request, with a 4xx that has no type of its own. Only for [clients](HttpClient).
     pub const REJECTED: Self = Self("rejected");
 
-    /// Those that every service can fail with, in the order in which they are declared.
+    /// The types that every service can fail with, in the order of their declaration.
     pub(crate) const BUILT_IN: [Self; 9] = [
         Self::DESERIALIZATION,
         Self::INVALID_MESSAGE,
@@ -238,20 +238,20 @@ impl ErrorType {
         Self::OVERLOADED,
         Self::PANIC,
     ];
-    /// Stands in where a layer has met more types than it has room for.
+    /// Replaces further types once a layer has recorded as many as it can.
     pub(crate) const OTHER: Self = Self("_OTHER");
 
-    /// An error type of your own.
+    /// Returns an error type with this name.
     ///
     /// # Panics
     ///
-    /// If `name` is empty; at compile time, when it makes a constant.
+    /// Panics if `name` is empty. For a constant, this is a compile error.
     pub const fn from_static(name: &'static str) -> Self {
         assert!(!name.is_empty(), "an error type must have a name");
         Self(name)
     }
 
-    /// The label's value.
+    /// Returns the label's value.
     pub const fn as_str(&self) -> &'static str {
         self.0
     }
@@ -283,7 +283,7 @@ impl From<Phase> for ErrorType {
 // === impl Head ===
 
 impl<'a> Head<'a> {
-    /// The head of `response`.
+    /// Returns the head of `response`.
     pub fn of<B>(response: &'a Response<B>) -> Self {
         Self {
             status: response.status(),
@@ -293,7 +293,7 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The head of a response that was taken apart.
+    /// Returns the head of a response that was split into parts.
     pub(crate) fn of_parts(parts: &'a ::http::response::Parts) -> Self {
         Self {
             status: parts.status,

@@ -1,4 +1,4 @@
-//! Without the feature `client`.
+//! Stands in for `legacy_client.rs` without the feature `client`.
 
 use std::any::Any;
 use std::error::Error as StdError;

@@ -1,4 +1,4 @@
-//! Without the feature `tonic`.
+//! Stands in for `tonic.rs` without the feature `tonic`.
 
 use std::any::Any;
 use std::error::Error as StdError;

@@ -1,8 +1,7 @@
-//! What an error's source chain says.
+//! Classifies errors by their source chain.
 //!
-//! Of an error's type nothing is asked but `'static`. The error types that this
-//! crate knows are looked for by [`Any`], and from there the chain is walked; text
-//! is never read.
+//! An error's type only has to be `'static`. Known types are found through [`Any`], and their source chain is walked. The
+//! text of errors is never read.
 
 use super::{ErrorType, Fault, legacy_client, tonic};
 use std::any::Any;
@@ -10,15 +9,15 @@ use std::error::Error as StdError;
 use std::io;
 use std::iter;
 
-/// Chains end; one that does not, because an error is its own source, must not
-/// hang a request.
-const DEEPEST: usize = 64;
+/// Maximum length of a source chain. An error that is its own source must not hang a request.
+const MAX_DEPTH: usize = 64;
 
-/// The type that an error carries in itself, whatever the phase: timeouts and overloads.
+/// Returns the type that an error has in every phase: a timeout or an overload.
 pub(crate) fn error_type(error: &dyn Any) -> Option<ErrorType> {
     chain(error).find_map(known)
 }
 
+/// Returns the type of a single error, without its sources.
 pub(super) fn known(error: &(dyn StdError + 'static)) -> Option<ErrorType> {
     if timed_out(error) {
         Some(ErrorType::TIMEOUT)
@@ -29,7 +28,7 @@ pub(super) fn known(error: &(dyn StdError + 'static)) -> Option<ErrorType> {
     }
 }
 
-/// Whether a time limit has passed. tokio's `Elapsed` is what a timeout of one's own gives; tower has its own.
+/// Returns whether a time limit passed.
 fn timed_out(error: &(dyn StdError + 'static)) -> bool {
     let is_kind = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
     error.is::<tower::timeout::error::Elapsed>()
@@ -51,7 +50,8 @@ fn is_tower_https_timeout(_: &(dyn StdError + 'static)) -> bool {
     false
 }
 
-/// Whether a connection of HTTP/2 was lost by a time limit of the system's: an `h2::Error` has no sources.
+/// Returns whether an HTTP/2 connection was lost to a time limit of the system. An `h2::Error` has no source, so this asks
+/// it directly.
 #[cfg(feature = "http2")]
 fn connection_timed_out(error: &(dyn StdError + 'static)) -> bool {
     let error: Option<&h2::Error> = error.downcast_ref();
@@ -65,8 +65,8 @@ fn connection_timed_out(_: &(dyn StdError + 'static)) -> bool {
     false
 }
 
-/// What it means that the body or stream of a request has failed, for who reads it: the client went away, a time
-/// limit passed, or else something wrong was sent.
+/// Returns what a failed request body or stream means at the receiver: the client went away, a time limit passed, or the
+/// client sent something invalid.
 pub(crate) fn broken_off(error: &dyn Any) -> Fault {
     let meaning = |error: &(dyn StdError + 'static)| match known(error) {
         Some(error_type) => Some(Fault::Failed(error_type)),
@@ -76,8 +76,8 @@ pub(crate) fn broken_off(error: &dyn Any) -> Fault {
     chain(error).find_map(meaning).unwrap_or(invalid)
 }
 
-/// As [`broken_off`], for bodies that have no framing of their own to be malformed: an error of a type that
-/// is not known is taken for a client that went away. tonic's server gives its layers such bodies.
+/// Like [`broken_off`], for bodies whose framing can't be malformed. An error of an unknown type then means that the client
+/// went away. Layers on tonic's server get such bodies.
 pub(crate) fn broken_off_within(error: &dyn Any) -> Fault {
     match outermost(error) {
         Some(_) => broken_off(error),
@@ -85,12 +85,12 @@ pub(crate) fn broken_off_within(error: &dyn Any) -> Fault {
     }
 }
 
-/// What it means that the body of a request has failed, for who sends it: it is there to be told so, and did not go away.
+/// Returns what a failed request body means at the sender. It is never a cancellation, because the caller is still there.
 pub(crate) fn not_sent(error: &dyn Any) -> Fault {
     Fault::Failed(error_type(error).unwrap_or(ErrorType::INVALID_MESSAGE))
 }
 
-/// Whether the error means that the client went away, rather than that it sent something wrong.
+/// Returns whether the error means that the client went away.
 fn peer_is_gone(error: &(dyn StdError + 'static)) -> bool {
     connection_was_lost(error) || stream_was_reset(error)
 }
@@ -107,8 +107,7 @@ fn connection_was_lost(error: &(dyn StdError + 'static)) -> bool {
 
 #[cfg(feature = "http2")]
 fn stream_was_reset(error: &(dyn StdError + 'static)) -> bool {
-    // A reset of our own, for a body that contradicts its `Content-Length`, is
-    // neither: the client is still there.
+    // A local reset is neither, such as for a body that contradicts its `Content-Length`. The client is still there.
     error
         .downcast_ref::<h2::Error>()
         .is_some_and(|error| error.is_remote() || error.is_io())
@@ -119,16 +118,16 @@ fn stream_was_reset(_: &(dyn StdError + 'static)) -> bool {
     false
 }
 
-/// The error and its sources, as far as the outermost type is known.
+/// Returns the error and its sources, or nothing if the error's type is unknown.
 pub(super) fn chain(error: &dyn Any) -> impl Iterator<Item = &(dyn StdError + 'static)> {
     outermost(error).into_iter().flat_map(chain_of)
 }
 
-/// The error and its sources.
+/// Returns the error and its sources.
 pub(super) fn chain_of<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    iter::successors(Some(error), |error| source(*error)).take(DEEPEST)
+    iter::successors(Some(error), |error| source(*error)).take(MAX_DEPTH)
 }
 
 fn outermost(error: &dyn Any) -> Option<&(dyn StdError + 'static)> {
@@ -191,8 +190,8 @@ fn of_h2(_: &dyn Any) -> Option<&(dyn StdError + 'static)> {
     None
 }
 
-/// The next error of the chain. An `io::Error` keeps what it wraps from its
-/// `source`, which is the source of the wrapped one.
+/// Returns the next error of the chain. The `source` of an `io::Error` skips the error that it wraps, so this returns the
+/// wrapped error.
 fn source<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     match error
         .downcast_ref::<io::Error>()
@@ -222,7 +221,7 @@ mod tests {
         fn source(&self) -> Option<&(dyn StdError + 'static)> {
             match &self.0 {
                 Some(source) => Some(&**source),
-                None => Some(self), // its own source, for ever
+                None => Some(self), // its own source
             }
         }
     }
@@ -271,7 +270,7 @@ mod tests {
             let lost = io::Error::from(kind);
             assert_eq!(broken_off(&lost), Fault::Cancelled, "{kind}");
             assert_eq!(broken_off(&around(lost)), Fault::Cancelled, "{kind}");
-            // Who sends it is still there.
+            // The sender is still there.
             assert_eq!(not_sent(&around(io::Error::from(kind))), INVALID, "{kind}");
         }
         for kind in [InvalidInput, InvalidData] {
@@ -283,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn timeouts_are_none_of_the_clients_doing() {
+    fn timeouts_are_not_cancellations() {
         let cases: [fn() -> BoxError; 3] = [
             || io::Error::from(io::ErrorKind::TimedOut).into(),
             || tower::timeout::error::Elapsed::new().into(),
@@ -298,7 +297,7 @@ mod tests {
 
     #[cfg(feature = "axum")]
     #[test]
-    fn axum_wraps_the_error_of_its_bodies() {
+    fn errors_in_axums_error_are_found() {
         let lost = axum_core::Error::new(io::Error::from(io::ErrorKind::ConnectionReset));
         assert_eq!(broken_off(&lost), Fault::Cancelled);
         assert_eq!(broken_off(&axum_core::Error::new("malformed")), INVALID);
@@ -306,16 +305,16 @@ mod tests {
 
     #[cfg(feature = "http2")]
     #[test]
-    fn a_reset_of_our_own_is_not_the_peers() {
+    fn a_local_reset_is_not_a_cancellation() {
         let own = h2::Error::from(h2::Reason::PROTOCOL_ERROR);
         assert_eq!(broken_off(&own), INVALID);
         assert_eq!(broken_off(&around(own)), INVALID);
     }
 
-    /// `h2` keeps what a connection has failed by from its `source`.
+    /// The `source` of an `h2::Error` doesn't return the I/O error.
     #[cfg(feature = "http2")]
     #[tokio::test]
-    async fn a_connection_of_http2_is_lost_by_a_time_limit_or_by_the_peer() {
+    async fn a_lost_http2_connection_is_a_timeout_or_a_cancellation() {
         async fn lost(kind: io::ErrorKind) -> h2::Error {
             let reader = tokio_test::io::Builder::new()
                 .read_error(kind.into())
@@ -336,7 +335,7 @@ mod tests {
 
     #[cfg(feature = "tonic")]
     #[test]
-    fn a_status_may_be_a_timeout() {
+    fn deadline_exceeded_is_a_timeout() {
         use ::tonic::Status;
 
         let late = || Status::deadline_exceeded("too late");
@@ -351,7 +350,7 @@ mod tests {
 
     #[cfg(feature = "tonic")]
     #[test]
-    fn what_tonic_has_made_of_an_error_is_looked_into() {
+    fn errors_in_tonics_status_are_found() {
         use ::tonic::{Status, TimeoutExpired};
 
         let status = || Status::from_error(TimeoutExpired(()).into());
@@ -365,7 +364,7 @@ mod tests {
         let reset = io::Error::from(io::ErrorKind::ConnectionReset);
         let status = Status::from_error(reset.into());
         assert_eq!(broken_off(&status), Fault::Cancelled);
-        // Made of nothing that is known.
+        // This status has no source.
         let status = Status::internal("unexpected end of file");
         assert_eq!(broken_off_within(&status), Fault::Cancelled);
         assert_eq!(not_sent(&status), INVALID);

@@ -6,12 +6,12 @@ use super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesValue};
 use super::snapshot::Snapshot;
 use super::text::{TextWriter, ValueWriter};
 use crate::labels::{Added, LabelStr, push_escaped};
-use crate::registry::{AUTOMATIC, Automatic, Endpoint, Table};
+use crate::registry::{AUTOMATIC_METRICS, AutomaticMetric, Endpoint, Table};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// A family and the snapshot of all layers that share its name.
-pub(super) type AutomaticFamily<'a> = (&'static Automatic, Rc<Snapshot<'a>>);
+pub(super) type AutomaticFamily<'a> = (&'static AutomaticMetric, Rc<Snapshot<'a>>);
 
 /// Takes a snapshot of all layers and returns their families by name.
 pub(super) fn families(table: &Table) -> BTreeMap<String, AutomaticFamily<'_>> {
@@ -23,7 +23,7 @@ pub(super) fn families(table: &Table) -> BTreeMap<String, AutomaticFamily<'_>> {
             .map(|endpoint| &**endpoint)
             .collect();
         let snapshot = Rc::new(Snapshot::take(&endpoints));
-        for automatic in AUTOMATIC
+        for automatic in AUTOMATIC_METRICS
             .iter()
             .filter(|automatic| snapshot.has(automatic.metric))
         {
@@ -39,7 +39,7 @@ pub(super) fn write(
     name: &str,
     (automatic, snapshot): &AutomaticFamily<'_>,
 ) {
-    let Automatic {
+    let AutomaticMetric {
         metric,
         kind,
         unit,

@@ -70,7 +70,7 @@ impl MetricsRegistry {
             let called_as_ours = shown.strip_prefix(&prefix)?;
             Some(called_as_ours.to_owned())
         });
-        self.show_beside(beside);
+        self.reserve_names(beside);
         Ok(())
     }
 }

@@ -6,8 +6,8 @@ use super::included::is_selected;
 use crate::Error;
 use crate::labels::Labels;
 use crate::registry::{
-    self, CustomFamily, ForeignFamily, Kind, Late, Table, described_family, encode, encode_source,
-    parse,
+    CustomFamily, FamilySource, IncludedFamily, Kind, LateClaims, Table, encode, encode_source,
+    included_family, parse,
 };
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -21,7 +21,7 @@ pub(super) type Families<'a> = BTreeMap<String, PageFamily<'a>>;
 /// A family of a page.
 pub(super) enum PageFamily<'a> {
     Automatic(automatic::AutomaticFamily<'a>),
-    Included(ForeignFamily<'a>),
+    Included(IncludedFamily<'a>),
     /// With the labels that all of the registry have.
     Uptime(&'a Labels),
 }
@@ -33,7 +33,7 @@ pub(super) fn families<'a>(
     texts: &'a [(Encoded<'a>, String)],
     selection: &Selection,
     on_error: &ErrorHandler<'_>,
-    late: &mut Vec<Late>,
+    late: &mut Vec<LateClaims>,
 ) -> Result<Families<'a>, Error> {
     let mut families: Families<'_> = automatic::families(table)
         .into_iter()
@@ -46,10 +46,10 @@ pub(super) fn families<'a>(
     for (encoded, text) in texts {
         let included = match encoded {
             Encoded::Custom(name, family) => {
-                described_family(family, text).map(|family| vec![(*name, family)])
+                included_family(family, text).map(|family| vec![(*name, family)])
             }
             Encoded::Source(source) => {
-                parse(text).inspect(|families| late.extend(source.late(families)))
+                parse(text).inspect(|families| late.extend(source.late_claims(families)))
             }
         };
         match included {
@@ -131,7 +131,7 @@ impl PageFamily<'_> {
 /// What was encoded: one registered family, or a source of any number of families.
 pub(super) enum Encoded<'a> {
     Custom(&'a str, &'a CustomFamily),
-    Source(&'a registry::Source),
+    Source(&'a FamilySource),
 }
 
 /// Encodes registered families and sources as text. Skips registered families that are not selected. What a source shows
@@ -161,7 +161,7 @@ pub(super) fn included_texts<'a>(
 fn insert<'a>(
     families: &mut BTreeMap<String, PageFamily<'a>>,
     name: &str,
-    family: ForeignFamily<'a>,
+    family: IncludedFamily<'a>,
 ) -> Result<(), Error> {
     match families.entry(name.to_owned()) {
         Entry::Vacant(entry) => {

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::layer::MetricsLayer;
-use crate::registry::{MetricsRegistry, Source};
+use crate::registry::{FamilySource, MetricsRegistry};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::registry::Registry;
@@ -24,7 +24,7 @@ impl MetricsRegistry {
     /// collectors and included registries are not encoded for this check: it uses what they encoded for the latest page
     /// or when they were registered. If a clash appears later, scrapes fail with an error that names the metric.
     pub fn register_collector(&self, collector: impl Collector) -> Result<(), Error> {
-        self.add_source(None, |labels| Source::collector(labels, collector))
+        self.add_source(None, |labels| FamilySource::collector(labels, collector))
     }
 
     /// Adds all metrics of a prometheus-client registry to the page.
@@ -37,7 +37,7 @@ impl MetricsRegistry {
     /// Returns an error under the same conditions as [`register_collector`](Self::register_collector).
     pub fn include(&self, registry: Arc<Registry>) -> Result<(), Error> {
         let encode = move |text: &mut String| encode_registry(text, &registry);
-        let source = Source::new(std::any::type_name::<Registry>(), encode);
+        let source = FamilySource::new(std::any::type_name::<Registry>(), encode);
         self.add_source(None, |_| source)
     }
 
@@ -73,7 +73,7 @@ impl MetricsRegistry {
     where
         F: Fn(&mut String) -> fmt::Result + Send + Sync + 'static,
     {
-        let source = Source::new(std::any::type_name::<F>(), encode);
+        let source = FamilySource::new(std::any::type_name::<F>(), encode);
         self.add_source(None, |_| source)
     }
 }
@@ -87,7 +87,8 @@ impl<P> MetricsLayer<P> {
     /// layer has been [removed](Self::remove).
     pub fn register_collector(&self, collector: impl Collector) -> Result<(), Error> {
         let endpoint = Some(self.endpoint());
-        self.registry()
-            .add_source(endpoint, |labels| Source::collector(labels, collector))
+        self.registry().add_source(endpoint, |labels| {
+            FamilySource::collector(labels, collector)
+        })
     }
 }

@@ -6,18 +6,18 @@
 use super::number::{canonical, millis};
 use super::text::TextWriter;
 use super::{Format, Selection};
-use crate::registry::{ForeignFamily, Kind, Sample, allow_exemplar};
+use crate::registry::{IncludedFamily, Kind, Sample, allow_exemplar};
 use std::borrow::Cow;
 
 /// Returns whether a family is selected, by its name or by the name of a sample. A family may have
 /// samples that its type does not imply.
-pub(super) fn is_selected(selection: &Selection, name: &str, family: &ForeignFamily<'_>) -> bool {
+pub(super) fn is_selected(selection: &Selection, name: &str, family: &IncludedFamily<'_>) -> bool {
     let by_sample = |sample: &Sample<'_>| selection.contains_sample(sample.name);
     selection.contains(name, family.kind) || family.samples.iter().any(by_sample)
 }
 
 /// Writes the family, if it has samples in this format. Its samples must be arranged.
-pub(super) fn write(text: &mut TextWriter, name: &str, family: &ForeignFamily<'_>) {
+pub(super) fn write(text: &mut TextWriter, name: &str, family: &IncludedFamily<'_>) {
     let mut samples = samples_in(text.format(), name, family).peekable();
     if samples.peek().is_none() {
         return;
@@ -31,9 +31,9 @@ pub(super) fn write(text: &mut TextWriter, name: &str, family: &ForeignFamily<'_
 fn samples_in<'f, 'a>(
     format: Format,
     name: &'f str,
-    family: &'f ForeignFamily<'a>,
+    family: &'f IncludedFamily<'a>,
 ) -> impl Iterator<Item = &'f Sample<'a>> {
-    let series = family.samples.chunk_by(Sample::is_beside);
+    let series = family.samples.chunk_by(Sample::is_same_series);
     series.flat_map(move |series| {
         let with_sum = may_show_sum(format, name, family.kind, series);
         let samples = series.iter();

@@ -128,12 +128,12 @@ impl MetricsRegistry {
         on_error: &ErrorHandler<'_>,
         write: impl FnOnce(&Families<'_>, Duration) -> R,
     ) -> Result<R, Error> {
-        let _at_work = self.begin_page()?;
+        let _guard = self.begin_page()?;
         let table = self.table();
         let texts = included_texts(&table, selection, on_error)?;
         let mut late = Vec::new();
         let families = families(&table, &texts, selection, on_error, &mut late);
-        self.learn(&late);
+        self.add_late_claims(&late);
         Ok(write(&families?, self.uptime()))
     }
 }

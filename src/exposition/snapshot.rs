@@ -10,7 +10,7 @@ use crate::recorder::{
     CANCELLATIONS, ENDED, Layout, Measured, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS,
     RESPONSE_BYTES, RESPONSE_MESSAGES, Rare, Series,
 };
-use crate::registry::{AUTOMATIC, Endpoint, Metric};
+use crate::registry::{AUTOMATIC_METRICS, Endpoint, Metric};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
@@ -193,7 +193,7 @@ impl LayerSnapshot<'_> {
     }
 
     fn has(&self, metric: Metric) -> bool {
-        AUTOMATIC[metric as usize].is_on(self.endpoint.recorder.settings())
+        AUTOMATIC_METRICS[metric as usize].is_on(self.endpoint.recorder.settings())
     }
 
     fn histogram<'r>(

@@ -4,11 +4,11 @@ use super::family::Kind;
 use crate::naming::Naming;
 use crate::settings::Settings;
 
-/// A family of metrics that layers fill by themselves.
+/// A metric family that every layer records by itself.
 #[derive(Debug)]
-pub(crate) struct Automatic {
+pub(crate) struct AutomaticMetric {
     pub(crate) metric: Metric,
-    /// Without prefix, be it the layer's or the naming's, and, for a counter, without `_total`.
+    /// Without any prefix, and without the `_total` of counters.
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     pub(crate) unit: Option<&'static str>,
@@ -37,127 +37,127 @@ pub(crate) enum Metric {
     StreamDurationSeconds,
 }
 
-pub(crate) static AUTOMATIC: [Automatic; 18] = [
-    Automatic {
+pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 18] = [
+    AutomaticMetric {
         metric: Metric::ActiveRequests,
         name: "active_requests",
         kind: Kind::Gauge,
         unit: None,
         help: "Calls begun and not yet ended",
     },
-    Automatic {
+    AutomaticMetric {
         metric: Metric::Cancellations,
         name: "cancellations",
         kind: Kind::Counter,
         unit: None,
         help: "Calls whose caller went away before their end",
     },
-    Automatic {
+    AutomaticMetric {
         metric: Metric::ConcurrentRequests,
         name: "concurrent_requests",
         kind: Kind::Gauge,
         unit: None,
         help: "Calls begun and not yet ended",
     },
-    Automatic {
+    AutomaticMetric {
         metric: Metric::Errors,
         name: "errors",
         kind: Kind::Counter,
         unit: None,
         help: "Calls that failed, by the type of their first failure",
     },
-    Automatic {
+    AutomaticMetric {
         metric: Metric::FirstByteSeconds,
         name: "first_byte_seconds",
         kind: Kind::Histogram,
         unit: Some("seconds"),
         help: "Time from the beginning of a call to the first byte of its response",
     },
-    Automatic {
+    AutomaticMetric {
         metric: Metric::LabelOverflow,
         name: "label_overflow",
         kind: Kind::Counter,
         unit: None,
         help: "Calls recorded under _OTHER because there was no room for their labels",
     },
-    Automatic {
+    AutomaticMetric {
         metric: Metric::RequestBodySizeBytes,
         name: "request_body_size_bytes",
         kind: Kind::Histogram,
         unit: Some("bytes"),
         help: "Bytes of a call's request, as the service has read them by its end",
     },
-    Automatic {
+    AutomaticMetric {
         metric: Metric::RequestBytes,
         name: "request_bytes",
         kind: Kind::Counter,
         unit: Some("bytes"),
         help: "Bytes of requests, as the service has read them",
     },
-    Automatic {
+    AutomaticMetric {
         metric: Metric::RequestDurationSeconds,
         name: "request_duration_seconds",
         kind: Kind::Histogram,
         unit: Some("seconds"),
         help: "Time from the beginning of a call to the end of its response",
     },
-    Automatic {
+    AutomaticMetric {
         metric: Metric::RequestMessages,
         name: "request_messages",
         kind: Kind::Counter,
         unit: None,
         help: "Messages of requests, as the service has read them",
     },
-    Automatic {
+    AutomaticMetric {
         metric: Metric::Requests,
         name: "requests",
         kind: Kind::Counter,
         unit: None,
         help: "Calls that have ended, however they ended",
     },
-    Automatic {
+    AutomaticMetric {
         metric: Metric::RequestsDurationSeconds,
         name: "requests_duration_seconds",
         kind: Kind::Histogram,
         unit: Some("seconds"),
         help: "Time from the beginning of a call to the end of its response",
     },
-    Automatic {
+    AutomaticMetric {
         metric: Metric::RequestsPending,
         name: "requests_pending",
         kind: Kind::Gauge,
         unit: None,
         help: "Calls begun and not yet ended",
     },
-    Automatic {
+    AutomaticMetric {
         metric: Metric::ResponseBodySizeBytes,
         name: "response_body_size_bytes",
         kind: Kind::Histogram,
         unit: Some("bytes"),
         help: "Bytes of a call's response, as the caller has taken them by its end",
     },
-    Automatic {
+    AutomaticMetric {
         metric: Metric::ResponseBytes,
         name: "response_bytes",
         kind: Kind::Counter,
         unit: Some("bytes"),
         help: "Bytes of responses, as the caller has taken them",
     },
-    Automatic {
+    AutomaticMetric {
         metric: Metric::ResponseHeadSeconds,
         name: "response_head_seconds",
         kind: Kind::Histogram,
         unit: Some("seconds"),
         help: "Time from the beginning of a call to the head of its response",
     },
-    Automatic {
+    AutomaticMetric {
         metric: Metric::ResponseMessages,
         name: "response_messages",
         kind: Kind::Counter,
         unit: None,
         help: "Messages of responses, as the caller has taken them",
     },
-    Automatic {
+    AutomaticMetric {
         metric: Metric::StreamDurationSeconds,
         name: "stream_duration_seconds",
         kind: Kind::Histogram,
@@ -166,13 +166,13 @@ pub(crate) static AUTOMATIC: [Automatic; 18] = [
     },
 ];
 
-/// The one automatic family of the registry itself.
+/// The only family that the registry itself provides.
 pub(crate) const UPTIME: &str = "uptime_seconds";
 pub(crate) const UPTIME_UNIT: &str = "seconds";
 pub(crate) const UPTIME_HELP: &str = "Time since the registry was made";
 
-impl Automatic {
-    /// Whether a layer with these settings has it.
+impl AutomaticMetric {
+    /// Returns whether a layer with these settings records this metric.
     pub(crate) fn is_on(&self, settings: &Settings) -> bool {
         let naming = settings.naming;
         match self.metric {

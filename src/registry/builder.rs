@@ -22,32 +22,32 @@ impl MetricsRegistryBuilder {
         }
     }
 
-    /// What the names of the registry's own metrics begin with, and a `_`: `shop` makes `shop_uptime_seconds`, and so
-    /// does `shop_`. Defaults to nothing.
+    /// Sets the prefix of the registry's own metrics. Both `shop` and `shop_` make `shop_uptime_seconds`. Defaults to
+    /// none.
     ///
-    /// These are `uptime_seconds`, the automatic metrics of all layers in the registry, before whose own prefix this
-    /// one comes, and the numbers of its exporters. Use it to have two registries on one page, or in one registry of
-    /// prometheus-client's; the [prefix of a layer](crate::MetricsLayerBuilder::prefix) reaches that layer's alone.
-    /// Metrics and collectors that you register keep the names that you give them.
+    /// The registry's own metrics are `uptime_seconds`, the automatic metrics of its layers, and the metrics of its
+    /// exporters. A layer's own prefix follows this one. Metrics and collectors that you register keep their names.
+    ///
+    /// Use a prefix to show two registries on one page, or in one prometheus-client registry. The
+    /// [prefix of a layer](crate::MetricsLayerBuilder::prefix) applies to that layer only.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// The clock that the uptime is read from. Defaults to the real one.
+    /// Sets the clock that measures the uptime. Defaults to the real clock.
     ///
-    /// A layer that times calls by another clock than the real one is given it
-    /// [by its own builder](crate::MetricsLayerBuilder::clock).
+    /// Layers don't use this clock. Set theirs with [`MetricsLayerBuilder::clock`](crate::MetricsLayerBuilder::clock).
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Builds the registry, with these labels on all its metrics. For no labels, give `()`.
+    /// Builds the registry with labels that all its metrics have. Pass `()` for no labels.
     ///
-    /// They are on the automatic metrics of all its layers, beside each layer's own labels, on metrics and collectors that are
-    /// registered, on `uptime_seconds` and on the numbers of its exporters. What is
-    /// [included](MetricsRegistry::include) from elsewhere is shown as it is.
+    /// The labels appear on the automatic metrics of all layers, next to each layer's own labels, on registered metrics and
+    /// collectors, on `uptime_seconds`, and on the metrics of its exporters. They don't appear on
+    /// [included](MetricsRegistry::include) families.
     ///
     /// ```
     /// use tower_openmetrics::{Format, MetricsLayer, MetricsRegistry};
@@ -65,8 +65,8 @@ impl MetricsRegistryBuilder {
     ///
     /// # Errors
     ///
-    /// Names the value that is wrong: a label whose name is invalid, reserved or given twice, or a prefix that is not the
-    /// beginning of a name.
+    /// Returns an error if a label name is invalid, reserved or given twice, or if no metric name can begin with the prefix.
+    /// The error names the value.
     pub fn build<L, M>(self, labels: L) -> Result<MetricsRegistry, Error>
     where
         L: ConstantLabels<M>,
@@ -74,6 +74,6 @@ impl MetricsRegistryBuilder {
         let Self { prefix, clock } = self;
         let labels = Labels::new(labels.into_labels())?;
         let prefix = family::prefix(&prefix)?;
-        Ok(MetricsRegistry::of(clock, prefix, labels))
+        Ok(MetricsRegistry::from_parts(clock, prefix, labels))
     }
 }

@@ -1,8 +1,8 @@
-//! Metrics of the user's own.
+//! Metrics and sources of families that users register.
 
-use super::ForeignFamily;
+use super::IncludedFamily;
 use super::family::Kind;
-use super::names::{Claim, Origin};
+use super::names::{Claim, Owner};
 use crate::Error;
 use crate::labels::Labels;
 use prometheus_client::collector::Collector;
@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// A family that users registered, and who is in it.
+/// A family that users registered, with all its members.
 ///
-/// Each member has a prometheus-client registry to itself, which gives it its labels; the
-/// family's own lines are written once for all of them.
+/// Each member has a prometheus-client registry of its own, which adds the member's labels. HELP, TYPE and UNIT
+/// are written once for all members.
 #[derive(Clone, Debug)]
 pub(crate) struct CustomFamily {
     pub(crate) kind: Kind,
@@ -24,35 +24,35 @@ pub(crate) struct CustomFamily {
     members: BTreeMap<Labels, Member>,
 }
 
-/// What has been registered with one set of labels.
+/// The metric of a family that was registered with one label set.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
     registry: Arc<Registry>,
-    /// What it showed when it was registered.
+    /// The series that it had when it was registered.
     claim: Arc<Claim>,
 }
 
-/// Families that come from elsewhere, as text.
+/// A source of included families: a collector, another registry, or a closure. It encodes them as text.
 #[derive(Clone)]
-pub(crate) struct Source {
-    /// What it is, for those who have to look for it.
+pub(crate) struct FamilySource {
+    /// The name of its type, for errors.
     name: &'static str,
     encode: Arc<Encode>,
-    /// What it shows, as far as that is known, by name.
+    /// The families that it is known to show, by name.
     claims: Arc<BTreeMap<String, Arc<Claim>>>,
 }
 
-/// What a source has come to show since it was registered.
+/// Families that a source began to show after it was registered.
 #[derive(Debug)]
-pub(crate) struct Late {
-    pub(super) source: Source,
+pub(crate) struct LateClaims {
+    pub(super) source: FamilySource,
     pub(super) claims: Vec<Arc<Claim>>,
 }
 
 type Encode = dyn Fn(&mut String) -> fmt::Result + Send + Sync;
 
 impl CustomFamily {
-    /// A family of one member, which is to be [claimed](Self::claim).
+    /// Returns a family with one member. Use [`claiming`](Self::claiming) to add the member's series.
     pub(super) fn new(
         kind: Kind,
         unit: Option<&str>,
@@ -65,7 +65,7 @@ impl CustomFamily {
         registry.register(name, "", metric);
         let member = Member {
             registry: Arc::new(registry),
-            claim: Arc::new(Claim::new(name.to_owned(), kind, Origin::Included)),
+            claim: Arc::new(Claim::new(name.to_owned(), kind, Owner::Included)),
         };
         Self {
             kind,
@@ -75,7 +75,7 @@ impl CustomFamily {
         }
     }
 
-    /// The family with what its one member shows.
+    /// Sets the claim of its only member.
     pub(super) fn claiming(mut self, claim: Claim) -> Self {
         let claim = Arc::new(claim);
         for member in self.members.values_mut() {
@@ -88,22 +88,22 @@ impl CustomFamily {
         self.members.values().map(Member::claim)
     }
 
-    /// That the members of the other one may join this one.
+    /// Checks that the members of `other` may join this family.
     ///
     /// # Errors
     ///
-    /// If the two disagree, or have a member with the same labels.
+    /// Returns an error if the families disagree, or if both have a member with the same labels.
     pub(super) fn check_joining(&self, name: &str, other: &Self) -> Result<(), Error> {
         self.check_agrees(name, other)?;
         match other.members.keys().find(|labels| self.has(labels)) {
             None => Ok(()),
             Some(labels) => Err(Error::new(format!(
-                "metric `{name}` is registered already with the labels {labels}: keep the first one's handle and use that"
+                "metric `{name}` is already registered with the labels {labels}: keep the handle of the first one and use it"
             ))),
         }
     }
 
-    /// Takes in the members of another one, which have been checked.
+    /// Adds the members of `other`, after [`check_joining`](Self::check_joining).
     pub(super) fn join(&mut self, other: &Self) {
         let members = other.members.iter();
         let members = members.map(|(labels, member)| (labels.clone(), member.clone()));
@@ -114,7 +114,7 @@ impl CustomFamily {
         self.members.remove(labels)
     }
 
-    /// Whether `given` is what the family called `name` was registered as: that, or that without its unit.
+    /// Returns whether the family `name` was registered as `given`: its name, or its name without the unit.
     pub(super) fn is_registered_as(&self, name: &str, given: &str) -> bool {
         let without_unit = || {
             let stem = name.strip_suffix(self.unit.as_deref()?)?;
@@ -131,7 +131,7 @@ impl CustomFamily {
         self.members.contains_key(labels)
     }
 
-    /// That what is in the other one belongs here.
+    /// Checks that both families have the same type, unit and help.
     fn check_agrees(&self, name: &str, other: &Self) -> Result<(), Error> {
         let Self {
             kind,
@@ -149,15 +149,15 @@ impl CustomFamily {
             return Ok(());
         };
         Err(Error::new(format!(
-            "metric `{name}` is registered already {disagreement}: members of a family must agree"
+            "metric `{name}` is already registered {disagreement}: members of a family must agree"
         )))
     }
 
-    /// What prometheus-client writes of the members, comments and all.
+    /// Returns the text that prometheus-client writes for all members, metadata included.
     ///
     /// # Errors
     ///
-    /// If one of them can't be encoded.
+    /// Returns an error if a member can't be encoded.
     pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         for member in self.members.values() {
@@ -175,10 +175,10 @@ impl Member {
     }
 }
 
-// === impl Source ===
+// === impl FamilySource ===
 
-impl Source {
-    /// The name is that of a type.
+impl FamilySource {
+    /// Returns a source without claims. `name` is the name of a type.
     pub(crate) fn new(
         name: &'static str,
         encode: impl Fn(&mut String) -> fmt::Result + Send + Sync + 'static,
@@ -190,7 +190,7 @@ impl Source {
         }
     }
 
-    /// The source with what it shows.
+    /// Adds the families that it shows now.
     pub(super) fn claiming(mut self, claims: Vec<Claim>) -> Self {
         for claim in claims {
             self.claim(Arc::new(claim));
@@ -206,23 +206,26 @@ impl Source {
         self.claims.values().map(|claim| &**claim)
     }
 
-    /// Whether it is known to show this family.
+    /// Returns whether it is known to show this family.
     pub(super) fn has(&self, family: &str) -> bool {
         self.claims.contains_key(family)
     }
 
-    /// Which of these families it was not known to show.
-    pub(crate) fn late(&self, families: &[(&str, ForeignFamily<'_>)]) -> Option<Late> {
+    /// Returns those of these families that it was not known to show.
+    pub(crate) fn late_claims(
+        &self,
+        families: &[(&str, IncludedFamily<'_>)],
+    ) -> Option<LateClaims> {
         let late = families.iter().filter(|(name, _)| !self.has(name));
         let claims = late.map(|(name, family)| Arc::new(Claim::included(name, family)));
         let claims: Vec<_> = claims.collect();
-        (!claims.is_empty()).then(|| Late {
+        (!claims.is_empty()).then(|| LateClaims {
             source: self.clone(),
             claims,
         })
     }
 
-    /// Whether the two are the same.
+    /// Returns whether both are the same source.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.encode, &other.encode)
     }
@@ -240,7 +243,7 @@ impl Source {
 
     /// # Errors
     ///
-    /// If it fails to encode.
+    /// Returns an error if the source can't be encoded.
     pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         (self.encode)(&mut text)?;
@@ -248,9 +251,9 @@ impl Source {
     }
 }
 
-impl fmt::Debug for Source {
+impl fmt::Debug for FamilySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source")
+        f.debug_struct("FamilySource")
             .field("name", &self.name)
             .finish_non_exhaustive()
     }

@@ -1,7 +1,7 @@
-//! What users registered, as its encoders write it. They are called nowhere else.
+//! Runs the encoders of users. Nothing else in the crate calls them.
 
 use super::names::{Claim, Names};
-use super::{CustomFamily, ForeignFamily, Source, parse};
+use super::{CustomFamily, FamilySource, IncludedFamily, parse};
 use crate::Error;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -9,41 +9,41 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 
-/// How many encoders may run inside of each other: one that registers something has that encoded.
-const MOST_NESTED: usize = 16;
+/// How many encoders may run inside each other. An encoder that registers a metric runs that metric's encoder.
+const MAX_NESTED: usize = 16;
 
 thread_local! {
-    /// How many of them run on this thread.
+    /// How many encoders run on this thread.
     static NESTED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// What a family that a user registers shows now.
+/// Returns the claim to what a custom family shows now.
 ///
 /// # Errors
 ///
-/// Says why that can't be shown.
-pub(super) fn claim(name: &str, family: &CustomFamily) -> Result<Claim, Error> {
+/// Returns an error that says why the family can't be shown.
+pub(super) fn custom_claim(name: &str, family: &CustomFamily) -> Result<Claim, Error> {
     let text = encode(name, family)?;
-    let mut family = described_family(family, &text)?;
+    let mut family = included_family(family, &text)?;
     family.arrange(name)?;
     Ok(Claim::included(name, &family))
 }
 
-/// What a source shows now.
+/// Returns the claims to what a source shows now.
 ///
 /// # Errors
 ///
-/// Says why that can't be shown.
-pub(super) fn claims(source: &Source) -> Result<Vec<Claim>, Error> {
+/// Returns an error that says why a family can't be shown.
+pub(super) fn source_claims(source: &FamilySource) -> Result<Vec<Claim>, Error> {
     let text = encode_source(source)?;
-    let mut families: BTreeMap<&str, ForeignFamily<'_>> = BTreeMap::new();
+    let mut families: BTreeMap<&str, IncludedFamily<'_>> = BTreeMap::new();
     for (name, family) in parse(&text)? {
         match families.entry(name) {
             Entry::Vacant(place) => drop(place.insert(family)),
             Entry::Occupied(mut there) => there.get_mut().join(name, family)?,
         }
     }
-    // Its own families may clash too.
+    // Families of one source may clash with each other.
     let mut names = Names::default();
     let mut claims = Vec::new();
     for (name, mut family) in families {
@@ -57,24 +57,26 @@ pub(super) fn claims(source: &Source) -> Result<Vec<Claim>, Error> {
 }
 
 pub(crate) fn encode(name: &str, family: &CustomFamily) -> Result<String, Error> {
-    caught(|| format!("metric `{name}`"), || family.encode())
+    catch_panic(|| format!("metric `{name}`"), || family.encode())
 }
 
-pub(crate) fn encode_source(source: &Source) -> Result<String, Error> {
+pub(crate) fn encode_source(source: &FamilySource) -> Result<String, Error> {
     let what = || format!("the collector `{}`", source.name());
-    caught(what, || source.encode())
+    catch_panic(what, || source.encode())
 }
 
-/// Unwind safety is the encoder's business: what it leaves behind when it panics is read by the
-/// next scrape, whether or not the panic is caught here.
-fn caught(
+/// Runs an encoder, and turns a failure or a panic into an error that begins with `what`.
+///
+/// `AssertUnwindSafe` is right because the next scrape reads the encoder's state after a panic, whether it is
+/// caught here or not.
+fn catch_panic(
     what: impl Fn() -> String,
     encode: impl FnOnce() -> Result<String, fmt::Error>,
 ) -> Result<String, Error> {
     let nested = NESTED.get();
-    if nested == MOST_NESTED {
+    if nested == MAX_NESTED {
         return Err(Error::new(format!(
-            "{} can't be encoded inside of {MOST_NESTED} other encoders: one of them registers, each time that it is encoded, what does the same; register it once",
+            "{} can't be encoded inside {MAX_NESTED} other encoders: one of them registers something with the same encoder each time it is called; register it once",
             what()
         )));
     }
@@ -87,17 +89,22 @@ fn caught(
             Err(Error::new(format!("{} can't be encoded", what())).with_source(error))
         }
         Err(_reported) => Err(Error::new(format!(
-            "{} can't be encoded: its encoder panicked, as the process has reported with the place in the code, on standard error unless it sets its own panic hook",
+            "{} can't be encoded: its encoder panicked; the panic hook has reported where, by default on standard error",
             what()
         ))),
     }
 }
 
-pub(crate) fn described_family<'a>(
+/// Returns the family with the metadata of `custom` and the samples in `samples`.
+///
+/// # Errors
+///
+/// Returns an error that names the line that is not a sample.
+pub(crate) fn included_family<'a>(
     custom: &CustomFamily,
     samples: &'a str,
-) -> Result<ForeignFamily<'a>, Error> {
-    let mut family = ForeignFamily::new(custom.kind);
+) -> Result<IncludedFamily<'a>, Error> {
+    let mut family = IncludedFamily::new(custom.kind);
     family.unit.clone_from(&custom.unit);
     family.help.clone_from(&custom.help);
     family.add_samples(samples)?;

@@ -1,4 +1,4 @@
-//! What a family is called, and what its samples are.
+//! Types of families, and the names of families and samples.
 
 use crate::Error;
 use crate::labels::is_plain_name;
@@ -11,7 +11,7 @@ pub(crate) enum Kind {
     Gauge,
     Histogram,
     Info,
-    /// A counter of 0.0.4 whose name does not end in `_total`. OpenMetrics has no such thing.
+    /// A counter of format 0.0.4 whose name does not end in `_total`. OpenMetrics has no such type.
     PlainCounter,
     StateSet,
     Summary,
@@ -19,7 +19,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The type's name in OpenMetrics.
+    /// Returns the type's name in OpenMetrics.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -32,7 +32,7 @@ impl Kind {
         }
     }
 
-    /// The type of that name in either format, if both have it.
+    /// Returns the type of this name, if both text formats have it.
     pub(crate) fn from_text(name: &str) -> Option<Self> {
         match name {
             "counter" => Some(Self::Counter),
@@ -46,7 +46,7 @@ impl Kind {
         }
     }
 
-    /// The names that a family puts on the page: its own, and those of its samples.
+    /// Returns the names that a family shows on the page: its own, and those of its samples.
     pub(crate) fn names(self, family: &str) -> impl Iterator<Item = String> {
         self.suffixes()
             .iter()
@@ -54,12 +54,13 @@ impl Kind {
             .map(move |suffix| format!("{family}{suffix}"))
     }
 
-    /// Whether a unit makes sense: samples of the others are marks (OpenMetrics 1.0, "MetricFamily").
+    /// Returns whether the type may have a unit. Samples of the other types have fixed values (OpenMetrics 1.0,
+    /// "MetricFamily").
     pub(crate) fn may_have_unit(self) -> bool {
         !matches!(self, Self::Info | Self::StateSet)
     }
 
-    /// What is appended to the family's name to make those of its samples.
+    /// Returns the suffixes that turn the family's name into the names of its samples.
     pub(crate) fn suffixes(self) -> &'static [&'static str] {
         match self {
             Self::Counter => &["_total", "_created"],
@@ -70,7 +71,7 @@ impl Kind {
         }
     }
 
-    /// The suffix that the encoder adds by itself.
+    /// Returns the suffix that prometheus-client adds to each sample.
     fn own_suffix(self) -> Option<&'static str> {
         match self {
             Self::Counter => Some("_total"),
@@ -92,11 +93,12 @@ impl From<MetricType> for Kind {
     }
 }
 
-/// The family's name for a metric registered as `name`, its unit at the end.
+/// Returns the family's name for a metric registered as `name`: the name, and the unit unless the name ends in it.
 ///
 /// # Errors
 ///
-/// Names what is not a metric's name, or has a suffix that would be doubled.
+/// Returns an error if `name` is not a valid name, if it ends in a suffix that would appear twice, or if the unit is
+/// invalid.
 pub(super) fn name(name: &str, unit: Option<&str>, kind: Kind) -> Result<String, Error> {
     if !is_metric_name(name) {
         return Err(Error::new(format!(
@@ -107,7 +109,7 @@ pub(super) fn name(name: &str, unit: Option<&str>, kind: Kind) -> Result<String,
         && let Some(stem) = name.strip_suffix(suffix)
     {
         return Err(Error::new(format!(
-            "metric name `{name}` ends in `{suffix}`, which a {}'s samples get by themselves: register it as `{stem}`",
+            "metric name `{name}` ends in `{suffix}`, which the samples of a {} get automatically: register it as `{stem}`",
             kind.as_str()
         )));
     }
@@ -120,11 +122,11 @@ pub(super) fn name(name: &str, unit: Option<&str>, kind: Kind) -> Result<String,
     }
 }
 
-/// What names begin with that have this prefix: nothing for none, and one `_` at the end of any other.
+/// Returns the prefix with exactly one `_` at its end, or an empty string for an empty prefix.
 ///
 /// # Errors
 ///
-/// If names can't begin so.
+/// Returns an error if no name can begin with the prefix.
 pub(super) fn prefix(prefix: &str) -> Result<String, Error> {
     if prefix.is_empty() {
         return Ok(String::new());
@@ -138,7 +140,7 @@ pub(super) fn prefix(prefix: &str) -> Result<String, Error> {
     Ok(format!("{stem}_"))
 }
 
-/// `[a-zA-Z_:][a-zA-Z0-9_:]*`: a name in all the formats and to all scrapers.
+/// Returns whether the name matches `[a-zA-Z_:][a-zA-Z0-9_:]*`, which all formats and scrapers accept.
 pub(crate) fn is_metric_name(name: &str) -> bool {
     let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':');
     name.bytes().all(is_name_byte) && name.starts_with(|first: char| !first.is_ascii_digit())
@@ -149,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_checked_and_get_their_unit() {
+    fn a_name_is_checked_and_its_unit_appended() {
         let ok = [
             ("jobs", None, Kind::Counter, "jobs"),
             ("a:b_c", None, Kind::Gauge, "a:b_c"),

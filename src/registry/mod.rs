@@ -1,28 +1,29 @@
 //! The metrics that appear together on one page.
 //!
-//! Layers and exporters meet here and know nothing of each other: a layer
-//! enters its recorder, an exporter reads what is there.
+//! Layers and exporters only share a registry. A layer adds its recorder, and an exporter reads all recorders.
 
 mod automatic;
 mod builder;
 mod custom;
 mod encoding;
 mod family;
-mod foreign;
+mod included;
+mod label_names;
 mod names;
 mod registered;
-mod shape;
 mod table;
 
 pub use self::builder::MetricsRegistryBuilder;
 
-pub(crate) use self::automatic::{AUTOMATIC, Automatic, Metric, UPTIME_HELP, UPTIME_UNIT};
-pub(crate) use self::custom::{CustomFamily, Late, Source};
-pub(crate) use self::encoding::{described_family, encode, encode_source};
+pub(crate) use self::automatic::{
+    AUTOMATIC_METRICS, AutomaticMetric, Metric, UPTIME_HELP, UPTIME_UNIT,
+};
+pub(crate) use self::custom::{CustomFamily, FamilySource, LateClaims};
+pub(crate) use self::encoding::{encode, encode_source, included_family};
 pub(crate) use self::family::{Kind, is_metric_name};
 #[cfg(feature = "protobuf")]
-pub(crate) use self::foreign::parse_labels;
-pub(crate) use self::foreign::{ForeignFamily, Sample, allow_exemplar, parse};
+pub(crate) use self::included::parse_labels;
+pub(crate) use self::included::{IncludedFamily, Sample, allow_exemplar, parse};
 pub(crate) use self::table::{Endpoint, Table};
 
 use self::registered::Registered;
@@ -37,10 +38,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-/// A set of metrics, shared by the layers that fill it and the exporters that show it.
+/// A set of metrics. Layers record them, and exporters show them.
 ///
-/// Each layer makes one for itself unless it is given one. Give several layers the same one to
-/// have them on the same page; clones are handles to the same registry.
+/// A layer creates its own registry unless its builder is given one. Give several layers the same registry to show
+/// them on one page. A clone is a handle to the same registry.
 ///
 /// ```
 /// use prometheus_client::metrics::gauge::Gauge;
@@ -62,61 +63,64 @@ pub struct MetricsRegistry {
 }
 
 struct Shared {
-    since: Stopwatch,
-    /// Of all names that the crate gives, with a `_` at its end unless it is empty.
+    created: Stopwatch,
+    /// The prefix of all names that the crate chooses. It ends in `_` unless it is empty.
     prefix: String,
-    /// Only taken to register and to begin a page, never by a request. No code of a user's runs under it:
-    /// no encoder, no closure, no drop.
+    /// Locked to register and to begin a page, never by a request. No user code runs under the lock: no encoder,
+    /// no closure, no drop.
     registered: RwLock<Registered>,
-    /// The threads that make a page.
-    at_work: Mutex<Vec<ThreadId>>,
+    /// The threads that are making a page.
+    rendering: Mutex<Vec<ThreadId>>,
 }
 
-/// A page in the making on this thread, until it is dropped.
-pub(crate) struct AtWork<'a>(&'a MetricsRegistry);
+/// Marks this thread as making a page until it is dropped.
+pub(crate) struct PageGuard<'a>(&'a MetricsRegistry);
 
 // === impl MetricsRegistry ===
 
 impl MetricsRegistry {
-    /// An empty registry: its page shows `uptime_seconds` alone.
+    /// Returns an empty registry. Its page shows only `uptime_seconds`.
     pub fn new() -> Self {
         Self::with_clock(Clock::real())
     }
 
-    /// A registry with settings of your own: a prefix, labels that all its metrics have, a clock.
+    /// Returns a builder for a registry with a prefix, with labels for all its metrics, or with another clock.
     pub fn builder() -> MetricsRegistryBuilder {
         MetricsRegistryBuilder::new()
     }
 
-    /// An empty registry that reads its uptime from `clock`.
+    /// Returns an empty registry that measures its uptime with `clock`.
     pub fn with_clock(clock: Clock) -> Self {
-        Self::of(clock, String::new(), Labels::default())
+        Self::from_parts(clock, String::new(), Labels::default())
     }
 
-    fn of(clock: Clock, prefix: String, labels: Labels) -> Self {
+    fn from_parts(clock: Clock, prefix: String, labels: Labels) -> Self {
         Self {
             shared: Arc::new(Shared {
-                since: clock.stopwatch(),
+                created: clock.stopwatch(),
                 registered: RwLock::new(Registered::new(&prefix, labels)),
-                at_work: Mutex::default(),
+                rendering: Mutex::default(),
                 prefix,
             }),
         }
     }
 
-    /// Puts a metric of your own on the page, without labels, and gives it back.
+    /// Adds a metric to the page, with the registry's labels only, and returns it.
     ///
-    /// Any metric of prometheus-client will do that is a handle, so that its
-    /// clones are the same metric; all of its own are. A counter is registered without the `_total` that
-    /// its sample will have. This can be done at any time, by another metric's encoder too. To have a layer's labels on it, register it
+    /// Any prometheus-client metric works whose clones are handles to the same metric. This is true of all metrics in
+    /// prometheus-client. Register a counter without the `_total` that its sample gets. Metrics can be registered at any
+    /// time, even by another metric's encoder. To add a layer's labels, register the metric
     /// [through the layer](crate::MetricsLayer::register).
     ///
     /// # Errors
     ///
-    /// If the name is not a metric's, is taken by something else, or is registered already
-    /// without labels; if it is with labels but differs in type, unit or help; or if the metric shows
-    /// what scrapers would not read, as a histogram does whose bounds are not sorted. If it comes to do
-    /// so later, scrapes are answered by an error that names it.
+    /// Returns an error if
+    ///
+    /// - the name is not a valid metric name, or clashes with a name on the page;
+    /// - a metric with this name and these labels is already registered;
+    /// - a metric with this name and other labels has another type, unit or help;
+    /// - the metric encodes something that scrapers don't read, such as a histogram with unsorted bounds. If this happens
+    ///   later, scrapes fail with an error that names the metric.
     pub fn register<M>(
         &self,
         name: impl AsRef<str>,
@@ -130,12 +134,11 @@ impl MetricsRegistry {
         Ok(metric)
     }
 
-    /// As [`register`](Self::register), with a unit, which the family's name
-    /// will end in.
+    /// Adds a metric with a unit to the page, and returns it. The unit is appended to the family's name.
     ///
     /// # Errors
     ///
-    /// As those of [`register`](Self::register).
+    /// Returns an error under the same conditions as [`register`](Self::register), or if the unit is invalid.
     pub fn register_with_unit<M>(
         &self,
         name: impl AsRef<str>,
@@ -156,12 +159,11 @@ impl MetricsRegistry {
         Ok(metric)
     }
 
-    /// Puts an info on the page, which is registered without the `_info` that
-    /// its sample will have.
+    /// Adds an info to the page. Register it without the `_info` that its sample gets.
     ///
     /// # Errors
     ///
-    /// As those of [`register`](Self::register).
+    /// Returns an error under the same conditions as [`register`](Self::register).
     pub fn register_info<S>(
         &self,
         name: impl AsRef<str>,
@@ -174,12 +176,11 @@ impl MetricsRegistry {
         self.add(name.as_ref(), help.into(), None, None, info)
     }
 
-    /// Takes a metric of your own off the page: the one that was registered [here](Self::register), not through a layer.
-    /// Returns whether it was there.
+    /// Removes a metric that was registered with [`register`](Self::register). Returns whether it was registered.
     ///
-    /// `name` is what it was registered as. Its handles go on working; nobody sees what they count. The same name can be
-    /// registered again. For one that was registered through a layer there is
-    /// [`MetricsLayer::unregister`](crate::MetricsLayer::unregister), for all that a layer shows [`remove`](Self::remove).
+    /// `name` is the name that was passed to `register`. Handles to the metric keep working, but the page doesn't show them.
+    /// The name can be registered again. Use [`MetricsLayer::unregister`](crate::MetricsLayer::unregister) for a metric that was
+    /// registered through a layer, and [`remove`](Self::remove) for everything that a layer shows.
     ///
     /// ```
     /// use prometheus_client::metrics::gauge::Gauge;
@@ -198,36 +199,36 @@ impl MetricsRegistry {
         self.remove_custom(name.as_ref(), None)
     }
 
-    /// Takes everything with exactly these labels off the page, beside those that all of the registry have: the automatic metrics of layers, metrics
-    /// and collectors registered through them. Returns whether there was anything.
+    /// Removes everything with exactly these labels from the page: the automatic metrics of layers, and metrics and
+    /// collectors that were registered through them. Returns whether there was anything to remove.
     ///
-    /// Services of such a layer go on working, and calls in flight end as they would; nobody sees what they
-    /// count. A layer that is built with the same labels afterwards starts from 0.
+    /// Pass the labels of a layer, without those of the registry. Services of a removed layer keep working, and calls in
+    /// flight end as usual, but the page doesn't show them. A layer that is built later with the same labels starts from 0.
     ///
     /// # Errors
     ///
-    /// If the labels are none that a layer could have.
+    /// Returns an error if no layer can have these labels.
     pub fn remove<L, M>(&self, labels: L) -> Result<bool, Error>
     where
         L: ConstantLabels<M>,
     {
         let labels = self.with_common(Labels::new(labels.into_labels())?)?;
-        // A statement of its own: what was removed is dropped after the lock.
+        // A statement of its own, so that the removed values are dropped after the lock.
         let removed = self.write().remove(&labels);
         Ok(removed.any)
     }
 
-    /// Takes away the custom metric of this name with the endpoint's labels, if there is one.
+    /// Removes the custom metric with this name and the endpoint's labels. Returns whether there was one.
     pub(crate) fn remove_custom(&self, name: &str, endpoint: Option<&Arc<Endpoint>>) -> bool {
         let removed = self.write().remove_custom(name, endpoint);
         removed.any
     }
 
-    /// These labels and those that all of the registry have.
+    /// Returns these labels together with the registry's.
     ///
     /// # Errors
     ///
-    /// Names the label that would be there twice.
+    /// Returns an error that names the label that both have.
     pub(crate) fn with_common(&self, labels: Labels) -> Result<Labels, Error> {
         labels.with_common(&self.read().table.labels)
     }
@@ -237,7 +238,7 @@ impl MetricsRegistry {
         removed.any
     }
 
-    /// Adds a metric, with the endpoint's labels if there is one.
+    /// Adds a metric with the endpoint's labels, or the registry's if there is no endpoint.
     pub(crate) fn add(
         &self,
         name: &str,
@@ -251,39 +252,39 @@ impl MetricsRegistry {
         let name = family::name(name, unit, kind)?;
         let labels = self.labels_of(endpoint)?;
         let joining = CustomFamily::new(kind, unit, help, &name, &labels, metric);
-        let claim = encoding::claim(&name, &joining)?;
+        let claim = encoding::custom_claim(&name, &joining)?;
         let joining = joining.claiming(claim);
         let mut registered = self.write();
-        // The encoder has had time to remove it.
+        // The endpoint may have been removed while the encoder ran.
         registered.table.labels_of(endpoint)?;
         registered.add_custom(&name, &joining)
     }
 
-    /// Adds a source of families, with the endpoint's labels if there is one.
+    /// Adds a source with the endpoint's labels, or the registry's if there is no endpoint.
     pub(crate) fn add_source(
         &self,
         endpoint: Option<&Arc<Endpoint>>,
-        source: impl FnOnce(&Labels) -> Source,
+        source: impl FnOnce(&Labels) -> FamilySource,
     ) -> Result<(), Error> {
         let labels = self.labels_of(endpoint)?;
         let source = source(&labels);
-        let claims = encoding::claims(&source)?;
+        let claims = encoding::source_claims(&source)?;
         let source = source.claiming(claims);
         let mut registered = self.write();
         registered.table.labels_of(endpoint)?;
         registered.add_source(&labels, &source)
     }
 
-    /// The labels of what is registered through `endpoint`; none without one.
+    /// Returns the labels of the endpoint, or the registry's if there is none.
     ///
     /// # Errors
     ///
-    /// If it has been removed.
+    /// Returns an error if the endpoint has been removed.
     fn labels_of(&self, endpoint: Option<&Arc<Endpoint>>) -> Result<Labels, Error> {
         self.read().table.labels_of(endpoint)
     }
 
-    /// The entry of a layer: that of an earlier one with the same labels, or a new one.
+    /// Returns the endpoint of a layer: that of an earlier layer with the same labels, or a new one.
     pub(crate) fn endpoint(
         &self,
         prefix: &str,
@@ -294,7 +295,7 @@ impl MetricsRegistry {
         let prefix = format!("{}{}", self.shared.prefix, settings.naming.prefix(&own));
         let mut registered = self.write();
         if let Some(there) = registered.endpoint(&prefix, &labels, &settings)? {
-            // The settings, with closures of the user's, are dropped after the lock.
+            // The settings hold closures of users, which are dropped after the lock.
             return Ok(there);
         }
         let endpoint = Arc::new(Endpoint::new(prefix, labels, settings));
@@ -302,61 +303,61 @@ impl MetricsRegistry {
         Ok(endpoint)
     }
 
-    /// What the names begin with that the crate gives.
+    /// Returns the prefix of the names that the crate chooses.
     pub(crate) fn prefix(&self) -> &str {
         &self.shared.prefix
     }
 
-    /// Time since the registry was made.
+    /// Returns the time since the registry was created.
     pub(crate) fn uptime(&self) -> Duration {
-        self.shared.since.elapsed()
+        self.shared.created.elapsed()
     }
 
-    /// What is registered now, to be read without keeping anyone from registering.
+    /// Returns a copy of what is registered now. Reading it blocks no registration.
     pub(crate) fn table(&self) -> Table {
         self.read().table.clone()
     }
 
-    /// Remembers what sources have come to show, so that nothing is registered that clashes with it.
-    pub(crate) fn learn(&self, late: &[Late]) {
+    /// Adds families that sources began to show, so that later registrations can't clash with them.
+    pub(crate) fn add_late_claims(&self, late: &[LateClaims]) {
         if !late.is_empty() {
-            self.write().learn(late);
+            self.write().add_late_claims(late);
         }
     }
 
-    /// Remembers what another registry shows that shows this one too.
-    pub(crate) fn show_beside(&self, names: impl IntoIterator<Item = String>) {
-        self.write().show_beside(names);
+    /// Reserves names of a registry that shows this one, so that later layers can't clash with them.
+    pub(crate) fn reserve_names(&self, names: impl IntoIterator<Item = String>) {
+        self.write().reserve_names(names);
     }
 
-    /// Says that this thread makes a page.
+    /// Marks this thread as making a page.
     ///
     /// # Errors
     ///
-    /// If it is at one already: an encoder would be called by itself.
-    pub(crate) fn begin_page(&self) -> Result<AtWork<'_>, Error> {
+    /// Returns an error if this thread is already making one: an encoder would call itself.
+    pub(crate) fn begin_page(&self) -> Result<PageGuard<'_>, Error> {
         self.check_idle()?;
-        self.at_work().push(thread::current().id());
-        Ok(AtWork(self))
+        self.rendering().push(thread::current().id());
+        Ok(PageGuard(self))
     }
 
-    /// That this thread does not make a page: one in it would have to wait for itself.
+    /// Checks that this thread is not making a page. Otherwise a second page would wait for the first one.
     ///
     /// # Errors
     ///
-    /// If it does.
+    /// Returns an error if this thread is making a page.
     pub(crate) fn check_idle(&self) -> Result<(), Error> {
-        if !self.at_work().contains(&thread::current().id()) {
+        if !self.rendering().contains(&thread::current().id()) {
             return Ok(());
         }
         Err(Error::new(
-            "an encoder wants the page that it is called for: a metric, collector or included registry may not scrape the registry that it is in",
+            "an encoder asks for the page that it is encoding: a metric, collector or included registry may not scrape the registry that it is in",
         ))
     }
 
-    fn at_work(&self) -> MutexGuard<'_, Vec<ThreadId>> {
-        let at_work = self.shared.at_work.lock();
-        at_work.unwrap_or_else(PoisonError::into_inner)
+    fn rendering(&self) -> MutexGuard<'_, Vec<ThreadId>> {
+        let rendering = self.shared.rendering.lock();
+        rendering.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Registered> {
@@ -370,18 +371,18 @@ impl MetricsRegistry {
     }
 }
 
-impl Drop for AtWork<'_> {
+impl Drop for PageGuard<'_> {
     fn drop(&mut self) {
-        let mut at_work = self.0.at_work();
+        let mut rendering = self.0.rendering();
         let this = thread::current().id();
-        if let Some(place) = at_work.iter().position(|thread| *thread == this) {
-            at_work.swap_remove(place);
+        if let Some(place) = rendering.iter().position(|thread| *thread == this) {
+            rendering.swap_remove(place);
         }
     }
 }
 
 impl Default for MetricsRegistry {
-    /// An empty registry.
+    /// Returns an empty registry.
     fn default() -> Self {
         Self::new()
     }

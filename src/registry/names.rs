@@ -1,70 +1,70 @@
-//! Which names stand on the page, and which series of metrics that others encode.
+//! Names that appear on the page, and the series of included families.
 
 use super::automatic::Metric;
-use super::{ForeignFamily, Kind};
+use super::{IncludedFamily, Kind};
 use crate::Error;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-/// The families that have been registered, as far as is needed to tell whether another one fits.
+/// The claims of all registered families. They decide whether another family may be added.
 ///
-/// It holds what each had to show when it was registered, so that nobody's encoder has to be called
-/// for somebody else's sake: one that registers, or holds a lock, would wait for itself.
+/// A claim holds what a family showed when it was registered, so that registering one metric calls no other metric's
+/// encoder. An encoder that registers a metric, or that holds a lock, could wait for itself.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    families: BTreeMap<String, Known>,
-    /// The names of the families and of their samples, each with the family that shows it.
+    families: BTreeMap<String, ClaimedFamily>,
+    /// The names of all families and samples, each with the family that shows it.
     shown: BTreeMap<String, Arc<str>>,
 }
 
 /// A family on the page.
 #[derive(Debug)]
-struct Known {
-    origin: Origin,
+struct ClaimedFamily {
+    owner: Owner,
     kind: Kind,
     unit: Option<String>,
-    /// How many claims there are to it.
+    /// The number of claims to it.
     claims: usize,
     series: HashSet<Arc<str>>,
 }
 
-/// Whose family it is.
+/// What provides a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// The registry itself.
+pub(super) enum Owner {
+    /// The registry itself, with its uptime.
     Registry,
-    /// Layers.
+    /// Layers, with an automatic metric.
     Automatic(Metric),
-    /// Others encode it; any number of them may have series in it.
+    /// Users, as an included family. Any number of them may add series to it.
     Included,
 }
 
-/// A family, and the series in it, that are to be on the page.
+/// The family and the series that something shows on the page.
 #[derive(Debug)]
 pub(super) struct Claim {
     pub(super) name: String,
     pub(super) kind: Kind,
-    pub(super) origin: Origin,
+    pub(super) owner: Owner,
     unit: Option<String>,
-    /// Their labels, as text without the empty ones. None for what the crate writes itself.
+    /// The labels of each series as text, without empty labels. Empty for automatic families.
     series: Vec<Arc<str>>,
 }
 
 // === impl Claim ===
 
 impl Claim {
-    pub(super) fn new(name: String, kind: Kind, origin: Origin) -> Self {
+    pub(super) fn new(name: String, kind: Kind, owner: Owner) -> Self {
         Self {
             name,
             kind,
-            origin,
+            owner,
             unit: None,
             series: Vec::new(),
         }
     }
 
-    /// A claim to what an included family shows, which has been arranged.
-    pub(super) fn included(name: &str, family: &ForeignFamily<'_>) -> Self {
+    /// Returns a claim to an included family and its series. The family must be arranged.
+    pub(super) fn included(name: &str, family: &IncludedFamily<'_>) -> Self {
         let mut series: Vec<Arc<str>> = Vec::new();
         for sample in &family.samples {
             let mut text = String::new();
@@ -73,7 +73,7 @@ impl Claim {
                     text.extend([label, "=\"", value, "\","]);
                 }
             }
-            // The samples of one metric stand together.
+            // The samples of one metric are adjacent.
             if series.last().is_none_or(|last| **last != *text) {
                 series.push(text.into());
             }
@@ -81,7 +81,7 @@ impl Claim {
         Self {
             name: name.to_owned(),
             kind: family.kind,
-            origin: Origin::Included,
+            owner: Owner::Included,
             unit: family.unit.clone(),
             series,
         }
@@ -91,22 +91,22 @@ impl Claim {
 // === impl Names ===
 
 impl Names {
-    /// That the page can be made with this too.
+    /// Checks that the claim fits in with the others.
     ///
     /// # Errors
     ///
-    /// Names what clashes.
+    /// Returns an error that names the clash.
     pub(super) fn check(&self, claim: &Claim) -> Result<(), Error> {
         let Claim { name, kind, .. } = claim;
         let mut names = kind.names(name);
         let clash = names.find_map(|shown| {
             let family = self.shown.get(&*shown)?;
             let known = self.families.get(&**family)?;
-            let may_join = **family == **name && known.origin == claim.origin;
+            let may_join = **family == **name && known.owner == claim.owner;
             (!may_join).then_some((shown, family, known))
         });
         if let Some((shown, family, known)) = clash {
-            return Err(clashing(claim, &shown, family, known.origin));
+            return Err(clashing(claim, &shown, family, known.owner));
         }
         match self.families.get(name) {
             Some(known) => known.check(claim),
@@ -114,7 +114,7 @@ impl Names {
         }
     }
 
-    /// Adds what has been checked.
+    /// Adds a claim that has been checked.
     pub(super) fn add(&mut self, claim: &Claim) {
         let Claim { name, kind, .. } = claim;
         if !self.families.contains_key(name) {
@@ -122,18 +122,21 @@ impl Names {
             let names = kind.names(name).map(|shown| (shown, family.clone()));
             self.shown.extend(names);
         }
-        let known = self.families.entry(name.clone()).or_insert_with(|| Known {
-            origin: claim.origin,
-            kind: *kind,
-            unit: claim.unit.clone(),
-            claims: 0,
-            series: HashSet::new(),
-        });
+        let known = self
+            .families
+            .entry(name.clone())
+            .or_insert_with(|| ClaimedFamily {
+                owner: claim.owner,
+                kind: *kind,
+                unit: claim.unit.clone(),
+                claims: 0,
+                series: HashSet::new(),
+            });
         known.claims += 1;
         known.series.extend(claim.series.iter().cloned());
     }
 
-    /// Takes away what has been added.
+    /// Removes a claim that has been added.
     pub(super) fn remove(&mut self, claim: &Claim) {
         let Some(known) = self.families.get_mut(&claim.name) else {
             return;
@@ -151,15 +154,15 @@ impl Names {
     }
 }
 
-// === impl Known ===
+// === impl ClaimedFamily ===
 
-impl Known {
-    /// That the claim fits in with the others to the same family.
+impl ClaimedFamily {
+    /// Checks that the claim fits in with the others to the same family.
     fn check(&self, claim: &Claim) -> Result<(), Error> {
         let Claim { name, kind, .. } = claim;
         if (self.kind, &self.unit) != (*kind, &claim.unit) {
             return Err(Error::new(format!(
-                "two families are called `{name}` and differ in type or unit: rename one, or leave it out"
+                "two families have the name `{name}` and different types or units: rename one, or leave it out"
             )));
         }
         match claim
@@ -171,7 +174,7 @@ impl Known {
             Some(series) => {
                 let sample = kind.names(name).next().unwrap_or_default();
                 Err(Error::new(format!(
-                    "a series of `{sample}` is there twice, with the labels {{{}}}: two metrics have the same name and labels; leave one out, or give it another label, or the registry that it is from a prefix",
+                    "a series of `{sample}` appears twice, with the labels {{{}}}: two metrics have the same name and labels; leave one out, give it another label, or give its registry a prefix",
                     series.trim_end_matches(',')
                 )))
             }
@@ -179,24 +182,24 @@ impl Known {
     }
 }
 
-/// Both families would show a name.
-fn clashing(claim: &Claim, shown: &str, family: &str, origin: Origin) -> Error {
+/// Returns the error for two families that would show the same name.
+fn clashing(claim: &Claim, shown: &str, family: &str, owner: Owner) -> Error {
     let name = &claim.name;
-    Error::new(match (claim.origin, origin) {
-        (Origin::Automatic(_) | Origin::Registry, Origin::Automatic(_)) => format!(
-            "automatic metric `{name}` clashes with `{family}` of a layer with another prefix: both would show `{shown}`, choose another prefix"
+    Error::new(match (claim.owner, owner) {
+        (Owner::Automatic(_) | Owner::Registry, Owner::Automatic(_)) => format!(
+            "automatic metric `{name}` clashes with `{family}` of a layer with another prefix: both would show `{shown}`; choose another prefix"
         ),
-        (Origin::Automatic(_) | Origin::Registry, _) => format!(
-            "automatic metric `{name}` clashes with metric `{family}`: both would show `{shown}`, choose another name, or give the layer or the registry a prefix"
+        (Owner::Automatic(_) | Owner::Registry, _) => format!(
+            "automatic metric `{name}` clashes with metric `{family}`: both would show `{shown}`; choose another name, or give the layer or the registry a prefix"
         ),
-        (Origin::Included, Origin::Automatic(_)) => format!(
+        (Owner::Included, Owner::Automatic(_)) => format!(
             "metric `{name}` clashes with the automatic metric that shows `{shown}`: choose another name, or give the layer or its registry a prefix"
         ),
-        (Origin::Included, Origin::Registry) => format!(
+        (Owner::Included, Owner::Registry) => format!(
             "metric `{name}` clashes with the registry's own `{shown}`: choose another name, or give the registry a prefix (`MetricsRegistryBuilder::prefix`)"
         ),
-        (Origin::Included, Origin::Included) => format!(
-            "metric `{name}` clashes with metric `{family}`: both would show `{shown}`, choose another name"
+        (Owner::Included, Owner::Included) => format!(
+            "metric `{name}` clashes with metric `{family}`: both would show `{shown}`; choose another name"
         ),
     })
 }
@@ -206,11 +209,11 @@ mod tests {
     use super::*;
 
     fn included(name: &str, kind: Kind) -> Claim {
-        Claim::new(name.to_owned(), kind, Origin::Included)
+        Claim::new(name.to_owned(), kind, Owner::Included)
     }
 
     #[test]
-    fn families_clash_where_a_name_on_the_page_is_the_same() {
+    fn families_clash_if_they_show_the_same_name() {
         let cases = [
             (
                 ("x", Kind::Counter),
@@ -251,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_family_is_there_as_long_as_anyone_claims_it() {
+    fn a_family_stays_until_its_last_claim_is_removed() {
         let mut names = Names::default();
         let (counter, gauge) = (
             included("x", Kind::Counter),

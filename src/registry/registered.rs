@@ -1,10 +1,10 @@
-//! What has been registered, and what may be.
+//! Everything that is registered, and the checks for what may be added.
 
-use super::automatic::{AUTOMATIC, Automatic, UPTIME};
-use super::custom::{CustomFamily, Late, Member, Source};
+use super::automatic::{AUTOMATIC_METRICS, AutomaticMetric, UPTIME};
+use super::custom::{CustomFamily, FamilySource, LateClaims, Member};
 use super::family::Kind;
-use super::names::{Claim, Names, Origin};
-use super::shape::Shape;
+use super::label_names::LabelNames;
+use super::names::{Claim, Names, Owner};
 use super::table::{Endpoint, Table};
 use crate::Error;
 use crate::labels::Labels;
@@ -13,54 +13,53 @@ use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-/// All that is on the page, and the names that are taken by it.
+/// Everything that is registered, and the names that it takes.
 ///
-/// Nothing here calls an encoder, and nothing that a user gave is dropped here: it is
-/// used under the registry's lock.
+/// Methods run under the registry's lock, so they neither call an encoder nor drop a value of a user's.
 #[derive(Debug)]
 pub(super) struct Registered {
     pub(super) table: Table,
     names: Names,
-    /// What registries of prometheus-client's show that show this one too, as far as its metrics could be called so.
-    shown_beside: BTreeSet<String>,
+    /// The names of other metrics in prometheus-client registries that show this one. Layers can't use them.
+    reserved_names: BTreeSet<String>,
 }
 
-/// What has left the page, to be dropped when the lock is.
+/// Values that were removed. They are dropped after the lock.
 #[must_use = "drop it outside the lock"]
 #[derive(Default)]
 pub(super) struct Removed {
     pub(super) any: bool,
     endpoints: Vec<Arc<Endpoint>>,
     members: Vec<Member>,
-    sources: Vec<Source>,
+    sources: Vec<FamilySource>,
 }
 
 // === impl Registered ===
 
 impl Registered {
-    /// An empty page, whose registry has this prefix, and these labels on all its metrics.
+    /// Returns an empty one for a registry with this prefix and these labels.
     pub(super) fn new(prefix: &str, labels: Labels) -> Self {
         let uptime = format!("{prefix}{UPTIME}");
         let table = Table::new(&uptime, labels);
         let mut names = Names::default();
-        names.add(&Claim::new(uptime, Kind::Gauge, Origin::Registry));
+        names.add(&Claim::new(uptime, Kind::Gauge, Owner::Registry));
         Self {
             table,
             names,
-            shown_beside: BTreeSet::new(),
+            reserved_names: BTreeSet::new(),
         }
     }
 
-    /// Keeps these names from layers that are still to come.
-    pub(super) fn show_beside(&mut self, names: impl IntoIterator<Item = String>) {
-        self.shown_beside.extend(names);
+    /// Reserves names, so that later layers can't show them.
+    pub(super) fn reserve_names(&mut self, names: impl IntoIterator<Item = String>) {
+        self.reserved_names.extend(names);
     }
 
-    /// The entry of an earlier layer with the same prefix and labels.
+    /// Returns the endpoint of an earlier layer with the same prefix and labels, if there is one.
     ///
     /// # Errors
     ///
-    /// If a layer with these settings may not be there.
+    /// Returns an error if a layer with these settings can't be added.
     pub(super) fn endpoint(
         &self,
         prefix: &str,
@@ -68,11 +67,11 @@ impl Registered {
         settings: &Settings,
     ) -> Result<Option<Arc<Endpoint>>, Error> {
         let layers = self.table.layers.get(prefix);
-        let is_new = |place: usize| layers.is_none_or(|layers| layers.shown[place] == 0);
-        for (_, metric) in on(settings).filter(|(place, _)| is_new(*place)) {
+        let is_new = |index: usize| layers.is_none_or(|layers| layers.shown[index] == 0);
+        for (_, metric) in shown_by(settings).filter(|(index, _)| is_new(*index)) {
             let claim = claim(metric, prefix);
             self.names.check(&claim)?;
-            self.check_beside(&claim)?;
+            self.check_reserved(&claim)?;
         }
         let Some(layers) = layers else {
             return Ok(None);
@@ -80,47 +79,47 @@ impl Registered {
         layers.check_series(labels, settings)?;
         match layers.endpoints.get(labels) {
             Some(there) if *there.recorder.settings() != *settings => Err(Error::new(format!(
-                "two layers with the labels {labels} have different settings: give them the same buckets, opt-ins, error types, labels of requests and clock (where these are made of closures, by clones), or other labels"
+                "two layers with the labels {labels} have different settings: give them the same buckets, optional metrics, error types, request labels and clock (clones of each other, if they are made of closures), or different labels"
             ))),
             there => Ok(there.cloned()),
         }
     }
 
-    /// That registries which show this one don't show such a name already.
-    fn check_beside(&self, claim: &Claim) -> Result<(), Error> {
+    /// Checks that the claim shows no reserved name.
+    fn check_reserved(&self, claim: &Claim) -> Result<(), Error> {
         let mut names = claim.kind.names(&claim.name);
-        match names.find(|name| self.shown_beside.contains(name)) {
+        match names.find(|name| self.reserved_names.contains(name)) {
             None => Ok(()),
             Some(shown) => Err(Error::new(format!(
-                "automatic metric `{}` clashes with a metric of the registry that it is shown in (`MetricsRegistry::register_in`): both would show `{shown}`, give the layer or its registry another prefix",
+                "automatic metric `{}` clashes with a metric of the prometheus-client registry that shows it (`MetricsRegistry::register_in`): both would show `{shown}`; give the layer or its registry another prefix",
                 claim.name
             ))),
         }
     }
 
-    /// Adds the entry of a layer, which has been checked.
+    /// Adds the endpoint of a layer, after [`endpoint`](Self::endpoint) has checked it.
     pub(super) fn add_endpoint(&mut self, endpoint: &Arc<Endpoint>) {
         let Self { table, names, .. } = self;
         let settings = endpoint.recorder.settings();
         let layers = Arc::make_mut(&mut table.layers);
         let layers = layers.entry(endpoint.prefix.clone()).or_default();
-        for (place, metric) in on(settings) {
-            if layers.shown[place] == 0 {
+        for (index, metric) in shown_by(settings) {
+            if layers.shown[index] == 0 {
                 names.add(&claim(metric, &endpoint.prefix));
             }
-            layers.shown[place] += 1;
+            layers.shown[index] += 1;
         }
-        let shape = Shape::of(&endpoint.labels, &settings.schema);
-        *layers.shapes.entry(shape).or_default() += 1;
+        let label_names = LabelNames::of(&endpoint.labels, &settings.schema);
+        *layers.label_names.entry(label_names).or_default() += 1;
         let labels = endpoint.labels.clone();
         layers.endpoints.insert(labels, endpoint.clone());
     }
 
-    /// Adds a member of a custom family, alone in `joining`.
+    /// Adds the only member of `joining` to the family of that name.
     ///
     /// # Errors
     ///
-    /// If it does not fit in.
+    /// Returns an error if it clashes with something that is registered.
     pub(super) fn add_custom(&mut self, name: &str, joining: &CustomFamily) -> Result<(), Error> {
         let Self { table, names, .. } = self;
         if let Some(family) = table.custom.get(name) {
@@ -133,18 +132,22 @@ impl Registered {
             names.add(claim);
         }
         match Arc::make_mut(&mut table.custom).entry(name.to_owned()) {
-            Entry::Vacant(place) => drop(place.insert(Arc::new(joining.clone()))),
+            Entry::Vacant(index) => drop(index.insert(Arc::new(joining.clone()))),
             Entry::Occupied(mut family) => Arc::make_mut(family.get_mut()).join(joining),
         }
         Ok(())
     }
 
-    /// Adds a source, with what it shows now.
+    /// Adds a source with its claims.
     ///
     /// # Errors
     ///
-    /// If that can't be shown with the rest.
-    pub(super) fn add_source(&mut self, labels: &Labels, source: &Source) -> Result<(), Error> {
+    /// Returns an error if a claim clashes with something that is registered.
+    pub(super) fn add_source(
+        &mut self,
+        labels: &Labels,
+        source: &FamilySource,
+    ) -> Result<(), Error> {
         let Self { table, names, .. } = self;
         for claim in source.claims() {
             names.check(claim)?;
@@ -160,13 +163,13 @@ impl Registered {
         Ok(())
     }
 
-    /// Adds what sources have come to show, as far as it fits in.
-    pub(super) fn learn(&mut self, late: &[Late]) {
+    /// Adds the late claims of sources, except those that clash.
+    pub(super) fn add_late_claims(&mut self, late: &[LateClaims]) {
         let Self { table, names, .. } = self;
         let all = Arc::make_mut(&mut table.sources);
-        for Late { source, claims } in late {
+        for LateClaims { source, claims } in late {
             let mut sources = all.values_mut().flatten();
-            // It may have been removed.
+            // The source may have been removed.
             let Some(source) = sources.find(|there| there.is(source)) else {
                 continue;
             };
@@ -179,8 +182,8 @@ impl Registered {
         }
     }
 
-    /// Takes away the layer's entry; and what was registered with its labels, if there are any and
-    /// no other layer has the same.
+    /// Removes the endpoint of a layer. Also removes what was registered with its labels, unless another layer or the
+    /// registry has the same labels.
     pub(super) fn remove_endpoint(&mut self, endpoint: &Arc<Endpoint>) -> Removed {
         let mut removed = Removed::default();
         if !self.table.has(endpoint) {
@@ -196,7 +199,7 @@ impl Registered {
         removed
     }
 
-    /// Takes away the custom metric of this name that has the endpoint's labels; without one, the registry's.
+    /// Removes the custom metric with this name and the endpoint's labels, or the registry's if there is no endpoint.
     pub(super) fn remove_custom(
         &mut self,
         given: &str,
@@ -226,7 +229,7 @@ impl Registered {
         removed
     }
 
-    /// Takes away all that has exactly these labels.
+    /// Removes everything with exactly these labels.
     pub(super) fn remove(&mut self, labels: &Labels) -> Removed {
         let mut removed = Removed::default();
         let layers = self.table.layers.iter();
@@ -249,17 +252,19 @@ impl Registered {
             return;
         };
         let settings = endpoint.recorder.settings();
-        for (place, metric) in on(settings) {
-            layers.shown[place] -= 1;
-            if layers.shown[place] == 0 {
+        for (index, metric) in shown_by(settings) {
+            layers.shown[index] -= 1;
+            if layers.shown[index] == 0 {
                 names.remove(&claim(metric, prefix));
             }
         }
-        if let Entry::Occupied(mut shape) = layers.shapes.entry(Shape::of(labels, &settings.schema))
+        if let Entry::Occupied(mut layer_count) = layers
+            .label_names
+            .entry(LabelNames::of(labels, &settings.schema))
         {
-            *shape.get_mut() -= 1;
-            if *shape.get() == 0 {
-                shape.remove();
+            *layer_count.get_mut() -= 1;
+            if *layer_count.get() == 0 {
+                layer_count.remove();
             }
         }
         if layers.endpoints.is_empty() {
@@ -288,7 +293,7 @@ impl Registered {
             removed.sources.extend(sources.into_iter().flatten());
         }
         let claims = removed.members.iter().map(Member::claim);
-        let claims = claims.chain(removed.sources.iter().flat_map(Source::claims));
+        let claims = claims.chain(removed.sources.iter().flat_map(FamilySource::claims));
         for claim in claims {
             names.remove(claim);
         }
@@ -296,13 +301,13 @@ impl Registered {
     }
 }
 
-/// The metrics that a layer with these settings shows, with their places among all.
-fn on(settings: &Settings) -> impl Iterator<Item = (usize, &'static Automatic)> {
-    let all = AUTOMATIC.iter().enumerate();
+/// Returns the automatic metrics that a layer with these settings shows, each with its index.
+fn shown_by(settings: &Settings) -> impl Iterator<Item = (usize, &'static AutomaticMetric)> {
+    let all = AUTOMATIC_METRICS.iter().enumerate();
     all.filter(|(_, metric)| metric.is_on(settings))
 }
 
-fn claim(metric: &Automatic, prefix: &str) -> Claim {
-    let origin = Origin::Automatic(metric.metric);
-    Claim::new(metric.full_name(prefix), metric.kind, origin)
+fn claim(metric: &AutomaticMetric, prefix: &str) -> Claim {
+    let owner = Owner::Automatic(metric.metric);
+    Claim::new(metric.full_name(prefix), metric.kind, owner)
 }

@@ -1,6 +1,6 @@
-use super::automatic::AUTOMATIC;
-use super::custom::{CustomFamily, Source};
-use super::shape::{self, Shape};
+use super::automatic::AUTOMATIC_METRICS;
+use super::custom::{CustomFamily, FamilySource};
+use super::label_names::{LabelNames, agree};
 use crate::Error;
 use crate::labels::{Carrier, LabelText, Labels};
 use crate::recorder::Recorder;
@@ -8,36 +8,37 @@ use crate::settings::Settings;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// All that is registered, in the order in which it is shown. Cheap to clone, for each page is made
-/// of a clone; whoever registers something meanwhile copies what is changed, once for each page.
+/// Everything that is registered, in the order of the page.
+///
+/// It is cheap to clone. Each page reads a clone, and a registration meanwhile copies the maps that it changes.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
-    /// What the registry's uptime is called.
+    /// The name of the registry's uptime.
     pub(crate) uptime: Arc<str>,
-    /// Those that all of the registry have.
+    /// The labels of all metrics in the registry.
     pub(crate) labels: Labels,
     /// By prefix.
     pub(crate) layers: Arc<BTreeMap<String, Layers>>,
     /// By name.
     pub(crate) custom: Arc<BTreeMap<String, Arc<CustomFamily>>>,
-    /// By the labels that they carry.
-    pub(super) sources: Arc<BTreeMap<Labels, Vec<Source>>>,
+    /// By the labels that the source adds.
+    pub(super) sources: Arc<BTreeMap<Labels, Vec<FamilySource>>>,
 }
 
 /// The layers with the same prefix.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layers {
     pub(crate) endpoints: BTreeMap<Labels, Arc<Endpoint>>,
-    /// How many of them show each automatic family.
-    pub(super) shown: [usize; AUTOMATIC.len()],
-    /// The names of their labels, and how many have the same.
-    pub(super) shapes: BTreeMap<Shape, usize>,
+    /// The number of layers that show each automatic metric.
+    pub(super) shown: [usize; AUTOMATIC_METRICS.len()],
+    /// The label names of the layers, and how many layers have them.
+    pub(super) label_names: BTreeMap<LabelNames, usize>,
 }
 
-/// What a layer has entered: its numbers, and the text of its labels.
+/// The part of a layer in a registry: its recorder and its labels.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
-    /// The registry's, the layer's and the naming's.
+    /// The prefixes of the registry, the layer and the naming together.
     pub(super) prefix: String,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) labels: Labels,
@@ -54,7 +55,7 @@ impl Endpoint {
         }
     }
 
-    /// All labels of a row, by name; of a request, the values.
+    /// Returns all labels of a series, sorted by name. `values` are those of the request labels.
     pub(crate) fn pairs<'a>(
         &'a self,
         carrier: Carrier,
@@ -80,22 +81,22 @@ impl Table {
         }
     }
 
-    /// Families that come from elsewhere.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = &Source> {
+    /// Returns the sources of included families.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &FamilySource> {
         self.sources.values().flatten()
     }
 
-    /// The labels of what is registered through `endpoint`; without one, those of the registry.
+    /// Returns the labels of the endpoint, or the registry's if there is none.
     ///
     /// # Errors
     ///
-    /// If it has been removed.
+    /// Returns an error if the endpoint has been removed.
     pub(super) fn labels_of(&self, endpoint: Option<&Arc<Endpoint>>) -> Result<Labels, Error> {
         match endpoint {
             None => Ok(self.labels.clone()),
             Some(endpoint) if self.has(endpoint) => Ok(endpoint.labels.clone()),
             Some(endpoint) => Err(Error::new(format!(
-                "the layer with the labels {} was removed from its registry: build it anew to register more",
+                "the layer with the labels {} was removed from its registry: build a new layer to register metrics",
                 endpoint.labels
             ))),
         }
@@ -111,29 +112,32 @@ impl Table {
 // === impl Layers ===
 
 impl Layers {
-    /// That no layer with other labels would show series that this one would.
+    /// Checks that no layer with other labels would show the series of this one.
     pub(super) fn check_series(&self, labels: &Labels, settings: &Settings) -> Result<(), Error> {
-        let shape = Shape::of(labels, &settings.schema);
-        let mut shapes = self.shapes.keys().filter(|other| shape.may_meet(other));
-        match shapes.find_map(|other| self.find_agreeing(other, labels)) {
+        let names = LabelNames::of(labels, &settings.schema);
+        let mut others = self
+            .label_names
+            .keys()
+            .filter(|other| names.may_share_series(other));
+        match others.find_map(|other| self.find_agreeing(other, labels)) {
             None => Ok(()),
             Some(other) => Err(Error::new(format!(
-                "layers with the labels {labels} and {other} may show the same series: an empty label is as good as none, and one layer's constant labels may be what the other has from requests; give both the same names of labels, or one a prefix"
+                "layers with the labels {labels} and {other} may show the same series: an empty label counts as absent, and a request label of one layer may equal a constant label of the other; give both the same label names, or one of them a prefix"
             ))),
         }
     }
 
-    /// The labels of a layer of this shape that differ in no value from those given, and are others.
-    fn find_agreeing(&self, of_shape: &Shape, labels: &Labels) -> Option<&Labels> {
-        let is_it = |(other, endpoint): &(&Labels, &Arc<Endpoint>)| {
+    /// Returns the labels of another layer with these names that agrees with `labels`.
+    fn find_agreeing(&self, names: &LabelNames, labels: &Labels) -> Option<&Labels> {
+        let agrees = |(other, endpoint): &(&Labels, &Arc<Endpoint>)| {
             *other != labels
-                && shape::agree(labels, other)
-                && Shape::of(other, &endpoint.recorder.settings().schema) == *of_shape
+                && agree(labels, other)
+                && LabelNames::of(other, &endpoint.recorder.settings().schema) == *names
         };
-        let found = match of_shape.filled_from(labels) {
-            // There can be but one, and it need not be looked for among all.
-            Some(filled) => self.endpoints.get_key_value(&filled).filter(is_it),
-            None => self.endpoints.iter().find(is_it),
+        let found = match names.matching_labels(labels) {
+            // Only these labels can agree, so no search is needed.
+            Some(only) => self.endpoints.get_key_value(&only).filter(agrees),
+            None => self.endpoints.iter().find(agrees),
         };
         found.map(|(other, _)| other)
     }

@@ -1,6 +1,6 @@
-//! Which page is answered to whom.
+//! The format that each `Accept` header gets.
 
-use crate::clients::{Answer, Client};
+use crate::clients::{Answer, Client, over_each_client};
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use http::{HeaderValue, Method, Request, StatusCode};
 use tower_openmetrics::{Clock, MetricsLayer, MetricsRegistry};
@@ -17,8 +17,8 @@ const V001_UTF8: &str =
 const V001_UNDERSCORES: &str =
     "application/openmetrics-text; version=0.0.1; charset=utf-8; escaping=underscores";
 
-/// What is sent (one header a line, so that `""` sends none and `"\n"` an empty one), and what
-/// is answered.
+/// The `Accept` headers and the content type of the response. Each line is one header, so `""` sends none and `"\n"` sends an
+/// empty one.
 const TABLE: &[(&str, &str)] = &[
     // Prometheus 2.42
     (
@@ -42,7 +42,7 @@ const TABLE: &[(&str, &str)] = &[
         "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8",
         TEXT,
     ),
-    // Nothing in particular
+    // No preference
     ("", TEXT),
     ("\n", TEXT),
     (",, ,", TEXT),
@@ -53,7 +53,7 @@ const TABLE: &[(&str, &str)] = &[
     ("text/plain;version=none-of-ours", TEXT),
     ("application/json", TEXT),
     ("application/*", TEXT),
-    // The representations
+    // The offered types
     ("application/openmetrics-text", V1),
     ("application/openmetrics-text;version=1.0.0", V1),
     (
@@ -113,7 +113,7 @@ const TABLE: &[(&str, &str)] = &[
         "text/plain;version=0.0.4;q=0.1;more=1,application/openmetrics-text;q=0.2",
         V1,
     ),
-    // The most specific range says what the text weighs
+    // The most specific range sets the weight
     (
         "*/*,text/plain;q=0.1,application/openmetrics-text;q=0.2",
         V1,
@@ -133,7 +133,7 @@ const TABLE: &[(&str, &str)] = &[
         "text/plain;q=0.1,text/plain;version=1.0.0;q=0.3,application/openmetrics-text;q=0.2",
         TEXT,
     ),
-    // Equal weights: the order they are sent in
+    // Equal weights: the first one wins
     ("application/openmetrics-text,text/plain", V1),
     ("text/plain,application/openmetrics-text", TEXT),
     ("*/*,application/openmetrics-text", TEXT),
@@ -158,7 +158,7 @@ const TABLE: &[(&str, &str)] = &[
     ),
     ("APPLICATION/OPENMETRICS-TEXT;Escaping=Allow-UTF-8", V1_UTF8),
     ("TEXT/PLAIN,application/openmetrics-text", TEXT),
-    // Spaces, and semicolons with nothing between
+    // Spaces, and empty parameters
     (
         " \ttext/plain ;\tq=0.1 , application/openmetrics-text ; version=0.0.1 ",
         V001,
@@ -186,7 +186,7 @@ const TABLE: &[(&str, &str)] = &[
         "\ntext/plain;q=0.1,*/*;q=0.2\napplication/openmetrics-text;q=0.3",
         V1,
     ),
-    // Malformed: passed over, and what follows counts
+    // Malformed ranges are skipped
     ("text/plain;q=,application/openmetrics-text;q=0.1", V1),
     ("text/plain;q,application/openmetrics-text;q=0.1", V1),
     ("text/plain;=1,application/openmetrics-text;q=0.1", V1),
@@ -239,8 +239,7 @@ const TABLE: &[(&str, &str)] = &[
 const DELIMITED: &str = "application/vnd.google.protobuf; \
      proto=io.prometheus.client.MetricFamily; encoding=delimited";
 
-/// Headers that prefer protobuf, as the table above; without the feature `protobuf` the next
-/// preference is followed.
+/// Headers that prefer protobuf, in the same form. The second column is the content type without the feature `protobuf`.
 const PROTOBUF: &[(&str, &str)] = &[
     // Prometheus 3.5 with native histograms
     (
@@ -277,7 +276,7 @@ const PROTOBUF: &[(&str, &str)] = &[
     ),
 ];
 
-/// An exporter whose time stands still, so that equal states have equal pages.
+/// Returns an exporter whose clock stands still, so that equal states have equal pages.
 async fn client(connect: impl AsyncFn(tower_openmetrics::MetricsExporter) -> Client) -> Client {
     let clock = Clock::manual();
     let registry = MetricsRegistry::with_clock(clock);
@@ -286,7 +285,7 @@ async fn client(connect: impl AsyncFn(tower_openmetrics::MetricsExporter) -> Cli
     connect(registry.exporter()).await
 }
 
-/// One header for each value.
+/// Returns a request with one `Accept` header for each value.
 fn scrape<'a>(method: Method, accept: impl IntoIterator<Item = &'a [u8]>) -> Request<()> {
     let mut request = Request::new(());
     *request.method_mut() = method;
@@ -306,11 +305,11 @@ fn assert_is_page(answer: &Answer, content_type: &str) {
     assert_eq!(vary, ["Accept, Accept-Encoding"]);
 }
 
-/// That the page is what its type says.
+/// Checks that the page has the format of its content type.
 #[track_caller]
 fn assert_written_as(answer: &Answer, content_type: &str) {
     if content_type == DELIMITED {
-        // The length, then the name: field 1, of so many bytes.
+        // The length of the message, then field 1, the name.
         let first = b"\x0a\x13cancellations_total";
         assert_eq!(answer.body[1..].get(..first.len()), Some(&first[..]));
         return;
@@ -364,22 +363,9 @@ async fn check_all(connect: impl AsyncFn(tower_openmetrics::MetricsExporter) -> 
         let values: Vec<&[u8]> = accept.lines().map(str::as_bytes).collect();
         check(&mut client, &values, content_type).await;
     }
-    // Bytes that are not UTF-8 spoil their own range alone.
+    // Invalid UTF-8 only affects its own range.
     let accept: &[u8] = b"\xff\xfe,text/plain;q=\xff,application/openmetrics-text;q=0.1";
     check(&mut client, &[accept], V1).await;
 }
 
-#[tokio::test]
-async fn every_row_through_the_service() {
-    check_all(Client::service).await;
-}
-
-#[tokio::test]
-async fn every_row_over_http1() {
-    check_all(Client::http1).await;
-}
-
-#[tokio::test]
-async fn every_row_over_http2() {
-    check_all(Client::http2).await;
-}
+over_each_client!(check_all);

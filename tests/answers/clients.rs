@@ -1,4 +1,4 @@
-//! The ways to ask an exporter: as a service, or over a connection.
+//! Clients of an exporter: through the service, over HTTP/1 and over HTTP/2.
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
@@ -20,7 +20,7 @@ pub(crate) enum Client {
     Http2(http2::SendRequest<Empty<Bytes>>),
 }
 
-/// All of an answer.
+/// A response with its whole body.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -28,8 +28,29 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-/// Far more than an answer takes.
+/// Longer than any response takes.
 const BOUND: Duration = Duration::from_secs(20);
+
+/// Makes a test for each [`Client`] that calls `check` with its constructor.
+macro_rules! over_each_client {
+    ($check:ident) => {
+        #[tokio::test]
+        async fn through_the_service() {
+            $check(Client::service).await;
+        }
+
+        #[tokio::test]
+        async fn over_http1() {
+            $check(Client::http1).await;
+        }
+
+        #[tokio::test]
+        async fn over_http2() {
+            $check(Client::http2).await;
+        }
+    };
+}
+pub(crate) use over_each_client;
 
 // === impl Client ===
 
@@ -81,7 +102,7 @@ impl Client {
 // === impl Answer ===
 
 impl Answer {
-    /// What `Content-Length` promises.
+    /// Returns the `Content-Length`.
     pub(crate) fn length(&self) -> Option<u64> {
         let length = self.headers.get(CONTENT_LENGTH)?;
         length.to_str().ok()?.parse().ok()
@@ -110,7 +131,7 @@ impl Answer {
     }
 }
 
-/// The client's end of a connection to a server that ends with it.
+/// Returns the client's end of a connection. Its server ends with the connection.
 async fn connect(exporter: MetricsExporter) -> TokioIo<TcpStream> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address");

@@ -1,6 +1,6 @@
-//! Pages that go without what can't be shown.
+//! Pages without the families that can't be shown.
 
-use crate::clients::{Answer, Client};
+use crate::clients::{Answer, Client, over_each_client};
 use http::{Request, StatusCode};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use tower_openmetrics::{Clock, MetricsExporter, MetricsLayer, MetricsRegistry};
 
-/// What the collector below does.
+/// The behaviour of [`Fragile`].
 const WORKS: u8 = 0;
 const FAILS: u8 = 1;
 const PANICS: u8 = 2;
-/// Shows a family that an automatic metric has, and one of which a sample is called as its own.
+/// Also shows families that clash with an automatic and with a custom metric.
 const CLASHES: u8 = 3;
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Collector for Fragile {
 
 type Labels = Vec<(&'static str, &'static str)>;
 
-/// A registry with a collector that does as it is told, and what else there is.
+/// A registry with a collector that fails on request, and other metrics.
 struct Registered {
     registry: MetricsRegistry,
     fragile: Arc<AtomicU8>,
@@ -77,7 +77,7 @@ impl Registered {
         }
     }
 
-    /// An exporter that goes on, and what it says of that.
+    /// Returns an exporter that continues on errors, and the errors that it reports.
     fn continuing(&self) -> (MetricsExporter, Arc<Mutex<Vec<String>>>) {
         let said = Arc::new(Mutex::new(Vec::new()));
         let says = said.clone();
@@ -94,7 +94,7 @@ async fn scrape(client: &mut Client) -> Answer {
     client.ask(request.body(()).unwrap()).await
 }
 
-/// That the page is whole, but for these families.
+/// Checks that the page has everything except these families.
 #[track_caller]
 fn assert_lacks(answer: &Answer, missing: &[&str]) {
     assert_eq!(answer.status, StatusCode::OK);
@@ -167,23 +167,10 @@ async fn check(connect: impl AsyncFn(MetricsExporter) -> Client) {
     );
 }
 
-#[tokio::test]
-async fn what_fails_is_left_out_through_the_service() {
-    check(Client::service).await;
-}
+over_each_client!(check);
 
 #[tokio::test]
-async fn what_fails_is_left_out_over_http1() {
-    check(Client::http1).await;
-}
-
-#[tokio::test]
-async fn what_fails_is_left_out_over_http2() {
-    check(Client::http2).await;
-}
-
-#[tokio::test]
-async fn who_is_told_may_panic() {
+async fn an_error_handler_may_panic() {
     let there = Registered::new();
     let exporter = there.registry.exporter();
     let exporter = exporter.continue_on_error(|error| panic!("{error}"));

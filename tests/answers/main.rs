@@ -1,4 +1,4 @@
-//! Every row of the table of answers: through the service, and over loopback connections.
+//! Every row of the exporter's table of responses, through the service and over loopback connections.
 
 mod accept;
 mod clients;

@@ -1,6 +1,6 @@
-//! What is answered in place of a page.
+//! Responses without a page.
 
-use crate::clients::{Answer, Client};
+use crate::clients::{Answer, Client, over_each_client};
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use http::{Method, Request, StatusCode};
 use std::fmt;
@@ -11,7 +11,7 @@ use tower::ServiceExt;
 use tower_openmetrics::{Clock, MetricsExporter, MetricsRegistry};
 
 fn scrape(method: Method) -> Request<()> {
-    // Refusals go out as they are, whatever is accepted.
+    // A refusal is plain text, whatever the client accepts.
     let request = Request::builder().method(method);
     let request = request.header("accept-encoding", "gzip");
     request.body(()).expect("a request")
@@ -21,7 +21,7 @@ fn exporter() -> MetricsExporter {
     MetricsRegistry::with_clock(Clock::manual()).exporter()
 }
 
-/// Asks with GET and with HEAD, and checks all but the text, which comes back.
+/// Sends GET and HEAD, checks everything except the text, and returns the text.
 async fn refused(client: &mut Client, status: StatusCode) -> String {
     let get = client.ask(scrape(Method::GET)).await;
     let head = client.ask(scrape(Method::HEAD)).await;
@@ -79,7 +79,7 @@ async fn check_scrapers_deadline(connect: impl AsyncFn(MetricsExporter) -> Clien
     let mut client = connect(exporter()).await;
     let mut late = scrape(Method::GET);
     let header = "x-prometheus-scrape-timeout-seconds";
-    // Nothing is written within a nanosecond.
+    // No page is written within a nanosecond.
     late.headers_mut()
         .insert(header, "0.000000001".parse().expect("a header value"));
     let answer = client.ask(late).await;
@@ -109,7 +109,7 @@ async fn check_failures(connect: impl AsyncFn(MetricsExporter) -> Client) {
         fails.store(true, Ordering::Relaxed);
         let text = refused(&mut client, StatusCode::INTERNAL_SERVER_ERROR).await;
         assert!(text.contains(named), "{text}");
-        // Its type, which is that of the closure above.
+        // The type of the closure above.
         assert!(text.contains("refusals::check_failures"), "{text}");
         fails.store(false, Ordering::Relaxed);
         assert_page(&mut client).await;
@@ -124,17 +124,4 @@ async fn check_all(connect: impl AsyncFn(MetricsExporter) -> Client) {
     check_failures(&connect).await;
 }
 
-#[tokio::test]
-async fn every_row_through_the_service() {
-    check_all(Client::service).await;
-}
-
-#[tokio::test]
-async fn every_row_over_http1() {
-    check_all(Client::http1).await;
-}
-
-#[tokio::test]
-async fn every_row_over_http2() {
-    check_all(Client::http2).await;
-}
+over_each_client!(check_all);

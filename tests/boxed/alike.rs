@@ -1,4 +1,4 @@
-//! The same calls through the plain layer and through boxed ones: the same numbers, and the same bodies.
+//! The same calls through a plain layer and through boxed layers give the same numbers and bodies.
 
 use crate::support::Step::{Data, Fail, Panic, Pending, Trailers};
 use crate::support::{Numbers, SECOND, Script, Step, now, poll_frame};
@@ -16,7 +16,7 @@ use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_openmetrics::protocol::{Answer, Boxed, FromBody, Http, Protocol};
 use tower_openmetrics::{Clock, MetricsLayer, RequestBody, ResponseBody};
 
-/// One call: the bodies of both directions, how many frames are taken of each, and what the service answers.
+/// One call: both bodies, how many frames of each are taken, and the response.
 #[derive(Debug)]
 struct Row {
     method: Method,
@@ -37,15 +37,15 @@ enum Outcome {
     Panic,
 }
 
-/// What there is to see of a body: before each poll its hint and whether it is over, and what the poll gave.
+/// What a reader sees of a body: before each poll its size hint and whether it has ended, and the poll's result.
 type Seen = Vec<(u64, Option<u64>, bool, Option<String>)>;
 
-/// Made anew for every call.
+/// Creates the body for each call.
 type Steps = fn() -> Vec<Step>;
 
 const ALL: usize = usize::MAX;
 
-/// A call that is answered with five bytes in two frames, all of which are taken.
+/// A call whose response has five bytes in two frames, which are all taken.
 const ROW: Row = Row {
     method: Method::POST,
     upload: || vec![Data("abc"), Pending, Data("de")],
@@ -123,7 +123,7 @@ fn reset() -> BoxError {
 }
 
 impl Row {
-    /// Makes the call, and gives what the service saw of the request, and the caller of the response.
+    /// Makes the call. Returns what the service saw of the request and what the caller saw of the response.
     fn call<P, Q, A>(&self, clock: Clock, layer: &MetricsLayer<P>) -> [Seen; 2]
     where
         P: Protocol<Request<Script>, Request = Request<Q>>
@@ -167,7 +167,7 @@ impl Row {
     }
 }
 
-/// Takes so many frames, up to the end, a failure or a panic; drops the body a second later.
+/// Takes up to this many frames, until the end, a failure or a panic. Drops the body a second later.
 fn look_at<B: HttpBody<Data = Bytes>>(mut body: Pin<Box<B>>, most: usize) -> Seen {
     let mut seen = Seen::new();
     loop {
@@ -212,13 +212,13 @@ where
 }
 
 #[test]
-fn in_bodies_of_axum() {
+fn axums_body_counts_alike() {
     compare::<Body>(|_| true);
 }
 
 #[test]
-fn in_bodies_of_tonic() {
-    // Of what says at once that it is over it makes a body of length 0, whatever that says of its length.
+fn tonics_body_counts_alike() {
+    // tonic turns a body that has already ended into one of length 0, whatever its size hint.
     compare::<tonic::body::Body>(|row| {
         let is_nothing = |steps: Steps| steps().is_empty();
         !row.knows_its_end || !(is_nothing(row.upload) || is_nothing(row.response))
@@ -226,12 +226,12 @@ fn in_bodies_of_tonic() {
 }
 
 #[test]
-fn in_boxes() {
+fn boxed_bodies_count_alike() {
     compare::<UnsyncBoxBody<Bytes, BoxError>>(|_| true);
     compare::<BoxBody<Bytes, BoxError>>(|_| true);
 }
 
-/// What a wrapper of errors would hide, one for each layer, is as far up as before.
+/// The error is not wrapped once more by each layer.
 #[test]
 fn errors_of_axum_are_wrapped_once() {
     let broken = || Body::new(Script::new(Clock::manual(), [Fail(reset)]));

@@ -1,4 +1,4 @@
-//! What a box costs: an allocation for each body, and nothing where there was one before.
+//! The cost of boxed layers: one allocation for each body, and none if the body was boxed before.
 
 use crate::support::{now, take_to_end};
 use allocation_counter::measure;
@@ -18,7 +18,7 @@ use tower_openmetrics::MetricsLayer;
 const WARM_UP: usize = 10;
 const CALLS: usize = 1_000;
 
-/// Allocations of a call, but for those of the request, which is made beforehand.
+/// Returns the allocations of a call, without those of the request, which is created before.
 fn per_call<S, B, A>(service: &S, request: impl Fn() -> Request<B>) -> f64
 where
     S: Service<Request<B>, Response = Response<A>, Error = Infallible> + Clone,
@@ -50,7 +50,7 @@ async fn answer<B: HttpBody>(request: Request<B>) -> Result<Response<Full<Bytes>
 }
 
 #[test]
-fn a_box_for_each_body() {
+fn each_body_costs_one_allocation() {
     let layer = MetricsLayer::default();
     let plain = layer.layer(service_fn(answer));
     assert_eq!(per_call(&plain, upload), 0.0);
@@ -67,14 +67,14 @@ fn a_box_for_each_body() {
         Body: 2.0, 2.0;
         UnsyncBoxBody<Bytes, BoxError>: 2.0, 2.0;
         BoxBody<Bytes, Infallible>: 2.0, 2.0;
-        // It makes no box for nothing.
+        // tonic doesn't box an empty body.
         tonic::body::Body: 2.0, 1.0;
     }
 }
 
-/// axum puts bodies that are not its own into boxes, of which there is no other then.
+/// axum boxes other bodies itself. A boxed layer replaces that box.
 #[test]
-fn nothing_more_on_a_router() {
+fn a_router_needs_no_further_allocation() {
     let app = || {
         Router::new()
             .route("/", post(async |read: Bytes| read))

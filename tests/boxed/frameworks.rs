@@ -1,4 +1,4 @@
-//! Frameworks whose body the crate doesn't know: tower's own means put the measured body into it.
+//! Frameworks whose body the crate doesn't know. tower's `map_request` and `map_response` convert it.
 
 use crate::wire_support::Numbers;
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_openmetrics::protocol::FromBody;
 use tower_openmetrics::{ErrorType, MetricsLayer, RequestBody, ResponseBody};
 
-/// As salvo's `ReqBody` is.
+/// A request body like salvo's `ReqBody`.
 #[derive(Debug, Default)]
 enum ReqBody {
     #[default]
@@ -22,11 +22,11 @@ enum ReqBody {
     Boxed(BoxBody<Bytes, BoxError>),
 }
 
-/// What a framework turns into a service: it takes the framework's own body, and no other.
+/// The rest of a framework as a service. It only takes the framework's own body.
 #[derive(Clone, Copy, Debug)]
 struct Rest;
 
-/// As salvo's `TowerLayerCompat` is: the layer goes around the [`Rest`].
+/// An adaptor like salvo's `TowerLayerCompat`. It puts the layer around the [`Rest`].
 trait Compat: Layer<Rest> + Sized {
     fn compat<Q, A>(self) -> Self::Service
     where
@@ -108,7 +108,7 @@ fn upload() -> ReqBody {
 }
 
 #[tokio::test]
-async fn a_request_is_mapped_between_the_layer_and_the_rest() {
+async fn a_request_is_mapped_between_the_layer_and_the_framework() {
     let metrics = MetricsLayer::default();
     let service = ServiceBuilder::new()
         .layer(metrics.clone())
@@ -124,9 +124,9 @@ async fn a_request_is_mapped_between_the_layer_and_the_rest() {
     );
 }
 
-/// A body of one's own can be what a boxed layer hands on.
+/// A boxed layer can convert to a body type that implements `FromBody`.
 #[tokio::test]
-async fn a_body_of_ones_own() {
+async fn a_boxed_layer_converts_to_a_custom_body() {
     fn echo(request: Request<ReqBody>) -> Ready<Result<Response<ReqBody>, Infallible>> {
         ready(Ok(Response::new(request.into_body())))
     }
@@ -142,9 +142,9 @@ async fn a_body_of_ones_own() {
     );
 }
 
-/// Where a body is put into one of somebody's own, the call hears of a panic.
+/// A panic in `FromBody` fails the call.
 #[tokio::test]
-async fn a_body_of_ones_own_that_panics() {
+async fn a_panic_in_a_conversion_is_counted() {
     struct Fragile<const IN_ANSWER: bool>;
 
     impl<B, const IN_ANSWER: bool> FromBody<RequestBody<B>> for Fragile<IN_ANSWER> {

@@ -1,4 +1,4 @@
-//! Handlers that take one type of body, behind plain hyper.
+//! Handlers that take one body type, served by hyper.
 
 use crate::wire_support::{Http1, Numbers, Server};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ const WHOLE: &str =
 const MALFORMED: &str = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
     transfer-encoding: chunked\r\n\r\n3\r\nabc\r\nfive\r\n";
 
-/// Sends back what it reads, and answers 500 if that fails.
+/// Responds with what it reads, or with 500 if reading fails.
 async fn answer<B>(request: Request<B>) -> (StatusCode, Bytes)
 where
     B: http_body::Body<Data = Bytes, Error: fmt::Debug>,
@@ -26,7 +26,7 @@ where
     }
 }
 
-/// With the type of body that hyper's own examples have.
+/// The body type of hyper's own examples.
 async fn hypers(
     request: Request<BoxBody<Bytes, hyper::Error>>,
 ) -> Result<Response<BoxBody<Bytes, hyper::Error>>, Infallible> {
@@ -72,7 +72,7 @@ async fn expect(layer: &MetricsLayer, server: Server) {
 }
 
 #[tokio::test]
-async fn uploads_are_counted_and_their_ends_seen() {
+async fn uploads_and_their_outcomes_are_counted() {
     let layer = MetricsLayer::default();
     let service = ServiceBuilder::new()
         .layer(layer.clone().boxed::<BoxBody<Bytes, hyper::Error>>())

@@ -1,4 +1,4 @@
-//! Layers that let bodies keep their type: what composes with them, and that they count what the plain one counts.
+//! Boxed layers, which keep the type of bodies: what they compose with, and that they count the same as plain layers.
 
 mod alike;
 mod allocation;

@@ -1,4 +1,4 @@
-//! Everything that is written for axum's own body.
+//! Boxed layers with everything that needs axum's own body.
 
 use crate::wire_support::{Http1, Http2, Numbers, Server, bounded};
 use axum::body::{Body, Bytes};
@@ -24,12 +24,12 @@ use tower_openmetrics::{ErrorType, MetricsLayer};
 const POST: &str =
     "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 5\r\n\r\nabcde";
 
-/// A middleware of axum's own.
+/// A middleware for `axum::middleware::from_fn`.
 async fn pass(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// One that is written out, as layers of other crates for axum are.
+/// A middleware with a type of its own, like axum layers of other crates.
 #[derive(Clone, Debug)]
 struct Typed<S>(S);
 
@@ -73,7 +73,7 @@ fn metrics() -> MetricsLayer<Boxed<Http, Body>> {
     MetricsLayer::default().boxed()
 }
 
-/// That a request is counted by a layer with this page.
+/// Checks that the layer counts a request.
 async fn expect<P>(layer: &MetricsLayer<P>, shape: &str, app: Router) {
     let server = Server::start(app).await;
     let mut client = Http1::connect(&server).await;
@@ -86,7 +86,7 @@ async fn expect<P>(layer: &MetricsLayer<P>, shape: &str, app: Router) {
 }
 
 #[tokio::test]
-async fn right_outside_of_a_middleware_for_one_type() {
+async fn a_boxed_layer_works_outside_of_middleware_for_axums_body() {
     let layer = metrics();
     let stack = ServiceBuilder::new()
         .layer(layer.clone())
@@ -113,7 +113,7 @@ async fn right_outside_of_a_middleware_for_one_type() {
 }
 
 #[tokio::test]
-async fn wherever_axum_takes_a_layer_or_a_service() {
+async fn a_boxed_layer_works_wherever_axum_takes_a_layer_or_a_service() {
     let inside = || {
         let layer = metrics();
         (layer.clone(), (layer, TypedLayer))
@@ -159,7 +159,7 @@ async fn wherever_axum_takes_a_layer_or_a_service() {
 }
 
 #[tokio::test]
-async fn a_layer_that_may_be_there_or_not() {
+async fn an_optional_layer() {
     let layer = metrics();
     let there = ServiceBuilder::new()
         .option_layer(Some(layer.clone()))
@@ -179,7 +179,7 @@ async fn a_layer_that_may_be_there_or_not() {
 }
 
 #[tokio::test]
-async fn around_the_whole_router_for_axum_serve() {
+async fn a_boxed_layer_around_the_router_works_with_axum_serve() {
     let layer = metrics();
     let app = layer.layer(router());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -199,9 +199,9 @@ async fn around_the_whole_router_for_axum_serve() {
     assert_eq!(Numbers::of(&layer).await, numbers);
 }
 
-/// Both count into one: a layer and what was made of it.
+/// A layer and the boxed layer made from it share their series.
 #[tokio::test]
-async fn boxed_and_plain_ones_share_their_metrics() {
+async fn boxed_and_plain_layers_share_their_series() {
     let layer = MetricsLayer::default();
     let app = router()
         .layer(layer.clone().boxed::<Body>())
@@ -228,7 +228,7 @@ async fn uploads_that_break_off_are_seen() {
     Numbers::open().read(3).expect(&layer, "begun").await;
     client.close();
     let numbers = Numbers::at_rest(&layer).await;
-    // Hyper may still take the text of a 400, for nobody.
+    // Hyper may still take the text of a 400 that nobody receives.
     let taken = numbers.response_bytes();
     assert_eq!(numbers, Numbers::cancelled().read(3).taken(taken));
 
@@ -245,9 +245,9 @@ async fn uploads_that_break_off_are_seen() {
     assert_eq!(Numbers::of(&layer).await, numbers);
 }
 
-/// axum knows it by an error that must not be buried.
+/// axum recognizes the error, so no wrapper may hide it.
 #[tokio::test]
-async fn a_body_that_is_too_long_is_answered_by_413() {
+async fn a_body_beyond_the_limit_gets_a_413() {
     let layers = [metrics(), metrics(), metrics()];
     let [a, b, c] = layers.clone();
     let stack = ServiceBuilder::new()
@@ -258,7 +258,7 @@ async fn a_body_that_is_too_long_is_answered_by_413() {
     let app = router().layer(DefaultBodyLimit::disable()).layer(stack);
     let server = Server::start(app).await;
     let mut client = Http1::connect(&server).await;
-    // Without a length, for the limit would else refuse by that.
+    // Sends no length. Otherwise the limit would refuse the head.
     let chunked = POST.replace("content-length: 5", "transfer-encoding: chunked");
     let chunked = chunked.replace("abcde", "5\r\nabcde\r\n0\r\n\r\n");
     client.send(chunked).await;

@@ -1,4 +1,4 @@
-//! No connection could be made, or no answer came in time.
+//! Failures to connect, and time limits.
 
 use crate::wire_support::{Handler, Numbers, Server, bounded};
 use crate::{client, layer, nowhere, over};
@@ -29,7 +29,7 @@ fn get(host: impl std::fmt::Display) -> Request<Full<bytes::Bytes>> {
 }
 
 #[tokio::test]
-async fn nobody_listens() {
+async fn nothing_listens() {
     let layer = layer();
     let answer = client(&layer).oneshot(get(nowhere().await));
     bounded("an answer", answer).await.unwrap_err();
@@ -50,7 +50,7 @@ async fn the_name_is_not_resolved() {
     assert_eq!(Numbers::of(&layer).await, numbers);
 }
 
-/// Never comes to a connection.
+/// Returns a connector that never connects.
 fn stuck() -> impl Service<Uri, Response = Stream, Error = BoxError, Future: Send + Unpin>
 + Clone
 + Send
@@ -60,7 +60,7 @@ fn stuck() -> impl Service<Uri, Response = Stream, Error = BoxError, Future: Sen
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_for_connecting_is_about_connecting() {
+async fn a_time_limit_for_connecting_is_a_connect_error() {
     let layer = layer();
     let limited = service_fn(|_: Uri| {
         let connecting = timeout(LIMIT, pending());
@@ -75,7 +75,7 @@ async fn a_limit_for_connecting_is_about_connecting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_for_the_whole_call_is_a_timeout() {
+async fn a_time_limit_for_the_whole_call_is_a_timeout() {
     let layer = layer();
     let client = over(&layer, stuck()).into_inner();
     let limited = layer.layer(TimeoutLayer::new(LIMIT).layer(client));
@@ -89,7 +89,7 @@ async fn a_limit_for_the_whole_call_is_a_timeout() {
 }
 
 #[tokio::test]
-async fn the_program_stops_waiting() {
+async fn a_dropped_future_is_cancelled() {
     let layer = layer();
     let handler = Handler::hangs();
     let server = Server::start(handler.clone()).await;

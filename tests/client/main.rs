@@ -1,5 +1,5 @@
-//! `MetricsLayer::client` around hyper-util's client, over real loopback connections: what it
-//! counts of answers, of connections that can't be made, and of uploads that fail by themselves.
+//! `MetricsLayer::client` around hyper-util's client, over loopback connections: statuses, failures to connect, and failed
+//! uploads.
 
 mod connecting;
 mod example;
@@ -39,7 +39,7 @@ where
     layer.layer(Client::builder(TokioExecutor::new()).build(connector))
 }
 
-/// Where nobody listens.
+/// Returns an address where nothing listens.
 async fn nowhere() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()

@@ -7,7 +7,7 @@ use tower_openmetrics::classify::{Classify, HttpClient, HttpStatus, ServerErrors
 use tower_openmetrics::protocol::Http;
 use tower_openmetrics::{ErrorType, MetricsLayer};
 
-/// The numbers of one call that was answered so, and read to the end.
+/// Returns the numbers of one call with this response, read to its end.
 async fn numbers<C>(layer: &MetricsLayer<Http<C>>, status: u16) -> Numbers
 where
     C: Classify + Send + 'static,
@@ -47,7 +47,7 @@ async fn a_4xx_is_a_failure() {
 }
 
 #[tokio::test]
-async fn unless_told_otherwise() {
+async fn a_classifier_can_change_statuses() {
     let client = MetricsLayer::client_builder;
     let none = [("", ""); 0];
 
@@ -70,7 +70,7 @@ async fn unless_told_otherwise() {
     );
 }
 
-/// The error types on the page of this layer before anything happened.
+/// Returns the error types that the layer's page shows before any call.
 async fn declared<P>(layer: &MetricsLayer<P>) -> Vec<String> {
     let page = layer.exporter().oneshot(Request::new(())).await;
     let page = page.unwrap().into_body().collect().await.unwrap();
@@ -101,12 +101,12 @@ async fn types_of_clients_stand_at_0_for_clients_alone() {
     servers.sort_unstable();
     assert_eq!(declared(&wrapped).await, servers);
 
-    // Of another protocol, by the same classifier.
+    // Another protocol with the same classifier.
     let unary = MetricsLayer::unary_builder().classifier(HttpClient);
     let unary = unary.build(none).unwrap();
     assert_eq!(declared(&unary).await, declared(&layer()).await);
 
-    // The last classifier counts.
+    // The last classifier wins.
     let server_like = MetricsLayer::client_builder().classifier(HttpStatus);
     let server_like = server_like.build(none).unwrap();
     assert_eq!(declared(&server_like).await.len(), 9);

@@ -1,4 +1,4 @@
-//! The request's own body fails.
+//! Request bodies that fail.
 
 use crate::layer;
 use crate::wire_support::{Handler, Numbers, Server, bounded};
@@ -14,7 +14,7 @@ use tower::{BoxError, ServiceExt};
 use tower_layer::Layer;
 use tower_openmetrics::ErrorType;
 
-/// What is counted of an upload that fails so after three bytes.
+/// Returns the numbers of an upload that fails with this error after three bytes.
 async fn upload_that_fails_by(error: fn() -> BoxError) -> Numbers {
     let layer = layer();
     let server = Server::start(Handler::hangs().reads_all()).await;
@@ -28,20 +28,20 @@ async fn upload_that_fails_by(error: fn() -> BoxError) -> Numbers {
 }
 
 #[tokio::test]
-async fn by_itself() {
+async fn a_failed_body_is_an_invalid_message() {
     let numbers = upload_that_fails_by(|| "the disk is gone".into()).await;
     assert_eq!(numbers, Numbers::failed(ErrorType::INVALID_MESSAGE).read(3));
 }
 
 #[tokio::test]
-async fn because_what_fed_it_broke_off() {
+async fn a_body_whose_source_broke_off_is_an_invalid_message() {
     let gone = || io::Error::from(io::ErrorKind::UnexpectedEof).into();
     let numbers = upload_that_fails_by(gone).await;
     assert_eq!(numbers, Numbers::failed(ErrorType::INVALID_MESSAGE).read(3));
 }
 
 #[tokio::test]
-async fn by_ending_before_its_length() {
+async fn a_body_that_ends_before_its_length_is_an_invalid_message() {
     let layer = layer();
     let server = Server::start(Handler::hangs().reads_all()).await;
     let client = layer.layer(Client::builder(TokioExecutor::new()).build_http());

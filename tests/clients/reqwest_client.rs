@@ -67,7 +67,7 @@ async fn bytes_and_statuses() {
 }
 
 #[tokio::test]
-async fn nobody_listens() {
+async fn nothing_listens() {
     let layer = layer();
     let answer = measured(&layer, client()).oneshot(post(nowhere().await));
     bounded("an answer", answer).await.map(drop).unwrap_err();
@@ -76,7 +76,7 @@ async fn nobody_listens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_answer_comes_in_time() {
+async fn the_response_head_takes_too_long() {
     let layer = layer();
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let request = Request::get(format!("http://{}/", silent.local_addr().unwrap()));
@@ -88,7 +88,7 @@ async fn no_answer_comes_in_time() {
 }
 
 #[tokio::test]
-async fn the_answer_takes_too_long() {
+async fn the_response_body_takes_too_long() {
     let layer = layer();
     let hangs = Handler::sends(Scripted::new([data("abc"), Step::Hang])).reads_all();
     let server = Server::start(hangs).await;
@@ -98,7 +98,7 @@ async fn the_answer_takes_too_long() {
     let answer = bounded("an answer", client.oneshot(post(server.address()))).await;
     let mut body = answer.unwrap().into_body();
     bounded("a frame", body.frame()).await.unwrap().unwrap();
-    tokio::time::pause(); // from here on the hour passes at once
+    tokio::time::pause(); // the hour now passes at once
     body.frame().await.unwrap().unwrap_err();
     let numbers = Numbers::failed(ErrorType::TIMEOUT).read(3).taken(3);
     assert_eq!(Numbers::of(&layer).await, numbers);
@@ -119,7 +119,7 @@ async fn the_server_breaks_off() {
 }
 
 #[tokio::test]
-async fn the_example_shows_what_it_got() {
+async fn the_example_shows_its_calls() {
     let server = Server::start(hello(200)).await;
     let urls = [server.address(), nowhere().await].map(|address| format!("http://{address}/"));
     let page = bounded("the page", run(client(), urls)).await.unwrap();

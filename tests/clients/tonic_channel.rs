@@ -1,4 +1,4 @@
-//! tonic's channel as what it is, a client of HTTP/2; of gRPC nothing is asked here.
+//! tonic's channel as a client of HTTP/2, without gRPC.
 
 use crate::wire_support::{Handler, Numbers, Server, bounded};
 use crate::{hello, nowhere};
@@ -18,7 +18,7 @@ use tower_openmetrics::classify::{Classify, HttpClient};
 use tower_openmetrics::protocol::Http;
 use tower_openmetrics::{ErrorType, MetricsLayer, RequestBody, ResponseBody};
 
-/// tonic's errors are known to it by the feature `tonic`.
+/// Returns a layer that knows tonic's errors, by the feature `tonic`.
 fn layer() -> MetricsLayer<Http<HttpClient>> {
     MetricsLayer::client([("", ""); 0])
 }
@@ -65,7 +65,7 @@ async fn bytes_and_statuses() {
 }
 
 #[tokio::test]
-async fn nobody_listens() {
+async fn nothing_listens() {
     let layer = layer();
     let channel = endpoint(nowhere().await).connect_lazy();
     let answer = measured(&layer, channel).oneshot(post());
@@ -88,7 +88,7 @@ async fn the_name_is_not_resolved() {
 }
 
 #[tokio::test]
-async fn tonics_own_timeout() {
+async fn tonics_timeout_error_is_a_timeout() {
     let server = Server::start(Handler::hangs()).await;
     let layer = layer();
     let channel = endpoint(server.address())
@@ -102,7 +102,7 @@ async fn tonics_own_timeout() {
 }
 
 #[tokio::test]
-async fn no_connection_by_tonics_own_error() {
+async fn tonics_connect_error_is_connect() {
     let layer = layer();
     let refuses = service_fn(async |_: http::Uri| {
         Err::<hyper_util::rt::TokioIo<tokio::net::TcpStream>, _>(io::Error::other("bad handshake"))

@@ -1,4 +1,4 @@
-"""Clients that mean no good to the status server, to an exporter in a server of one's own, and to the examples."""
+"""Attacks on the status server, on an exporter in another server, and on the examples."""
 
 import selectors
 import socket
@@ -17,7 +17,7 @@ ATTACKERS = 200
 
 
 class Crowd:
-    """Connections that each send something once, never more, and come back when they are cut off."""
+    """Connections that send data once and then nothing, and reconnect when they are closed."""
 
     def __init__(self, port, data, attackers=ATTACKERS):
         self.port = port
@@ -47,7 +47,7 @@ class Crowd:
         try:
             attacker.sendall(self.data)
         except OSError:
-            pass  # It was cut off at once, which reading tells too.
+            pass  # The connection was closed at once. Reading reports that too.
 
     def _run(self):
         while not self.stopped.is_set():
@@ -76,30 +76,30 @@ class StatusServer(unittest.TestCase):
                 self.assertEqual(ask(self.port, "GET", "/metrics").status, 200)
             wait_until("some to be cut off", lambda: crowd.cut_off > 0)
 
-    def test_live_is_answered_under_half_requests(self):
+    def test_live_responds_despite_half_requests(self):
         self.check_live(HALF_A_REQUEST)
 
-    def test_live_is_answered_under_clients_that_say_nothing(self):
+    def test_live_responds_despite_silent_clients(self):
         self.check_live(b"")
 
-    def test_live_is_answered_under_clients_that_stay(self):
+    def test_live_responds_despite_idle_connections(self):
         self.check_live(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
     def test_half_a_request_is_closed(self):
-        # Nobody else is there: it is closed for its own sake.
+        # There is no other client. The connection is closed because of its own silence.
         for data in (b"", HALF_A_REQUEST):
             raw = Raw(self.port)
             self.addCleanup(raw.hang_up)
             raw.send(data)
             self.assertEqual(raw.socket.recv(65536), b"")
 
-    def test_a_half_closed_client_gets_its_whole_answer(self):
+    def test_a_half_closed_client_gets_the_whole_response(self):
         for path, status in (("/metrics", 200), ("/live", 200), ("/health", 200)):
             for _ in range(20):
                 raw = Raw(self.port)
                 raw.head(path, method="GET")
                 raw.socket.shutdown(socket.SHUT_WR)
-                # It fails if the body is shorter than its Content-Length.
+                # Fails if the body is shorter than its Content-Length.
                 answer = raw.response()
                 raw.hang_up()
                 self.assertEqual(answer.status, status, path)
@@ -111,7 +111,7 @@ HALF_A_FRAME = b"\0\0\0\x10R{"
 
 
 class Descriptors(unittest.TestCase):
-    """More clients than there are file descriptors: others are answered all the same."""
+    """More idle clients than file descriptors. Other clients still get responses."""
 
     def check(self, port, data, others):
         with Crowd(port, data, attackers=300) as crowd:
@@ -137,7 +137,7 @@ class Descriptors(unittest.TestCase):
                 for data in (HALF_A_REQUEST, HALF_AN_UPLOAD % uploads[name]):
                     self.check(port, data, others)
 
-    def test_servers_of_their_own(self):
+    def test_other_servers(self):
         for name, path, upload in (("axum", "/items/7", b"/words"), ("hyper", "/", b"/count")):
             with self.subTest(name):
                 port = self.enterContext(Server(name, descriptors=256)).port
@@ -178,7 +178,7 @@ class Descriptors(unittest.TestCase):
 
 
 class Readers(unittest.TestCase):
-    def test_readers_that_read_nothing(self):
+    def test_clients_that_read_nothing(self):
         server = self.enterContext(Process("long_page"))
         for what in ("status server", "work handler"):
             with self.subTest(what):
@@ -193,7 +193,7 @@ class Readers(unittest.TestCase):
                     answer = ask(port, "GET", "/metrics")
                     return answer.status == 200 and answer.text.endswith("\n")
 
-                # It waits for less than the deadline of a page, which is 30 s.
+                # Waits for less than the deadline of a page, which is 30 s.
                 wait_until("a page", is_answered, pause=0.5)
                 self.assertEqual(ask(port, "GET", "/metrics").status, 200)
 

@@ -1,4 +1,4 @@
-"""Every ending of a call, made by real clients, moves the numbers it should."""
+"""Real clients end calls in every way, and the page shows the right numbers."""
 
 import json
 import unittest
@@ -7,7 +7,7 @@ from clients import wait_until
 from example import Example
 from tally import LABELS, Tally, samples, wait_for
 
-# Long enough that the answer fits into no socket buffer.
+# Long enough that the response fits into no socket buffer.
 LONG = json.dumps("x" * 500_000).encode()
 
 
@@ -16,13 +16,13 @@ class Calls(unittest.TestCase):
         self.example = self.enterContext(Example())
 
     def wait_for_the_call_to_begin(self):
-        # A client that is gone before its head has been read makes no call.
+        # A client that leaves before its head is read makes no call.
         def begun():
             return Tally.read(self.example.page()).concurrent == 1
 
         wait_until("the call to begin", begun)
 
-    def test_nothing_has_happened_yet(self):
+    def test_before_any_call(self):
         self.assertEqual(Tally.read(self.example.page()), Tally.of())
 
     def test_three_posts(self):
@@ -62,7 +62,7 @@ class Calls(unittest.TestCase):
             self.assertEqual(self.example.post(body).status, 400, body)
         wait_for(self.example, deserialization=4)
 
-    def test_hang_up_in_the_middle_of_the_answer(self):
+    def test_hang_up_during_the_response(self):
         for number, leave in enumerate(("hang_up", "reset"), 1):
             raw = self.example.raw()
             length = f"Content-Length: {len(LONG)}"
@@ -72,7 +72,7 @@ class Calls(unittest.TestCase):
             getattr(raw, leave)()
             wait_for(self.example, cancellations=number)
 
-    def test_hang_up_in_the_middle_of_an_upload(self):
+    def test_hang_up_during_an_upload(self):
         cancelled = 0
         for leave in ("hang_up", "reset"):
             for framing, part in (
@@ -99,7 +99,7 @@ class Calls(unittest.TestCase):
         wait_for(self.example, invalid_message=1)
         raw.hang_up()
 
-    def test_bytes_of_an_upload_count_though_it_breaks_off(self):
+    def test_bytes_of_an_aborted_upload_count(self):
         raw = self.example.raw()
         raw.head(self.example.path, "Content-Type: application/json", "Content-Length: 100")
         raw.send(b"x" * 60)

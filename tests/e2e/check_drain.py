@@ -1,4 +1,4 @@
-"""Each example, asked to stop by SIGTERM: it says that it is not ready, goes on for a while, and ends."""
+"""Each example on SIGTERM: it reports not ready, serves for a while, and ends."""
 
 import signal
 import subprocess
@@ -11,7 +11,7 @@ from processes import DEBUG_EXAMPLES, EXAMPLES, Process
 
 AN_HOUR = "3600000"
 
-# The first address that an example prints, and what it is asked there.
+# The first address that each example prints, and the path of a request to it.
 HTTP = {"system_server": ("work handler", "/"), "llm_frontend": ("front end", "/v1/models")}
 FRAMES = {"work_handler": "work handler", "llm_worker": "worker"}
 
@@ -24,7 +24,7 @@ class Proxy(Process):
 
 
 class Greeter(Process):
-    """On ports of its own choice, so there can be one only."""
+    """The example `tonic`. Its ports are fixed, so only one can run."""
 
     def __init__(self, **variables):
         super().__init__(DEBUG_EXAMPLES / "tonic", **variables)
@@ -33,7 +33,7 @@ class Greeter(Process):
 
 class Drain(unittest.TestCase):
     def drain(self, process):
-        """Asks a process to stop which then takes an hour for it, and waits until it says so."""
+        """Stops a process whose drain takes an hour, and waits until it reports not ready."""
         self.assertEqual(process.status("/health").status, 200)
         process.terminate()
         wait_until("503", lambda: process.status("/health").status == 503)
@@ -67,7 +67,7 @@ class Drain(unittest.TestCase):
     def test_a_proxy(self):
         proxy = self.enterContext(Proxy(DRAIN_MS=AN_HOUR))
         self.drain(proxy)
-        # There is nobody behind it, which it says.
+        # There is no upstream server, so the proxy responds with an error.
         self.assertEqual(ask(urlsplit(proxy.addresses["proxy"]).port, "GET", "/").status, 502)
         proxy.process.kill()
 
@@ -94,7 +94,7 @@ class Drain(unittest.TestCase):
         self.assertIn("Hello Ada!", client.stdout)
         greeter.process.kill()
 
-    def test_then_it_ends(self):
+    def test_the_end(self):
         for name in (*HTTP, *FRAMES):
             with self.subTest(name):
                 self.check_end(Process(name, DRAIN_MS="0"))

@@ -1,4 +1,4 @@
-"""A real Prometheus sees the first error of its kind as an increase, and the first after a restart."""
+"""A real Prometheus sees the first error of each kind as an increase, also after a restart."""
 
 import http.client
 import shutil
@@ -13,14 +13,14 @@ GRPC = {"content-type": "application/grpc"}
 
 
 class Panics(Process):
-    """The program of that name, whose page is on this port."""
+    """The program `panics`, with its page on this port."""
 
     def __init__(self, status_port):
         super().__init__("panics", DYN_SYSTEM_PORT=str(status_port))
         self.port = urlsplit(self.addresses["work handler"]).port
 
     def panic(self, method, path, headers=None):
-        """The connection is gone then, without an answer."""
+        """Makes a call panic. The connection closes without a response."""
         try:
             answer = ask(self.port, method, f"{path}?panic", headers=headers)
         except (http.client.HTTPException, ConnectionError):
@@ -42,7 +42,7 @@ class FirstErrors(unittest.TestCase):
         met = '{endpoint="http",method="GET",route="/met",error_type="panic"}'
         grpc = '{endpoint="grpc",grpc_service="shop.Cart",grpc_method="Add",error_type="panic"}'
 
-        # Declared ones stand at 0 from the start, others from their first call on.
+        # Declared series are at 0 from the start, others appear with their first call.
         self.wait_for(prometheus, f"errors_total{declared}", 0)
         self.wait_for(prometheus, f"errors_total{grpc}", 0)
         self.assertEqual(prometheus.query(f"errors_total{met}"), [])
@@ -78,14 +78,14 @@ class FirstErrors(unittest.TestCase):
         )
 
     def increase(self, prometheus, selector):
-        """Unknown after a single scrape."""
+        """Returns the increase of a counter. Waits, because it is unknown after a single scrape."""
         expression = f"increase(errors_total{selector}[1m])"
         return wait_until(
             expression, lambda: prometheus.query(expression), patience=60, pause=0.2
         )[0][1]
 
     def wait_for_increase(self, prometheus, selector, errors):
-        """At least: Prometheus reckons with what it may have missed at either end."""
+        """Waits for an increase by at least `errors`. Prometheus extrapolates, so it may be larger."""
         wait_until(
             f"an increase of {selector} by {errors}",
             lambda: self.increase(prometheus, selector) >= errors * 0.999,

@@ -1,4 +1,4 @@
-"""The examples `axum` and `hyper`: started, asked and stopped as a user would."""
+"""The examples `axum` and `hyper`, started, called and stopped as a user would."""
 
 import re
 import signal
@@ -11,7 +11,7 @@ from tally import samples
 
 
 class Server(Process):
-    """An example that is its own status server."""
+    """An example that serves its own status routes."""
 
     def __init__(self, name, **variables):
         super().__init__(name, PORT="0", **variables)

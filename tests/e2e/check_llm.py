@@ -1,4 +1,4 @@
-"""The OpenAI-compatible front end before its worker, with OpenAI's own client and curl."""
+"""The OpenAI-compatible front end and its worker, with OpenAI's client and curl."""
 
 import json
 import os
@@ -60,7 +60,7 @@ class OpenAI(unittest.TestCase):
     def test_streamed(self):
         self.streamed(self.client)
 
-    def test_another_server_instead(self):
+    def test_another_server(self):
         upstream = self.front.addresses["front end"].removesuffix("/v1")
         forwarder = self.enterContext(Process("llm_frontend", UPSTREAM=upstream))
         self.streamed(client(self, forwarder))
@@ -103,16 +103,16 @@ class Curl(unittest.TestCase):
         return curl
 
     def read(self, curl):
-        """What has come by now, or comes next."""
+        """Returns the received bytes, and waits for some if there are none."""
         ready, _, _ = select.select([curl.stdout], [], [], PATIENCE)
         self.assertTrue(ready, "nothing came")
         return os.read(curl.stdout.fileno(), 65536)
 
-    def test_tokens_as_they_come(self):
+    def test_tokens_are_streamed(self):
         worker, front = start(self, delay_ms=200)
         curl = self.ask(front)
         reads = [self.read(curl)]
-        # The first is here, and the last is not made yet.
+        # The first token has arrived before the last one is generated.
         self.assertIn(b"You ", reads[0])
         self.assertLess(worker.number("response_messages_total"), TOKENS)
         while reads[-1]:

@@ -1,4 +1,4 @@
-"""A real Prometheus has native histograms, and exemplars, as the load generator knows them."""
+"""Native histograms and exemplars in a real Prometheus match the load generator."""
 
 import shutil
 import unittest
@@ -12,7 +12,7 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 FEATURES = "--enable-feature=native-histograms,exemplar-storage"
 NAME = "request_duration_seconds"
 
-# Milliseconds. Of buckets that end at 2^(i/8) s these are in -24, -16, -16, 0 and 13.
+# Milliseconds. In buckets that end at 2^(i/8) s, these are in -24, -16, -16, 0 and 13.
 LASTS = (125, 240, 250, 1000, 3000)
 
 
@@ -22,7 +22,7 @@ def bound(index):
 
 
 class TimedCalls(Process):
-    """The program of that name: calls last as long as they are told to."""
+    """The program `timed_calls`, whose calls have a given duration."""
 
     def __init__(self):
         super().__init__("timed_calls")
@@ -37,7 +37,7 @@ class TimedCalls(Process):
 
 @unittest.skipUnless(shutil.which("prometheus"), "needs prometheus")
 class NativeHistograms(unittest.TestCase):
-    def test_prometheus_answers_what_is_known(self):
+    def test_queries_match(self):
         served = self.enterContext(TimedCalls())
         prometheus = self.enterContext(
             Prometheus(urlsplit(served.addresses["status server"]).port, FEATURES)
@@ -69,17 +69,17 @@ class NativeHistograms(unittest.TestCase):
                     ("histogram_sum", sum(LASTS) / 1e3),
                 ):
                     self.assert_answers(prometheus, f"{function}({series})", value)
-                # Known to 9 %: the third of five, and the last of them.
+                # Exact to 9 %: the third of five values, and the last one.
                 self.assert_between(prometheus, f"histogram_quantile(0.5, {series})", -17, -16)
                 self.assert_between(prometheus, f"histogram_quantile(0.99, {series})", 12, 13)
                 self.assert_answers(
                     prometheus, f"histogram_quantile(1, {series})", bound(13)
                 )
 
-        # A native histogram of its own has no series of buckets.
+        # A histogram that is only native has no bucket series.
         self.assertEqual(prometheus.query(f"{NAME}_bucket"), [])
 
-        # Many more, each of half a second: that is what rates are of.
+        # Many more calls of half a second each, for rates.
         for _ in range(40):
             served.call("both", 500)
             served.call("native", 500)
@@ -147,7 +147,7 @@ class NativeHistograms(unittest.TestCase):
 
     @staticmethod
     def exemplars(prometheus, name):
-        """By endpoint: trace, span and value; nothing before both have one."""
+        """Returns trace, span and value by endpoint, or None until both have an exemplar."""
         query = f"query_exemplars?query={name}&start=0&end=9999999999"
         found = {}
         for one in prometheus.api(query):

@@ -1,4 +1,4 @@
-"""The page as foreign parsers read it."""
+"""The page in independent parsers."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ try:
 except ImportError:
     openmetrics = None
 
-# What scrapers send, as they send it.
+# The `Accept` headers of scrapers.
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
@@ -49,7 +49,7 @@ class Pages(unittest.TestCase):
         wait_for(cls.example, completed=3, deserialization=1)
 
     @unittest.skipUnless(openmetrics, "needs prometheus_client")
-    def test_openmetrics_is_read_strictly(self):
+    def test_a_strict_parser_reads_openmetrics(self):
         page = self.example.page(OPENMETRICS)
         families = {
             family.name: family for family in openmetrics.text_string_to_metric_families(page)
@@ -65,7 +65,7 @@ class Pages(unittest.TestCase):
         errors = {s.labels["error_type"]: s.value for s in families["errors"].samples}
         self.assertEqual(errors, {**dict.fromkeys(ERROR_TYPES, 0), "deserialization": 1})
 
-    def test_promtool_has_no_complaint(self):
+    def test_promtool_accepts_the_page(self):
         self.assertTrue(shutil.which("promtool"), "promtool is not installed")
         checked = subprocess.run(
             ["promtool", "check", "metrics"],
@@ -90,7 +90,7 @@ class Pages(unittest.TestCase):
 
         self.assertEqual(without_uptime(), without_uptime())
 
-    def test_who_gets_which_format(self):
+    def test_formats_by_accept_header(self):
         text = "text/plain; version=0.0.4; charset=utf-8"
         open_ = "application/openmetrics-text; version=1.0.0; charset=utf-8"
         escaping = open_ + "; escaping=allow-utf-8"

@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes the example and answers with the right numbers."""
+"""A real Prometheus scrapes the example and returns the right numbers."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ scrape_configs:
 """
 
 
-# As service discovery in Kubernetes labels a target.
+# The target labels of service discovery in Kubernetes.
 TARGET = """        labels:
           namespace: production
           endpoint: metrics
@@ -35,7 +35,7 @@ TARGET = """        labels:
 
 
 def readme_config():
-    """The scrape_config that README.md shows."""
+    """Returns the scrape_config in README.md."""
     readme = (ROOT / "README.md").read_text()
     found = re.search(r"<!-- config:scrape -->\n```yaml\n(.*?)```\n", readme, re.DOTALL)
     if not found:
@@ -50,7 +50,7 @@ def free_port():
 
 
 class Prometheus:
-    """A Prometheus that scrapes one target and keeps its data in a temporary directory."""
+    """A Prometheus that scrapes one target. Its data is in a temporary directory."""
 
     def __init__(self, target_port, *options, config=CONFIG):
         self.port = free_port()
@@ -95,7 +95,7 @@ class Prometheus:
         return self.log_path.read_text()
 
     def api(self, path):
-        """The `data` of an API answer, or nothing while it is not up yet."""
+        """Returns the `data` of an API response, or None until Prometheus is up."""
         if self.process.poll() is not None:
             raise AssertionError(f"Prometheus ended early:\n{self.log()}")
         try:
@@ -105,12 +105,12 @@ class Prometheus:
         return json.loads(answer.body)["data"] if answer.status == 200 else None
 
     def query(self, expression):
-        """The series that `expression` answers: `[(labels, value)]`."""
+        """Returns the result of a query: `[(labels, value)]`."""
         data = self.api(f"query?query={quote(expression)}")
         return [(one["metric"], float(one["value"][1])) for one in data["result"]]
 
     def wait_for_scrape(self):
-        """Waits for the first scrape and returns how it went: health and error."""
+        """Waits for the first scrape and returns its health and error."""
 
         def target_was_scraped():
             targets = (self.api("targets") or {}).get("activeTargets")
@@ -120,11 +120,11 @@ class Prometheus:
         return target["health"], target["lastError"]
 
     def types(self):
-        """The types of the target's families: `{name: type}`."""
+        """Returns the types of the target's families: `{name: type}`."""
         return {one["metric"]: one["type"] for one in self.api("targets/metadata")}
 
     def complaints(self):
-        """What it has said about scrapes that it should not have had to say."""
+        """Returns the warnings about scrapes in the log."""
         return [
             line
             for line in self.log().splitlines()
@@ -132,7 +132,7 @@ class Prometheus:
         ]
 
     def samples(self):
-        """What it has of the target now: `{labels: value}`, but for what it says itself."""
+        """Returns the target's series now: `{labels: value}`, without those of Prometheus itself."""
         own = re.compile("scrape_.*|up|uptime_seconds")
         return {
             tuple(sorted(labels.items())): value
@@ -173,7 +173,7 @@ class Scrape(unittest.TestCase):
         )
         self.assertEqual(at_most_ten_seconds, 3)
 
-        # A later scrape shows what has happened since.
+        # A later scrape shows the calls since then.
         self.assertEqual(example.post(b'"one more"').status, 200)
         wait_until(
             "the next scrape",
@@ -183,7 +183,7 @@ class Scrape(unittest.TestCase):
 
     def test_labels_of_the_target(self):
         example = self.enterContext(Example())
-        # README's, for our port and sooner than it has it.
+        # README's config with this port and a shorter interval.
         config = readme_config()
         for pattern, ours in (
             (r"scrape_interval: \S+", "scrape_interval: 1s\n    scrape_timeout: 1s"),
@@ -206,14 +206,14 @@ class Scrape(unittest.TestCase):
         self.assertEqual(labels["exported_namespace"], LABELS["namespace"])
         self.assertEqual(labels["exported_endpoint"], LABELS["endpoint"])
 
-    def test_protobuf_says_what_text_does(self):
+    def test_protobuf_and_text_are_equivalent(self):
         example = self.enterContext(Example())
         for number in (1, 2, 3):
             self.assertEqual(example.post(f'"test message {number}"').status, 200)
         self.assertEqual(example.post("not json").status, 400)
         wait_for(example, completed=3, deserialization=1)
         by_text = self.enterContext(Prometheus(example.status_port))
-        # With these it asks for protobuf before all else.
+        # With these options Prometheus prefers protobuf.
         native = "--enable-feature=native-histograms"
         by_protobuf = self.enterContext(Prometheus(example.status_port, native))
         self.assertEqual(by_text.wait_for_scrape(), ("up", ""))
@@ -235,7 +235,7 @@ class Scrape(unittest.TestCase):
                 self.assertTrue(answer)
                 self.assertEqual(answer, by_text.query(expression))
         types = by_protobuf.types()
-        # A counter goes by its sample's name in protobuf alone, so that was what it read.
+        # Only in protobuf does a counter have its sample's name, so Prometheus read protobuf.
         self.assertEqual(types["requests_total"], "counter")
         stems = {name.removesuffix("_total"): of_type for name, of_type in types.items()}
         self.assertEqual(stems, by_text.types())

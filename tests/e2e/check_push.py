@@ -1,4 +1,4 @@
-"""The example `push`, and what a real Pushgateway then shows."""
+"""The example `push` with a real Pushgateway."""
 
 import json
 import os
@@ -16,7 +16,7 @@ GROUP = {"job": "example_push", "instance": ""}
 
 
 class Pushgateway:
-    """A Pushgateway that keeps nothing but in memory."""
+    """A Pushgateway without a file for its data."""
 
     def __init__(self, log):
         with socket.socket() as listener:
@@ -58,7 +58,7 @@ class Pushgateway:
             return False
 
     def numbers(self):
-        """The samples of the group, by name and by those labels that the worker gave them."""
+        """Returns the samples of the group, by name and by the worker's own labels."""
         found = {}
         for (name, labels), number in samples(ask(self.port, "GET", "/metrics").text).items():
             labels = dict(labels)
@@ -68,7 +68,7 @@ class Pushgateway:
         return found
 
     def types(self):
-        """The group's families as the gateway has understood them."""
+        """Returns the group's families in the gateway's API."""
         answer = json.loads(ask(self.port, "GET", "/api/v1/metrics").body)
         (group,) = answer["data"]
         return {
@@ -107,14 +107,14 @@ class Push(unittest.TestCase):
         work = (("endpoint", "work"),)
         found = {name: numbers[name, work] for name in expected}
         self.assertEqual(found, expected)
-        # The gateway's own words of the last push.
+        # The gateway's metrics about the last push.
         self.assertEqual(numbers["push_failure_time_seconds", ()], 0)
         self.assertGreater(numbers["push_time_seconds", ()], 0)
         self.log.seek(0)
         log = self.log.read().decode()
         self.assertFalse("level=warn" in log or "level=error" in log, log)
 
-    def test_a_worker_that_is_soon_done(self):
+    def test_a_short_worker(self):
         self.wait(self.start(WORK_ITEMS="3", WORK_ITEM_MS="1"))
         self.assert_numbers(
             requests_total=3,
@@ -132,7 +132,7 @@ class Push(unittest.TestCase):
         }.items():
             self.assertEqual(types[name], of_type, name)
 
-    def test_a_worker_that_is_told_to_stop(self):
+    def test_a_stopped_worker(self):
         worker = self.start(PUSH_INTERVAL_MS="10", WORK_ITEM_MS="3600000")
         busy = "concurrent_requests", (("endpoint", "work"),)
         wait_until("a push", lambda: self.gateway.numbers().get(busy) == 1)
@@ -140,12 +140,12 @@ class Push(unittest.TestCase):
         self.wait(worker)
         self.assert_numbers(requests_total=1, cancellations_total=1, concurrent_requests=0)
 
-    def test_a_later_worker_takes_the_place_of_an_earlier_one(self):
+    def test_a_later_worker_replaces_an_earlier_one(self):
         for items in (5, 2):
             self.wait(self.start(WORK_ITEMS=str(items), WORK_ITEM_MS="1"))
             self.assert_numbers(requests_total=items)
 
-    def test_a_gateway_that_is_gone(self):
+    def test_an_unreachable_gateway(self):
         self.gateway.stop()
         worker = self.start(WORK_ITEMS="1", WORK_ITEM_MS="1")
         output, _ = worker.communicate(timeout=PATIENCE)

@@ -1,4 +1,4 @@
-"""What a real Prometheus answers to queries is what the load generator knows."""
+"""Queries of a real Prometheus match the load generator."""
 
 import json
 import math
@@ -14,12 +14,12 @@ from example import Example
 from processes import EXAMPLES, Process
 from tally import wait_for
 
-# The range of the queries, in seconds: all that happens here happens within.
+# The range of the queries in seconds. It covers everything that the checks do.
 RANGE = 60
 
 
 def at_one_time(prometheus, expressions):
-    """The value of each expression, all at the same time; each has one series."""
+    """Returns the values of expressions at one time. Each has one series."""
     now = time.time()
     values = []
     for expression in expressions:
@@ -30,12 +30,12 @@ def at_one_time(prometheus, expressions):
 
 
 def last(prometheus, expression):
-    """The value of its only series as of the last scrape."""
+    """Returns the value of the only series at the last scrape."""
     return [value for _, value in prometheus.query(expression)]
 
 
 def wait_for_scrapes(prometheus, count):
-    """Waits for so many more scrapes."""
+    """Waits for this many more scrapes."""
     scrapes = f'count_over_time(up{{job="example"}}[{RANGE}s])'
     (before,) = last(prometheus, scrapes) or [0]
     wait_until(
@@ -47,7 +47,7 @@ def wait_for_scrapes(prometheus, count):
 
 
 def quantile(q, buckets):
-    """What `histogram_quantile` makes of `[(bound, count)]`, cumulative: its own interpolation."""
+    """Returns what `histogram_quantile` interpolates from cumulative `[(bound, count)]`."""
     buckets = sorted(buckets)
     rank = q * buckets[-1][1]
     index = next(i for i, (_, count) in enumerate(buckets) if count >= rank)
@@ -61,7 +61,7 @@ def quantile(q, buckets):
 @unittest.skipUnless(shutil.which("prometheus"), "needs prometheus")
 class Queries(unittest.TestCase):
     def scraped(self, process, port):
-        """A Prometheus that has seen the process before anything happened."""
+        """Starts a Prometheus that scrapes the process before any call."""
         prometheus = self.enterContext(Prometheus(port))
         wait_until(
             "a first scrape",
@@ -72,7 +72,7 @@ class Queries(unittest.TestCase):
         return prometheus
 
     def assert_is_content(self, prometheus):
-        """Nothing in its log is a warning or worse, and its target is up all the time."""
+        """Checks that the log has no warning, and that the target was always up."""
         loud = [
             line
             for line in prometheus.log().splitlines()
@@ -90,7 +90,7 @@ class Queries(unittest.TestCase):
             body = "not json" if number % 4 == 0 else '"text"'
             example.post(body)
         wait_for(example, completed=30, deserialization=10)
-        # Enough of them that little is extrapolated.
+        # Enough scrapes that little is extrapolated.
         wait_for_scrapes(prometheus, 8)
         for series, expected in (
             ("requests_total", 40),
@@ -108,7 +108,7 @@ class Queries(unittest.TestCase):
                 values = [float(value) for _, value in raw]
                 self.assertEqual(values[-1] - values[0], expected)
                 self.assertEqual(values, sorted(values))
-                # Prometheus goes on at most 1.1 intervals beyond the scrapes on either side.
+                # Prometheus extrapolates at most 1.1 intervals on either side.
                 seen = times[-1] - times[0]
                 beyond = 2 * 1.1 * seen / (len(times) - 1)
                 self.assertGreaterEqual(rate * RANGE, expected * 0.999)
@@ -119,7 +119,7 @@ class Queries(unittest.TestCase):
         worker = self.enterContext(Process("work_handler"))
         port = int(worker.addresses["status server"].rsplit(":", 1)[1].split("/")[0])
         prometheus = self.scraped(worker, port)
-        # Each item takes so many milliseconds at least; two items a request.
+        # Each item takes at least this many milliseconds. A request has two items.
         delays = [0] * 12 + [15] * 6 + [60] * 2
         requests = [json.dumps({"text": "ab", "delay_ms": delay}) for delay in delays]
         began = time.monotonic()
@@ -140,7 +140,7 @@ class Queries(unittest.TestCase):
             for labels, count in prometheus.query("request_duration_seconds_bucket")
         ]
         self.assertEqual(max(buckets), (math.inf, len(delays)))
-        # As the load generator knows: what a request has waited for is in no bucket below.
+        # No bucket below the request's own waiting time may count it.
         for bound, count in buckets:
             faster = sum(2 * delay / 1e3 <= bound for delay in delays)
             self.assertLessEqual(count, faster, f"le={bound}")
@@ -157,12 +157,11 @@ class Queries(unittest.TestCase):
                     self.assertAlmostEqual(answer, quantile(q, buckets))
         (slowest,) = last(prometheus, "histogram_quantile(0.99, request_duration_seconds_bucket)")
         bounds = sorted(bound for bound, _ in buckets)
-        # The two slowest are beyond the bucket that ends before they do.
+        # The two slowest requests are above the bucket that ends before their duration.
         self.assertGreaterEqual(slowest, max(b for b in bounds if b < 2 * max(delays) / 1e3))
         self.assert_is_content(prometheus)
 
-    # Native histograms answer for themselves, where Prometheus scrapes protobuf: `rate` and
-    # `histogram_quantile` of `request_duration_seconds` belong here, beside the classic ones.
+    # `check_native.py` has the queries of native histograms.
 
 
 if __name__ == "__main__":

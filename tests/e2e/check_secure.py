@@ -1,4 +1,4 @@
-"""The example `secure_exporter`, scraped by a real Prometheus that may and by one that may not."""
+"""The example `secure_exporter`, scraped by a real Prometheus with and without permission."""
 
 import os
 import pathlib
@@ -11,7 +11,7 @@ from check_prometheus import Prometheus
 from clients import PATIENCE, wait_until
 from processes import DEBUG_EXAMPLES
 
-# Only there is it built: in a release it would take TLS as long again.
+# A debug build, because building TLS again for a release takes long.
 EXAMPLE = DEBUG_EXAMPLES / "secure_exporter"
 
 CONFIG = """\
@@ -48,7 +48,7 @@ def openssl(directory, *arguments):
 
 
 def certificates(directory):
-    """An authority, and what it has signed for a server and for a client."""
+    """A certificate authority, and its certificates for a server and a client."""
     new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     openssl(
         directory, "req", "-x509", *new_key, "-days", "2", "-subj", "/CN=authority",
@@ -100,7 +100,7 @@ class Secure(unittest.TestCase):
         self.assertTrue(line.startswith("page: https://"), line)
         return int(line.split(":")[-1].split("/")[0])
 
-    def test_who_may_and_who_may_not(self):
+    def test_only_permitted_scrapers_get_the_page(self):
         config = CONFIG.replace("DIRECTORY", str(self.directory))
         prometheus = self.enterContext(Prometheus(self.start(), config=config))
 
@@ -122,7 +122,7 @@ class Secure(unittest.TestCase):
         def scrapes():
             return prometheus.query('metrics_exporter_scrapes_total{code="200"} > 0')
 
-        # Of the page, that of a later scrape, no other job has seen anything.
+        # A later scrape also shows that no other job has read the page.
         series = wait_until("a later scrape", scrapes)
         self.assertEqual([labels["job"] for labels, _ in series], ["known"])
         self.assertEqual(len(prometheus.query("build_info")), 1)

@@ -1,4 +1,4 @@
-"""The status server's other answers, and how the example stops."""
+"""The status server's other routes, and how the example stops."""
 
 import json
 import re
@@ -25,7 +25,7 @@ class Status(unittest.TestCase):
     def test_live(self):
         self.assertEqual(self.example.status("/live").status, 200)
 
-    def test_anything_else(self):
+    def test_other_paths(self):
         for path in ("/nope", "/", "/metrics/more"):
             self.assertEqual(self.example.status(path).status, 404, path)
 
@@ -36,7 +36,7 @@ class Status(unittest.TestCase):
 
 
 class Addresses(unittest.TestCase):
-    def test_what_is_printed_is_what_listens(self):
+    def test_printed_addresses_are_correct(self):
         names = ("system_server", "work_handler", "llm_worker", "llm_frontend")
         for name in names:
             with self.subTest(name):
@@ -48,7 +48,7 @@ class Addresses(unittest.TestCase):
                 for line, elsewhere in ((main, True), (status, False)):
                     port = int(re.search(r":(\d+)(/|$| )", line)[1])
                     with socket.socket() as client:
-                        # An address of this machine's that is not the usual one.
+                        # Another loopback address.
                         connected = client.connect_ex(("127.0.0.2", port)) == 0
                     self.assertEqual(connected, elsewhere, line)
 
@@ -57,7 +57,7 @@ class Stop(unittest.TestCase):
     def setUp(self):
         self.example = self.enterContext(Example())
 
-    def test_nothing_to_wait_for(self):
+    def test_stop_without_calls(self):
         self.example.terminate()
         self.assertEqual(self.example.wait(), 0, self.example.output())
 
@@ -71,7 +71,7 @@ class Stop(unittest.TestCase):
         self.example.terminate()
         self.assertEqual(self.example.wait(patience=60), 0, self.example.output())
 
-    def test_a_running_answer_is_finished(self):
+    def test_a_running_response_is_finished(self):
         text = "x" * 500_000
         body = json.dumps(text).encode()
         raw = self.example.raw()
@@ -79,7 +79,7 @@ class Stop(unittest.TestCase):
         length = f"Content-Length: {len(body)}"
         raw.head(self.example.path, "Content-Type: application/json", length)
         raw.send(body)
-        # Nothing is read: the answer waits in the server while it is told to stop.
+        # The client doesn't read, so the response waits in the server during the stop.
         raw.wait_for_an_answer()
         self.example.terminate()
         with self.assertRaises(subprocess.TimeoutExpired):

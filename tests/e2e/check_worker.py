@@ -1,4 +1,4 @@
-"""The work handler behind a transport of its own, and its client."""
+"""The work handler behind its own transport, and its client."""
 
 import os
 import subprocess

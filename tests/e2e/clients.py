@@ -1,16 +1,16 @@
-"""What a check is a client with, and how it waits."""
+"""Clients for the checks, and waiting."""
 
 import http.client
 import socket
 import struct
 import time
 
-# No step of a check takes longer than this, so that nothing waits for ever.
+# The time limit of each step in seconds, so that no check waits for ever.
 PATIENCE = 20.0
 
 
 def wait_until(what, probe, patience=PATIENCE, pause=0.02):
-    """Calls `probe` until it answers something true, and returns that."""
+    """Calls `probe` until its result is true, and returns the result."""
     end = time.monotonic() + patience
     while True:
         found = probe()
@@ -22,7 +22,7 @@ def wait_until(what, probe, patience=PATIENCE, pause=0.02):
 
 
 class Answer:
-    """A whole HTTP response."""
+    """A complete HTTP response."""
 
     def __init__(self, status, headers, body):
         self.status = status
@@ -35,7 +35,7 @@ class Answer:
 
 
 def ask(port, method, path, body=None, headers=None):
-    """One request on a connection of its own."""
+    """Sends one request on a new connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         connection.request(method, path, body=body, headers=headers or {})
@@ -46,12 +46,12 @@ def ask(port, method, path, body=None, headers=None):
 
 
 class Raw:
-    """A TCP connection on which a check writes its own HTTP/1.1."""
+    """A TCP connection for raw HTTP/1.1."""
 
     def __init__(self, port):
         self.socket = socket.socket()
         self.socket.settimeout(PATIENCE)
-        # A small window keeps a long answer in the server while we don't read.
+        # A small window keeps a long response in the server until it is read.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         self.socket.connect(("127.0.0.1", port))
 
@@ -72,22 +72,22 @@ class Raw:
         return data
 
     def wait_for_an_answer(self):
-        """Waits for the first bytes of an answer and leaves them unread."""
+        """Waits for the first bytes of a response and leaves them unread."""
         if not self.socket.recv(1, socket.MSG_PEEK):
             raise AssertionError("the server hung up without an answer")
 
     def response(self):
-        """Reads the whole response that is under way."""
+        """Reads the rest of the response."""
         response = http.client.HTTPResponse(self.socket)
         response.begin()
         return Answer(response.status, response.headers, response.read())
 
     def hang_up(self):
-        """Closes the connection as a client does that ends orderly (FIN)."""
+        """Closes the connection in an orderly way (FIN)."""
         self.socket.close()
 
     def reset(self):
-        """Closes the connection as a client does that dies (RST)."""
+        """Closes the connection abruptly (RST)."""
         linger = struct.pack("ii", 1, 0)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.socket.close()

@@ -1,4 +1,4 @@
-"""The example `system_server`, and how to talk to it."""
+"""The example `system_server`, and requests to it."""
 
 from urllib.parse import urlsplit
 
@@ -26,7 +26,7 @@ class Example(Process):
         return Raw(self.port)
 
     def page(self, accept=None):
-        """The page as text; without `accept` it is what curl gets."""
+        """Returns the page as text. Without `accept`, in the format that curl gets."""
         answer = self.status("/metrics", **({"accept": accept} if accept else {}))
         if answer.status != 200:
             raise AssertionError(f"/metrics answered {answer.status}: {answer.text}")

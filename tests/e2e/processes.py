@@ -1,4 +1,4 @@
-"""Starts the built examples, and reads their pages."""
+"""Starts the examples and reads their pages."""
 
 import os
 import pathlib
@@ -14,14 +14,14 @@ from tally import samples
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 EXAMPLES = TARGET / "release" / "examples"
-# Those that would take long in a release.
+# Examples that take long to build for a release.
 DEBUG_EXAMPLES = TARGET / "debug" / "examples"
 
 ADDRESS = re.compile(r"^(?P<what>[a-z ]+): +(?P<address>\S+)")
 
 
 class Process:
-    """A running example with a status server, on ports of its own."""
+    """A running example with a status server, on free ports."""
 
     def __init__(self, name, descriptors=None, **variables):
         binary = EXAMPLES / name
@@ -72,7 +72,7 @@ class Process:
 
     def _addresses(self):
         found = [ADDRESS.match(line) for line in list(self.lines)]
-        # What listens on all addresses is reached at this one.
+        # A server on all addresses is reached at this one.
         found = {
             match["what"]: match["address"].replace("0.0.0.0", "127.0.0.1")
             for match in found
@@ -88,7 +88,7 @@ class Process:
         return "\n".join(self.lines)
 
     def number(self, name, **labels):
-        """A number of the page: of the only sample that has these labels."""
+        """Returns the value of the only sample with these labels."""
         page = self.status("/metrics").text
         numbers = [
             number
@@ -100,7 +100,7 @@ class Process:
         return numbers[0]
 
     def status(self, path, method="GET", **headers):
-        """Asks the status server."""
+        """Sends a request to the status server."""
         port = urlsplit(self.addresses["status server"]).port
         return ask(port, method, path, headers=headers)
 
@@ -111,7 +111,7 @@ class Process:
         )
 
     def stop(self):
-        """Asks it to stop and returns its exit code."""
+        """Stops the process and returns its exit code."""
         self.terminate()
         return self.wait()
 
@@ -119,13 +119,13 @@ class Process:
         self.process.terminate()
 
     def wait(self, patience=PATIENCE):
-        """Waits for it to end by itself and returns its exit code."""
+        """Waits for the process to end and returns its exit code."""
         code = self.process.wait(patience)
         self.reader.join(PATIENCE)
         return code
 
     def close(self):
-        """Ends it, whatever state it is in."""
+        """Ends the process, whatever its state."""
         if self.process.poll() is None:
             self.process.terminate()
             try:

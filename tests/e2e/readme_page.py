@@ -23,7 +23,7 @@ BLOCK = re.compile(
     r"(<!-- page:begin -->\n+```[a-z]*\n)(?P<page>.*?)(```\n+<!-- page:end -->)", re.DOTALL
 )
 COMMANDS = re.compile(r"<!-- command:ask -->\n+```[a-z]*\n(?P<lines>.*?)```", re.DOTALL)
-# The last bucket holds every call, however slow, so it is compared.
+# The last bucket counts every call, so it doesn't depend on durations.
 VARIES = re.compile(
     r"^(uptime_seconds|request_duration_seconds_sum|request_duration_seconds_bucket(?!.*\+Inf))"
     r"(.*) \S+$",
@@ -32,7 +32,7 @@ VARIES = re.compile(
 
 
 def real_page(readme):
-    """Sends README.md's own requests to the example; the last one asks for the page."""
+    """Sends the requests in README.md to the example. The last one is for the page."""
     commands = COMMANDS.search(readme)
     if not commands:
         sys.exit("README.md has no commands below command:ask")

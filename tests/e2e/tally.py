@@ -28,7 +28,7 @@ LABEL = re.compile(r'([a-zA-Z_]\w*)="([^"\\]*)"')
 
 
 def samples(page):
-    """`{(name, labels): number}` of every sample; the labels sorted by name."""
+    """Returns `{(name, labels): number}` of all samples. Labels are sorted by name."""
     found = {}
     for line in page.splitlines():
         if not line or line.startswith("#"):
@@ -45,7 +45,7 @@ def samples(page):
 
 @dataclasses.dataclass
 class Tally:
-    """How the calls have ended so far."""
+    """The outcomes of all calls so far."""
 
     requests: int = 0
     completed: int = 0
@@ -59,13 +59,13 @@ class Tally:
 
     @classmethod
     def of(cls, *, completed=0, cancellations=0, **errors):
-        """The numbers at rest, from how many calls ended in which way."""
+        """Returns the numbers without open calls, from the number of calls by outcome."""
         total = completed + cancellations + sum(errors.values())
         return cls(total, completed, cancellations, errors, total, 0)
 
     @classmethod
     def read(cls, page):
-        """The numbers that a page shows."""
+        """Returns the numbers of a page."""
         found = samples(page)
 
         def value(name, **more):
@@ -93,14 +93,14 @@ class Tally:
 
 
 def wait_for(example, **endings):
-    """Waits until as many calls have ended, then compares every number."""
+    """Waits until this many calls have ended, then compares all numbers."""
     expected = Tally.of(**endings)
 
     def at_rest():
         tally = Tally.read(example.page())
         if tally.requests < expected.requests or tally.concurrent:
             return None
-        # A call may have ended while that page was written. The next one is of a time after it.
+        # A call may have ended while that page was written, so this reads another one.
         return Tally.read(example.page())
 
     try:
@@ -108,4 +108,4 @@ def wait_for(example, **endings):
     except AssertionError as error:
         raise AssertionError(f"{error}: {Tally.read(example.page())}") from None
     if tally != expected:
-        raise AssertionError(f"the page says  {tally}\nit ought to be {expected}")
+        raise AssertionError(f"the page says  {tally}\nit should be   {expected}")

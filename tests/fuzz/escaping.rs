@@ -1,5 +1,4 @@
-//! Names, help, labels, units, values and bounds that users register: on either page they can be
-//! read back, or they are refused.
+//! Names, help, labels, units, values and bounds of users. Both page formats give them back, or they are refused.
 
 use crate::pages::{Expected, Shown, check};
 use arbitrary::{Arbitrary, Unstructured};
@@ -23,7 +22,7 @@ struct Input {
     metrics: Vec<Metric>,
 }
 
-/// Something to register, and who by.
+/// Something to register, and where.
 #[derive(Arbitrary, Debug)]
 struct Metric {
     through: Through,
@@ -37,7 +36,7 @@ struct Metric {
 enum Through {
     Registry,
     Layer,
-    /// A registry of prometheus-client's.
+    /// A prometheus-client registry.
     Theirs,
 }
 
@@ -54,7 +53,7 @@ enum Value {
     Exemplars(Vec<(Name, Word)>, Vec<f64>, f64),
 }
 
-/// A text, more often than not one that means something.
+/// A text, often one with a special meaning.
 #[derive(Clone, Debug)]
 struct Word(String);
 
@@ -113,7 +112,7 @@ pub fn run(input: &[u8]) {
         .build(labels.clone());
     let mut expected = Vec::new();
     if layer.is_ok() {
-        // Parted by one underscore, however many it ends in.
+        // The crate ends every prefix in exactly one underscore.
         let prefix = input.prefix.0.trim_end_matches('_');
         let underscore = if prefix.is_empty() { "" } else { "_" };
         expected.push(Expected {
@@ -143,7 +142,7 @@ pub fn run(input: &[u8]) {
         }
         later.extend(registered.later);
     }
-    // What was registered can be shown as it was.
+    // Everything that was registered is shown unchanged.
     assert_eq!(check(&registry, &expected), Shown::Whole);
     if !later.is_empty() {
         later.into_iter().for_each(|change| change());
@@ -151,19 +150,19 @@ pub fn run(input: &[u8]) {
     }
 }
 
-/// What came of registering something.
+/// The result of a registration.
 struct Registered {
-    /// Name and help, where both are known.
+    /// The name and the help, if both are known.
     shown: Option<(String, String)>,
-    /// Those of one of its samples, but for the layer's.
+    /// The labels of one sample, without the layer's.
     labels: Labels,
-    /// What changes it once it is registered.
+    /// Changes the metric after it is registered.
     later: Option<Later>,
 }
 
 type Later = Box<dyn FnOnce()>;
 
-/// Where something is registered, and as what.
+/// Where something is registered, and its name, help and labels.
 struct Place<'a> {
     registry: &'a MetricsRegistry,
     layer: Option<&'a MetricsLayer>,
@@ -302,7 +301,7 @@ impl Place<'_> {
         })
     }
 
-    /// Something that has no samples yet.
+    /// Registers a metric that has no samples yet.
     fn register_empty<M>(self, metric: M, later: Later) -> Result<Registered, Error>
     where
         M: ClientMetric + Clone,

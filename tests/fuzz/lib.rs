@@ -1,16 +1,14 @@
-//! Hostile input, by the ways that are open to everyone, and what foreign parsers say of the page.
+//! Hostile input through the public API. Independent parsers check the page.
 //!
-//! Each target takes bytes and panics if the crate does what it should not. They are driven by
-//! libFuzzer, which looks at the coverage of what it makes up:
+//! Each target takes bytes and panics if the crate misbehaves. libFuzzer drives the targets, guided by coverage:
 //!
 //! ```text
-//! bash tests/fuzz/run 600                      each for ten minutes
-//! bash tests/fuzz/run 600 transform            this one only
-//! cargo run -p fuzz --bin fuzz_transform FILE  one input again, without libFuzzer
+//! bash tests/fuzz/run 600                      each target for ten minutes
+//! bash tests/fuzz/run 600 transform            only this target
+//! cargo run -p fuzz --bin fuzz_transform FILE  one input, without libFuzzer
 //! ```
 //!
-//! What was found is kept in two places: as an ordinary test of the crate, and in `seeds`, which
-//! every run begins with.
+//! Each finding is kept as an ordinary test of the crate, and in `seeds`, where every run begins.
 
 pub mod escaping;
 pub mod negotiation;
@@ -18,11 +16,11 @@ mod oracle;
 mod pages;
 pub mod transform;
 
-/// Runs a target on the files that are named.
+/// Runs a target on the files in the arguments.
 ///
 /// # Errors
 ///
-/// If one can't be read.
+/// Returns an error if a file can't be read.
 pub fn replay(run: fn(&[u8])) -> std::io::Result<()> {
     for path in std::env::args_os().skip(1) {
         run(&std::fs::read(path)?);

@@ -1,4 +1,4 @@
-//! Headers that say what a client accepts, against a second reading of RFC 9110.
+//! `Accept` and `Accept-Encoding`, compared with a second implementation of RFC 9110.
 //!
 //! Each line of the input is a header: `Accept-Encoding` if it begins with `~`, else `Accept`.
 
@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use std::sync::LazyLock;
 use tower_openmetrics::{Clock, MetricsExporter, MetricsLayer, MetricsRegistry};
 
-/// A page that is large enough to be compressed, at a time that stands still.
+/// An exporter whose page is large enough to be compressed, with a clock that stands still.
 static EXPORTER: LazyLock<MetricsExporter> = LazyLock::new(|| {
     let clock = Clock::manual();
     let registry = MetricsRegistry::with_clock(clock);

@@ -1,13 +1,13 @@
-"""Answers questions about headers and pages, one after the other, until its input ends.
+"""Answers questions about headers and pages in sequence, until its input ends.
 
-A question is a list of texts, of which the first says what it is about:
+A question is a list of texts. The first one is its kind:
 
     negotiation  what Accept and Accept-Encoding accept: two lists of header values
-    pages        an OpenMetrics page, the same in 0.0.4, and what has to be on both
+    pages        an OpenMetrics page, the same page in 0.0.4, and the families that both must have
 
-Lists are written as how many texts there are and each text after its length, numbers as four
-bytes, big end first. The answer, after its length, is what is negotiated, or a complaint: an empty one,
-if there is nothing to complain of.
+A list is the number of its texts, then each text after its length. A number is four bytes, big-endian.
+The answer is a text after its length: the negotiated type, or what is wrong with the pages. It is
+empty if nothing is wrong.
 """
 
 import collections
@@ -23,7 +23,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 QUOTED = rb'"(?:[^"\\]|\\.)*"'
-# An unclosed quote reaches to the end.
+# An unclosed quote extends to the end.
 ELEMENT = re.compile(rb'(?:[^,"]|"(?:[^"\\]|\\.)*(?:"|\\?\Z))*', re.DOTALL)
 PARAMETER = rb";[ \t]*(?:%s=(?:%s|%s))?[ \t]*" % (TOKEN, TOKEN, QUOTED)
 RANGE = re.compile(rb"[ \t]*([^;]*?)[ \t]*((?:%s)*)" % PARAMETER, re.DOTALL)
@@ -51,7 +51,7 @@ def elements(values):
 
 
 def parameters(text):
-    """Those that count, or nothing if one of them is there twice."""
+    """The relevant parameters, or None if one of them appears twice."""
     found = {}
     for name, value in ONE_PARAMETER.findall(text):
         name = name.lower()
@@ -135,7 +135,7 @@ def unescape(text):
 def read_text(page):
     """`{name: (type, help, {(sample, labels): (value, timestamp)})}` of a page in 0.0.4.
 
-    Stricter than what reads it: a family is in one piece, HELP before TYPE before its samples.
+    It is stricter than real parsers: a family is in one piece, with HELP before TYPE before the samples.
     """
     families = {}
     require(not page or page.endswith("\n"), "no line feed at the end")
@@ -227,7 +227,7 @@ def pages(open_page, text_page, *expected):
         require(key in in_text, "not in 0.0.4", key)
         require(same(in_text[key][0], value), "another value in 0.0.4", key, value)
         require((in_text[key][1] is None) == (timestamp is None), "timestamps", key)
-    # Where something negative was observed.
+    # A histogram with negative observations has no sum in OpenMetrics.
     for key in in_text.keys() - in_open.keys():
         require(key[0].endswith(("_sum", "_count")), "not in OpenMetrics", key)
     check_metadata(read, text)
@@ -247,8 +247,8 @@ def check_metadata(read, text):
         for family in read
         if not all(sample.name == f"{family.name}_created" for sample in family.samples)
     }
-    # OpenMetrics has no counter that is not called `_total`; and the foreign parser passes over
-    # spaces before the help.
+    # OpenMetrics has no counters without `_total`, and the independent parser skips spaces before
+    # the help.
     shown = {
         name: (
             "untyped" if kind == "counter" and not name.endswith("_total") else kind,

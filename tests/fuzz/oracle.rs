@@ -1,4 +1,4 @@
-//! Asks a Python process that lives as long as this one does.
+//! Asks a Python process, which lives as long as this process.
 
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -12,17 +12,17 @@ struct Oracle {
 
 static ORACLE: Mutex<Option<Oracle>> = Mutex::new(None);
 
-/// What it answers to a list of texts. See `oracle.py` for the questions.
+/// Returns the answer to a list of texts. See `oracle.py` for the questions.
 ///
 /// # Panics
 ///
-/// If it can't be started, or has ended: what it says is on standard error.
+/// Panics if the process can't be started or has ended. Its own error is on standard error.
 pub(crate) fn ask(question: &[&[u8]]) -> String {
     let mut oracle = ORACLE.lock().expect("no panic while it was asked");
     oracle.get_or_insert_with(Oracle::start).ask(question)
 }
 
-/// A list of texts as one: how many there are, and each after its length.
+/// Packs a list of texts: their number, then each text after its length.
 pub(crate) fn packed<'a>(texts: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut packed = length(texts.len()).to_vec();
     for text in texts {

@@ -1,4 +1,4 @@
-//! Pages as the exporter answers with them, and what parsers say of them.
+//! Pages of the exporter, checked by parsers.
 
 use crate::oracle::{self, packed};
 use futures_util::FutureExt;
@@ -7,12 +7,12 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tower_openmetrics::{MetricsExporter, MetricsRegistry};
 
-/// A family that has to be on the page.
+/// A family that must be on the page.
 #[derive(Debug)]
 pub(crate) struct Expected {
     pub(crate) family: String,
     pub(crate) help: String,
-    /// Those of one of its samples.
+    /// The labels of one sample.
     pub(crate) labels: Vec<(String, String)>,
 }
 
@@ -21,7 +21,7 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// What the exporter answers, away from any runtime.
+/// Returns the exporter's page, outside of any runtime.
 pub(crate) fn ask(exporter: &MetricsExporter, request: Request<()>) -> Answer {
     let answered = exporter.clone().oneshot(request).now_or_never();
     let Ok(response) = answered.expect("nothing to wait for");
@@ -29,7 +29,7 @@ pub(crate) fn ask(exporter: &MetricsExporter, request: Request<()>) -> Answer {
     let mut content = Vec::new();
     loop {
         match body.frame().now_or_never() {
-            // Others have their turn between two pieces.
+            // The exporter yields between two pieces.
             None => {}
             Some(None) => break,
             Some(Some(frame)) => {
@@ -44,8 +44,8 @@ pub(crate) fn ask(exporter: &MetricsExporter, request: Request<()>) -> Answer {
     }
 }
 
-/// That both pages are readable, say the same, and hold what is expected. If the registry can't be
-/// shown, that it says so is enough.
+/// Checks that both formats can be parsed, are equivalent, and contain `expected`. If the registry can't be shown, only checks
+/// that it responds with an error.
 pub(crate) fn check(registry: &MetricsRegistry, expected: &[Expected]) -> Shown {
     let exporter = registry.exporter();
     let [open_metrics, text] = ["application/openmetrics-text", "text/plain"].map(|accept| {
@@ -71,7 +71,7 @@ pub(crate) fn check(registry: &MetricsRegistry, expected: &[Expected]) -> Shown 
     Shown::Whole
 }
 
-/// What came of a registry.
+/// The result for a registry.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
     Whole,

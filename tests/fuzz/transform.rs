@@ -1,5 +1,4 @@
-//! Texts as a collector may write them: on either page they can be read, or they are refused when
-//! they are included.
+//! Texts of collectors. Both page formats can be parsed, or the text is refused when it is included.
 
 use crate::pages::{Shown, check};
 use tower_openmetrics::{Clock, MetricsRegistry};

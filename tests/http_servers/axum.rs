@@ -9,26 +9,23 @@ use tower::BoxError;
 #[tokio::test]
 async fn calls_are_counted_by_method_route_and_status() {
     let server = Running::start(serve).await;
-    // Declared, so it is there before any call.
+    // A declared label set is on the page before any call.
     server
         .expect(&[
             r#"requests_total{method="GET",route="/items/{id}",service="shop",status="200"} 0"#,
         ])
         .await;
-    for (method, path, body, status, answer) in [
-        ("GET", "/items/7", "", "200", "item 7\n"),
-        ("GET", "/items/42", "", "200", "item 42\n"),
-        ("GET", "/items/100", "", "404", ""),
-        ("DELETE", "/items/7", "", "405", ""),
-        ("POST", "/words", "two words", "200", "2\n"),
-        ("GET", "/nowhere", "", "404", "there is no such page\n"),
-        ("GET", "/health", "", "200", "ok\n"),
-    ] {
-        let received = server.ask(method, path, body).await;
-        let (head, received) = received.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
-        assert_eq!(received, answer, "{method} {path}");
-    }
+    server
+        .check(&[
+            ("GET", "/items/7", "", "200", "item 7\n"),
+            ("GET", "/items/42", "", "200", "item 42\n"),
+            ("GET", "/items/100", "", "404", ""),
+            ("DELETE", "/items/7", "", "405", ""),
+            ("POST", "/words", "two words", "200", "2\n"),
+            ("GET", "/nowhere", "", "404", "there is no such page\n"),
+            ("GET", "/health", "", "200", "ok\n"),
+        ])
+        .await;
     let page = server
         .expect(&[
             r#"requests_total{method="GET",route="/items/{id}",service="shop",status="200"} 2"#,
@@ -36,7 +33,7 @@ async fn calls_are_counted_by_method_route_and_status() {
             r#"requests_total{method="DELETE",route="/items/{id}",service="shop",status="405"} 1"#,
             r#"requests_total{method="POST",route="/words",service="shop",status="200"} 1"#,
             r#"requests_total{method="GET",route="none",service="shop",status="404"} 1"#,
-            // "two words", and "item 7\n" and "item 42\n".
+            // "two words", then "item 7\n" and "item 42\n".
             r#"request_bytes_total{method="POST",route="/words",service="shop"} 9"#,
             r#"response_bytes_total{method="GET",route="/items/{id}",service="shop",status="200"} 15"#,
             r#"errors_total{error_type="invalid_message",method="DELETE",route="/items/{id}",service="shop"} 1"#,
@@ -55,7 +52,7 @@ async fn serve(listener: TcpListener, stop: CancellationToken) -> Result<(), Box
 }
 
 #[tokio::test]
-async fn it_says_that_it_stops_before_it_does() {
+async fn it_reports_not_ready_before_it_stops() {
     let asked = CancellationToken::new();
     let server = Running::start(|listener, closing| {
         let asked = asked.clone();
@@ -74,7 +71,7 @@ async fn it_says_that_it_stops_before_it_does() {
 const TICK: &str = "data: tick\n\n\r\n";
 
 #[tokio::test]
-async fn event_streams_are_kept_out_of_the_duration() {
+async fn event_streams_have_a_duration_of_their_own() {
     let server = Running::start(serve).await;
     let mut client = Http1::connect_to(server.address).await;
     client.send(request("GET", "/ticks", "")).await;
@@ -92,7 +89,7 @@ async fn event_streams_are_kept_out_of_the_duration() {
 }
 
 #[tokio::test]
-async fn it_stops_once_all_have_their_answers() {
+async fn it_stops_after_all_responses() {
     let server = Running::start(serve).await;
     let mut stream = Http1::connect_to(server.address).await;
     stream.send(request("GET", "/ticks", "")).await;
@@ -108,7 +105,7 @@ async fn it_stops_once_all_have_their_answers() {
         ])
         .await;
     server.begin_to_stop();
-    // The end of a chunked body, so in good order.
+    // The end of a chunked body.
     assert!(stream.receive_all().await.ends_with(b"0\r\n\r\n"));
     upload.send(rest).await;
     assert!(upload.receive_all().await.ends_with(b"\r\n\r\n2\n"));

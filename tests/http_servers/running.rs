@@ -1,4 +1,4 @@
-//! A server that runs, as its clients see it.
+//! A running example server and its clients.
 
 use crate::wire_support::{Http1, bounded};
 use std::future::Future;
@@ -31,14 +31,24 @@ impl Running {
         }
     }
 
-    /// The answer, head and body, to a request on a connection of its own.
+    /// Returns the head and body of the response to a request on a new connection.
     pub(crate) async fn ask(&self, method: &str, path: &str, body: &str) -> String {
         let mut client = Http1::connect_to(self.address).await;
         client.send(request(method, path, body)).await;
         String::from_utf8(client.receive_all().await).unwrap()
     }
 
-    /// Scrapes until the page has these lines: the end of a call is seen by its client first.
+    /// Sends requests of method, path and body, and checks the status and the body of each response.
+    pub(crate) async fn check(&self, table: &[(&str, &str, &str, &str, &str)]) {
+        for (method, path, body, status, answer) in table {
+            let received = self.ask(method, path, body).await;
+            let (head, received) = received.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+            assert_eq!(received, *answer, "{method} {path}");
+        }
+    }
+
+    /// Scrapes until the page has these lines. The client may see the end of a call before it is counted.
     pub(crate) async fn expect(&self, lines: &[&str]) -> String {
         let scraping = async {
             loop {
@@ -63,7 +73,7 @@ impl Running {
         self.stop.cancel();
     }
 
-    /// Until the server has stopped, in good order.
+    /// Waits until the server has stopped without an error.
     pub(crate) async fn stop(self) {
         self.begin_to_stop();
         bounded("the server's end", self.task)

@@ -1,4 +1,4 @@
-//! Routers of axum.
+//! Layers in and around axum's routers.
 
 use crate::wire_support::{Http1, Http2, Numbers, Server, bounded};
 use axum::body::{Body, Bytes};
@@ -14,7 +14,7 @@ use tower::timeout::error::Elapsed;
 use tower::{BoxError, ServiceBuilder};
 use tower_openmetrics::{ErrorType, MetricsLayer, ResponseBody};
 
-/// Handlers with one extractor each, which say how much they were given.
+/// Returns handlers with one extractor each. They respond with the length that they extracted.
 fn routes() -> Router {
     Router::new()
         .route("/", get(async || "hello"))
@@ -32,7 +32,7 @@ fn routes() -> Router {
         )
 }
 
-/// The bytes of a request, with the body of which they promise the length.
+/// Returns the bytes of a request with this body and its length.
 fn request(method: &str, path: &str, content_type: &str, body: &str) -> String {
     let length = body.len();
     format!(
@@ -41,7 +41,7 @@ fn request(method: &str, path: &str, content_type: &str, body: &str) -> String {
     )
 }
 
-/// The body of an answer whose head says how long it is.
+/// Returns the body of a response with a `Content-Length`.
 fn body(answer: &[u8]) -> &str {
     let answer = str::from_utf8(answer).unwrap();
     let (_, body) = answer.split_once("\r\n\r\n").expect("an answer");
@@ -59,7 +59,7 @@ async fn extractors_and_rejections() {
     const JSON: &str = "application/json";
     const TEXT: &str = "text/plain";
     let failed = Numbers::failed;
-    #[rustfmt::skip] // a table: what is asked, what it comes to, how much of it is read
+    #[rustfmt::skip] // a table: the request, the outcome, the bytes that are read
     let cases = [
         (request("GET", "/", TEXT, ""), Numbers::completed(), 0),
         (request("HEAD", "/", TEXT, ""), Numbers::completed(), 0),
@@ -76,7 +76,7 @@ async fn extractors_and_rejections() {
         (request("POST", "/", TEXT, "abcde"), failed(ErrorType::INVALID_MESSAGE), 0),
     ];
     for (request, numbers, read) in cases {
-        // Two layers, of which each has its page.
+        // Both layers count the same.
         let (inside, outside) = (MetricsLayer::default(), MetricsLayer::default());
         let app = routes().layer(inside.clone()).layer(outside.clone());
         let server = Server::start(app).await;
@@ -101,7 +101,7 @@ async fn uploads_that_break_off() {
         begun.expect(&layer, path).await;
         client.close();
         let numbers = Numbers::at_rest(&layer).await;
-        // Hyper may still take the text of a 400, for nobody.
+        // Hyper may still take the text of a 400 that nobody receives.
         let taken = numbers.response_bytes();
         assert_eq!(numbers, Numbers::cancelled().read(7).taken(taken), "{path}");
         server.stop().await;
@@ -129,7 +129,7 @@ async fn uploads_that_are_malformed_or_reset() {
     stream.reset();
     client.close();
     server.stop().await;
-    // Nobody takes the 400 of a stream that was reset.
+    // The 400 of a stream that was reset is never taken.
     let numbers = numbers + Numbers::cancelled().read(3);
     assert_eq!(Numbers::of(&layer).await, numbers);
 }
@@ -159,7 +159,7 @@ async fn streams_that_fail() {
 }
 
 #[tokio::test]
-async fn a_layer_on_routes_sees_those_alone() {
+async fn a_layer_on_routes_only_sees_those_routes() {
     let layer = MetricsLayer::default();
     let app = Router::new()
         .route("/measured", get(async || "hello"))
@@ -175,7 +175,7 @@ async fn a_layer_on_routes_sees_those_alone() {
 }
 
 #[tokio::test]
-async fn a_layer_that_is_there_twice_counts_twice() {
+async fn a_layer_that_is_applied_twice_counts_twice() {
     let layer = MetricsLayer::default();
     let server = Server::start(routes().layer(layer.clone()).layer(layer.clone())).await;
     exchange(&server, &request("POST", "/bytes", "text/plain", "abcde")).await;
@@ -184,8 +184,8 @@ async fn a_layer_that_is_there_twice_counts_twice() {
     assert_eq!(Numbers::of(&layer).await, numbers);
 }
 
-/// `axum::serve` wants a body of axum's own: what was wrapped around the router as a whole gives
-/// another. `Router::layer` sees to that by itself.
+/// `axum::serve` needs axum's own response body, and a layer around the whole router changes the type. `Router::layer`
+/// converts it by itself.
 #[tokio::test]
 async fn around_the_router_for_axum_serve() {
     let layer = MetricsLayer::default();
@@ -212,7 +212,7 @@ async fn around_the_router_for_axum_serve() {
 }
 
 #[tokio::test]
-async fn the_page_is_a_route_that_is_not_measured() {
+async fn the_page_can_be_a_route_that_is_not_measured() {
     let layer = MetricsLayer::new([("endpoint", "shop")]);
     let app = routes()
         .layer(layer.clone())

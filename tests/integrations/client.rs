@@ -1,4 +1,4 @@
-//! Around a client: the layer stands between the program and the network.
+//! The layer around a client, between the program and the network.
 
 use crate::wire_support::{Handler, Numbers, Scripted, Server, Step, bounded, data};
 use bytes::Bytes;
@@ -45,7 +45,7 @@ async fn bytes_are_counted_both_ways() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_body_is_complete() {
+async fn a_response_without_a_body_completes_the_call() {
     let layer = MetricsLayer::default();
     let mut promising = Response::new(Scripted::default());
     promising.headers_mut().insert(CONTENT_LENGTH, 5.into());
@@ -72,7 +72,7 @@ async fn the_server_resets_the_stream() {
 }
 
 #[tokio::test]
-async fn nobody_listens() {
+async fn nothing_listens() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -85,7 +85,7 @@ async fn nobody_listens() {
 }
 
 #[tokio::test]
-async fn the_answer_is_dropped() {
+async fn the_response_is_dropped() {
     let layer = MetricsLayer::default();
     let handler = Handler::sends(Scripted::new([data("hello")])).reads_all();
     let server = Server::start(handler.clone()).await;
@@ -98,7 +98,7 @@ async fn the_answer_is_dropped() {
 
 #[tokio::test]
 async fn the_server_breaks_off() {
-    #[rustfmt::skip] // a table: what comes of the answer, and what that is
+    #[rustfmt::skip] // a table: the received part of the response, and the outcome
     let cases = [
         ("", ErrorType::GENERATE, 0),
         ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", ErrorType::RESPONSE_STREAM, 0),

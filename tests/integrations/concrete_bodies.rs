@@ -1,4 +1,4 @@
-//! Services for one type of body, behind the adaptor that gives it back to them.
+//! Services that need a certain body type, behind `RequestBody::into_inner`.
 
 use crate::wire_support::{Http1, Numbers, Server};
 use bytes::Bytes;
@@ -27,7 +27,7 @@ async fn server(layer: &MetricsLayer) -> Server {
 }
 
 #[tokio::test]
-async fn the_answer_is_counted_and_the_request_is_not() {
+async fn only_the_response_is_counted() {
     let layer = MetricsLayer::default();
     let server = server(&layer).await;
     let mut client = Http1::connect(&server).await;
@@ -40,7 +40,7 @@ async fn the_answer_is_counted_and_the_request_is_not() {
 }
 
 #[tokio::test]
-async fn an_upload_that_breaks_off_is_what_the_service_makes_of_it() {
+async fn the_service_decides_about_an_upload_that_breaks_off() {
     let layer = MetricsLayer::default();
     let server = server(&layer).await;
     let mut client = Http1::connect(&server).await;

@@ -1,4 +1,4 @@
-//! With what else the layer composes, and what it then counts.
+//! The layer composed with other layers and services, and what it then counts.
 
 mod axum;
 mod client;

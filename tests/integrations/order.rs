@@ -1,4 +1,4 @@
-//! Where the layer stands among others decides what it sees.
+//! The position of the layer among others decides what it sees.
 
 use crate::wire_support::{Handler, Numbers, Scripted, Step, data};
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use tower_http::timeout::{RequestBodyTimeoutLayer, ResponseBodyTimeoutLayer, Tim
 use tower_layer::Layer;
 use tower_openmetrics::{ErrorType, MetricsLayer};
 
-/// The body of every request: nothing comes, and no end.
+/// The body of every request. It never yields a frame and never ends.
 type Endless = StreamBody<stream::Pending<Result<Frame<Bytes>, Infallible>>>;
 
 const MOMENT: Duration = Duration::from_secs(1);
@@ -30,7 +30,7 @@ fn request() -> Request<Endless> {
         .unwrap()
 }
 
-/// Asks once, and gives the length of the body that was received, if there was one to its end.
+/// Makes one call. Returns the length of the response body if it was received completely.
 async fn ask<S, B>(service: S) -> Option<usize>
 where
     S: Service<Request<Endless>, Response = Response<B>>,
@@ -41,7 +41,7 @@ where
     Some(body.to_bytes().len())
 }
 
-/// Two layers, for either place.
+/// Returns two layers, one for each position.
 fn two() -> (MetricsLayer, MetricsLayer) {
     (MetricsLayer::default(), MetricsLayer::default())
 }
@@ -52,7 +52,7 @@ async fn assert_numbers(outside: (&MetricsLayer, Numbers), inside: (&MetricsLaye
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_that_answers() {
+async fn a_timeout_that_responds() {
     let (outside, inside) = two();
     let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, MOMENT);
     ask(outside.layer(timeout.layer(Handler::hangs()))).await;
@@ -78,7 +78,7 @@ async fn a_timeout_that_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_of_the_answers_body() {
+async fn a_timeout_of_the_response_body() {
     let (outside, inside) = two();
     let timeout = ResponseBodyTimeoutLayer::new(MOMENT);
     let half = || Handler::sends(Scripted::new([data("abc"), Step::Hang]));
@@ -92,14 +92,14 @@ async fn a_timeout_of_the_answers_body() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_of_the_requests_body() {
+async fn a_timeout_of_the_request_body() {
     let (outside, inside) = two();
     let timeout = RequestBodyTimeoutLayer::new(MOMENT);
     let reader = || Handler::sends(Scripted::default()).reads_all();
     ask(outside.layer(timeout.layer(reader()))).await;
     ask(timeout.layer(inside.layer(reader()))).await;
     assert_numbers(
-        // Only the handler sees the error, and it answers 200.
+        // Only the handler sees the error, and it responds with 200.
         (&outside, Numbers::completed()),
         (&inside, Numbers::failed(ErrorType::TIMEOUT)),
     )
@@ -117,7 +117,7 @@ async fn load_shedding() {
     ask(shed.layer(inside.layer(full))).await;
     assert_numbers(
         (&outside, Numbers::failed(ErrorType::OVERLOADED)),
-        // It is never called.
+        // The inner layer is never called.
         (&inside, Numbers::default()),
     )
     .await;

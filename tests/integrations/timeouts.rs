@@ -1,4 +1,4 @@
-//! Time limits for bodies, those of tower-http and of axum's, on either side and wherever their layer stands.
+//! Time limits for bodies, with bodies of tower-http and of axum, in both directions and at both positions.
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(1);
 
 type Stalled = UnsyncBoxBody<Bytes, BoxError>;
 
-/// Sends this, and then nothing for ever.
+/// Returns a body that sends `data`, if there is any, and then never ends.
 fn stalled(data: &'static str) -> Stalled {
     let frames = (!data.is_empty()).then(|| Ok(Frame::data(Bytes::from_static(data.as_bytes()))));
     StreamBody::new(stream::iter(frames).chain(stream::pending())).boxed_unsync()
@@ -30,7 +30,7 @@ fn upload(data: &'static str) -> Request<Stalled> {
     request.body(stalled(data)).unwrap()
 }
 
-/// What a handler makes of a request whose body fails.
+/// The ways in which a handler treats a failed request body.
 #[derive(Clone, Copy, Debug)]
 enum Handler {
     Answers(u16),
@@ -61,7 +61,7 @@ impl Handler {
     }
 }
 
-/// Runs with a layer of every kind that has bodies.
+/// Runs the check with a layer of every protocol with bodies.
 macro_rules! with_each {
     ($layer:ident, $run:block) => {{
         let $layer = built(MetricsLayer::builder());
@@ -85,7 +85,7 @@ async fn expect<P>(layer: &MetricsLayer<P>, row: &str, read: u64, taken: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_request_outside() {
+async fn a_request_body_fails_outside_of_the_layer() {
     for handler in Handler::ALL {
         for data in ["", "abc"] {
             with_each!(layer, {
@@ -100,9 +100,9 @@ async fn of_a_request_outside() {
     }
 }
 
-/// Only what the service says of it is seen.
+/// The layer only sees how the service responds.
 #[tokio::test(start_paused = true)]
-async fn of_a_request_inside() {
+async fn a_request_body_fails_inside_of_the_layer() {
     with_each!(layer, {
         let service = ServiceBuilder::new()
             .layer(layer.clone())
@@ -114,7 +114,7 @@ async fn of_a_request_inside() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_response() {
+async fn a_response_body_fails() {
     for data in ["", "abc"] {
         with_each!(layer, {
             let service = ServiceBuilder::new()
@@ -130,9 +130,9 @@ async fn of_a_response() {
     }
 }
 
-/// axum's body keeps the error of the one that it holds.
+/// axum's body keeps the error of the body inside it.
 #[tokio::test(start_paused = true)]
-async fn in_bodies_of_axums() {
+async fn axums_bodies_fail() {
     with_each!(layer, {
         let service = ServiceBuilder::new()
             .layer(RequestBodyTimeoutLayer::new(LIMIT))

@@ -1,4 +1,4 @@
-//! That it composes at all, and without a box: the types are written out.
+//! Composition without a box, with all types written out.
 
 use crate::wire_support::Scripted;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use tower_layer::Layer;
 use tower_openmetrics::protocol::Http;
 use tower_openmetrics::{Metrics, MetricsLayer, RequestBody, ResponseBody, ResponseFuture};
 
-/// Answers with its value, whatever the request.
+/// A service that responds to every request with its value.
 #[derive(Clone, Debug)]
 struct Always<B, E>(Result<B, E>);
 
@@ -46,7 +46,7 @@ where
 fn goes_anywhere<T: Clone + Debug + Send + Sync + Unpin + 'static>(_: &T) {}
 
 #[test]
-fn services_and_layers_are_as_their_parts() {
+fn services_and_layers_have_the_traits_of_their_parts() {
     let layer = MetricsLayer::default();
     let always = Always::<_, Infallible>(Ok(Full::new(Bytes::new())));
     goes_anywhere(&layer);
@@ -62,30 +62,30 @@ fn services_and_layers_are_as_their_parts() {
 }
 
 #[test]
-fn bodies_are_as_their_parts() {
+fn bodies_have_the_traits_of_their_parts() {
     fn is_unpin<T: Unpin + Default + Send + Sync>() {}
     is_unpin::<RequestBody<Full<Bytes>>>();
     is_unpin::<ResponseBody<Full<Bytes>>>();
 
-    // One that is not `Unpin` will do as well.
+    // A body need not be `Unpin`.
     let layer = MetricsLayer::default();
     let always = Always::<_, Infallible>(Ok(Scripted::default()));
     is_service::<_, ResponseBody<Scripted>, Once<Ready<_>>>(&layer.layer(always));
 }
 
 #[test]
-fn little_is_asked_of_what_is_wrapped() {
+fn wrapped_types_need_few_traits() {
     #[derive(Clone)]
     struct NotAnError;
 
-    // Neither `Send`, nor an error that is one, nor anything to be printed.
+    // The error is not `Send`, not `Debug`, and not an `Error`.
     let layer = MetricsLayer::default();
     let always = Always::<Full<Bytes>, _>(Err(Rc::new(NotAnError)));
     is_service::<_, ResponseBody<Full<Bytes>>, Once<Ready<_>>>(&layer.layer(always));
 }
 
 #[test]
-fn hyper_takes_it() {
+fn hyper_accepts_the_service() {
     fn is_hyper_service<S: hyper::service::Service<Request<Full<Bytes>>>>(_: &S) {}
     let always = Always::<_, Infallible>(Ok(Scripted::default()));
     let service: TowerToHyperService<Metrics<_>> =

@@ -1,4 +1,4 @@
-//! The budget of label sets, at each moment of a call; and values that are long.
+//! The cardinality limit at each moment of a call, and the length limit of label values.
 
 use crate::raw::{
     Done, Raw, all, all_of, answer, assert_all, begin, builder, built, call, name, sum,
@@ -14,7 +14,7 @@ use tower_openmetrics::{Call, MetricsLayer, MetricsRegistry};
 
 type Calls<'a> = &'a dyn Fn(usize) -> Call;
 
-/// Two calls with each of `values` values, in order, where there is room for `room`.
+/// Makes two calls with each of `values` values, in order, under a limit of `room` label sets.
 #[track_caller]
 fn assert_budget(layer: &MetricsLayer<Raw>, calls: Calls<'_>, values: usize, room: usize) {
     for value in 0..values {
@@ -50,7 +50,7 @@ fn total(page: &Page, metric: &str) -> i64 {
     all_of(page, metric).values().sum()
 }
 
-/// How many values there are, and for how many there is room.
+/// The number of values, and the limit.
 const SIZES: [(usize, usize); 8] = [
     (1, 1),
     (10, 5),
@@ -63,7 +63,7 @@ const SIZES: [(usize, usize); 8] = [
 ];
 
 #[test]
-fn values_of_requests() {
+fn the_limit_applies_to_request_labels() {
     for (values, room) in SIZES {
         let (layer, service) = built(builder().label(name()).cardinality_limit(room));
         let calls = |value: usize| {
@@ -76,7 +76,7 @@ fn values_of_requests() {
 }
 
 #[test]
-fn values_of_responses() {
+fn the_limit_applies_to_response_labels() {
     let label = || Label::from_response("value", |head| head.headers.get("value")?.to_str().ok());
     for (values, room) in SIZES {
         let (layer, service) = built(builder().label(label()).cardinality_limit(room));
@@ -92,9 +92,9 @@ fn values_of_responses() {
     }
 }
 
-/// A hundred codes for each of so many names: where there is room for half of the ends, there is for all names.
+/// A hundred codes for each name. The limit allows all names and half of the ends.
 #[test]
-fn values_of_ends() {
+fn the_limit_applies_to_labels_of_the_end() {
     for (values, room) in SIZES.into_iter().filter(|(_, room)| *room != 2) {
         let settings = builder()
             .label(name())
@@ -117,9 +117,9 @@ fn code() -> Label {
     Label::code(&NAMES)
 }
 
-/// Where the beginning has no room, neither has the rest, though there would be.
+/// A call that overflows at its beginning also overflows later, even if there is room.
 #[test]
-fn a_call_without_room_has_none_at_all() {
+fn a_call_that_overflows_at_its_beginning_stays_there() {
     let (layer, service) = built(
         builder()
             .label(name())
@@ -151,9 +151,9 @@ fn a_call_without_room_has_none_at_all() {
     assert_all(&layer, "label_overflow_total", &[("", 2)]);
 }
 
-/// Each layer has its own, also where many share a registry.
+/// Layers that share a registry don't share the limit.
 #[test]
-fn the_budget_is_each_layers() {
+fn each_layer_has_its_own_limit() {
     let registry = MetricsRegistry::new();
     let layers = ["1", "2"].map(|own| {
         let builder = builder()
@@ -173,7 +173,7 @@ fn the_budget_is_each_layers() {
     assert_eq!(all(&layers[0], "requests_total").len(), 6);
 }
 
-/// What the program itself has chosen is shown whole, and told apart by its last byte.
+/// Values that the program chooses are never cut, even if they differ only in the last byte.
 #[test]
 fn long_templates_are_never_cut() {
     #[derive(Clone)]
@@ -198,7 +198,7 @@ fn long_templates_are_never_cut() {
 }
 
 #[test]
-fn long_values_of_clients_are_other_unless_declared() {
+fn long_values_from_clients_overflow_unless_declared() {
     let declared = ["a", "b"].map(|last| "x".repeat(299) + last);
     let mut settings = builder().label(name());
     for value in &declared {
@@ -225,7 +225,7 @@ fn long_values_of_clients_are_other_unless_declared() {
 }
 
 #[test]
-fn how_long_clients_values_may_be_is_settable() {
+fn the_maximum_length_of_values_is_configurable() {
     for (most, expected) in [(0, 0), (4, 1), (300, 3), (usize::MAX, 4)] {
         let (layer, service) = built(builder().label(name().max_len(most)));
         for length in [4, 5, 300, 301] {

@@ -1,4 +1,4 @@
-//! Layers with the same labels have the same functions, or are told that they haven't.
+//! Layers with the same labels must have the same closures.
 
 use crate::raw::{Done, Raw, begin, builder, sum};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tower_openmetrics::{Error, MetricsLayer, MetricsLayerBuilder, MetricsRegistr
 
 type Builder = MetricsLayerBuilder<Raw>;
 
-/// Two layers with the same labels on one registry, each called once.
+/// Builds two layers with the same labels on one registry, and calls each once.
 fn two(first: Builder, second: Builder) -> Result<MetricsLayer<Raw>, Error> {
     let registry = MetricsRegistry::new();
     let build = |builder: Builder| builder.registry(&registry).build([("a", "1")]);
@@ -31,7 +31,7 @@ fn idle(seconds: u64) -> Builder {
 }
 
 #[test]
-fn functions_without_data_are_the_same() {
+fn closures_without_captures_are_equal() {
     for settings in [
         || builder().stream_duration_seconds(is_long_lived),
         || builder().exemplars(TraceContext::from_traceparent),
@@ -56,7 +56,7 @@ fn functions_without_data_are_the_same() {
 }
 
 #[test]
-fn clones_of_one_builder_are_the_same() {
+fn clones_of_one_builder_are_equal() {
     let captured = String::from("/");
     let [filter, label, route, response, streams] = [(); 5].map(|()| captured.clone());
     let one = builder()
@@ -81,7 +81,7 @@ fn clones_of_one_builder_are_the_same() {
 }
 
 #[test]
-fn what_captures_something_or_is_another_function_differs() {
+fn closures_with_captures_and_other_closures_differ() {
     fn capturing(number: usize) -> [Builder; 5] {
         [
             builder().filter(move |head| head.uri.path().len() != number),

@@ -1,10 +1,10 @@
-//! Label sets that no call has touched for long leave the page, and give their room back.
+//! Idle label sets are removed from the page, and make room for new ones.
 
 use crate::raw::{
     Measured, Raw, all, answer, assert_all, begin, builder, built, call, group, name, sum,
 };
 use crate::support::Page;
-use std::sync::mpsc;
+use crate::worker::Worker;
 use std::thread;
 use std::time::Duration;
 use tower_openmetrics::labels::Label;
@@ -24,37 +24,12 @@ fn by_name() -> (Clock, MetricsLayer<Raw>, Measured) {
     (clock, layer, service)
 }
 
-/// A thread that does what it is told to, and lives on.
-struct Worker {
-    jobs: mpsc::Sender<Box<dyn FnOnce() + Send>>,
-    done: mpsc::Receiver<()>,
-}
-
-impl Worker {
-    fn new() -> Self {
-        let (jobs, todo) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
-        let (told, done) = mpsc::channel();
-        thread::spawn(move || {
-            for job in todo {
-                job();
-                told.send(()).unwrap();
-            }
-        });
-        Self { jobs, done }
-    }
-
-    fn run(&self, job: impl FnOnce() + Send + 'static) {
-        self.jobs.send(Box::new(job)).unwrap();
-        self.done.recv().unwrap();
-    }
-}
-
 fn on_ending_thread(job: impl FnOnce() + Send + 'static) {
     thread::spawn(job).join().unwrap();
 }
 
 #[test]
-fn a_set_leaves_at_the_next_scrape_and_comes_back_from_0() {
+fn an_idle_set_is_removed_at_the_next_scrape_and_starts_again_from_0() {
     let (clock, layer, service) = by_name();
     for _ in 0..3 {
         call(service, "/a");
@@ -74,14 +49,14 @@ fn a_set_leaves_at_the_next_scrape_and_comes_back_from_0() {
     assert_all(&layer, "requests_total", &both);
     clock.advance(IDLE);
     assert_all(&layer, "requests_total", &[]);
-    // It is as if there had never been any.
+    // The page is the same as before the first call.
     call(service, "/b");
     assert_all(&layer, "requests_total", &[(r#"name="b""#, 1)]);
     assert_all(&layer, "label_overflow_total", &[("", 0)]);
 }
 
 #[test]
-fn it_is_touched_by_the_beginning_and_by_the_end_of_a_call() {
+fn the_beginning_and_the_end_of_a_call_use_its_set() {
     let (clock, layer, service) = by_name();
     call(service, "/a");
     clock.advance(NEARLY);
@@ -95,7 +70,7 @@ fn it_is_touched_by_the_beginning_and_by_the_end_of_a_call() {
 }
 
 #[test]
-fn calls_in_flight_keep_theirs() {
+fn a_call_in_flight_keeps_its_set() {
     let (clock, layer, service) = by_name();
     call(service, "/a");
     let mut first = begin(service, "/a");
@@ -119,7 +94,7 @@ fn calls_in_flight_keep_theirs() {
     assert_all(&layer, "requests_total", &[(r#"name="a""#, 3)]);
     clock.advance(IDLE);
     assert_all(&layer, "requests_total", &[]);
-    // What a handle reports now is nobody's: neither of the set that comes back, nor of one in its place.
+    // Later reports of a handle are dropped. They count neither for the set that returns nor for another one in its slot.
     call(service, "/b");
     call(service, "/a");
     handle.request_bytes(7);
@@ -128,7 +103,7 @@ fn calls_in_flight_keep_theirs() {
 }
 
 #[test]
-fn declared_sets_stay() {
+fn declared_sets_are_not_removed() {
     let clock = Clock::manual();
     let settings = idle(clock).label(name()).label(Label::status());
     let settings = settings.declare([("name", "kept")]);
@@ -152,7 +127,7 @@ fn declared_sets_stay() {
     assert_all(&layer, "requests_total", &declared);
 }
 
-/// A set of the response or of the end leaves by itself; one of the request stays while one after it does.
+/// A label set of a response or of an end is removed alone. A label set of a request stays as long as one that follows it.
 #[test]
 fn labels_at_all_three_moments() {
     let clock = Clock::manual();
@@ -175,7 +150,7 @@ fn labels_at_all_three_moments() {
     assert_all(&layer, "requests_total", &[(bad, 1), (ok, 1), (missing, 1)]);
     clock.advance(MOMENT);
     assert_all(&layer, "requests_total", &[(bad, 1)]);
-    // The head's stays as long as one of its ends does: with what all of them have counted.
+    // The label set of the response stays as long as one of its ends, and keeps all their counts.
     assert_all(
         &layer,
         "response_bytes_total",
@@ -206,7 +181,7 @@ fn labels_at_all_three_moments() {
     );
 }
 
-/// Metrics that leave a label out have one series for many sets.
+/// A metric without some of the labels has one series for many label sets.
 #[test]
 fn shared_series_stay_while_any_set_uses_them() {
     let clock = Clock::manual();
@@ -244,7 +219,7 @@ fn shared_series_stay_while_any_set_uses_them() {
     clock.advance(MOMENT);
     assert_all(&layer, "requests_total", &[(r#"group="g",name="2""#, 3)]);
     shared(6);
-    // The threads find what they have of it, by way of another set.
+    // The threads find their blocks of the series through another label set.
     for round in 1..=5 {
         everywhere("/g/3");
         clock.advance(NEARLY);
@@ -263,7 +238,7 @@ fn shared_series_stay_while_any_set_uses_them() {
 }
 
 #[test]
-fn idle_sets_make_room_when_it_is_short_and_nobody_scrapes() {
+fn idle_sets_make_room_without_a_scrape() {
     let clock = Clock::manual();
     for settings in [
         idle(clock).label(name()),
@@ -283,7 +258,7 @@ fn idle_sets_make_room_when_it_is_short_and_nobody_scrapes() {
         clock.advance(IDLE - IDLE / 10);
         live(2);
         clock.advance(IDLE / 10);
-        // One finds room at once where two have left, the third is one too many again.
+        // Two label sets were removed, so two new ones fit and the third overflows.
         [5, 6, 7, 5, 6, 7, 2].into_iter().for_each(live);
         let requests = all(&layer, "requests_total");
         let of = |number: u8| {
@@ -328,9 +303,9 @@ fn other_is_not_shown_before_a_call_is_beyond_the_limit() {
     }
 }
 
-/// Where there is no room calls are under `_OTHER`, which stays.
+/// Calls beyond the limit are recorded as `_OTHER`, which is never removed.
 #[test]
-fn what_has_had_no_room_stays() {
+fn the_overflow_set_is_not_removed() {
     let clock = Clock::manual();
     let (layer, service) = built(idle(clock).label(name()).cardinality_limit(1));
     let first = begin(service, "/a");
@@ -339,7 +314,7 @@ fn what_has_had_no_room_stays() {
     first.complete();
     clock.advance(2 * IDLE);
     assert_all(&layer, "concurrent_requests", &[(r#"name="_OTHER""#, 1)]);
-    // There is room now, and the one stays where it began.
+    // There is room now. The open call stays in `_OTHER`, where it began.
     call(service, "/b");
     other.complete();
     let both = [(r#"name="_OTHER""#, 1), (r#"name="b""#, 1)];
@@ -349,9 +324,9 @@ fn what_has_had_no_room_stays() {
     assert_all(&layer, "label_overflow_total", &[("", 1)]);
 }
 
-/// A thread that has known a set, whose place another one has taken.
+/// A thread remembers a label set whose slot another one has taken.
 #[test]
-fn threads_that_have_known_a_set_do_not_take_another_one_for_it() {
+fn a_thread_does_not_confuse_a_removed_set_with_its_successor() {
     let (clock, layer, service) = by_name();
     let worker = Worker::new();
     worker.run(move || call(service, "/a"));
@@ -373,7 +348,7 @@ fn threads_that_have_known_a_set_do_not_take_another_one_for_it() {
     );
     clock.advance(IDLE);
     assert_all(&layer, "requests_total", &[]);
-    // The other way round, with a set that has come back meanwhile.
+    // The other way round, with a label set that has returned meanwhile.
     worker.run(move || call(service, "/b"));
     call(service, "/a");
     call(service, "/b");
@@ -382,7 +357,7 @@ fn threads_that_have_known_a_set_do_not_take_another_one_for_it() {
 }
 
 #[test]
-fn without_it_nothing_leaves() {
+fn without_a_timeout_no_set_is_removed() {
     let clock = Clock::manual();
     let (layer, service) = built(builder().clock(clock).label(name()));
     call(service, "/a");
@@ -390,9 +365,9 @@ fn without_it_nothing_leaves() {
     assert_all(&layer, "requests_total", &[(r#"name="a""#, 1)]);
 }
 
-/// What they show has no label set that could leave.
+/// Such a layer has only one label set.
 #[test]
-fn layers_without_labels_of_requests_have_nothing_that_idles() {
+fn a_layer_without_request_labels_has_no_idle_sets() {
     let error = idle(Clock::manual()).build(()).unwrap_err().to_string();
     assert!(
         error.starts_with("`series_idle_timeout` would do nothing"),
@@ -401,7 +376,7 @@ fn layers_without_labels_of_requests_have_nothing_that_idles() {
 }
 
 #[test]
-fn no_time_at_all_is_an_error() {
+fn a_timeout_of_0_is_an_error() {
     let error = builder()
         .series_idle_timeout(Duration::ZERO)
         .build(())

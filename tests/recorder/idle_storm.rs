@@ -1,4 +1,4 @@
-//! Threads and label sets come and go at once, while pages are read.
+//! Threads and label sets come and go concurrently with scrapes.
 
 use crate::raw::{Measured, Raw, all_of, answer, begin, builder, built, group, name, sum};
 use crate::support::Page;
@@ -11,12 +11,12 @@ use tower_openmetrics::labels::Label;
 use tower_openmetrics::{Call, Clock, MetricsLayer, MetricsLayerBuilder};
 
 const TICK: Duration = Duration::from_millis(1);
-/// A set leaves if it was not touched for so many scrapes.
+/// A label set is removed after this time without a call. A scrape takes one [`TICK`].
 const IDLE: Duration = Duration::from_millis(3);
 const STATUSES: [u16; 2] = [200, 404];
 
 fn settings(clock: Clock) -> MetricsLayerBuilder<Raw> {
-    // Durations are all in one series, whatever sets there are.
+    // All label sets share one series of durations.
     let by = |label: Label| label.on_duration(false);
     let settings = builder()
         .clock(clock)
@@ -28,18 +28,18 @@ fn settings(clock: Clock) -> MetricsLayerBuilder<Raw> {
         .label(by(group().on_begin(false)))
 }
 
-/// Sends calls to a thread that ends them, one after the other.
+/// Sends calls to a thread that ends them in order.
 type Ender = mpsc::Sender<Call>;
 
-/// What was counted of a label set, each time that it was there.
+/// The counts of each label set, one for each time it was on the page.
 type Ledger = BTreeMap<String, Vec<i64>>;
 
-/// Labels of `requests_total`.
+/// Returns the labels of `requests_total`.
 fn labels(name: &str, status: u16) -> String {
     format!(r#"{{group="g",name="{name}",status="{status}"}}"#)
 }
 
-/// Calls under a name, which is in use from the first to the last of them. Returns how many there were by status.
+/// Makes calls with a name, which stays in use from the first to the last call. Returns the number of calls by status.
 fn burst(service: Measured, name: &str, seed: usize, ender: &Ender) -> [i64; 2] {
     let path = format!("/g/{name}");
     let answered = |status: u16| {
@@ -47,7 +47,7 @@ fn burst(service: Measured, name: &str, seed: usize, ender: &Ender) -> [i64; 2] 
         answer(&mut call, status);
         call
     };
-    // Whatever else goes on, these stay open.
+    // These calls stay open meanwhile.
     let kept = STATUSES.map(answered);
     let mut counts = [1, 1];
     for number in 0..40 {
@@ -61,14 +61,14 @@ fn burst(service: Measured, name: &str, seed: usize, ender: &Ender) -> [i64; 2] 
             _ => call.complete(),
         }
     }
-    // After all those that went the same way.
+    // Ends after all calls that were sent before.
     for call in kept {
         ender.send(call).unwrap();
     }
     counts
 }
 
-/// One of the threads that run, until it is dropped.
+/// Counts a running thread until it is dropped.
 struct Running<'a>(&'a AtomicUsize);
 
 impl Drop for Running<'_> {
@@ -77,7 +77,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Reads pages until `is_over`, and what there is of each label set before it leaves.
+/// Reads pages until `is_over`. Records the last counts of each label set before it is removed.
 struct Scraper<'a> {
     layer: &'a MetricsLayer<Raw>,
     clock: Clock,
@@ -116,15 +116,15 @@ impl Scraper<'_> {
 }
 
 #[test]
-fn no_count_is_lost_that_a_scrape_could_have_shown() {
+fn no_count_is_lost_before_a_scrape_shows_it() {
     const WORKERS: usize = 4;
     const ROUNDS: usize = 60;
-    /// Names of a worker, by turns: each has left the page before it comes back.
+    /// The number of names that a worker uses in turn. Each is removed before it is used again.
     const NAMES: usize = 3;
 
     let clock = Clock::manual();
     let (layer, service) = built(settings(clock));
-    // So that the series of durations never leaves.
+    // Keeps the series of durations.
     let keeper = begin(service, "/g/keeper");
     let (running, gone) = (AtomicUsize::new(WORKERS), Mutex::new(BTreeSet::new()));
     let mut scraper = Scraper {
@@ -152,7 +152,7 @@ fn no_count_is_lost_that_a_scrape_could_have_shown() {
                     thread::yield_now();
                 }
             }
-            // Now and then on a thread that is new.
+            // Some bursts run on a new thread.
             let counts = match round % 4 {
                 0 => thread::scope(|scope| {
                     let burst = || burst(service, &name, round, &ender);
@@ -180,7 +180,7 @@ fn no_count_is_lost_that_a_scrape_could_have_shown() {
         let ledgers = workers.into_iter().map(|worker| worker.join().unwrap());
         ledgers.flatten().collect()
     });
-    // All but the keeper's leave.
+    // All sets except the keeper's are removed.
     for _ in 0..5 {
         scraper.scrape();
     }
@@ -195,9 +195,9 @@ fn no_count_is_lost_that_a_scrape_could_have_shown() {
     assert_eq!(sum(&layer, "concurrent_requests"), 0);
 }
 
-/// Where there is not enough room, calls go to `_OTHER` and back as sets leave; their durations are in one series, and all there.
+/// Under a low limit, calls go to `_OTHER` until sets are removed. All durations are in one series, and none is lost.
 #[test]
-fn no_call_is_lost_where_room_is_short() {
+fn no_call_is_lost_under_a_low_limit() {
     const WORKERS: usize = 4;
     const CALLS: usize = 20_000;
 

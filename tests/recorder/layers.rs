@@ -1,4 +1,4 @@
-//! Many layers, one after the other and at once: none meets the numbers of another.
+//! Many layers, in sequence and at once, each with its own numbers.
 
 use crate::raw::{Done, Raw, assert_all, begin, builder, built, call, name, sum};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +6,7 @@ use std::thread;
 use tower::Layer;
 use tower_openmetrics::{Metrics, MetricsLayer};
 
-/// Those that are gone leave their slots to the next, and their services and calls stay.
+/// New layers take the slots of dropped ones, whose services and calls still exist.
 #[test]
 fn services_of_5000_layers_that_are_gone_count_nowhere() {
     let mut services: Vec<Metrics<Done, Raw>> = Vec::new();
@@ -16,7 +16,7 @@ fn services_of_5000_layers_that_are_gone_count_nowhere() {
         let service = layer.layer(Done);
         call(&service, "/own");
         calls.push(begin(&service, "/own"));
-        // Services before it, those of its own slot among them; some calls of theirs end now.
+        // Services of earlier layers, some of the same slot. Some of their calls end now.
         for back in [1, 2, 100, 1_000] {
             if let Some(gone) = number.checked_sub(back).and_then(|gone| services.get(gone)) {
                 call(gone, "/gone");
@@ -27,7 +27,7 @@ fn services_of_5000_layers_that_are_gone_count_nowhere() {
         }
         services.push(service);
         if number % 50 == 0 {
-            // The last call begun is its own, if it has not just ended.
+            // The latest call belongs to this layer, unless it has just ended.
             assert_all(&layer, "requests_total", &[(r#"name="own""#, 1)]);
             assert_all(&layer, "concurrent_requests", &[(r#"name="own""#, 1)]);
         }
@@ -76,11 +76,11 @@ fn a_thousand_layers_at_once_have_their_own_numbers() {
     }
 }
 
-/// Services whose layers are gone are called while others take their slot and go in turn. It comes to an end.
+/// Threads call services of dropped layers while other layers take and leave the same slots. No thread waits for ever.
 #[test]
-fn services_of_gone_layers_are_called_while_others_come_and_go() {
+fn services_of_dropped_layers_are_called_while_slots_are_reused() {
     const LAYERS: usize = 20_000;
-    // Two of each slot: what a thread remembers of the one, it does not of the other.
+    // Two for each slot. A thread remembers only one of them.
     let gone: Vec<_> = (0..8).map(|_| built(builder()).1).collect();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {

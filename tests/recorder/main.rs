@@ -1,4 +1,4 @@
-//! What the recorder promises, whatever threads, layers and label sets come and go.
+//! The recorder with threads, layers and label sets that come and go.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -14,3 +14,4 @@ mod reentrant;
 mod storm;
 mod sums;
 mod threads;
+mod worker;

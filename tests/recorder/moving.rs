@@ -1,4 +1,4 @@
-//! Endpoints that leave the page and come back, and layers that are gone, with calls in flight.
+//! Endpoints that are removed and added again, and layers that are dropped, while calls are in flight.
 
 use crate::raw::{Done, all, answer, assert_all, begin, builder, built, call, name, sum};
 use crate::support::Page;
@@ -26,7 +26,7 @@ const SETTINGS: [Settings; 3] = [
     },
 ];
 
-/// What of a label set `name="x"` is on the page.
+/// Returns what the page shows of the label set `name="x"`.
 fn x<P>(layer: &MetricsLayer<P>, metric: &str) -> i64 {
     let all = all(layer, metric);
     let of_x = all
@@ -58,7 +58,7 @@ fn an_endpoint_that_comes_back_starts_from_0() {
         assert!(first.remove());
         let page = Page::read(registry.exporter());
         assert_eq!(page.all("requests_total").count(), 0);
-        // Off the page, calls go on.
+        // Calls continue after the endpoint is removed.
         call(&service, "/x");
         let another = begin(&service, "/x");
 
@@ -92,9 +92,10 @@ fn an_endpoint_that_comes_back_starts_from_0() {
     }
 }
 
-/// On this thread, which has what it holds of the layer, and on others that have let it go, or never had it.
+/// The calls end on this thread, which still holds its part of the layer, and on threads that have released it or never had
+/// one.
 #[test]
-fn calls_of_layers_that_are_gone_end_harmlessly() {
+fn calls_of_dropped_layers_end_without_effect() {
     for settings in SETTINGS {
         let (layer, service) = built(settings());
         let begun = || {
@@ -105,7 +106,7 @@ fn calls_of_layers_that_are_gone_end_harmlessly() {
         let calls: Vec<_> = (0..12).map(|_| begun()).collect();
         assert_eq!(sum(&layer, "concurrent_requests"), 12);
         drop(layer);
-        // The slot is taken again: by layers that must not see any of it.
+        // Other layers take the slot. They must not see these calls.
         let (next, next_service) = built(settings());
         let mut calls = calls.into_iter();
         let mut some = || calls.by_ref().take(4).collect::<Vec<_>>();
@@ -136,9 +137,9 @@ fn calls_of_layers_that_are_gone_end_harmlessly() {
         .join()
         .unwrap();
         call(next_service, "/y");
-        // It has let go by now.
+        // The thread has released its part by now.
         end(some());
-        // And goes on working.
+        // The service still works.
         for _ in 0..3 {
             end(vec![begun(), begun()]);
         }
@@ -158,9 +159,9 @@ fn calls_of_layers_that_are_gone_end_harmlessly() {
     }
 }
 
-/// A worker thread that outlives layers, and has blocks of each.
+/// A thread that outlives layers and has had blocks of each.
 #[test]
-fn threads_that_outlive_layers_go_on() {
+fn a_thread_may_outlive_layers() {
     let (jobs, todo) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
     let (told, done) = mpsc::channel();
     let worker = thread::spawn(move || {

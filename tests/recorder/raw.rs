@@ -1,4 +1,4 @@
-//! Calls that a test holds in its hands, and ends where it wants to.
+//! Calls that a test holds and ends itself.
 
 use crate::support::{Page, now};
 use http::{Request, Response};
@@ -13,15 +13,15 @@ use tower_openmetrics::labels::{Label, RequestHead};
 use tower_openmetrics::protocol::{Answer, Protocol};
 use tower_openmetrics::{Call, Clock, Metrics, MetricsLayer, MetricsLayerBuilder};
 
-/// A protocol whose answers are the calls themselves.
+/// A protocol whose responses are the calls themselves.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Raw;
 
-/// A service that has nothing to do.
+/// A service that does nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Done;
 
-/// For all of the process, as a test has few of them: copied freely.
+/// A leaked service, which can be copied. A test has few of them.
 pub(crate) type Measured = &'static Metrics<Done, Raw>;
 
 // === impl Raw ===
@@ -66,18 +66,18 @@ impl Service<()> for Done {
 
 // === layers ===
 
-/// One that tells calls' times by a clock that stands still: so that Miri can run it, too.
+/// Returns a builder with a clock that stands still, so that Miri can run the tests.
 pub(crate) fn builder() -> MetricsLayerBuilder<Raw> {
     static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::manual);
     MetricsLayer::protocol_builder(Raw).clock(*CLOCK)
 }
 
-/// The last segment of the path.
+/// Returns a label with the last segment of the path.
 pub(crate) fn name() -> Label {
     Label::from_request("name", |head| head.uri.path().rsplit('/').next())
 }
 
-/// What comes before that.
+/// Returns a label with the segments before that.
 pub(crate) fn group() -> Label {
     Label::from_request("group", |head| head.uri.path().split('/').nth(1))
 }
@@ -90,28 +90,28 @@ pub(crate) fn built(builder: MetricsLayerBuilder<Raw>) -> (MetricsLayer<Raw>, Me
 
 // === calls ===
 
-/// A call to this path.
+/// Begins a call to this path.
 pub(crate) fn begin(service: &Metrics<Done, Raw>, path: &str) -> Call {
     let request = Request::get(path).body(()).expect("a path");
     let Ok(call) = now(service.clone().call(request));
     call
 }
 
-/// Its response has come.
+/// Gives the call a response head.
 pub(crate) fn answer(call: &mut Call, status: u16) {
     let mut response = Response::new(());
     *response.status_mut() = status.try_into().expect("a status");
     call.response_head(&Head::of(&response));
 }
 
-/// A call to this path that is over.
+/// Makes a call to this path and completes it.
 pub(crate) fn call(service: &Metrics<Done, Raw>, path: &str) {
     begin(service, path).complete();
 }
 
 // === pages ===
 
-/// A metric's values by its labels.
+/// Returns the values of a metric by its labels.
 pub(crate) fn all<P>(layer: &MetricsLayer<P>, metric: &str) -> BTreeMap<String, i64> {
     all_of(&Page::read(layer.exporter()), metric)
 }
@@ -122,12 +122,12 @@ pub(crate) fn all_of(page: &Page, metric: &str) -> BTreeMap<String, i64> {
         .collect()
 }
 
-/// The sum of a metric over its labels.
+/// Returns the sum of a metric over all labels.
 pub(crate) fn sum<P>(layer: &MetricsLayer<P>, metric: &str) -> i64 {
     all(layer, metric).values().sum()
 }
 
-/// A metric's values by what stands between the braces.
+/// Checks the values of a metric, by the text between the braces.
 #[track_caller]
 pub(crate) fn assert_all<P>(layer: &MetricsLayer<P>, metric: &str, expected: &[(&str, i64)]) {
     let expected = expected.iter().map(|(labels, value)| {

@@ -1,4 +1,4 @@
-//! Functions of users' that call a measured service in turn, be it of another layer or of their own.
+//! User closures that call measured services of their own layer or of another one.
 
 use crate::raw::{Measured, all, answer, assert_all, begin, builder, built, call, name, sum};
 use http::Request;
@@ -9,12 +9,12 @@ use tower_openmetrics::classify::{Fault, Head};
 use tower_openmetrics::labels::{Label, RequestHead};
 use tower_openmetrics::{ErrorType, TraceContext};
 
-/// Services that functions call: one of the layer that they are given to, and one of another.
+/// The services that closures call: one of their own layer, and one of another layer.
 #[derive(Clone, Default)]
 struct Inner(Arc<OnceLock<[Measured; 2]>>);
 
 impl Inner {
-    /// One call to each, unless the request is such a one itself.
+    /// Calls each service, unless the request is itself such a call.
     fn call(&self, by: &'static str, path: &str) {
         if let (false, Some(services)) = (path.starts_with("/inner"), self.0.get()) {
             for service in services {
@@ -27,7 +27,7 @@ impl Inner {
         self.call(by, head.uri.path());
     }
 
-    /// Its caller's response is the only one with a status of 201.
+    /// Only the response of the outer call has the status 201.
     fn of_response(&self, by: &'static str, head: &Head<'_>) {
         if head.status == 201 {
             self.call(by, "");
@@ -36,7 +36,7 @@ impl Inner {
 }
 
 #[test]
-fn functions_may_call_measured_services() {
+fn closures_may_call_measured_services() {
     const CALLS: i64 = 20;
     for idle in [false, true] {
         let inner = Inner::default();
@@ -96,7 +96,7 @@ fn functions_may_call_measured_services() {
     }
 }
 
-/// Calls when it is dropped.
+/// Makes a call when it is dropped.
 struct CallsWhenDropped(Vec<(Measured, &'static str)>);
 
 impl Drop for CallsWhenDropped {
@@ -107,20 +107,20 @@ impl Drop for CallsWhenDropped {
     }
 }
 
-/// Whoever drops the last of a layer drops its functions, and what they own.
+/// The last owner of a layer drops its closures and what they own.
 #[test]
-fn functions_may_call_measured_services_when_they_are_dropped() {
+fn closures_may_call_measured_services_when_they_are_dropped() {
     let (layer, service) = built(builder().label(name()));
     let passing = |path: &'static str| {
         let owned = CallsWhenDropped(vec![(service, path)]);
         built(builder().filter(move |_| owned.0.len() == 1))
     };
 
-    // With the layer, for no thread has met it.
+    // No thread has used the layer, so its closures are dropped with it.
     drop(passing("/uncalled"));
     assert_eq!(sum(&layer, "requests_total"), 1);
 
-    // When this thread meets something new.
+    // They are dropped when this thread uses another layer or label set.
     let (gone, of_gone) = passing("/here");
     call(of_gone, "/");
     drop(gone);
@@ -132,7 +132,7 @@ fn functions_may_call_measured_services_when_they_are_dropped() {
         &[(r#"name="here""#, 1), (r#"name="uncalled""#, 1)],
     );
 
-    // When another one ends, to which it is nothing new, and to which it is.
+    // They are dropped when another thread ends, which has or has not used the layer.
     for is_new in [false, true] {
         let (gone, of_gone) = passing("/there");
         thread::spawn(move || {
@@ -157,7 +157,7 @@ fn functions_may_call_measured_services_when_they_are_dropped() {
     );
     assert_eq!(sum(&layer, "concurrent_requests"), 0);
 
-    // A layer whose function owns its own service: what that calls is gone by then.
+    // A closure owns a service of its own layer, which is gone when the closure is dropped.
     let own = Arc::new(OnceLock::<Measured>::new());
     struct Own(Arc<OnceLock<Measured>>);
     impl Drop for Own {
@@ -205,9 +205,9 @@ fn new_label_sets_let_go_of_dropped_layers() {
     assert_eq!(sum(&other_layer, "concurrent_requests"), 0);
 }
 
-/// Which is the last of several layers that own each other.
+/// The layers own each other through closures.
 #[test]
-fn layers_may_be_dropped_by_functions_of_layers() {
+fn a_closure_may_drop_another_layer() {
     let (layer, service) = built(builder().label(name()));
     let mut owner = None;
     for _ in 0..50 {
@@ -218,7 +218,7 @@ fn layers_may_be_dropped_by_functions_of_layers() {
         owner = Some(next);
     }
     drop(owner);
-    // Each is held by this thread until it has met something new after it is gone.
+    // This thread keeps a part of each dropped layer until it uses something new.
     for _ in 0..50 {
         let (_new_layer, new) = built(builder());
         call(new, "/");
@@ -226,7 +226,7 @@ fn layers_may_be_dropped_by_functions_of_layers() {
     assert_eq!(sum(&layer, "requests_total"), 50);
 }
 
-/// What becomes a fault, and calls a measured service meanwhile.
+/// Converts to a fault, and makes a call in the conversion.
 struct Calls(Measured);
 
 impl From<Calls> for Fault {
@@ -237,7 +237,7 @@ impl From<Calls> for Fault {
 }
 
 #[test]
-fn faults_may_call_measured_services_when_they_are_made() {
+fn a_conversion_to_a_fault_may_call_measured_services() {
     let (layer, service) = built(builder().label(name()));
     for _ in 0..10 {
         let mut call = begin(service, "/outer");

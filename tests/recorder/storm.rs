@@ -1,4 +1,4 @@
-//! A million calls from several threads, some of which end elsewhere, while pages are read.
+//! A million calls from several threads during scrapes. Some calls end on another thread.
 
 use crate::raw::{Measured, Raw, all_of, answer, begin, builder, built, group, name};
 use crate::support::{Page, page_of};
@@ -14,7 +14,7 @@ const CALLS: usize = 250_000;
 const NAMES: usize = 11;
 const STATUSES: [u16; 3] = [200, 404, 500];
 
-/// What call `number` of a thread is like.
+/// Returns the path of a thread's call.
 fn path(number: usize) -> String {
     format!("/g{}/{}", number % 2, number % NAMES)
 }
@@ -34,7 +34,7 @@ fn live(service: Measured, next: &SyncSender<(Call, usize)>, own: &Receiver<(Cal
         let call = begin(service, &path(number));
         call.request_bytes(3);
         match number % 8 {
-            // If its queue is full this one has the call back.
+            // A full queue returns the call.
             0 => match next.try_send((call, number)) {
                 Ok(()) => {}
                 Err(error) => {
@@ -49,7 +49,7 @@ fn live(service: Measured, next: &SyncSender<(Call, usize)>, own: &Receiver<(Cal
     }
 }
 
-/// That nothing that counts has gone back, and nothing contradicts itself.
+/// Checks that no counter has decreased, and that the numbers of a page are consistent.
 fn assert_went_on(before: &Page, after: &Page) {
     let later: BTreeMap<_, _> = after.samples().collect();
     for (series, text) in before.samples() {
@@ -73,7 +73,7 @@ fn assert_went_on(before: &Page, after: &Page) {
     }
 }
 
-/// Without exemplars, which differ from page to page.
+/// Returns the page without exemplars, which differ between pages.
 fn read(layer: &MetricsLayer<Raw>) -> Page {
     let page = page_of(layer.exporter(), "text/plain");
     Page::parse(&format!("{page}# EOF\n"))
@@ -98,7 +98,7 @@ fn a_million_calls_are_counted_exactly() {
                 live(service, &next, &own);
                 drop(next);
                 running.fetch_sub(1, Ordering::Release);
-                // Until nobody sends any more.
+                // Ends when all senders are gone.
                 own.iter().for_each(|(call, number)| end(call, number));
             });
         }

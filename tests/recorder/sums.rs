@@ -1,4 +1,4 @@
-//! Sums of durations go on beyond 2^64 nanoseconds, which are 584 years.
+//! Sums of durations beyond 2^64 nanoseconds, or 584 years.
 
 use crate::raw::{Raw, begin, builder, built};
 use crate::support::{Page, now};
@@ -11,13 +11,13 @@ use std::time::Duration;
 use tower::ServiceExt;
 use tower_openmetrics::{Call, Clock, MetricsLayer};
 
-/// A year, and something that is lost where numbers are rounded.
+/// A year and a fraction that rounding would lose.
 const YEAR: Duration = Duration::from_nanos(365 * 24 * 3_600 * 1_000_000_000 + 7);
 const AT_ONCE: u64 = 1_000;
 const YEARS: u64 = 100;
 const SHARES: u64 = 4;
 
-/// Calls that are open for a year each. Some end here, some on a thread that lasts, and some on threads that end.
+/// Makes calls of a year each. Some end on this thread, some on a long-lived thread, and some on threads that end.
 fn years(clock: Clock) -> MetricsLayer<Raw> {
     let (layer, service) = built(builder().clock(clock).native_histograms(true));
     let (calls, to_end) = mpsc::channel::<Vec<Call>>();
@@ -82,7 +82,7 @@ fn a_hundred_thousand_calls_of_a_year_each() {
     }
 }
 
-/// The sum of the only histogram on the page, where there are such pages.
+/// Returns the sum of the only histogram on the protobuf page, with the feature `protobuf`.
 fn protobuf_sum(layer: &MetricsLayer<Raw>) -> Option<f64> {
     const TYPE: &str = "application/vnd.google.protobuf; \
         proto=io.prometheus.client.MetricFamily; encoding=delimited";

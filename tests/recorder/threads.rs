@@ -1,4 +1,4 @@
-//! Sums are exact, however many threads come and go.
+//! Sums are exact while many threads come and go.
 
 use crate::raw::{
     Measured, all, answer, assert_all, begin, builder, built, call, group, name, sum,
@@ -13,7 +13,7 @@ use tower_openmetrics::{Call, ErrorType, TraceContext};
 
 const NAMES: usize = 7;
 
-/// One of each way to end, by turns.
+/// Ends a call in a way that depends on its number.
 fn end(mut call: Call, number: usize) {
     call.request_message(3);
     answer(&mut call, [200, 404][number % 2]);
@@ -29,7 +29,7 @@ fn path(number: usize) -> String {
     format!("/{}", number % NAMES)
 }
 
-/// That calls 0 to `count` are there, each under its labels, and nothing else is.
+/// Checks that exactly the calls from 0 to `count` are on the page, each under its labels.
 #[track_caller]
 fn assert_counted(layer: &tower_openmetrics::MetricsLayer<crate::raw::Raw>, count: usize) {
     let of = |is: &dyn Fn(usize) -> bool| (0..count).filter(|call| is(*call)).count() as i64;
@@ -110,7 +110,7 @@ fn five_hundred_threads_at_once() {
     assert_counted(&layer, 10 * THREADS);
 }
 
-/// Each step of a call on a thread of its own, which ends with it.
+/// Each step of a call runs on a new thread, which ends after the step.
 #[test]
 fn each_moment_on_another_thread() {
     const CALLS: usize = 300;
@@ -150,7 +150,7 @@ thread_local! {
 
 type Job = Box<dyn FnOnce()>;
 
-/// Does something while its thread is torn down.
+/// Runs a job in the destructor of a thread local.
 struct AtTheEnd(RefCell<Option<Job>>);
 
 impl AtTheEnd {
@@ -167,23 +167,22 @@ impl Drop for AtTheEnd {
     }
 }
 
-/// Runs `jobs` of a thread's: first the one, then at its end the other two, one before and one after what the recorder keeps for the thread
-/// is gone.
+/// Runs `first` on a thread, and `at_the_end` twice at the thread's end: before and after the recorder's own destructor.
 fn on_ending_thread(first: impl FnOnce() + Send, at_the_end: impl Fn() + Clone + Send + 'static) {
     thread::scope(|scope| {
         let jobs = move || {
-            // Destructors come in the order of first uses, or in the opposite one.
+            // Destructors run in the order of first use, or in reverse.
             FIRST.with(|job| job.set(at_the_end.clone()));
             first();
             LAST.with(|job| job.set(at_the_end));
         };
-        // A scope by itself does not wait for destructors; a join does.
+        // `join` waits for destructors. A scope doesn't.
         scope.spawn(jobs).join().expect("it does not panic");
     });
 }
 
 #[test]
-fn calls_end_while_their_thread_is_torn_down() {
+fn calls_may_end_in_destructors_of_their_thread() {
     const THREADS: usize = 200;
     let settings = || {
         let builder = builder().label(name()).label(Label::status());
@@ -243,9 +242,9 @@ fn calls_end_while_their_thread_is_torn_down() {
     }
 }
 
-/// Layers are built, scraped and dropped there, too.
+/// Destructors may also build, scrape and drop layers.
 #[test]
-fn layers_come_and_go_while_a_thread_is_torn_down() {
+fn layers_may_come_and_go_in_destructors_of_a_thread() {
     let (layer, service) = built(builder().label(name()));
     let count = std::sync::Arc::new(AtomicU64::new(0));
     for _ in 0..50 {

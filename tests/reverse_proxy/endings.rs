@@ -1,4 +1,4 @@
-//! Calls that don't end well.
+//! Calls that fail or are cancelled.
 
 use crate::Running;
 use crate::wire_support::{Handler, Http1, Scripted, Server, Step, data};
@@ -28,7 +28,7 @@ async fn the_server_is_down() {
 }
 
 #[tokio::test]
-async fn the_client_goes_away_before_the_answer() {
+async fn the_client_goes_away_before_the_response() {
     let handler = Handler::hangs();
     let server = Server::start(handler.clone()).await;
     let proxy = Running::before(server.address()).await;
@@ -43,11 +43,11 @@ async fn the_client_goes_away_before_the_answer() {
             r#"upstream_concurrent_requests{endpoint="proxy",method="GET"} 0"#,
         ])
         .await;
-    server.stop().await; // the server has heard of it too
+    server.stop().await; // the server's call was dropped too
 }
 
 #[tokio::test]
-async fn the_client_goes_away_during_the_answer() {
+async fn the_client_goes_away_during_the_response() {
     let server = Server::start(Handler::sends(Scripted::new([data("abc"), Step::Hang]))).await;
     let proxy = Running::before(server.address()).await;
     let mut client = Http1::connect_to(proxy.address).await;
@@ -84,7 +84,7 @@ async fn the_client_goes_away_during_its_upload() {
         ])
         .await;
     let page = proxy.page();
-    // The proxy stays, and can't send all that it promised the server.
+    // The proxy can't send as much as it promised the server.
     let failed: Vec<_> = page
         .lines()
         .filter(|line| line.contains("errors_total{") && !line.ends_with(" 0"))

@@ -1,4 +1,4 @@
-//! Heads, as the server and the client get them.
+//! Heads as the server and the client receive them.
 
 use crate::Running;
 use crate::wire_support::{Http1, Http2, bounded};
@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// A server that answers one request so, and gives the head that it got.
+/// Starts a server that responds to one request with this, and returns the head that it received.
 async fn answers_once(answer: &'static str) -> (SocketAddr, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -26,7 +26,7 @@ async fn answers_once(answer: &'static str) -> (SocketAddr, JoinHandle<String>) 
 
 const EMPTY: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
-/// The lines of the head that the server got, the first and the others, sorted.
+/// Returns the first line of the head that the server received, and its other lines, sorted.
 async fn lines(head: JoinHandle<String>) -> (String, Vec<String>) {
     let head = bounded("the server", head).await.unwrap();
     let mut lines = head.trim_end().split("\r\n").map(str::to_owned);
@@ -37,7 +37,7 @@ async fn lines(head: JoinHandle<String>) -> (String, Vec<String>) {
 }
 
 #[tokio::test]
-async fn what_is_about_the_connection_ends_at_the_proxy() {
+async fn connection_headers_are_not_forwarded() {
     let (server, head) = answers_once(
         "HTTP/1.1 200 Fine\r\ncontent-length: 2\r\nconnection: x-hop\r\nx-hop: 1\r\nkeep-alive: timeout=5\r\nx-end: 2\r\n\r\nok",
     )
@@ -87,7 +87,7 @@ async fn the_authority_of_http2_is_the_host() {
 }
 
 #[tokio::test]
-async fn a_head_is_answered_without_a_body_and_with_its_length() {
+async fn a_response_to_head_has_a_length_and_no_body() {
     let (server, head) = answers_once("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n").await;
     let proxy = Running::before(server).await;
     let mut client = Http1::connect_to(proxy.address).await;
@@ -114,7 +114,7 @@ async fn an_old_server_is_passed_on_in_http_1_1() {
             r#"upstream_errors_total{endpoint="proxy",error_type="rejected",method="GET"} 1"#,
         ])
         .await;
-    // To a server's layer it is an answer.
+    // The server's layer doesn't count the status as a failure.
     let page = proxy.page();
     let failed = |line: &str| line.starts_with("errors_total") && !line.ends_with(" 0");
     assert!(!page.lines().any(failed), "{page}");

@@ -1,5 +1,4 @@
-//! The example `reverse_proxy` over real loopback connections: what passes through it, what does not, and what is
-//! counted on both of its sides.
+//! The example `reverse_proxy` over loopback connections: what it forwards, and what its layers count on both sides.
 
 mod endings;
 mod heads;
@@ -19,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tower_openmetrics::{Format, MetricsRegistry};
 
-/// A proxy that runs as long as its test does.
+/// A proxy that runs until the end of its test.
 struct Running {
     address: SocketAddr,
     registry: MetricsRegistry,
@@ -40,7 +39,7 @@ impl Running {
         self.registry.encode(Format::Prometheus).unwrap()
     }
 
-    /// Waits until the page has all these lines.
+    /// Scrapes until the page has all these lines.
     async fn shows(&self, lines: &[&str]) {
         const BOUND: Duration = Duration::from_secs(10);
         let deadline = Instant::now() + BOUND;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use tokio::net::TcpStream;
 use tower::{BoxError, service_fn};
 
-/// The next answer's body, chunk by chunk.
+/// The chunks of the next response body.
 type Answer = Arc<Mutex<Option<Channel<Bytes, BoxError>>>>;
 
 async fn server_that_streams() -> (Server, Sender<Bytes, BoxError>) {
@@ -24,12 +24,12 @@ async fn server_that_streams() -> (Server, Sender<Bytes, BoxError>) {
 }
 
 #[tokio::test]
-async fn an_answer_comes_chunk_by_chunk() {
+async fn a_response_is_forwarded_chunk_by_chunk() {
     let (server, mut chunks) = server_that_streams().await;
     let proxy = Running::before(server.address()).await;
     let mut client = Http1::connect_to(proxy.address).await;
     client.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n").await;
-    // Each is only sent when the one before has arrived.
+    // Each chunk is sent after the previous one has arrived.
     for chunk in ["one", "two", "three"] {
         let sent = chunks.send_data(Bytes::from_static(chunk.as_bytes()));
         bounded("sending", sent).await.unwrap();
@@ -52,7 +52,7 @@ async fn an_answer_comes_chunk_by_chunk() {
 }
 
 #[tokio::test]
-async fn an_upload_goes_on_chunk_by_chunk() {
+async fn an_upload_is_forwarded_chunk_by_chunk() {
     let handler = Handler::sends(Scripted::new([data("thanks")])).reads_all();
     let server = Server::start(handler.clone()).await;
     let proxy = Running::before(server.address()).await;
@@ -103,7 +103,7 @@ async fn trailers_pass_over_http2() {
     assert_eq!(received.trailers.unwrap()["x-sum"], "42");
 }
 
-/// What comes of a request that has a body though its method seldom has.
+/// A GET may have a body, although it seldom does.
 #[tokio::test]
 async fn a_get_keeps_its_body() {
     let echo = service_fn(async |request: Request<Incoming>| {

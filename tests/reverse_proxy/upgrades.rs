@@ -12,7 +12,7 @@ use tower::service_fn;
 const UPGRADE: &str =
     "GET /chat HTTP/1.1\r\nhost: shop\r\nconnection: Upgrade\r\nupgrade: echo\r\n\r\n";
 
-/// Becomes an echo if it is asked to; what it says is its own to begin with.
+/// A handler that upgrades to an echo on request. It sends a greeting first.
 async fn echo(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let headers = request.headers();
     let asked = headers.get("upgrade").is_some_and(|to| to == "echo")
@@ -53,7 +53,7 @@ async fn an_upgraded_connection_is_a_tunnel() {
         client.send(word).await;
         client.receive_until(word).await;
     }
-    // Both calls are in flight until the tunnel is closed.
+    // Both calls are open until the tunnel is closed.
     proxy
         .shows(&[
             r#"concurrent_requests{endpoint="proxy",method="GET"} 1"#,
@@ -76,20 +76,20 @@ async fn an_upgraded_connection_is_a_tunnel() {
 }
 
 #[tokio::test]
-async fn a_server_may_decline() {
+async fn a_server_may_decline_an_upgrade() {
     let server = Server::start(service_fn(echo)).await;
     let proxy = Running::before(server.address()).await;
     let mut client = Http1::connect_to(proxy.address).await;
     client.send(UPGRADE.replace("echo", "other")).await;
     let answer = client.receive_until("\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    // The connection is as before.
+    // The connection can be used for another request.
     client.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n").await;
     client.receive_until("\r\n\r\n").await;
 }
 
 #[tokio::test]
-async fn a_connect_is_not_for_a_reverse_proxy() {
+async fn a_connect_is_refused() {
     let server = Server::start(service_fn(echo)).await;
     let proxy = Running::before(server.address()).await;
     let mut client = Http1::connect_to(proxy.address).await;

@@ -1,33 +1,21 @@
-//! Handlers that panic when they are asked to, by `?panic`.
+//! Handlers that panic if the query is `?panic`.
 //!
-//! `GET /declared` and `GET /met` are counted by method, route and status, and the first of them is declared. So is the gRPC method
-//! `/shop.Cart/Add`, which is not counted among these.
+//! `GET /declared` and `GET /met` are counted by method, route and status. Only the label sets of `/declared` are declared. The gRPC
+//! method `/shop.Cart/Add` is declared too, in a layer of its own.
 
-#[path = "../../examples/process/mod.rs"]
-mod process;
-#[path = "../../examples/serving/mod.rs"]
-mod serving;
-#[path = "../../examples/status/mod.rs"]
-mod status;
+mod server;
 
-use self::process::Stop;
 use axum::extract::MatchedPath;
 use axum::http::{Uri, header};
 use axum::response::IntoResponse;
 use axum::routing::{Router, get, post};
-use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use tower::BoxError;
 use tower_openmetrics::labels::Label;
 use tower_openmetrics::{MetricsLayer, MetricsRegistry};
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    process::report(run()).await
-}
-
-async fn run() -> Result<(), BoxError> {
-    let stop = Stop::on_signals()?;
+async fn main() -> Result<ExitCode, BoxError> {
     let registry = MetricsRegistry::new();
     let http = MetricsLayer::builder()
         .registry(&registry)
@@ -46,15 +34,7 @@ async fn run() -> Result<(), BoxError> {
         .route("/declared", get(answer).layer(http.clone()))
         .route("/met", get(answer).layer(http))
         .route("/shop.Cart/Add", post(add).layer(grpc));
-
-    let listener = process::listen(Ipv4Addr::LOCALHOST, "DYN_WORKER_PORT", 8090).await?;
-    println!("work handler:  http://{}/", listener.local_addr()?);
-    let status = status::serve(registry.exporter(), "http", &stop.asked).await?;
-    serving::serve(listener, app, stop.closing).await;
-    if let Some(status) = status {
-        status.shutdown().await;
-    }
-    Ok(())
+    Ok(server::run("http", &registry, app).await)
 }
 
 async fn answer(uri: Uri) -> &'static str {

@@ -1,5 +1,4 @@
-//! What the tests of streams have in common: scripted streams and sinks, and all the numbers
-//! of a page.
+//! Shared code for tests of streams: scripted streams and sinks, and all numbers of a page.
 
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
@@ -22,20 +21,20 @@ use tower_openmetrics::{CallHandle, Clock, MetricsLayer, MetricsLayerBuilder};
 pub(crate) use self::sink::{Ask, Log, Reply, Rule, ScriptedSink, SharedLog, refuse};
 pub(crate) use crate::support::{SECOND, now};
 
-/// A layer with every number there is, whose time is moved by hand.
+/// A layer with all optional metrics and a manual clock.
 #[derive(Clone, Debug)]
 pub(crate) struct Stage<P> {
     pub(crate) clock: Clock,
     pub(crate) layer: MetricsLayer<P>,
 }
 
-/// All the numbers of one layer.
+/// All numbers of one layer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Numbers {
     pub(crate) requests: u64,
     pub(crate) request: Volume,
     pub(crate) response: Volume,
-    /// By type, those at 0 too.
+    /// By type, including those at 0.
     pub(crate) errors: BTreeMap<String, u64>,
     pub(crate) cancellations: u64,
     pub(crate) duration: Times,
@@ -65,8 +64,7 @@ pub(crate) enum Step<T> {
 }
 
 pin_project! {
-    /// A stream that follows its script, and takes a [`SECOND`] for each item; it is
-    /// not `Unpin`, as streams need not be.
+    /// A stream that follows its script. Each item takes a [`SECOND`]. It is not `Unpin`, because streams need not be.
     #[derive(Debug)]
     pub(crate) struct Script<T> {
         steps: VecDeque<Step<T>>,
@@ -94,7 +92,7 @@ impl<P> Stage<P> {
         Self { clock, layer }
     }
 
-    /// The same, whose services get handles to their calls.
+    /// Returns the same for services that get handles to their calls.
     pub(crate) fn pass_handle<R, F>(self, pass: F) -> Stage<PassHandle<P, F>>
     where
         F: Fn(&mut R, CallHandle) + Clone,
@@ -115,7 +113,7 @@ impl<P> Stage<P> {
         assert_eq!(self.numbers(), *expected, "{row}");
     }
 
-    /// One call, answered by `handler` after a [`SECOND`].
+    /// Makes one call, to which `handler` responds after a [`SECOND`].
     pub(crate) fn call<R, T, E>(
         &self,
         request: R,
@@ -136,7 +134,7 @@ impl<P> Stage<P> {
         now(service.oneshot(request))
     }
 
-    /// One that takes a [`SECOND`] for each item.
+    /// Returns a stream that takes a [`SECOND`] for each item.
     pub(crate) fn script<T>(&self, items: impl IntoIterator<Item = T>) -> Script<T> {
         self.steps(items.into_iter().map(Step::Item))
     }
@@ -153,7 +151,7 @@ impl<P> Stage<P> {
 // === impl Numbers ===
 
 impl Numbers {
-    /// Before there was any call.
+    /// The numbers before any call.
     pub(crate) fn none() -> Self {
         Self {
             errors: errors([]),
@@ -161,7 +159,7 @@ impl Numbers {
         }
     }
 
-    /// One call, which has not ended.
+    /// The numbers of one open call.
     pub(crate) fn open() -> Self {
         Self {
             concurrent: 1,
@@ -169,7 +167,7 @@ impl Numbers {
         }
     }
 
-    /// One call, which has ended well after so many seconds.
+    /// The numbers of one call that completed after this time.
     pub(crate) fn completed(seconds: u32) -> Self {
         Self {
             requests: 1,
@@ -178,7 +176,7 @@ impl Numbers {
         }
     }
 
-    /// One call, which was cancelled after so many seconds.
+    /// The numbers of one call that was cancelled after this time.
     pub(crate) fn cancelled(seconds: u32) -> Self {
         Self {
             cancellations: 1,
@@ -186,7 +184,7 @@ impl Numbers {
         }
     }
 
-    /// One call, which has failed after so many seconds.
+    /// The numbers of one call that failed after this time.
     pub(crate) fn failed(error_type: &str, seconds: u32) -> Self {
         Self {
             errors: errors([(error_type, 1)]),
@@ -285,19 +283,19 @@ impl<T> Stream for Script<T> {
 
 // === polling ===
 
-/// Polls a future that wakes itself until it is ready.
+/// Polls a self-waking future until it is ready.
 #[track_caller]
 pub(crate) fn soon<F: Future>(mut future: Pin<&mut F>) -> F::Output {
     bounded(|cx| future.as_mut().poll(cx))
 }
 
-/// The next item of a stream, pauses passed over.
+/// Returns the next item of a stream, and skips pauses.
 #[track_caller]
 pub(crate) fn next<S: Stream>(mut stream: Pin<&mut S>) -> Option<S::Item> {
     bounded(|cx| stream.as_mut().poll_next(cx))
 }
 
-/// All items of a stream up to its end.
+/// Returns all items of a stream.
 #[track_caller]
 pub(crate) fn all<S: Stream>(mut stream: Pin<&mut S>) -> Vec<S::Item> {
     std::iter::from_fn(|| next(stream.as_mut())).collect()
@@ -315,7 +313,7 @@ fn bounded<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
     panic!("it waits for ever");
 }
 
-/// Whether `run` panics.
+/// Returns whether `run` panics.
 pub(crate) fn panics(run: impl FnOnce()) -> bool {
     catch_unwind(AssertUnwindSafe(run)).is_err()
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use tower::BoxError;
 
-/// What a sink is asked.
+/// A method of a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
     Ready,
@@ -17,30 +17,30 @@ pub(crate) enum Ask {
     Close,
 }
 
-/// What it does, other than what it is asked.
+/// What the sink does instead of succeeding.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reply {
-    /// Not now, but it wakes the task. Sending can't wait, and is not asked to.
+    /// Returns `Pending` and wakes the task. Not for `Send`, which can't wait.
     Pause,
     Refuse(fn() -> BoxError),
     Panic,
 }
 
-/// What became of the items, for who holds on to it.
+/// What happened to the items.
 #[derive(Debug)]
 pub(crate) struct Log<T> {
     pub(crate) taken: Vec<T>,
-    /// How many of them are flushed.
+    /// The number of flushed items.
     pub(crate) flushed: usize,
-    /// How many each flush was for; those of none are left out.
+    /// The number of items of each flush, without empty flushes.
     pub(crate) flushes: Vec<usize>,
     pub(crate) closed: bool,
-    /// What it was asked when it failed.
+    /// The method that failed.
     pub(crate) failed: Option<Ask>,
 }
 
 pin_project! {
-    /// A sink that takes, flushes and closes, but for what its rules say; it is not `Unpin`.
+    /// A sink that succeeds, except where its rules say otherwise. It is not `Unpin`.
     #[derive(Debug)]
     pub(crate) struct ScriptedSink<T> {
         rules: Vec<Rule>,
@@ -52,7 +52,7 @@ pin_project! {
     }
 }
 
-/// What it does the so-many-th time, from 0 on, that it is asked something.
+/// A method, the index of the call to it, and what the sink then does.
 pub(crate) type Rule = (Ask, usize, Reply);
 
 pub(crate) type SharedLog<T> = Rc<RefCell<Log<T>>>;

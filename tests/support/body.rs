@@ -24,10 +24,10 @@ pub(crate) enum Step<E = BoxError> {
 }
 
 pin_project! {
-    /// A body that follows its script; it is not `Unpin`, as bodies need not be.
+    /// A body that follows its script. It is not `Unpin`, because bodies need not be.
     ///
-    /// Each frame and each failure takes a [`SECOND`] of its clock. By default it
-    /// knows neither its length nor that it has ended.
+    /// Each frame and each failure takes a [`SECOND`] of its clock. By default it has no size hint, and `is_end_stream` is
+    /// false.
     #[derive(Debug)]
     pub(crate) struct Script<E = BoxError> {
         steps: VecDeque<Step<E>>,
@@ -58,13 +58,13 @@ impl<E> Script<E> {
         }
     }
 
-    /// It claims to have this length, true or not.
+    /// Sets the exact size hint, which may be wrong.
     pub(crate) fn hint(mut self, length: impl Into<Option<u64>>) -> Self {
         self.hint = length.into();
         self
     }
 
-    /// `is_end_stream` is true once nothing is left to come.
+    /// Makes `is_end_stream` true after the last frame.
     pub(crate) fn knows_its_end(mut self, knows: bool) -> Self {
         self.knows_its_end = knows;
         self
@@ -119,7 +119,7 @@ fn data(hint: &mut Option<u64>, data: Bytes) -> Frame<Bytes> {
     Frame::data(data)
 }
 
-/// The next frame of a body, waiting steps passed over.
+/// Returns the next frame of a body, and skips pending steps.
 #[track_caller]
 pub(crate) fn poll_frame<B: Body>(
     mut body: Pin<&mut B>,
@@ -134,7 +134,7 @@ pub(crate) fn poll_frame<B: Body>(
     panic!("the body waits for ever");
 }
 
-/// Takes at most so many frames, and no more after the end.
+/// Takes at most this many frames, and none after the end.
 pub(crate) fn take_frames<B: Body>(mut body: Pin<&mut B>, most: usize) -> Taken {
     let mut taken = Taken::default();
     while taken.frames < most {
@@ -153,7 +153,7 @@ pub(crate) fn take_frames<B: Body>(mut body: Pin<&mut B>, most: usize) -> Taken 
     taken
 }
 
-/// Takes what comes, up to the end or an error.
+/// Takes frames up to the end or an error.
 pub(crate) fn take_to_end<B: Body>(body: Pin<&mut B>) -> Taken {
     take_frames(body, usize::MAX)
 }

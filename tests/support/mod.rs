@@ -1,4 +1,4 @@
-//! What the tests have in common: scripted bodies, and a page read back into numbers.
+//! Shared test code: scripted bodies, and a parser for pages.
 
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
@@ -14,16 +14,16 @@ use std::future::Future;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
-/// How long each thing takes that is scripted: the head of an answer, a frame.
+/// The time that each scripted step takes, such as a response head or a frame.
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
-/// The outcome of a future that has nothing to wait for.
+/// Returns the output of a future that is ready at once.
 #[track_caller]
 pub(crate) fn now<F: Future>(future: F) -> F::Output {
     future.now_or_never().expect("nothing to wait for")
 }
 
-/// What `test` panics with.
+/// Returns the panic message of `test`.
 #[track_caller]
 pub(crate) fn panic_of<R>(test: impl FnOnce() -> R) -> String {
     let panic = match panic::catch_unwind(AssertUnwindSafe(test)) {
@@ -33,7 +33,7 @@ pub(crate) fn panic_of<R>(test: impl FnOnce() -> R) -> String {
     text_of(&*panic).expect("a text").to_owned()
 }
 
-/// What a panic says, if it says something.
+/// Returns the message of a panic, if it has one.
 pub(crate) fn text_of(payload: &dyn Any) -> Option<&str> {
     let literal = payload.downcast_ref::<&'static str>().copied();
     literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str))

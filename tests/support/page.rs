@@ -8,20 +8,20 @@ use std::time::Duration;
 use tower::ServiceExt;
 use tower_openmetrics::{MetricsExporter, MetricsLayer};
 
-/// The samples of a page, as they are spelt.
+/// The samples of a page as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Page {
     /// By name and labels: `requests_total{endpoint="a"}`.
     samples: BTreeMap<String, String>,
 }
 
-/// All the numbers of the one layer that a page shows.
+/// All numbers of the only layer on a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Numbers {
     pub(crate) requests: u64,
     pub(crate) request_bytes: u64,
     pub(crate) response_bytes: u64,
-    /// By type, those at 0 too.
+    /// By type, including those at 0.
     pub(crate) errors: BTreeMap<String, u64>,
     pub(crate) cancellations: u64,
     pub(crate) durations: u64,
@@ -29,7 +29,7 @@ pub(crate) struct Numbers {
     pub(crate) concurrent: i64,
 }
 
-/// The types that stand on every page.
+/// The error types on every page.
 const BUILT_IN: [&str; 9] = [
     "deserialization",
     "generate",
@@ -42,14 +42,14 @@ const BUILT_IN: [&str; 9] = [
     "timeout",
 ];
 
-/// What the exporter answers to who accepts this type.
+/// Returns the exporter's page for this `Accept` header.
 pub(crate) fn page_of(exporter: MetricsExporter, accept: &str) -> String {
     let scrape = Request::get("/metrics").header("accept", accept).body(());
     let read = move || {
         let Ok(response) = now(exporter.oneshot(scrape.unwrap()));
         let status = response.status();
         let mut body = pin!(response.into_body().collect());
-        // A long page gives way to others now and then.
+        // A long page yields now and then.
         let body = std::iter::repeat_with(|| body.as_mut().now_or_never());
         let body = body.flatten().next().expect("a body");
         let body = body.expect("a body");
@@ -57,11 +57,11 @@ pub(crate) fn page_of(exporter: MetricsExporter, accept: &str) -> String {
         assert_eq!(status, 200, "{text}");
         text
     };
-    // Away from any runtime, which would write the page elsewhere while nobody waits for it here.
+    // Outside of any runtime, which would write the page on another thread.
     std::thread::spawn(read).join().expect("a page")
 }
 
-/// The built-in error types at 0, but for these.
+/// Returns the built-in error types at 0, except these.
 pub(crate) fn errors<'a>(
     counted: impl IntoIterator<Item = (&'a str, u64)>,
 ) -> BTreeMap<String, u64> {
@@ -80,7 +80,7 @@ impl Page {
 
     /// # Panics
     ///
-    /// If the page isn't whole, or shows a sample twice.
+    /// Panics if the page isn't complete, or has a sample twice.
     #[track_caller]
     pub(crate) fn parse(text: &str) -> Self {
         let text = text.strip_suffix("# EOF\n").expect("a whole page");
@@ -88,7 +88,7 @@ impl Page {
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let (series, value) = line.rsplit_once(' ').expect("a sample");
             let before = samples.insert(series.to_owned(), value.to_owned());
-            assert_eq!(before, None, "{series} is there twice");
+            assert_eq!(before, None, "{series} appears twice");
         }
         Self { samples }
     }
@@ -97,7 +97,7 @@ impl Page {
         self.samples.iter().map(|(name, value)| (&**name, &**value))
     }
 
-    /// Labels and values of all samples of this name, in the order of labels.
+    /// Returns the labels and values of all samples with this name, sorted by labels.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.samples().filter_map(move |(series, value)| {
             let labels = series.strip_prefix(name)?;
@@ -105,7 +105,7 @@ impl Page {
         })
     }
 
-    /// The only sample of this name.
+    /// Returns the value of the only sample with this name.
     #[track_caller]
     pub(crate) fn one<'a>(&'a self, name: &'a str) -> &'a str {
         let mut all = self.all(name);
@@ -119,7 +119,7 @@ impl Page {
         self.one(name).parse().unwrap()
     }
 
-    /// The buckets of the only histogram of this name, `+Inf` last.
+    /// Returns the buckets of the only histogram with this name, `+Inf` last.
     pub(crate) fn buckets(&self, name: &str) -> Vec<(f64, u64)> {
         let name = format!("{name}_bucket");
         let mut buckets: Vec<_> = self
@@ -131,7 +131,7 @@ impl Page {
         buckets
     }
 
-    /// All the numbers, and that they don't contradict each other.
+    /// Returns all numbers, after checking that they are consistent.
     #[track_caller]
     pub(crate) fn numbers(&self) -> Numbers {
         let durations = self.integer("request_duration_seconds_count");
@@ -172,7 +172,7 @@ impl Numbers {
     }
 }
 
-/// The value of a label, of which it is known that nothing in it is escaped.
+/// Returns the value of a label without escapes.
 #[track_caller]
 fn label<'a>(labels: &'a str, name: &str) -> &'a str {
     let key = format!("{name}=\"");

@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use tokio::sync::{Notify, Semaphore};
 use tower::{BoxError, Service};
 
-/// A handler that does as it is told, the same for every request.
+/// A scripted handler, which treats all requests the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Handler {
     told: Option<Arc<Semaphore>>,
@@ -31,7 +31,7 @@ pub(crate) struct Handlers(Arc<[Handler]>);
 enum Reads {
     Nothing,
     All,
-    /// As much as comes until there are so many bytes.
+    /// Frames until there are at least this many bytes.
     AtLeast(usize),
 }
 
@@ -44,7 +44,7 @@ enum Then {
 }
 
 pin_project! {
-    /// A response's body, frame by frame. It is not `Unpin`, as those of async blocks are not.
+    /// A scripted response body. It is not `Unpin`, like bodies of async blocks.
     #[derive(Clone, Debug, Default)]
     pub(crate) struct Scripted {
         steps: VecDeque<Step>,
@@ -59,28 +59,28 @@ pin_project! {
 pub(crate) enum Step {
     Data(Bytes),
     Trailers(HeaderMap),
-    /// Lets others run, so that what came before is on its way.
+    /// Yields, so that earlier frames are sent.
     Yield,
     Err,
     Panic,
-    /// Nothing more, and no end.
+    /// Never yields anything more, and never ends.
     Hang,
 }
 
 // === impl Handler ===
 
 impl Handler {
-    /// Answers.
+    /// Responds with this response.
     pub(crate) fn answers(response: Response<Scripted>) -> Self {
         Self::then(Then::Answer(response))
     }
 
-    /// Answers 200.
+    /// Responds with 200 and this body.
     pub(crate) fn sends(body: Scripted) -> Self {
         Self::answers(Response::new(body))
     }
 
-    /// Never answers.
+    /// Never responds.
     pub(crate) fn hangs() -> Self {
         Self::then(Then::Hang)
     }
@@ -103,25 +103,25 @@ impl Handler {
         }
     }
 
-    /// Before that, reads the request's body, and if it fails as far as it goes.
+    /// Reads the request body first, up to its end or failure.
     pub(crate) fn reads_all(self) -> Self {
         let reads = Reads::All;
         Self { reads, ..self }
     }
 
-    /// Before that, reads so many bytes of the request's body, at least.
+    /// Reads at least this many bytes of the request body first.
     pub(crate) fn reads(self, bytes: usize) -> Self {
         let reads = Reads::AtLeast(bytes);
         Self { reads, ..self }
     }
 
-    /// Before all that, waits to be [told](Self::tell).
+    /// Waits for [`tell`](Self::tell) before everything else.
     pub(crate) fn when_told(self) -> Self {
         let told = Some(Arc::new(Semaphore::new(0)));
         Self { told, ..self }
     }
 
-    /// Lets one call go on that waits for it.
+    /// Lets one waiting call continue.
     pub(crate) fn tell(&self) {
         self.told
             .as_ref()
@@ -129,7 +129,7 @@ impl Handler {
             .add_permits(1);
     }
 
-    /// Waits until a request is there, and something of it read if it is to be.
+    /// Waits until a request has arrived, and a part of its body is read if the handler reads.
     pub(crate) async fn is_here(&self) {
         bounded("the handler", self.here.notified()).await;
     }
@@ -139,7 +139,7 @@ impl Handler {
             told.acquire().await.unwrap().forget();
         }
         let unread = match self.reads {
-            Reads::Nothing => Some(body), // kept until the answer is there
+            Reads::Nothing => Some(body), // kept until the response
             Reads::All => {
                 self.read(body, usize::MAX).await;
                 None
@@ -218,7 +218,7 @@ impl FromIterator<Handler> for Handlers {
 // === impl Scripted ===
 
 impl Scripted {
-    /// Of unknown length, and its end is only seen by asking on.
+    /// A body without a size hint, whose `is_end_stream` is false.
     pub(crate) fn new(steps: impl IntoIterator<Item = Step>) -> Self {
         Self {
             steps: steps.into_iter().collect(),
@@ -226,13 +226,13 @@ impl Scripted {
         }
     }
 
-    /// Says how long it is, truly or not.
+    /// Sets the exact size hint, which may be wrong.
     pub(crate) fn exact(self, length: u64) -> Self {
         let hint = SizeHint::with_exact(length);
         Self { hint, ..self }
     }
 
-    /// Says that it is over as soon as it is, as `Full` does.
+    /// Makes `is_end_stream` true after the last frame, like `Full`.
     pub(crate) fn says_its_end(self) -> Self {
         Self {
             says_its_end: true,
@@ -278,12 +278,12 @@ impl Body for Scripted {
     }
 }
 
-/// A frame of data.
+/// Returns a data frame.
 pub(crate) fn data(text: &'static str) -> Step {
     Step::Data(Bytes::from_static(text.as_bytes()))
 }
 
-/// Trailers with one field.
+/// Returns trailers with one field.
 pub(crate) fn trailers() -> Step {
     Step::Trailers(HeaderMap::from_iter([(
         http::HeaderName::from_static("x-sum"),

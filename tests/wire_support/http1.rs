@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A client that writes and reads bytes, and nothing that it is not told to.
+/// A client that writes and reads raw bytes.
 pub(crate) struct Http1 {
     socket: TcpStream,
     received: Vec<u8>,
@@ -30,18 +30,18 @@ impl Http1 {
         bounded("sending", sent).await.unwrap();
     }
 
-    /// Reads what there is, but something.
+    /// Reads at least one byte.
     pub(crate) async fn receive_some(&mut self) {
         let read = self.socket.read_buf(&mut self.received);
         assert_ne!(bounded("receiving", read).await.unwrap(), 0);
     }
 
-    /// Says that nothing more will be sent, but would still receive.
+    /// Closes the sending half.
     pub(crate) async fn stop_sending(&mut self) {
         bounded("closing", self.socket.shutdown()).await.unwrap();
     }
 
-    /// Reads on until what was received since the last time ends so, and gives it.
+    /// Reads until the received bytes end in this text. Returns what was received since the last call.
     pub(crate) async fn receive_until(&mut self, end: &str) -> String {
         while !self.received.ends_with(end.as_bytes()) {
             let read = self.socket.read_buf(&mut self.received);
@@ -53,18 +53,18 @@ impl Http1 {
         text
     }
 
-    /// Reads until the server closes, and gives all since the last time.
+    /// Reads until the server closes. Returns what was received since the last call.
     pub(crate) async fn receive_all(&mut self) -> Vec<u8> {
         let read = self.socket.read_to_end(&mut self.received);
-        // A server that closes with a part of an upload unread resets the connection.
+        // A server that closes before it has read the whole upload resets the connection.
         let _ = bounded("the end", read).await;
         mem::take(&mut self.received)
     }
 
-    /// Closes the connection, as a program does that ends in good order.
+    /// Closes the connection in an orderly way (FIN).
     pub(crate) fn close(self) {}
 
-    /// Closes the connection, as one does that is killed with something unread.
+    /// Closes the connection abruptly (RST).
     pub(crate) fn reset(self) {
         self.socket.set_zero_linger().unwrap();
     }

@@ -8,19 +8,19 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-/// A client that sees and sends single frames. Dropped, it closes the connection.
+/// A client that sends and receives single frames. Dropping it closes the connection.
 pub(crate) struct Http2 {
     requests: SendRequest<Bytes>,
     connection: JoinHandle<Result<(), h2::Error>>,
 }
 
-/// One call. Dropped before its end, it is reset.
+/// One call. Dropping it before its end resets the stream.
 pub(crate) struct Stream {
     response: ResponseFuture,
     upload: SendStream<Bytes>,
 }
 
-/// What came of a response.
+/// The received part of a response.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Received {
     pub(crate) data: Vec<u8>,
@@ -48,7 +48,7 @@ impl Http2 {
         }
     }
 
-    /// Begins a stream; with the request's head it is over if it `ends` there.
+    /// Begins a stream. If it `ends`, the request has no body.
     pub(crate) async fn send(&mut self, request: Request<()>, ends: bool) -> Stream {
         let requests = self.requests.clone().ready();
         self.requests = bounded("room for a stream", requests).await.unwrap();
@@ -56,7 +56,7 @@ impl Http2 {
         Stream { response, upload }
     }
 
-    /// Closes the connection with all its streams.
+    /// Closes the connection and all its streams.
     pub(crate) fn close(self) {}
 }
 
@@ -67,19 +67,19 @@ impl Drop for Http2 {
 }
 
 impl Stream {
-    /// Sends a frame of the request's body, or an empty one to end it.
+    /// Sends a frame of the request body. An empty one can end it.
     pub(crate) fn upload(&mut self, data: &'static [u8], ends: bool) {
         self.upload
             .send_data(Bytes::from_static(data), ends)
             .unwrap();
     }
 
-    /// Receives all of the answer.
+    /// Receives the whole response.
     pub(crate) async fn receive(&mut self) -> Received {
         self.receive_up_to(usize::MAX).await
     }
 
-    /// Receives the answer, and of its body at least so many bytes if they come.
+    /// Receives the response head, and at least this many bytes of its body if there are as many.
     pub(crate) async fn receive_up_to(&mut self, bytes: usize) -> Received {
         let mut received = Received::default();
         if let Err(error) = self.receive_into(&mut received, bytes).await {
@@ -106,7 +106,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Takes back the request.
+    /// Resets the stream.
     pub(crate) fn reset(&mut self) {
         self.reset_as(Reason::CANCEL);
     }

@@ -1,5 +1,4 @@
-//! Loopback connections: a server, clients that misbehave, handlers that do as they are told,
-//! and the numbers that are read afterwards.
+//! Loopback connections: a server, clients that misbehave, scripted handlers, and the numbers of a page.
 #![allow(
     dead_code,
     unused_imports,
@@ -21,10 +20,10 @@ pub(crate) use self::server::Server;
 use std::future::Future;
 use std::time::Duration;
 
-/// Far more than anything here takes.
+/// Longer than any step takes.
 pub(crate) const BOUND: Duration = Duration::from_secs(10);
 
-/// Waits, but not for ever.
+/// Waits with a time limit.
 #[track_caller]
 pub(crate) fn bounded<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
     let timeout = tokio::time::timeout(BOUND, future);

@@ -6,20 +6,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tower_openmetrics::{ErrorType, Format, MetricsLayer};
 
-/// All that the page of a registry with one layer says, but how long things took.
+/// All numbers on the page of a registry with one layer, except durations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Numbers {
     requests: u64,
     request_bytes: u64,
     response_bytes: u64,
     cancellations: u64,
-    /// Those that are not at 0.
+    /// By type, without those at 0.
     errors: BTreeMap<String, u64>,
     durations: u64,
     concurrent: u64,
 }
 
-/// Those that a page has, whether or not anything happened.
+/// The error types on every page.
 const STANDING: [ErrorType; 9] = [
     ErrorType::DESERIALIZATION,
     ErrorType::INVALID_MESSAGE,
@@ -33,7 +33,7 @@ const STANDING: [ErrorType; 9] = [
 ];
 
 impl Numbers {
-    /// Of one call that ended well.
+    /// The numbers of one call that completed.
     pub(crate) fn completed() -> Self {
         Self {
             requests: 1,
@@ -42,7 +42,7 @@ impl Numbers {
         }
     }
 
-    /// Of one call that was upgraded, which nobody follows.
+    /// The numbers of one upgraded call without a guard.
     pub(crate) fn upgraded() -> Self {
         Self {
             durations: 0,
@@ -50,7 +50,7 @@ impl Numbers {
         }
     }
 
-    /// Of one call whose caller went away.
+    /// The numbers of one call that was cancelled.
     pub(crate) fn cancelled() -> Self {
         Self {
             cancellations: 1,
@@ -58,7 +58,7 @@ impl Numbers {
         }
     }
 
-    /// Of one call that failed.
+    /// The numbers of one call that failed.
     pub(crate) fn failed(error_type: ErrorType) -> Self {
         Self {
             errors: [(error_type.as_str().to_owned(), 1)].into(),
@@ -66,7 +66,7 @@ impl Numbers {
         }
     }
 
-    /// Of one call that has not ended.
+    /// The numbers of one open call.
     pub(crate) fn open() -> Self {
         Self {
             concurrent: 1,
@@ -74,7 +74,7 @@ impl Numbers {
         }
     }
 
-    /// With so many bytes read by the service.
+    /// Sets the bytes that the service reads.
     pub(crate) fn read(self, request_bytes: u64) -> Self {
         Self {
             request_bytes,
@@ -82,7 +82,7 @@ impl Numbers {
         }
     }
 
-    /// With so many bytes taken by the caller.
+    /// Sets the bytes that the caller takes.
     pub(crate) fn taken(self, response_bytes: u64) -> Self {
         Self {
             response_bytes,
@@ -90,12 +90,12 @@ impl Numbers {
         }
     }
 
-    /// As the page of this layer says now.
+    /// Returns the numbers on the layer's page now.
     pub(crate) async fn of<P>(layer: &MetricsLayer<P>) -> Self {
         Self::on_page(&layer.registry().encode(Format::Prometheus).unwrap())
     }
 
-    /// As the page of this layer says once no call is open, of those that were.
+    /// Returns the numbers on the layer's page once no call is open.
     pub(crate) async fn at_rest<P>(layer: &MetricsLayer<P>) -> Self {
         Self::poll(layer, |seen| seen.concurrent == 0).await
     }
@@ -104,7 +104,7 @@ impl Numbers {
         self.response_bytes
     }
 
-    /// Waits until the page of this layer says so.
+    /// Waits until the layer's page shows these numbers.
     pub(crate) async fn expect<P>(self, layer: &MetricsLayer<P>, name: &str) {
         let seen = Self::poll(layer, |seen| *seen == self).await;
         assert_eq!(seen, self, "{name} (left: on the page)");
@@ -186,7 +186,7 @@ impl Sum for Numbers {
     }
 }
 
-/// Value by name and labels, as they are written.
+/// Returns the values by name and labels, as written.
 fn samples(page: &str) -> BTreeMap<&str, f64> {
     page.lines()
         .filter(|line| !line.starts_with('#'))

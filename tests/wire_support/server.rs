@@ -14,14 +14,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tower::{BoxError, Service};
 
-/// Serves over HTTP/1 and HTTP/2, as the client begins, without a `Date`.
+/// A server for HTTP/1 and HTTP/2, as the client chooses. It sends no `Date`.
 pub(crate) struct Server {
     address: SocketAddr,
     stopping: watch::Sender<bool>,
     ended: mpsc::Receiver<Infallible>,
 }
 
-/// Tells, by being dropped everywhere, that no task is left.
+/// A handle in each task. When all are dropped, no task is left.
 #[derive(Clone)]
 struct Tasks(mpsc::Sender<Infallible>);
 
@@ -63,12 +63,12 @@ impl Server {
         self.address
     }
 
-    /// Takes no more connections, and on those that are there no more requests.
+    /// Accepts no more connections, and no more requests on open ones.
     pub(crate) fn begin_to_stop(&self) {
         self.stopping.send_replace(true);
     }
 
-    /// Waits until all connections and all calls are over.
+    /// Waits until all connections and calls have ended.
     pub(crate) async fn stop(mut self) {
         self.begin_to_stop();
         let ended = bounded("the end of all connections", self.ended.recv()).await;
@@ -93,7 +93,7 @@ where
     let connection = server.serve_connection_with_upgrades(TokioIo::new(socket), service);
     let mut connection = pin!(connection);
     tokio::select! {
-        // How a connection ends is for the client to see.
+        // The client checks how a connection ends.
         _ = connection.as_mut() => return,
         () = stopped(stop) => connection.as_mut().graceful_shutdown(),
     }
@@ -101,7 +101,7 @@ where
 }
 
 async fn stopped(mut stop: watch::Receiver<bool>) {
-    // An error means that there is no server to stop any more.
+    // An error means that the server has already stopped.
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
@@ -114,7 +114,7 @@ where
     fn execute(&self, future: F) {
         let alive = self.clone();
         tokio::spawn(async move {
-            let _alive = alive; // outlives the future, even one that panics
+            let _alive = alive; // outlives the future, even if that panics
             future.await;
         });
     }

@@ -1,7 +1,7 @@
 //! Writes included families, from the samples of their text.
 
 use super::messages::{Count, Exemplar, FamilyWriter, MetricWriter, PageWriter, Timestamp};
-use crate::registry::{ForeignFamily, Kind, Sample, allow_exemplar, parse_labels};
+use crate::registry::{IncludedFamily, Kind, Sample, allow_exemplar, parse_labels};
 use std::borrow::Cow;
 
 /// What a sample means in a family of its type.
@@ -29,7 +29,7 @@ struct MetricSamples<'s, 'a> {
 /// Adds the family if it has samples.
 ///
 /// Samples that don't fit the family's type become untyped families of their own.
-pub(super) fn write(page: &mut PageWriter, name: &str, family: &ForeignFamily<'_>) {
+pub(super) fn write(page: &mut PageWriter, name: &str, family: &IncludedFamily<'_>) {
     let kind = family.kind;
     let (own, unmatched): (Vec<_>, Vec<_>) = family
         .samples

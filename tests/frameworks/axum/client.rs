@@ -7,26 +7,26 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use std::net::SocketAddr;
 
-/// Speaks one version of HTTP, and takes every answer to its end.
+/// A client for one version of HTTP. It reads every response to its end.
 pub(crate) struct Client {
     pool: Pool<HttpConnector, Full<Bytes>>,
     address: SocketAddr,
 }
 
-/// A call, as its client saw it.
+/// A call as its client saw it.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) method: Method,
-    /// Bytes of the request's body.
+    /// Bytes of the request body.
     pub(crate) sent: usize,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// Without what HTTP puts around it.
+    /// The response body, without HTTP framing.
     pub(crate) body: Bytes,
 }
 
 impl Client {
-    /// One for each version.
+    /// Returns one client for each version.
     pub(crate) fn all(server: &Server) -> [Self; 2] {
         [false, true].map(|http2| Self {
             pool: Pool::builder(TokioExecutor::new())
@@ -70,7 +70,7 @@ impl Client {
 }
 
 impl Seen {
-    /// Of a request whose body was of no interest to the handler.
+    /// Returns the call for a handler that doesn't read the request body.
     pub(crate) fn unread(self) -> Self {
         Self { sent: 0, ..self }
     }

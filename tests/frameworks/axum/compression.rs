@@ -8,7 +8,7 @@ use flate2::read::GzDecoder;
 use std::io::Read;
 use tower_http::compression::CompressionLayer;
 
-/// A text that compresses well.
+/// Returns text that compresses well.
 const LINES: usize = 5_000;
 
 fn unpacked(seen: &Seen) -> Seen {
@@ -23,7 +23,7 @@ fn unpacked(seen: &Seen) -> Seen {
 }
 
 #[tokio::test]
-async fn inside_and_outside_of_the_layer() {
+async fn a_layer_counts_compressed_bytes_only_outside_of_compression() {
     let (within, around) = (layer(), layer());
     let (mut plain, mut packed) = (Tally::default(), Tally::default());
     let app = Router::new()
@@ -40,7 +40,7 @@ async fn inside_and_outside_of_the_layer() {
         let text = unpacked(&seen);
         assert_eq!(text.body.len(), 15 * LINES);
         assert!(seen.body.len() < text.body.len() / 2);
-        // Compression is inside of the layer around it, and outside of the one within.
+        // One layer is outside of compression, the other inside.
         packed.count("/text", &seen);
         plain.count("/text", &text);
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tower::Layer;
 use tower_http::services::ServeDir;
 
-/// More than hyper or tower-http hand on at once.
+/// More than hyper or tower-http pass on in one frame.
 const BYTES: usize = 300_000;
 
 fn directory() -> PathBuf {

@@ -1,4 +1,4 @@
-//! What people put into a router of axum: what the layer counts is what the client saw.
+//! Common features of axum applications. The layer counts what the client saw.
 
 mod client;
 mod compression;
@@ -14,7 +14,7 @@ mod wire_support;
 use tower_openmetrics::MetricsLayer;
 use tower_openmetrics::labels::{Label, is_long_lived};
 
-/// As an application would have it.
+/// Returns the layer as an application would build it.
 fn layer() -> MetricsLayer {
     MetricsLayer::builder()
         .label(Label::method())

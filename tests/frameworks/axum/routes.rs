@@ -55,7 +55,7 @@ async fn nested_routes_and_fallbacks() {
         }
         let seen = client.ask("POST", "/nowhere", &[], "abcde").await;
         tally.count("none", &seen.unread());
-        // A method that HTTP does not know is no label, though axum answers it.
+        // An unknown method is not a label value, although axum responds to it.
         let mut seen = client.ask("BREW", "/", &[], "").await;
         assert_eq!(seen.status, 405);
         seen.method = "_OTHER".parse().unwrap();

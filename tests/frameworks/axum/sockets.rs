@@ -1,4 +1,4 @@
-//! WebSockets, by the example of how to follow them.
+//! WebSockets, followed as in the example `websocket`.
 
 #[path = "../../../examples/websocket.rs"]
 #[allow(dead_code, reason = "it is started otherwise")]
@@ -26,7 +26,7 @@ use tower::ServiceExt;
 use tower_openmetrics::labels::Label;
 use tower_openmetrics::{MetricsLayer, UpgradedCall};
 
-/// What the page says of a route: calls, open ones, those that failed or were cancelled, and how many are in each histogram.
+/// The numbers of a route on the page: calls, open calls, failed and cancelled ones, and the count of each histogram.
 async fn seen(layer: &MetricsLayer, route: &str) -> [u64; 6] {
     let scrape = Request::get("/metrics").body(()).unwrap();
     let Ok(page) = bounded("a page", layer.exporter().oneshot(scrape)).await;
@@ -84,7 +84,7 @@ async fn over_http2(server: &Server, path: &str) -> Client {
             .extension(Protocol::from_static("websocket"));
         request.body(Body::empty()).unwrap()
     };
-    // The server has to say first that it knows them.
+    // The server must announce support for extended CONNECT first.
     let answer = loop {
         match bounded("an answer", requests.send_request(request())).await {
             Ok(answer) => break answer,
@@ -106,7 +106,7 @@ async fn talk(socket: &mut Client) {
 }
 
 #[tokio::test]
-async fn are_open_until_they_are_closed() {
+async fn a_followed_socket_is_open_until_it_is_closed() {
     let layer = example::metrics().unwrap();
     let server = Server::start(example::app(&layer)).await;
     let mut sockets = [
@@ -131,9 +131,9 @@ async fn are_open_until_they_are_closed() {
     server.stop().await;
 }
 
-/// Those that nobody follows end at their head over either protocol, and are timed nowhere.
+/// A socket without an `UpgradedCall` ends its call at the response head, in both versions, and has no duration.
 #[tokio::test]
-async fn that_nobody_follows_are_not_timed() {
+async fn a_socket_that_is_not_followed_is_not_timed() {
     let layer = crate::layer();
     let chat = async |upgrade: WebSocketUpgrade| {
         upgrade.on_upgrade(async |mut socket| while let Some(Ok(_)) = socket.recv().await {})
@@ -151,7 +151,7 @@ async fn that_nobody_follows_are_not_timed() {
 }
 
 #[tokio::test]
-async fn whose_task_panics_have_failed() {
+async fn a_socket_whose_task_panics_has_failed() {
     let layer = MetricsLayer::builder()
         .label(Label::axum_route())
         .stream_duration_seconds(|_| false)

@@ -20,7 +20,7 @@ fn events() -> impl Stream<Item = Result<Event, Infallible>> {
     stream::iter(events)
 }
 
-/// Sends all that it receives back, until it is closed.
+/// Echoes messages until the socket is closed.
 async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.next().await {
         if socket.send(message).await.is_err() {
@@ -45,7 +45,7 @@ fn app() -> Router {
 
 #[tokio::test]
 async fn event_streams() {
-    // Three of `data: …`, each with an empty line.
+    // Three events `data: …`, each followed by an empty line.
     const LENGTH: usize = 11 + 11 + 13;
     let (layer, mut tally) = (layer(), Tally::default());
     let server = Server::start(app().layer(layer.clone())).await;
@@ -67,7 +67,7 @@ async fn event_streams() {
 }
 
 #[tokio::test]
-async fn upgrades_to_a_websocket_end_at_their_head() {
+async fn an_upgrade_to_a_websocket_ends_the_call() {
     let (layer, mut tally) = (layer(), Tally::default());
     let server = Server::start(app().layer(layer.clone())).await;
     let socket = TcpStream::connect(server.address()).await.unwrap();
@@ -78,12 +78,12 @@ async fn upgrades_to_a_websocket_end_at_their_head() {
         sent: 0,
         status: answer.status(),
         headers: answer.headers().clone(),
-        // What flows from here on is not HTTP's.
+        // Bytes from here on are not HTTP.
         body: bytes::Bytes::new(),
     };
     assert_eq!(seen.status, 101);
     tally.count("/socket", &seen);
-    // While it is open the call has ended already.
+    // The call has ended although the socket is open.
     tally.assert(&layer).await;
 
     for text in ["hello", "bye"] {
@@ -92,7 +92,7 @@ async fn upgrades_to_a_websocket_end_at_their_head() {
         assert_eq!(echoed, Message::text(text));
     }
     socket.close(None).await.unwrap();
-    // The other side's farewell, and the end.
+    // The close frame of the server, and the end.
     while bounded("the end", socket.next()).await.is_some() {}
 
     let [http1, _] = Client::all(&server);

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use tower::ServiceExt;
 use tower_openmetrics::MetricsLayer;
 
-/// What clients saw, as the page should say it: values that are not 0, by name and labels.
+/// The values that the page should show, except those at 0, by name and labels.
 #[derive(Debug, Default)]
 pub(crate) struct Tally(BTreeMap<String, u64>);
 
-/// All that the layer counts, but how long things took.
+/// Everything that the layer counts, except durations.
 const COUNTED: [&str; 8] = [
     "cancellations_total",
     "concurrent_requests",
@@ -23,7 +23,7 @@ const COUNTED: [&str; 8] = [
 ];
 
 impl Tally {
-    /// A call that was answered to its end.
+    /// Adds a call whose response was received completely.
     pub(crate) fn count(&mut self, route: &str, seen: &Seen) {
         self.call(
             route,
@@ -46,7 +46,7 @@ impl Tally {
         }
     }
 
-    /// An event stream of which a client had enough after so many bytes.
+    /// Adds an event stream that the client dropped after this many bytes.
     pub(crate) fn cancelled(&mut self, route: &str, received: usize) {
         self.call(route, "GET", StatusCode::OK, true);
         let end = format!(r#"{{endpoint="shop",method="GET",route="{route}",status="200"}}"#);
@@ -74,13 +74,13 @@ impl Tally {
         }
     }
 
-    /// That the page says the same. Nothing may be running.
+    /// Checks that the page shows the same. No call may be in flight.
     pub(crate) async fn assert(&self, layer: &MetricsLayer) {
         assert_eq!(self.0, counted(layer).await, "left: seen by clients");
     }
 }
 
-/// Values on the layer's page that are not 0.
+/// Returns the values on the layer's page that are not 0.
 async fn counted(layer: &MetricsLayer) -> BTreeMap<String, u64> {
     let scrape = Request::get("/metrics").body(()).unwrap();
     let Ok(page) = bounded("a page", layer.exporter().oneshot(scrape)).await;
@@ -103,7 +103,7 @@ fn is_long_lived(seen: &Seen) -> bool {
     content_type.is_some_and(|value| value == "text/event-stream")
 }
 
-/// What the contract calls such an answer.
+/// Returns the error type of this status, if it is a failure.
 fn error_type(status: StatusCode) -> Option<&'static str> {
     match status.as_u16() {
         400 | 422 => Some("deserialization"),

@@ -7,7 +7,7 @@ use axum::extract::Multipart;
 use axum::extract::multipart::MultipartError;
 use axum::routing::post;
 
-/// Name and size of each part.
+/// Responds with the name and the size of each part.
 async fn upload(mut form: Multipart) -> Result<String, MultipartError> {
     let mut parts = String::new();
     while let Some(part) = form.next_field().await? {
@@ -25,7 +25,7 @@ fn part(name: &str, content: &str) -> String {
 #[tokio::test]
 async fn multipart_forms() {
     const FORM: [(&str, &str); 1] = [("content-type", "multipart/form-data; boundary=X")];
-    // More than fits into one frame of HTTP/2.
+    // More than one HTTP/2 frame.
     let large = "x".repeat(100_000);
     let whole = part("text", "hello") + &part("file", &large) + "--X--\r\n";
     let broken_off = part("text", "hello") + "--X\r\ncontent-disposition: form-data";
@@ -37,14 +37,14 @@ async fn multipart_forms() {
         assert_eq!(seen.body, "text 5\nfile 100000\n");
         tally.count("/upload", &seen);
 
-        // All of it is read, and then it is not what it says it is.
+        // Read completely, and then invalid.
         let seen = client
             .ask("POST", "/upload", &FORM, broken_off.clone())
             .await;
         assert_eq!(seen.status, 400);
         tally.count("/upload", &seen);
 
-        // Refused by its head.
+        // Refused because of its head.
         let seen = client.ask("POST", "/upload", &[], whole.clone()).await;
         assert_eq!(seen.status, 400);
         tally.count("/upload", &seen.unread());

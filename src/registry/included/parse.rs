@@ -1,37 +1,37 @@
-//! A whole text.
+//! Parses a whole text into families.
 
-use super::{ForeignFamily, Sample};
+use super::{IncludedFamily, Sample};
 use crate::Error;
 use crate::registry::Kind;
 use std::collections::BTreeMap;
 
-/// Takes a whole text apart, be it OpenMetrics, the Prometheus text format 0.0.4, or what prometheus-client writes,
-/// which is OpenMetrics but for HELP.
+/// Parses a text in OpenMetrics, in the Prometheus text format 0.0.4, or as prometheus-client writes it, which is
+/// OpenMetrics except for HELP.
 ///
-/// A text that ends in `# EOF` is OpenMetrics. In any other
+/// A text that ends in `# EOF` is OpenMetrics. In any other text
 ///
-/// - a counter whose samples are called as it is, is the family that OpenMetrics calls so without `_total`; if its
-///   name does not end so, it is a counter to 0.0.4 alone, and to OpenMetrics of unknown type;
-/// - what has no metadata is of unknown type;
-/// - a gauge that is called as another family with `_created` is that family's;
-/// - a timestamp that is a whole number is in milliseconds.
+/// - a counter whose samples have the family's own name is the OpenMetrics family without `_total`. If the name does not
+///   end in `_total`, it is a counter only in format 0.0.4, and has unknown type in OpenMetrics;
+/// - a family without metadata has unknown type;
+/// - a gauge named after another family plus `_created` is part of that family;
+/// - a whole timestamp is in milliseconds.
 ///
-/// prometheus-client escapes no line feeds in HELP: what stands between a HELP and its TYPE is HELP continued.
+/// prometheus-client doesn't escape line feeds in HELP. Lines between a HELP and its TYPE therefore continue the HELP.
 ///
 /// # Errors
 ///
-/// As [`ForeignFamily::add_samples`]; if samples of OpenMetrics come before any family; or names a family whose
-/// type is unknown.
-pub(crate) fn parse(text: &str) -> Result<Vec<(&str, ForeignFamily<'_>)>, Error> {
+/// Returns an error that names a line that is not a sample, an OpenMetrics sample before any metadata, or a family whose
+/// type is not in both formats.
+pub(crate) fn parse(text: &str) -> Result<Vec<(&str, IncludedFamily<'_>)>, Error> {
     let is_open_metrics = text.trim_end().ends_with("# EOF");
-    // The last line that tells the type of a family.
+    // The last TYPE line of each family.
     let types = text.lines().enumerate();
     let types = types.filter_map(|(place, line)| match Metadata::parse(line)? {
         Metadata::Type(name, _) => Some((name, place)),
         _ => None,
     });
     let types: BTreeMap<&str, usize> = types.collect();
-    let mut families = Families::default();
+    let mut families = ParsedFamilies::default();
     let mut help_of = None;
     for (place, line) in text.lines().enumerate() {
         let metadata = Metadata::parse(line);
@@ -56,7 +56,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<(&str, ForeignFamily<'_>)>, Error>
                 last.is_typed = true;
                 last.family.kind = Kind::from_text(kind).ok_or_else(|| {
                     Error::new(format!(
-                        "family `{name}` is of the type {kind:?}, which not both formats have: leave it out"
+                        "family `{name}` has the type {kind:?}, which is not in both text formats: leave it out"
                     ))
                 })?;
             }
@@ -79,11 +79,11 @@ pub(crate) fn parse(text: &str) -> Result<Vec<(&str, ForeignFamily<'_>)>, Error>
     })
 }
 
-/// Families of 0.0.4, in which a gauge that says when another family's series were created is a part of that, as in OpenMetrics.
-/// Python's library writes such gauges.
+/// Moves the samples of `_created` gauges of format 0.0.4 into the families that they belong to, as in OpenMetrics.
+/// Python's client library writes such gauges.
 fn with_created<'a>(
-    families: Vec<(&'a str, ForeignFamily<'a>)>,
-) -> Vec<(&'a str, ForeignFamily<'a>)> {
+    families: Vec<(&'a str, IncludedFamily<'a>)>,
+) -> Vec<(&'a str, IncludedFamily<'a>)> {
     const CREATED: &str = "_created";
     let (gauges, mut families): (Vec<_>, Vec<_>) = families
         .into_iter()
@@ -101,40 +101,44 @@ fn with_created<'a>(
     families
 }
 
-/// In the order of the text; a family may be there again.
+/// Families in the order of the text. A family may appear more than once.
 #[derive(Default)]
-struct Families<'a>(Vec<Found<'a>>);
+struct ParsedFamilies<'a>(Vec<ParsedFamily<'a>>);
 
-struct Found<'a> {
+struct ParsedFamily<'a> {
     name: &'a str,
     is_typed: bool,
-    family: ForeignFamily<'a>,
+    family: IncludedFamily<'a>,
 }
 
-/// A line about a family.
+/// A line with metadata of a family.
 enum Metadata<'a> {
     Help(&'a str, &'a str),
     Type(&'a str, &'a str),
     Unit(&'a str, &'a str),
 }
 
-// === impl Families ===
+// === impl ParsedFamilies ===
 
-impl<'a> Families<'a> {
-    /// The last family if it is called so and may be gone on with, or else a new one.
-    fn open(&mut self, name: &'a str, may_go_on: impl Fn(&Found<'a>) -> bool) -> &mut Found<'a> {
-        let goes_on = |last: &Found<'a>| {
-            last.name == name && last.family.samples.is_empty() && may_go_on(last)
+impl<'a> ParsedFamilies<'a> {
+    /// Returns the last family if it has this name, has no samples yet and may continue, or else a new family.
+    fn open(
+        &mut self,
+        name: &'a str,
+        may_continue: impl Fn(&ParsedFamily<'a>) -> bool,
+    ) -> &mut ParsedFamily<'a> {
+        let continues = |last: &ParsedFamily<'a>| {
+            last.name == name && last.family.samples.is_empty() && may_continue(last)
         };
-        if !self.0.last().is_some_and(goes_on) {
-            self.0.push(Found::new(name));
+        if !self.0.last().is_some_and(continues) {
+            self.0.push(ParsedFamily::new(name));
         }
         self.last(name)
     }
 
-    fn last(&mut self, name: &'a str) -> &mut Found<'a> {
+    fn last(&mut self, name: &'a str) -> &mut ParsedFamily<'a> {
         if self.0.is_empty() {
-            self.0.push(Found::new(name));
+            self.0.push(ParsedFamily::new(name));
         }
         let last = self.0.len() - 1;
         &mut self.0[last]
@@ -149,21 +153,21 @@ impl<'a> Families<'a> {
             )));
         }
         if !is_open_metrics && !last.is_some_and(|last| last.may_have(&sample)) {
-            self.0.push(Found::new(sample.name));
+            self.0.push(ParsedFamily::new(sample.name));
         }
         self.last(sample.name).family.samples.push(sample);
         Ok(())
     }
 }
 
-// === impl Found ===
+// === impl ParsedFamily ===
 
-impl<'a> Found<'a> {
+impl<'a> ParsedFamily<'a> {
     fn new(name: &'a str) -> Self {
         Self {
             name,
             is_typed: false,
-            family: ForeignFamily::new(Kind::Unknown),
+            family: IncludedFamily::new(Kind::Unknown),
         }
     }
 
@@ -175,7 +179,7 @@ impl<'a> Found<'a> {
         })
     }
 
-    fn finish(self, is_open_metrics: bool) -> (&'a str, ForeignFamily<'a>) {
+    fn finish(self, is_open_metrics: bool) -> (&'a str, IncludedFamily<'a>) {
         let Self {
             mut name,
             mut family,
@@ -196,7 +200,7 @@ impl<'a> Found<'a> {
             }
         }
         let samples = family.samples.iter_mut();
-        samples.for_each(Sample::take_timestamp_for_millis);
+        samples.for_each(Sample::convert_timestamp_from_millis);
         (name, family)
     }
 }
@@ -204,7 +208,7 @@ impl<'a> Found<'a> {
 // === impl Metadata ===
 
 impl<'a> Metadata<'a> {
-    /// `# TYPE name counter`, with any blanks between.
+    /// Parses a line such as `# TYPE name counter`, with any blanks in between.
     fn parse(line: &'a str) -> Option<Self> {
         let (keyword, rest) = word(line.trim_start().strip_prefix('#')?);
         let (name, rest) = word(rest);
@@ -222,14 +226,14 @@ impl<'a> Metadata<'a> {
 
 const BLANKS: [char; 2] = [' ', '\t'];
 
-/// The first word, and what follows it.
+/// Returns the first word, and the rest.
 fn word(text: &str) -> (&str, &str) {
     let text = text.trim_start_matches(BLANKS);
     text.split_at(text.find(BLANKS).unwrap_or(text.len()))
 }
 
-/// A HELP that has been escaped; nothing if it has not: prometheus-client does not, and a backslash stands for
-/// itself.
+/// Returns an escaped HELP without its escapes, or `None` if it is not escaped. prometheus-client doesn't escape HELP, and
+/// a backslash there means itself.
 fn unescaped(help: &str) -> Option<String> {
     let mut plain = String::with_capacity(help.len());
     let mut chars = help.chars();
@@ -251,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn help_may_have_line_feeds() {
+    fn a_help_may_contain_line_feeds() {
         let text = "# HELP a say\n# HELP b\nmore\n# TYPE a counter\n# UNIT a x\na_total 1\n# EOF\n";
         let families = parse(text).unwrap();
         let [(name, family)] = &families[..] else {
@@ -264,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_shown_is_named() {
+    fn an_error_names_what_is_wrong() {
         for (text, named) in [
             ("a 1\n# EOF", "`a`"),
             ("# HELP a .\n# TYPE a gauge\nnot a sample{", "not a sample{"),
@@ -275,11 +279,11 @@ mod tests {
         }
     }
 
-    /// Each family with its type, its help, and its samples with their timestamps.
+    /// Returns each family with its type, its help, and its samples with their timestamps.
     fn outline(text: &str) -> Vec<String> {
         let families = parse(text).unwrap();
         let families = families.iter().map(|(name, family)| {
-            let ForeignFamily {
+            let IncludedFamily {
                 kind,
                 help,
                 samples,
@@ -303,7 +307,7 @@ mod tests {
     #[test]
     fn both_formats_are_read() {
         let rows: [(&str, &[&str]); 15] = [
-            // A counter is called as its samples are, or is none to OpenMetrics.
+            // A counter with samples of its own name, with and without `_total`.
             (
                 "# TYPE a_total counter\na_total 1",
                 &["a Counter \"\" a_total@"],
@@ -314,7 +318,7 @@ mod tests {
                 "# TYPE a_total counter\na_total_total 1",
                 &["a_total Counter \"\" a_total_total@"],
             ),
-            // Metadata may be missing, in any order, and apart from comments.
+            // Metadata may be missing, may be in any order, and may be mixed with comments.
             (
                 "# HELP a A\na 1\nb 2\n",
                 &["a Unknown \"A\" a@", "b Unknown \"\" b@"],
@@ -328,7 +332,7 @@ mod tests {
                 &["a Unknown \"A\" ", "b Gauge \"\" b@"],
             ),
             ("#\tTYPE  a \t gauge \na{} 1", &["a Gauge \"\" a@"]),
-            // What was created when is a family's own.
+            // `_created` gauges are part of their family.
             (
                 "# TYPE a_total counter\na_total 1\n# TYPE a_created gauge\na_created 9\n# TYPE b gauge\nb 1\n",
                 &["a Counter \"\" a_total@ a_created@", "b Gauge \"\" b@"],
@@ -341,7 +345,7 @@ mod tests {
                 "# TYPE a gauge\na 1\n# TYPE a_created gauge\na_created 9\n",
                 &["a Gauge \"\" a@", "a_created Gauge \"\" a_created@"],
             ),
-            // Whole timestamps are in milliseconds, those with a fraction never were.
+            // Whole timestamps are in milliseconds. Timestamps with a fraction are in seconds.
             ("a 1 1500", &["a Unknown \"\" a@1.500"]),
             ("a 1 -1500\n", &["a Unknown \"\" a@-1.500"]),
             ("a 1 1.5", &["a Unknown \"\" a@1.5"]),
@@ -356,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_help_is_unescaped_if_it_is_escaped() {
+    fn an_escaped_help_is_unescaped() {
         for (help, expected) in [
             (r"a\\b\nc", "a\\b\nc"),
             (r#"say \"a\""#, "say \"a\""),

@@ -1,21 +1,21 @@
-//! Which layers would show the same series.
+//! Finds layers that might show the same series.
 //!
-//! Two layers that differ in their constant labels do not, as long as both have the same names of labels. One may have
-//! as a constant, though, what the other has from requests; and to Prometheus an empty label is as good as none.
+//! Layers with the same label names and different constant labels never do. Layers with different label names may: a
+//! request label of one can be a constant label of the other, and Prometheus treats an empty label as absent.
 
 use crate::labels::{Carrier, Labels, Schema};
 use std::collections::BTreeSet;
 
-/// The names of a layer's labels.
+/// The label names of a layer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Shape {
-    /// Constant ones, and whether they are empty.
+pub(super) struct LabelNames {
+    /// Constant labels, and whether each is empty.
     constant: Vec<(String, bool)>,
-    /// Those of requests, for each carrier.
+    /// Request labels, for each carrier.
     of_requests: [Vec<String>; Carrier::ALL.len()],
 }
 
-impl Shape {
+impl LabelNames {
     pub(super) fn of(labels: &Labels, schema: &Schema) -> Self {
         let constant = labels.iter();
         let constant = constant.map(|(name, value)| (name.to_owned(), value.is_empty()));
@@ -26,15 +26,15 @@ impl Shape {
         }
     }
 
-    /// Whether layers of these two shapes may have series in common, though their constant labels differ. It takes values
-    /// to tell.
-    pub(super) fn may_meet(&self, other: &Self) -> bool {
+    /// Returns whether layers with these label names might have series in common. Only the label values can tell for
+    /// certain.
+    pub(super) fn may_share_series(&self, other: &Self) -> bool {
         let mut carriers = 0..Carrier::ALL.len();
         self != other && carriers.any(|carrier| self.names(carrier) == other.names(carrier))
     }
 
-    /// The only labels of this shape that might agree with those given, unless it has names that are not among them.
-    pub(super) fn filled_from(&self, labels: &Labels) -> Option<Labels> {
+    /// Returns the only labels with these names that can agree with `labels`. Returns `None` if a name is not in `labels`.
+    pub(super) fn matching_labels(&self, labels: &Labels) -> Option<Labels> {
         let value = |(name, is_empty): &(String, bool)| {
             let mut labels = labels.iter().filter(|(_, value)| !value.is_empty());
             let value = labels
@@ -47,7 +47,7 @@ impl Shape {
         Labels::new(pairs?).ok()
     }
 
-    /// All names that Prometheus sees.
+    /// Returns all names that Prometheus sees.
     fn names(&self, carrier: usize) -> BTreeSet<&str> {
         let constant = self.constant.iter();
         let constant = constant.filter(|(_, is_empty)| !is_empty);
@@ -57,7 +57,7 @@ impl Shape {
     }
 }
 
-/// Whether no label has two values here.
+/// Returns whether no label has different values in `a` and `b`.
 pub(super) fn agree(a: &Labels, b: &Labels) -> bool {
     a.iter()
         .filter(|(_, value)| !value.is_empty())
@@ -77,38 +77,38 @@ mod tests {
         Labels::new(given.iter().copied()).unwrap()
     }
 
-    fn shape(given: &[(&str, &str)], of_requests: &[Label]) -> Shape {
+    fn names(given: &[(&str, &str)], of_requests: &[Label]) -> LabelNames {
         let labels = labels(given);
         let schema = Schema::new(of_requests.to_vec(), &labels).unwrap();
-        Shape::of(&labels, &schema)
+        LabelNames::of(&labels, &schema)
     }
 
     #[test]
-    fn constants_may_be_what_requests_bring() {
-        let constant = shape(&[("a", "1"), ("method", "GET")], &[]);
-        let of_requests = shape(&[("a", "1")], &[Label::method()]);
-        assert!(constant.may_meet(&of_requests) && of_requests.may_meet(&constant));
+    fn a_constant_label_may_be_a_request_label_elsewhere() {
+        let constant = names(&[("a", "1"), ("method", "GET")], &[]);
+        let of_requests = names(&[("a", "1")], &[Label::method()]);
+        assert!(constant.may_share_series(&of_requests) && of_requests.may_share_series(&constant));
         for other in [
-            shape(&[("a", "2"), ("method", "PUT")], &[]),
-            shape(&[("a", "1")], &[]),
-            shape(&[("a", "1"), ("b", "2")], &[]),
+            names(&[("a", "2"), ("method", "PUT")], &[]),
+            names(&[("a", "1")], &[]),
+            names(&[("a", "1"), ("b", "2")], &[]),
         ] {
-            assert!(!constant.may_meet(&other), "{other:?}");
+            assert!(!constant.may_share_series(&other), "{other:?}");
         }
-        // Some metrics know no status, others don't carry a method alone.
-        let status = shape(&[("a", "1")], &[Label::method(), Label::status()]);
-        assert!(constant.may_meet(&status));
+        // Some metrics have no status label.
+        let status = names(&[("a", "1")], &[Label::method(), Label::status()]);
+        assert!(constant.may_share_series(&status));
     }
 
     #[test]
-    fn an_empty_label_is_none() {
-        let (empty, none) = (shape(&[("a", "")], &[]), shape(&[], &[]));
-        assert!(empty.may_meet(&none));
-        assert!(!empty.may_meet(&shape(&[("a", "1")], &[])));
+    fn an_empty_label_counts_as_absent() {
+        let (empty, none) = (names(&[("a", "")], &[]), names(&[], &[]));
+        assert!(empty.may_share_series(&none));
+        assert!(!empty.may_share_series(&names(&[("a", "1")], &[])));
     }
 
     #[test]
-    fn who_has_two_values_for_a_name_does_not_agree() {
+    fn labels_with_two_values_for_a_name_do_not_agree() {
         let a = labels(&[("a", "1"), ("b", "")]);
         assert!(agree(&a, &labels(&[("b", "2"), ("c", "3")])));
         assert!(agree(&labels(&[("b", "2")]), &a));

@@ -1,34 +1,34 @@
-//! A line of text that holds a sample.
+//! Parses a line with a sample.
 
 use crate::Error;
 use crate::registry::Kind;
 use std::borrow::Cow;
 
-/// A line that holds a sample.
+/// A sample as it was written.
 #[derive(Debug)]
 pub(crate) struct Sample<'a> {
     pub(crate) name: &'a str,
-    pub(crate) labels: Pairs<'a>,
+    pub(crate) labels: LabelPairs<'a>,
     pub(crate) value: &'a str,
     pub(crate) number: f64,
-    /// In seconds.
+    /// The timestamp in seconds.
     pub(crate) timestamp: Option<Cow<'a, str>>,
     pub(crate) exemplar: Option<&'a str>,
 }
 
-/// Labels sorted by name, values as they stand between their quotes.
-type Pairs<'a> = Vec<(&'a str, &'a str)>;
+/// Labels sorted by name. Values are as written between the quotes.
+type LabelPairs<'a> = Vec<(&'a str, &'a str)>;
 
 // === impl Sample ===
 
 impl<'a> Sample<'a> {
-    /// `name{label="value"} value timestamp # exemplar`; only name and value must be there.
+    /// Parses `name{label="value"} value timestamp # exemplar`. Only the name and the value are required.
     pub(crate) fn parse(line: &'a str) -> Option<Self> {
         let line = line.trim();
         let name = &line[..line.find(['{', ' ', '\t'])?];
         let rest = &line[name.len()..];
         let (labels, rest) = match rest.trim_start() {
-            labels if labels.starts_with('{') => pairs(labels, true)?,
+            labels if labels.starts_with('{') => parse_pairs(labels, true)?,
             _ => (Vec::new(), rest),
         };
         let rest = rest.strip_prefix([' ', '\t'])?;
@@ -49,16 +49,18 @@ impl<'a> Sample<'a> {
         })
     }
 
+    /// Parses a line.
+    ///
     /// # Errors
     ///
-    /// Names the line if it is none.
+    /// Returns an error that names the line if it is not a sample.
     pub(super) fn parse_line(line: &'a str) -> Result<Self, Error> {
         let sample = Self::parse(line);
-        sample.ok_or_else(|| Error::new(format!("{line:?} is not a sample: look at its encoder")))
+        sample.ok_or_else(|| Error::new(format!("{line:?} is not a sample: check its encoder")))
     }
 
-    /// Takes a timestamp that is a whole number for milliseconds.
-    pub(super) fn take_timestamp_for_millis(&mut self) {
+    /// Converts a whole timestamp from milliseconds to seconds.
+    pub(super) fn convert_timestamp_from_millis(&mut self) {
         let Some(timestamp) = self.timestamp.as_deref() else {
             return;
         };
@@ -73,8 +75,8 @@ impl<'a> Sample<'a> {
         }
     }
 
-    /// What all samples of a series have in common. Where it does not tell a bucket or a quantile, a label of that
-    /// name is one like others.
+    /// Returns the labels that all samples of a series have in common: all but the `le` of a bucket and the `quantile` of
+    /// a summary's sample.
     pub(crate) fn series(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         const PARTS: [&str; 4] = ["_count", "_created", "_sum", "_total"];
         let own = if self.name.ends_with("_bucket") {
@@ -88,7 +90,7 @@ impl<'a> Sample<'a> {
         labels.filter(move |(name, _)| Some(*name) != own)
     }
 
-    /// What all samples of a metric of this type have in common.
+    /// Returns the labels that all samples of a metric with this type have in common.
     pub(crate) fn labels_of_metric(&self, kind: Kind) -> impl Iterator<Item = (&'a str, &'a str)> {
         let series = matches!(kind, Kind::Histogram | Kind::Summary).then(|| self.series());
         let all = series.is_none().then(|| self.labels.iter().copied());
@@ -98,14 +100,14 @@ impl<'a> Sample<'a> {
             .chain(all.into_iter().flatten())
     }
 
-    /// Its labels without this one.
-    pub(crate) fn labels_but(&self, label: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    /// Returns the labels except this one.
+    pub(crate) fn labels_without(&self, label: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
         let labels = self.labels.iter().copied();
         labels.filter(move |(name, _)| *name != label)
     }
 
-    /// Whether the two are of one series.
-    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+    /// Returns whether both samples belong to the same series.
+    pub(crate) fn is_same_series(&self, other: &Self) -> bool {
         self.series().eq(other.series())
     }
 
@@ -116,25 +118,25 @@ impl<'a> Sample<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// The upper bound of a bucket.
+    /// Returns the upper bound of a bucket.
     pub(crate) fn bound(&self) -> Option<f64> {
         self.label("le")?.parse().ok()
     }
 }
 
-/// The labels between the braces that `text` begins with, if it does, and what follows them.
-pub(crate) fn parse_labels(text: &str) -> Option<(Pairs<'_>, &str)> {
+/// Parses the labels at the beginning of `text`, if there are any. Returns them and the rest.
+pub(crate) fn parse_labels(text: &str) -> Option<(LabelPairs<'_>, &str)> {
     if text.starts_with('{') {
-        pairs(text, false)
+        parse_pairs(text, false)
     } else {
         Some((Vec::new(), text))
     }
 }
 
-/// The labels between braces, and what follows them. If that is `free` there may be a comma after the last one.
+/// Parses labels between braces. Returns them and the rest. `trailing_comma` allows a comma after the last label.
 ///
-/// Blanks belong to what they stand beside: a name that has some is not a label's.
-fn pairs(text: &str, free: bool) -> Option<(Pairs<'_>, &str)> {
+/// Blanks are not skipped. They become part of a name, which is then invalid.
+fn parse_pairs(text: &str, trailing_comma: bool) -> Option<(LabelPairs<'_>, &str)> {
     let mut labels = Vec::new();
     let mut rest = text.strip_prefix('{')?;
     while !rest.starts_with('}') {
@@ -142,10 +144,10 @@ fn pairs(text: &str, free: bool) -> Option<(Pairs<'_>, &str)> {
         let value = value.strip_prefix('"')?;
         let (value, after) = value.split_at(end_of_value(value)?);
         labels.push((name, value));
-        // Past the quote that closes the value.
+        // Skips the closing quote.
         rest = &after[1..];
         match rest.strip_prefix(',') {
-            Some(next) if free || !next.starts_with('}') => rest = next,
+            Some(next) if trailing_comma || !next.starts_with('}') => rest = next,
             Some(_) => return None,
             None if rest.starts_with('}') => {}
             None => return None,
@@ -155,7 +157,7 @@ fn pairs(text: &str, free: bool) -> Option<(Pairs<'_>, &str)> {
     Some((labels, &rest[1..]))
 }
 
-/// Where the quote stands that closes a label's value.
+/// Returns the index of the quote that closes a label's value.
 fn end_of_value(text: &str) -> Option<usize> {
     let mut escaped = false;
     text.bytes().position(|byte| {

@@ -1,7 +1,7 @@
-//! What a family from elsewhere has to be like, so that every parser reads the page.
+//! The rules for included families, so that every parser reads the page.
 //!
-//! The rules are those of OpenMetrics 1.0 as its strictest readers apply them. They are checked when a
-//! metric is registered, and again at each scrape, for what it shows may change.
+//! They are the rules of OpenMetrics 1.0 as its strictest parsers apply them. They are checked when a metric is registered
+//! and at each scrape, because what a metric shows may change.
 
 use super::sample::{Sample, parse_labels};
 use crate::Error;
@@ -9,14 +9,14 @@ use crate::labels::is_plain_name;
 use crate::registry::{Kind, is_metric_name};
 use std::collections::BTreeSet;
 
-/// How many characters the labels of an exemplar may have together (OpenMetrics 1.0, "Exemplars").
-const EXEMPLAR: usize = 128;
+/// Maximum number of characters in the labels of an exemplar (OpenMetrics 1.0, "Exemplars").
+const MAX_EXEMPLAR_CHARS: usize = 128;
 
-/// That a family of these samples, in order, can be shown.
+/// Checks a family. Its samples must be sorted.
 ///
 /// # Errors
 ///
-/// Names the family, sample, label or value that can't.
+/// Returns an error that names the family, sample, label or value that can't be shown.
 pub(super) fn check(
     name: &str,
     kind: Kind,
@@ -32,30 +32,30 @@ pub(super) fn check(
         && !ends_in_unit(name, unit)
     {
         return Err(Error::new(format!(
-            "family `{name}` does not end in `_` and its unit {unit:?}: call it so"
+            "family `{name}` does not end in `_` and its unit {unit:?}: rename it"
         )));
     }
     check_unique(samples)?;
     for sample in samples {
         check_sample(name, kind, sample)?;
     }
-    for series in samples.chunk_by(|a, b| are_together(name, kind, a, b)) {
+    for series in samples.chunk_by(|a, b| belong_together(name, kind, a, b)) {
         check_series(name, kind, series)?;
     }
     Ok(())
 }
 
-/// Whether two samples belong to one thing: a histogram, a set of states, all of the infos.
-fn are_together(family: &str, kind: Kind, a: &Sample<'_>, b: &Sample<'_>) -> bool {
+/// Returns whether two samples are checked together: those of a histogram, of a set of states, or of all infos.
+fn belong_together(family: &str, kind: Kind, a: &Sample<'_>, b: &Sample<'_>) -> bool {
     match kind {
         Kind::Info => true,
-        Kind::StateSet => a.labels_but(family).eq(b.labels_but(family)),
-        _ => a.is_beside(b),
+        Kind::StateSet => a.labels_without(family).eq(b.labels_without(family)),
+        _ => a.is_same_series(b),
     }
 }
 
-/// Whether every reader of OpenMetrics takes this exemplar of a sample called `name`; else the sample
-/// is better off without it.
+/// Returns whether every OpenMetrics parser accepts this exemplar for the sample `name`. If not, the sample is written
+/// without it.
 pub(crate) fn allow_exemplar(kind: Kind, name: &str, exemplar: &str) -> bool {
     let parts = exemplar
         .starts_with('{')
@@ -65,12 +65,12 @@ pub(crate) fn allow_exemplar(kind: Kind, name: &str, exemplar: &str) -> bool {
         return false;
     };
     let mut seen = BTreeSet::new();
-    // Some readers can't tell an escaped quote from one that closes.
+    // Some parsers mistake an escaped quote for the closing one.
     let plain = labels.iter().all(|(name, value)| {
         is_label_name(name) && seen.insert(*name) && !value.contains(['\\', '"'])
     });
     let length = |(name, value): &(&str, &str)| name.chars().count() + value.chars().count();
-    let short = labels.iter().map(length).sum::<usize>() <= EXEMPLAR;
+    let short = labels.iter().map(length).sum::<usize>() <= MAX_EXEMPLAR_CHARS;
     let mut numbers = rest.split(' ');
     let numbers = [
         numbers.next(),
@@ -94,15 +94,15 @@ fn can_have_exemplar(kind: Kind, name: &str) -> bool {
     }
 }
 
-/// Samples are in order, so those of one name and labels need not be neighbours.
+/// Checks that no name and labels appear twice. Such samples need not be adjacent.
 fn check_unique(samples: &[Sample<'_>]) -> Result<(), Error> {
     let mut seen = BTreeSet::new();
     for sample in samples {
-        // An empty label is as good as none.
+        // An empty label counts as absent.
         let labels = sample.labels.iter().filter(|(_, value)| !value.is_empty());
         if !seen.insert((sample.name, labels.collect::<Vec<_>>())) {
             return Err(Error::new(format!(
-                "a series of `{}` is there twice: two metrics have the same name and labels, or a histogram has a bound twice; leave one out",
+                "a series of `{}` appears twice: two metrics have the same name and labels, or a histogram has the same bound twice; leave one out",
                 sample.name
             )));
         }
@@ -117,7 +117,7 @@ fn check_sample(family: &str, kind: Kind, sample: &Sample<'_>) -> Result<(), Err
         .filter(|suffix| kind.suffixes().contains(suffix));
     let Some(suffix) = suffix else {
         return Err(Error::new(format!(
-            "`{name}` is no sample of the {} `{family}`: look at its encoder",
+            "`{name}` is not a sample of the {} `{family}`: check its encoder",
             kind.as_str()
         )));
     };
@@ -134,16 +134,16 @@ fn check_sample(family: &str, kind: Kind, sample: &Sample<'_>) -> Result<(), Err
         (_, "_created") | (Kind::Gauge | Kind::Unknown, _) => None,
         (Kind::Info, _) => (number != 1.0).then_some("1"),
         (Kind::StateSet, _) => (number != 0.0 && number != 1.0).then_some("0 or 1"),
-        (Kind::Summary, "") => (number < 0.0).then_some("not negative"),
-        // A histogram whose sum is no counter's goes without it.
+        (Kind::Summary, "") => (number < 0.0).then_some("0 or more"),
+        // A histogram with a negative sum is shown without it.
         (Kind::Histogram, "_sum") => None,
-        (_, "_bucket" | "_count") => (!is_count(number)).then_some("a count"),
-        _ => (number.is_nan() || number < 0.0).then_some("a number, and not negative"),
+        (_, "_bucket" | "_count") => (!is_count(number)).then_some("a whole number, 0 or more"),
+        _ => (number.is_nan() || number < 0.0).then_some("a number, 0 or more"),
     };
     match wrong {
         None => Ok(()),
         Some(expected) => Err(Error::new(format!(
-            "a sample of `{name}` has the value {number}: what a {} shows there has to be {expected}",
+            "a sample of `{name}` has the value {number}: in a {} it must be {expected}",
             kind.as_str()
         ))),
     }
@@ -166,13 +166,13 @@ fn check_labels(sample: &Sample<'_>) -> Result<(), Error> {
     match labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         None => Ok(()),
         Some(twice) => Err(Error::new(format!(
-            "a sample of `{name}` has the label `{}` twice: a label of the metric's own may not be called as one of the layer's, nor `le` in a histogram",
+            "a sample of `{name}` has the label `{}` twice: a metric's own label can't have the name of one of the layer's labels, or `le` in a histogram",
             twice[0].0
         ))),
     }
 }
 
-/// What the samples of one series have to do with each other.
+/// Checks the samples of one series against each other.
 fn check_series(family: &str, kind: Kind, series: &[Sample<'_>]) -> Result<(), Error> {
     if series
         .iter()
@@ -187,7 +187,7 @@ fn check_series(family: &str, kind: Kind, series: &[Sample<'_>]) -> Result<(), E
         Kind::Summary => check_summary(family, series),
         Kind::StateSet if series.iter().any(|sample| sample.label(family).is_none()) => {
             Err(Error::new(format!(
-                "a sample of the stateset `{family}` lacks the label `{family}`: it names the state"
+                "a sample of the stateset `{family}` has no label `{family}`: add it, with the name of the state"
             )))
         }
         _ => Ok(()),
@@ -228,12 +228,12 @@ fn check_histogram(family: &str, series: &[Sample<'_>]) -> Result<(), Error> {
     }
     if last.0 != f64::INFINITY {
         return Err(Error::new(format!(
-            "the histogram `{family}` lacks its bucket of the bound `+Inf`: it holds all that is observed"
+            "the histogram `{family}` has no bucket with the bound `+Inf`: add it, with the count of all observations"
         )));
     }
     match count {
         Some(count) if count != last.1 => Err(Error::new(format!(
-            "the histogram `{family}` has counted {count} and its bucket of the bound `+Inf` {}: they ought to be the same",
+            "the histogram `{family}` has the count {count}, and its bucket with the bound `+Inf` has {}: they must be equal",
             last.1
         ))),
         _ => Ok(()),
@@ -251,7 +251,7 @@ fn is_label_name(name: &str) -> bool {
     is_plain_name(name) && !name.starts_with("__")
 }
 
-/// Whether what stands between quotes has no other escapes than those of a label.
+/// Returns whether a label's value, as written, has only the escapes `\\`, `\"` and `\n`.
 fn is_escaped(value: &str) -> bool {
     let mut bytes = value.bytes();
     while let Some(byte) = bytes.next() {
@@ -270,7 +270,7 @@ fn is_finite(text: &str) -> bool {
     text.parse().is_ok_and(f64::is_finite)
 }
 
-/// `-12.5`: what every reader takes for a timestamp.
+/// Returns whether the text is a decimal number such as `-12.5`, which every parser accepts as a timestamp.
 fn is_decimal(text: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let positive = text.strip_prefix('-').unwrap_or(text);
@@ -285,8 +285,8 @@ mod tests {
     use super::super::parse;
     use super::*;
 
-    /// What comes of a text: nothing, or an error.
-    fn complaint(text: &str) -> String {
+    /// Returns the error for a text, or an empty string.
+    fn error_of(text: &str) -> String {
         let families = parse(text).map(|families| {
             let mut families = families.into_iter();
             families.try_for_each(|(name, mut family)| family.arrange(name))
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_is_shown() {
+    fn valid_families_are_accepted() {
         for (kind, samples) in [
             ("counter", "a_total 1\na_created 2"),
             ("gauge", "a -1\na{x=\"1\"} nan\na{x=\"2\"} -inf"),
@@ -319,14 +319,14 @@ mod tests {
             ("untyped", "a{le=\"x\"} 1"),
         ] {
             let text = family(kind, samples);
-            assert_eq!(complaint(&text), "", "{text}");
+            assert_eq!(error_of(&text), "", "{text}");
         }
     }
 
     #[test]
-    fn what_can_not_is_refused() {
+    fn invalid_families_are_refused() {
         for (kind, samples, named) in [
-            ("counter", "a 1", "`a` is no sample"),
+            ("counter", "a 1", "`a` is not a sample"),
             ("counter", "a_total -1", "value -1"),
             ("counter", "a_total nan", "value NaN"),
             (
@@ -345,7 +345,7 @@ mod tests {
             ("gauge", "a 1 1e3", "\"1e3\""),
             ("info", "a_info 2", "value 2"),
             ("stateset", "a{a=\"on\"} 2", "value 2"),
-            ("stateset", "a{b=\"on\"} 1", "lacks the label `a`"),
+            ("stateset", "a{b=\"on\"} 1", "has no label `a`"),
             ("stateset", "a{a=\"on\"} 1\na{a=\"off\"} 0 1", "timestamps"),
             (
                 "info",
@@ -369,7 +369,7 @@ mod tests {
             (
                 "histogram",
                 "a_count 2\na_bucket{le=\"+Inf\"} 1",
-                "counted 2",
+                "the count 2",
             ),
             (
                 "histogram",
@@ -388,21 +388,21 @@ mod tests {
             ),
         ] {
             let text = family(kind, samples);
-            let complaint = complaint(&text);
-            assert!(complaint.contains(named), "{text}{complaint}");
+            let error_of = error_of(&text);
+            assert!(error_of.contains(named), "{text}{error_of}");
         }
         for (text, named) in [
             ("# HELP a-b .\n# TYPE a-b gauge\n", "\"a-b\""),
             ("# HELP a .\n# TYPE a gauge\n# UNIT a x\n", "\"x\""),
         ] {
-            let complaint = complaint(text);
-            assert!(complaint.contains(named), "{text}{complaint}");
+            let error_of = error_of(text);
+            assert!(error_of.contains(named), "{text}{error_of}");
         }
     }
 
     #[test]
-    fn exemplars_are_short_and_plain() {
-        let long = "x".repeat(EXEMPLAR);
+    fn only_short_and_plain_exemplars_are_accepted() {
+        let long = "x".repeat(MAX_EXEMPLAR_CHARS);
         for (exemplar, expected) in [
             ("{} 1", true),
             ("{trace_id=\"7\"} 1.0 3.5", true),

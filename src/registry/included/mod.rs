@@ -1,8 +1,7 @@
-//! What others encode, taken apart.
+//! Parses the text that users' encoders write into included families.
 //!
-//! Their text is read into families and samples, so that a page can have a family once for all who have samples in it; in
-//! order, for series come as a hash map has them; and with nothing in it that strict parsers would not read: see
-//! [`rules`].
+//! A page then shows each family once, even if several sources have samples in it. It shows series in order, although
+//! encoders write them in the order of a hash map. The [`rules`] keep out what strict parsers don't read.
 
 mod parse;
 mod rules;
@@ -17,18 +16,18 @@ pub(crate) use self::sample::parse_labels;
 use super::family::Kind;
 use crate::Error;
 
-/// A family as it was found.
+/// A family that something else than this crate encoded.
 #[derive(Debug)]
-pub(crate) struct ForeignFamily<'a> {
+pub(crate) struct IncludedFamily<'a> {
     pub(crate) kind: Kind,
     pub(crate) unit: Option<String>,
     pub(crate) help: String,
     pub(crate) samples: Vec<Sample<'a>>,
 }
 
-// === impl ForeignFamily ===
+// === impl IncludedFamily ===
 
-impl<'a> ForeignFamily<'a> {
+impl<'a> IncludedFamily<'a> {
     pub(crate) fn new(kind: Kind) -> Self {
         Self {
             kind,
@@ -38,11 +37,11 @@ impl<'a> ForeignFamily<'a> {
         }
     }
 
-    /// Adds the samples that stand in `text`, whatever families it calls them.
+    /// Adds all samples in `text`. Ignores its metadata.
     ///
     /// # Errors
     ///
-    /// Names the line that is not a sample.
+    /// Returns an error that names the line that is not a sample.
     pub(crate) fn add_samples(&mut self, text: &'a str) -> Result<(), Error> {
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             self.samples.push(Sample::parse_line(line)?);
@@ -50,33 +49,33 @@ impl<'a> ForeignFamily<'a> {
         Ok(())
     }
 
-    /// Takes in the samples of another one of the same name.
+    /// Adds the samples of another family with the same name.
     ///
     /// # Errors
     ///
-    /// If the two disagree.
+    /// Returns an error if the families differ in type or unit.
     pub(crate) fn join(&mut self, name: &str, other: Self) -> Result<(), Error> {
         if (self.kind, &self.unit) != (other.kind, &other.unit) {
             return Err(Error::new(format!(
-                "two families are called `{name}` and differ in type or unit: rename one, or leave it out"
+                "two families have the name `{name}` and different types or units: rename one, or leave it out"
             )));
         }
         self.samples.extend(other.samples);
         Ok(())
     }
 
-    /// Puts the samples in order.
+    /// Sorts the samples, and checks them by the [`rules`].
     ///
     /// # Errors
     ///
-    /// Says which of the [`rules`] it breaks.
+    /// Returns an error that says which rule the family breaks.
     pub(crate) fn arrange(&mut self, name: &str) -> Result<(), Error> {
-        // A stable sort: what belongs to one series stays in its order.
+        // The sort is stable, so samples of one series keep their order.
         self.samples.sort_by(|a, b| a.series().cmp(b.series()));
         if self.kind == Kind::StateSet {
-            // The states of one set belong together.
+            // States of one set must be adjacent.
             self.samples
-                .sort_by(|a, b| a.labels_but(name).cmp(b.labels_but(name)));
+                .sort_by(|a, b| a.labels_without(name).cmp(b.labels_without(name)));
         }
         rules::check(name, self.kind, self.unit.as_deref(), &self.samples)
     }
