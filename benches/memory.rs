@@ -1,15 +1,14 @@
-//! How many bytes layers, label sets and threads take, and what is left of them when they are gone.
+//! How many bytes layers, label sets and threads take, and how many stay allocated when they are gone.
 //!
 //! ```text
 //! cargo bench --bench memory
 //! ```
 //!
-//! How to read it: bytes as they were asked of the allocator, for one of so many layers or label sets. Each column is what that
-//! step adds: to build a layer, to call it once under each label set, to show the page once, to do those calls on a further
-//! thread. *left* is what there still is when layers and registry are gone and each thread has met a new
-//! layer elsewhere; it should be next to nothing. So should what many layers or short-lived threads leave, however many
-//! there were, and the last hundred should take as long as the first. Bytes repeat but for what is hashed with
-//! a seed; times are for orientation.
+//! How to read it: the bytes requested from the allocator, per layer or label set. Each column is what one step adds: building a
+//! layer, calling it once under each label set, showing the page once, and making those calls on another thread. *left* is what
+//! stays after layers and registry were dropped and each thread has called a new layer; it should be next to nothing. So
+//! should what many layers or short-lived threads leave, however many there were. The last hundred of them should take as
+//! long as the first. Bytes repeat from run to run, except for maps with a random seed; times are for orientation.
 
 mod harness;
 
@@ -31,14 +30,14 @@ use tower_openmetrics::{MetricsLayer, MetricsLayerBuilder, MetricsRegistry, Trac
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Layers, or label sets.
+/// The number of layers, or of label sets.
 const COUNT: usize = 1_000;
 const FURTHER_THREADS: usize = 7;
-/// Layers, or threads, that come and go.
+/// The number of layers, or of threads, that come and go.
 const PASSING: usize = 5_000;
 const SOME: usize = 100;
 
-/// Layers, and a call through each or under each label set.
+/// Builds layers, and makes a call through each or under each label set.
 type Made = (Vec<MetricsLayer>, Arc<dyn Fn() + Send + Sync>);
 
 fn main() {
@@ -50,7 +49,7 @@ fn main() {
         "{:36} {:>8} {:>8} {:>8} {:>8} {:>8}",
         "bytes of", "built", "called", "shown", "thread", "left"
     );
-    // The first row has what a process has once.
+    // The first row includes what a process allocates once.
     of_layers("the first layer", 1, MetricsLayer::builder);
     of_layers("a layer", COUNT, MetricsLayer::builder);
     of_layers("a layer by method, route, status", COUNT, labelled);
@@ -143,7 +142,7 @@ fn measure(name: &str, count: usize, make: impl FnOnce(&MetricsRegistry) -> Made
     });
 }
 
-/// Layers with closures of their own, each called once and dropped before the next.
+/// Builds layers with closures of their own. Each is called once, and dropped before the next.
 fn passing_layers(count: usize) {
     let before = in_use();
     let pass = |number: usize| {
@@ -156,11 +155,11 @@ fn passing_layers(count: usize) {
             });
         call(&built(layer).layer(Reading), post());
     };
-    // Filtered out is the one whose path is as long as its number.
+    // The filter leaves out only the layer whose number is the length of the path.
     come_and_go("layers with closures of their own", count, before, pass);
 }
 
-/// Threads that make a call each, one after the other.
+/// Starts threads one after the other. Each makes one call.
 fn passing_threads(count: usize) {
     let layer = built(labelled());
     let service = layer.layer(Reading);
@@ -191,7 +190,7 @@ fn come_and_go(name: &str, count: usize, before: isize, pass: impl Fn(usize)) {
     );
 }
 
-/// On a runtime of its own, so that nothing of it goes on.
+/// Runs on a runtime of its own, so that no task outlives it.
 fn show(registry: &MetricsRegistry) {
     let mut builder = runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().build().expect("a runtime");
@@ -202,7 +201,7 @@ fn show(registry: &MetricsRegistry) {
     });
 }
 
-/// A layer that goes, unlike those of the other benchmarks.
+/// Builds a layer that is not leaked, unlike those of the other benchmarks.
 fn built(builder: MetricsLayerBuilder) -> MetricsLayer {
     let layer = builder.build([("endpoint", "a")]);
     layer.expect("valid settings")

@@ -1,15 +1,15 @@
-//! What a call costs: the same ready service, which reads 1 KiB and answers with 1 KiB that is drained, with
-//! nothing around it, beside the least that counting could cost, and with layers set up in several ways.
+//! The cost of a call. One ready service reads 1 KiB and answers with 1 KiB, bare, with the least that counting can cost, and
+//! with layers of several settings.
 //!
 //! ```text
 //! cargo bench --bench overhead
 //! ```
 //!
-//! How to read it: `beyond` is what a row adds to the bare call, in nanoseconds, and the last two columns set it beside the
-//! floors, which `harness/floors.rs` has. Compare rows of one table, and tables of one run only by their
-//! multiples. Threads are pinned where the system allows, and what counts is the time that they had
-//! a processor. The table of two threads says something only if `floor-s` is slower in it than in that
-//! of one: else the two did not run at once. In the cold tables 4 MiB are walked through before each call.
+//! How to read it: `beyond` is what a row adds to the bare call, in nanoseconds. The last two columns are multiples of the
+//! floors in `harness/floors.rs`. Compare the rows of one table. Compare two tables of one run only by their multiples.
+//! Threads are pinned if the system allows it, and only their processor time counts. The table of two threads is valid only
+//! if its `floor-s` is slower than that of one thread; otherwise the two threads did not run at the same time. In the cold
+//! tables, 4 MiB of memory are read before each call.
 
 mod harness;
 

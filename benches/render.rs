@@ -1,12 +1,12 @@
-//! What a page costs: the families of many endpoints, as this crate writes them, beside
-//! prometheus-client's own encoder with the same values in its `Family`s.
+//! The cost of a page: the families of many endpoints, written by this crate, and by prometheus-client's own encoder with
+//! the same values in its `Family`s.
 //!
 //! ```text
 //! cargo bench --bench render
 //! ```
 //!
-//! Compare rows of one run, never two runs. On Linux it is the processor's time that counts, so that
-//! other work on the machine matters less.
+//! Compare rows of one run, never two runs. On Linux only processor time counts, so that other work on the machine matters
+//! less.
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -25,10 +25,10 @@ use std::time::{Duration, Instant};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_openmetrics::{MetricsExporter, MetricsLayer, MetricsRegistry};
 
-/// Each has 34 samples, so that there are about 100,000.
+/// Each endpoint has 34 samples, so there are about 100,000.
 const ENDPOINTS: usize = 2_940;
 
-/// Of the histogram. The sixteenth bucket is `+Inf`.
+/// The histogram's bounds. The sixteenth bucket is `+Inf`.
 const BUCKETS: [f64; 15] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
@@ -45,16 +45,16 @@ const ERROR_TYPES: [&str; 9] = [
     "timeout",
 ];
 
-/// Rows take turns, for machines drift. A turn is long enough for a clock that ticks every few milliseconds.
+/// Rows take turns, because machines drift. A turn is long enough for a clock that ticks every few milliseconds.
 const TURNS: u32 = 5;
 const PAGES_A_TURN: u32 = 20;
 
-/// What a scraper asks for, and how it may come.
+/// What a scraper accepts.
 const ROWS: [(&str, &str, &str); 4] = [
     ("OpenMetrics", "application/openmetrics-text", "identity"),
     ("0.0.4", "text/plain", "identity"),
     ("OpenMetrics, gzip", "application/openmetrics-text", "gzip"),
-    // Where the feature `protobuf` is off, the next preference.
+    // Without the feature `protobuf`, the next preference.
     (
         "protobuf",
         "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
@@ -82,7 +82,7 @@ fn main() {
     }
     print(&rows);
 }
-/// What writes a page, and what that took.
+/// A way to write a page, and the times it took.
 struct Row<'a> {
     name: &'a str,
     write: Box<dyn Fn() -> Vec<Bytes> + 'a>,
@@ -125,7 +125,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// How long this thread has had a processor; elsewhere than on Linux, what time it is.
+/// Returns this thread's processor time, or the wall time if the system is not Linux.
 fn processor_time() -> Duration {
     static BEGAN: OnceLock<Instant> = OnceLock::new();
     let spent = fs::read_to_string("/proc/thread-self/schedstat");
@@ -138,7 +138,7 @@ fn processor_time() -> Duration {
     )
 }
 
-/// Each row, also as a multiple of the first.
+/// Prints each row, also as a multiple of the first.
 fn print(rows: &[Row<'_>]) {
     println!("{} and {} samples", rows[0].samples(), rows[1].samples());
     println!("{:34} {:>9} {:>10} {:>8}", "", "ms", "bytes", "multiple");
@@ -157,7 +157,7 @@ fn labels(endpoint: usize) -> Labels {
     ]
 }
 
-/// Endpoints that have answered as many calls as their number says.
+/// Builds endpoints. Each has answered as many calls as its number.
 fn ours() -> MetricsRegistry {
     let registry = MetricsRegistry::new();
     for endpoint in 0..ENDPOINTS {
@@ -186,7 +186,7 @@ fn calls(endpoint: usize) -> usize {
     endpoint % 40
 }
 
-/// The same families with values of the same length, by hand.
+/// Registers the same families by hand, with values of the same length.
 fn theirs() -> Registry {
     let requests = Family::<Labels, Counter>::default();
     let cancellations = Family::<Labels, Counter>::default();
@@ -262,7 +262,7 @@ fn encode(registry: &Registry) -> Vec<Bytes> {
     vec![black_box(page).into()]
 }
 
-/// The pieces of a page as they come out of the exporter, to the last byte.
+/// Returns the pieces of a page from the exporter.
 fn scrape(exporter: &MetricsExporter, accept: &str, coding: &str) -> Vec<Bytes> {
     let request = Request::get("/metrics")
         .header("accept", accept)
@@ -270,14 +270,14 @@ fn scrape(exporter: &MetricsExporter, accept: &str, coding: &str) -> Vec<Bytes> 
     let answered = exporter
         .clone()
         .oneshot(request.body(()).expect("a request"));
-    // Away from any runtime the page is written at once.
+    // Outside of any runtime the page is written at once.
     let Ok(response) = answered.now_or_never().expect("it is ready");
     assert_eq!(response.status(), 200);
     let mut body = response.into_body();
     let mut pieces = Vec::new();
     loop {
         match body.frame().now_or_never() {
-            // Others have their turn between two pieces.
+            // The exporter yields between two pieces.
             None => {}
             Some(None) => return black_box(pieces),
             Some(Some(frame)) => {

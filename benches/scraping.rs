@@ -1,11 +1,11 @@
-//! What scrapes cost requests: how long others wait while a large page is scraped, and while a
-//! thousand readers take their time over one.
+//! What scrapes cost requests: how long other tasks wait while a large page is scraped, and while a thousand slow readers
+//! read one.
 //!
 //! ```text
 //! cargo bench --bench scraping
 //! ```
 //!
-//! Compare figures of one run, never two runs; and give it a machine that does nothing else.
+//! Compare figures of one run, never two runs. Run it on an idle machine.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -33,7 +33,7 @@ const READERS: usize = 1_000;
 const REQUESTS: usize = 100_000;
 const MOST_TURNS: usize = 2_000_000;
 
-/// No task is to wait for longer because of a scrape.
+/// The longest that a task may wait because of a scrape.
 const LONG: Duration = Duration::from_millis(5);
 
 fn main() {
@@ -95,7 +95,7 @@ fn percentile(times: &[Duration], percent: f64) -> f64 {
     times[(last as f64 * percent / 100.0) as usize].as_secs_f64()
 }
 
-/// A page of so many samples.
+/// Returns a registry whose page has `SAMPLES` samples.
 fn registry() -> MetricsRegistry {
     let registry = MetricsRegistry::new();
     let mut text = "# HELP cells Readings\n# TYPE cells gauge\n".to_owned();
@@ -114,14 +114,15 @@ fn registry() -> MetricsRegistry {
 
 // === turns ===
 
-/// How long a task that does nothing waits for each of its turns, while pages are scraped one after
-/// another and read at once. It is the one that the runtime blocks on, whose turns come with those of
-/// timers and sockets: less often than a spawned task's. When other work had the processor does not
-/// count; what a hypervisor takes does, and shows without scrapes too.
+/// Measures how long an idle task waits for each of its turns, while pages are scraped one after another and read at once.
+///
+/// It is the task that the runtime blocks on. That task is polled together with timers and sockets, less often than a
+/// spawned one. Time in which other work had the processor doesn't count. Time that a hypervisor takes does, and shows
+/// without scrapes too.
 async fn turns(exporter: MetricsExporter, coding: Option<&'static str>) -> Vec<Duration> {
     let done = Arc::new(AtomicBool::new(false));
     let scraping = tokio::spawn(scrape(exporter, coding, done.clone()));
-    // Memory that is there already: a page fault would wait for what the kernel does for others.
+    // Touches the memory in advance: a page fault might wait for other work of the kernel.
     let mut turns = vec![Duration::MAX; MOST_TURNS];
     let mut turn = 0;
     let (mut before, mut kept) = now();
@@ -137,8 +138,8 @@ async fn turns(exporter: MetricsExporter, coding: Option<&'static str>) -> Vec<D
     turns
 }
 
-/// The time, and how long this thread had been kept from the processor by then. If it is kept from it
-/// between the two, they are read anew: else that would be taken from one turn and added to the next.
+/// Returns the time, and how long this thread has waited for the processor until then. Reads both again if it waited between
+/// the two: otherwise that wait would be subtracted from one turn and added to the next.
 fn now() -> (Instant, Duration) {
     let mut kept = kept_from_processor();
     loop {
@@ -151,7 +152,7 @@ fn now() -> (Instant, Duration) {
     }
 }
 
-/// How long this thread could have run and did not; on Linux alone.
+/// Returns how long this thread was ready to run and did not. Only on Linux.
 fn kept_from_processor() -> Duration {
     let spent = fs::read_to_string("/proc/thread-self/schedstat");
     let nanos = spent
@@ -180,7 +181,7 @@ async fn scrape(exporter: MetricsExporter, coding: Option<&str>, done: Arc<Atomi
 
 // === requests ===
 
-/// How long each of many requests takes on one connection, while so many others read a page.
+/// Measures how long each request takes on one connection, while that many readers read a page.
 async fn requests(registry: &MetricsRegistry, readers: usize) -> Vec<Duration> {
     let layer = MetricsLayer::builder().registry(registry);
     let layer = layer.build([("endpoint", "a")]).expect("a layer");
@@ -215,8 +216,7 @@ async fn call(address: SocketAddr) -> Vec<Duration> {
     times
 }
 
-/// Reads a page little by little, and tells when it has begun. Every other one hangs up in the middle,
-/// sooner or later.
+/// Reads a page slowly, and tells when it has begun. Every other reader hangs up in the middle.
 async fn read_slowly(address: SocketAddr, reader: usize, begins: mpsc::UnboundedSender<()>) {
     let mut socket = TcpStream::connect(address).await.expect("a connection");
     let request = b"GET /metrics HTTP/1.1\r\nhost: bench\r\n\r\n";

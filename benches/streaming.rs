@@ -1,11 +1,11 @@
-//! What each frame, item and message of a long call costs, on its way in and on its way out.
+//! The cost of each frame, item and message of a long call, in both directions.
 //!
 //! ```text
 //! cargo bench --bench streaming
 //! ```
 //!
-//! How to read it: `beyond` is what a row adds to the bare stream, in nanoseconds for each frame, item or message; a call has 1,000
-//! of them, so that its beginning and end hardly show. Frames are of 1 KiB, items of 5 bytes, gRPC's messages of 64.
+//! How to read it: `beyond` is what a row adds to the bare stream, in nanoseconds per frame, item or message. A call has 1,000
+//! of them, so its beginning and end hardly show. Frames have 1 KiB, items 5 bytes, and gRPC messages 64 bytes.
 
 mod harness;
 

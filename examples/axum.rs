@@ -1,4 +1,4 @@
-//! A server of axum's that is measured by method, route and status, with an event stream and a page for Prometheus.
+//! An axum server that is measured by method, route and status, with an event stream and a page for Prometheus.
 //!
 //! ```text
 //! $ PORT=8080 cargo run --release --example axum --features dashboard,http2
@@ -13,12 +13,12 @@
 //!
 //! `http://127.0.0.1:8080/dashboard` shows it live in a browser.
 //!
-//! | variable | says | when unset |
+//! | variable | meaning | default |
 //! |---|---|---|
 //! | `PORT` | the port; 0 picks a free one | 8080 |
 //! | `DRAIN_MS` | how long to go on after Ctrl-C or SIGTERM, with 503 at `/health` | 2000 |
 //!
-//! Then answers that are on their way may finish, and event streams end.
+//! Then the server finishes open responses, and ends event streams.
 
 pub(crate) mod process;
 mod serving;
@@ -40,7 +40,7 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 use tower_openmetrics::labels::{Label, is_long_lived};
 use tower_openmetrics::{MetricsDashboard, MetricsLayer};
 
-/// Nothing beyond has a page in the catalogue.
+/// The number of items in the catalogue.
 const ITEMS: u64 = 100;
 
 #[tokio::main]
@@ -66,11 +66,11 @@ fn metrics() -> Result<MetricsLayer, tower_openmetrics::Error> {
         .label(Label::method())
         .label(Label::axum_route())
         .label(Label::status())
-        // Whoever asks for health every second is of no interest.
+        // Health checks are not measured.
         .filter(|head| head.uri.path() != "/health")
-        // An event stream of an hour says nothing of how fast the others are.
+        // Event streams get a histogram of their own.
         .stream_duration_seconds(is_long_lived)
-        // There from the start, so that the first order shows as an increase.
+        // Shown at 0 from the start, so that the first call is an increase.
         .declare([("method", "GET"), ("route", "/items/{id}")])
         .build([("service", "shop")])
 }
@@ -86,7 +86,7 @@ fn app(metrics: &MetricsLayer, stop: Stop) -> Router {
         .with_state(stop)
         .layer(metrics.clone())
         .layer(RequestBodyTimeoutLayer::new(serving::UPLOAD))
-        // After the layers: scrapes are not among the calls.
+        // After the layers, so that scrapes are not counted.
         .route_service("/metrics", metrics.exporter())
         .route_service("/dashboard", MetricsDashboard::new())
 }
@@ -103,7 +103,7 @@ async fn words(text: String) -> String {
     format!("{}\n", text.split_whitespace().count())
 }
 
-/// Whether to send more requests here.
+/// Tells a load balancer whether to send more requests.
 async fn health(State(stop): State<Stop>) -> Result<&'static str, StatusCode> {
     if stop.asked.is_cancelled() {
         Err(StatusCode::SERVICE_UNAVAILABLE)
@@ -112,12 +112,12 @@ async fn health(State(stop): State<Stop>) -> Result<&'static str, StatusCode> {
     }
 }
 
-/// An event a second, until one side or the other has enough.
+/// Sends an event a second, until the client leaves or the server stops.
 async fn ticks(State(stop): State<Stop>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let ticks = stream::unfold(interval(Duration::from_secs(1)), async |mut interval| {
         interval.tick().await;
         Some((Ok(Event::default().data("tick")), interval))
     });
-    // Or the server would wait for its clients when it is to stop.
+    // Otherwise the server would wait for its clients when it stops.
     Sse::new(ticks.take_until(stop.closing.cancelled_owned()))
 }

@@ -1,5 +1,5 @@
-//! A client of HTTP with metrics: hyper-util's. It calls a server on the loopback interface, and one that is not
-//! there, and prints the page.
+//! An HTTP client with metrics, hyper-util's. It calls a server on the loopback interface, then a server that is gone,
+//! and prints the page.
 //!
 //! ```text
 //! $ cargo run --release --example client --features client
@@ -22,7 +22,7 @@ use tower_openmetrics::labels::Label;
 use tower_openmetrics::protocol::Http;
 use tower_openmetrics::{Metrics, MetricsLayer, RequestBody};
 
-/// The client as the program uses it: cloned freely, and all clones share its connections.
+/// The measured client. Clones are cheap, and share its connections.
 type StockClient = Metrics<Client<HttpConnector, RequestBody<Full<Bytes>>>, Http<HttpClient>>;
 
 #[tokio::main]
@@ -31,7 +31,7 @@ async fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Calls what is there and what is not, and gives the page.
+/// Calls a server, stops it, calls it again, and returns the page.
 pub(crate) async fn run() -> Result<String, BoxError> {
     let metrics = MetricsLayer::client_builder()
         .label(Label::method())
@@ -48,8 +48,8 @@ pub(crate) async fn run() -> Result<String, BoxError> {
         report(path, get(client.clone(), here, path).await);
     }
 
-    // Nobody listens there any more: `errors_total{error_type="connect"}`. The connections that are
-    // left would still answer, so this takes a client that has none.
+    // The server no longer accepts connections: `errors_total{error_type="connect"}`. Open connections would still
+    // answer, so this takes a new client.
     server.abort();
     let _ = server.await;
     let client = ServiceBuilder::new()
@@ -70,7 +70,7 @@ async fn get(
     let request = Request::get(format!("http://{server}/{path}")).body(Full::default())?;
     let response = client.ready().await?.call(request).await?;
     let status = response.status();
-    // A call is over when its answer has been read, or dropped.
+    // A call ends when its response has been read, or dropped.
     let body = response.into_body().collect().await?.to_bytes();
     Ok((status, body))
 }
@@ -82,7 +82,7 @@ fn report(path: &str, outcome: Result<(StatusCode, Bytes), BoxError>) {
     }
 }
 
-/// A server that has item 7, and no other.
+/// Serves item 7, and no other.
 async fn serve(listener: TcpListener) {
     while let Ok((stream, _)) = listener.accept().await {
         let connection =

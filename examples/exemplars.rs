@@ -1,4 +1,4 @@
-//! From a bucket to a trace: exemplars with the ids of `tracing`'s spans, as OpenTelemetry exports them.
+//! Exemplars lead from a bucket to a trace: they have the ids of `tracing` spans, as OpenTelemetry exports them.
 //!
 //! ```text
 //! $ cargo run -p traced --example exemplars
@@ -6,8 +6,8 @@
 //! request_duration_seconds_bucket{endpoint="greeting",le="0.005"} 1 # {span_id="…",trace_id="…"} 0.000062 …
 //! ```
 //!
-//! The layer that opens the span stands outside, so that the call begins in it. Here nobody takes the spans; yours go
-//! to wherever the provider's exporter sends them.
+//! The layer that opens the span is outside of the metrics, so that the call begins in the span. This example doesn't
+//! export spans; yours go where the provider's exporter sends them.
 
 use axum::Router;
 use axum::body::Body;
@@ -31,7 +31,7 @@ async fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// The span that the call is in, if it is sampled: others are never exported, so that there were nothing to look at.
+/// Returns the trace of the current span, if it is sampled. Other spans are never exported.
 fn current_trace(_: &RequestHead<'_>) -> Option<TraceContext> {
     let context = Span::current().context();
     let span = context.span();
@@ -43,7 +43,7 @@ fn current_trace(_: &RequestHead<'_>) -> Option<TraceContext> {
     (span.is_valid() && span.is_sampled()).then(ids)
 }
 
-/// Serves a call whose span goes to `provider`, and shows what the layer has counted.
+/// Serves a call whose span goes to `provider`, and returns the page.
 pub(crate) async fn page_after_a_call(provider: &SdkTracerProvider) -> Result<String, BoxError> {
     let tracer = provider.tracer("greeting");
     let spans = tracing_opentelemetry::layer().with_tracer(tracer);

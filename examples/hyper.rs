@@ -1,4 +1,4 @@
-//! A plain hyper server that is measured, over HTTP/1 and HTTP/2, with a router of its own.
+//! A measured hyper server, over HTTP/1 and HTTP/2, with a router of its own.
 //!
 //! ```text
 //! $ PORT=8080 cargo run --release --example hyper --features http2
@@ -9,17 +9,17 @@
 //! $ curl http://127.0.0.1:8080/metrics
 //! ```
 //!
-//! The handler takes any body. One that wants a certain type, such as `BoxBody<Bytes, hyper::Error>`, gets it from
+//! The handler takes any body. A handler for one type of body, such as `BoxBody<Bytes, hyper::Error>`, needs the layer
 //! `metrics.boxed::<BoxBody<Bytes, hyper::Error>>()`.
 //!
-//! `serving/mod.rs` is the server: how each connection is given to the service, and how it ends.
+//! `serving/mod.rs` is the server: it serves each connection, and stops gracefully.
 //!
-//! | variable | says | when unset |
+//! | variable | meaning | default |
 //! |---|---|---|
 //! | `PORT` | the port; 0 picks a free one | 8080 |
 //! | `DRAIN_MS` | how long to go on after Ctrl-C or SIGTERM | 2000 |
 //!
-//! Then answers that are on their way may finish.
+//! Then the server finishes open responses.
 
 mod process;
 mod serving;
@@ -57,9 +57,9 @@ pub(crate) async fn serve(listener: TcpListener, stop: CancellationToken) -> Res
     Ok(())
 }
 
-// === what is measured ===
+// === the measured service ===
 
-/// What the router has found, for the layer and the handler.
+/// The matched route, for the layer and the handler.
 #[derive(Clone, Copy)]
 struct Route(&'static str);
 
@@ -83,7 +83,7 @@ fn metrics() -> Result<MetricsLayer, tower_openmetrics::Error> {
         .build([("service", "plain")])
 }
 
-/// The measured handler, and the page beside it.
+/// Returns a service of the measured handler and the page.
 fn with_page(
     metrics: &MetricsLayer,
 ) -> impl Service<
@@ -137,7 +137,7 @@ where
     Ok(answer)
 }
 
-/// Bytes, of which none is kept.
+/// Counts the bytes of a body without keeping them.
 async fn count<B: Body>(body: B) -> Result<usize, B::Error> {
     let mut body = pin!(body);
     let mut bytes = 0;

@@ -1,5 +1,4 @@
-//! An OpenAI-compatible front end. Its tokens come from `llm_worker`, or from
-//! any other OpenAI-compatible server.
+//! An OpenAI-compatible front end. Its tokens come from `llm_worker`, or from another OpenAI-compatible server.
 //!
 //! ```text
 //! $ DYN_SYSTEM_ENABLED=true DYN_SYSTEM_PORT=8081 \
@@ -8,10 +7,10 @@
 //!       -d '{"model":"parrot","stream":true,"messages":[{"role":"user","content":"hello"}]}'
 //! ```
 //!
-//! A client that hangs up cancels the work all the way down, and the pages of both
-//! processes say so. `first_byte_seconds` is the time to the first token.
+//! A client that hangs up cancels the work all the way down, and both processes count a cancellation.
+//! `first_byte_seconds` is the time to the first token.
 //!
-//! | variable | says | when unset |
+//! | variable | meaning | default |
 //! |---|---|---|
 //! | `DYN_HTTP_PORT` | the front end's port; 0 picks a free one | 8080 |
 //! | `DYN_WORKER` | where `llm_worker` is | 127.0.0.1:8090 |
@@ -54,15 +53,15 @@ use tower::BoxError;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use tower_openmetrics::{CallHandle, Error, ErrorType, MetricsLayer, MetricsRegistry};
 
-/// A longer request is refused.
+/// The maximum size of a request. Longer ones are refused.
 const MAX_REQUEST_BYTES: usize = 1 << 20;
 
-/// A longer answer of the worker's is cut off, if it is to be given as a whole.
+/// The maximum size of an answer that is sent as a whole. Longer ones are cut off.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 // === the two routers ===
 
-/// Answers with the tokens of a worker.
+/// Returns a router that answers with a worker's tokens.
 pub(crate) fn front_end(worker: String, registry: &MetricsRegistry) -> Result<Router, Error> {
     let worker = Arc::new(Worker {
         addr: worker,
@@ -72,7 +71,7 @@ pub(crate) fn front_end(worker: String, registry: &MetricsRegistry) -> Result<Ro
     Ok(routes.with_state(worker))
 }
 
-/// Answers with what another server answers.
+/// Returns a router that forwards to another server.
 pub(crate) fn forwarder(upstream: String, registry: &MetricsRegistry) -> Result<Router, BoxError> {
     let upstream = Upstream::at(&upstream)?;
     let routes = routes(registry, post(forward), get(forward))?;
@@ -149,14 +148,14 @@ async fn chat(
         let completion = answer.completion(&prompt, text, finish_reason, count);
         return Ok(Json(completion).into_response());
     }
-    // The head waits for the first token: until then it can say what is wrong.
+    // The head waits for the first token. Until then the status can still report an error.
     let first = tokens.next().await.transpose();
     let first = first.map_err(Problem::bad_gateway)?;
     let tokens = stream::iter(first.map(Ok)).chain(tokens).enumerate();
     let events = tokens.map(move |(i, token)| match token {
         Ok(token) => Event::default().json_data(answer.chunk(i == 0, token)),
         Err(error) => {
-            // Too late for a status, and the body won't fail: it says so itself.
+            // It is too late for a status, and the body won't fail, so the handler reports the failure itself.
             call.fault(ErrorType::PUBLISH_RESPONSE);
             Event::default().json_data(Problem::bad_gateway(error).to_json())
         }
@@ -186,7 +185,7 @@ impl Worker {
 #[derive(Clone, Debug)]
 struct Upstream {
     authority: Authority,
-    /// What stands before the paths of requests.
+    /// The prefix of paths.
     path: Arc<str>,
     client: Client<HttpConnector, Body>,
 }
@@ -204,8 +203,8 @@ impl Upstream {
         })
     }
 
-    /// Where a request goes: of its own URI only the path counts, for over HTTP/2, and where the front end is asked as a
-    /// proxy is, that begins with a host.
+    /// Returns the URI to forward to. Takes only the path of the `asked` URI, which also has a host over HTTP/2 or if the
+    /// front end is used as a proxy.
     fn uri(&self, asked: &Uri) -> Result<Uri, axum::http::Error> {
         let path = asked.path_and_query().map_or("/", PathAndQuery::as_str);
         Uri::builder()
@@ -233,13 +232,13 @@ async fn forward(
     let request = request.body(body?.into()).map_err(Problem::bad_gateway)?;
     let response = upstream.client.request(request).await;
     let mut response = response.map_err(Problem::bad_gateway)?;
-    // These are about the connection to the other server.
+    // These describe the connection to the other server.
     response.headers_mut().remove(CONNECTION);
     response.headers_mut().remove(TRANSFER_ENCODING);
     Ok(response.map(Body::new))
 }
 
-// === the process around it ===
+// === the process ===
 
 #[tokio::main]
 async fn main() -> ExitCode {

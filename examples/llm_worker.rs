@@ -1,12 +1,12 @@
-//! The worker of `llm_frontend`: streams tokens over the transport of
-//! `work_handler`, from a parrot in the place of a model.
+//! The worker of `llm_frontend`: streams tokens over the transport of `work_handler`. In place of a model it repeats the
+//! prompt.
 //!
 //! ```text
 //! $ DYN_SYSTEM_ENABLED=true DYN_SYSTEM_PORT=8082 \
 //!       cargo run --release --features http2,server --example llm_worker
 //! ```
 //!
-//! | variable | says | when unset |
+//! | variable | meaning | default |
 //! |---|---|---|
 //! | `DYN_WORKER_PORT` | the worker's port; 0 picks a free one | 8090 |
 //! | `DYN_TOKEN_DELAY_MS` | how long each token takes | 20 |
@@ -35,7 +35,7 @@ const ENDPOINT: &str = "generate";
 
 // === the model ===
 
-/// Repeats what it was told, word by word.
+/// Repeats the prompt, word by word.
 pub(crate) async fn generate(
     prompt: Prompt,
     delay: Duration,
@@ -57,7 +57,7 @@ pub(crate) async fn generate(
     }))
 }
 
-// === the process around it ===
+// === the process ===
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -71,7 +71,7 @@ async fn run() -> Result<(), BoxError> {
 
     let metrics = MetricsLayer::streaming_builder()
         .classifier(by_error(transport::error_type))
-        .messages_total(true) // its responses' messages are tokens
+        .messages_total(true) // a response's messages are its tokens
         .first_byte_seconds(true)
         .build([
             ("namespace", "dyn_example_namespace"),

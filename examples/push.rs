@@ -1,7 +1,7 @@
-//! A worker that is gone before anybody could scrape it.
+//! A worker that ends before Prometheus could scrape it.
 //!
-//! It does what it has to do, pushes its page to a [Pushgateway] every now and then, and once more
-//! when all is done or it is asked to stop; Prometheus scrapes the gateway.
+//! It pushes its page to a [Pushgateway] in intervals, and once more when its work is done or it is asked to stop.
+//! Prometheus scrapes the gateway.
 //!
 //! ```text
 //! $ docker run -p 9091:9091 prom/pushgateway
@@ -9,11 +9,10 @@
 //! $ curl http://127.0.0.1:9091/metrics
 //! ```
 //!
-//! A push that fails is tried again, unless the gateway says that it is the page's fault. Pushes are
-//! made one after another: were two on their way at once, the older page might be the one to stay. If
-//! the last one fails, so does the process, for then its numbers are lost.
+//! A push that fails is retried, unless the gateway rejects the page. Pushes are made one after another: with two at once,
+//! the older page might replace the newer one. If the last push fails, the process fails, because its numbers are lost.
 //!
-//! | variable | says | when unset |
+//! | variable | meaning | default |
 //! |---|---|---|
 //! | `PUSHGATEWAY` | where the gateway is | http://localhost:9091 |
 //! | `PUSH_JOB` | the label `job` of all series | example_push |
@@ -21,8 +20,8 @@
 //! | `WORK_ITEMS` | how much work there is | 10 |
 //! | `WORK_ITEM_MS` | how long each piece of it takes | 100 |
 //!
-//! A service, or anything else that runs for minutes, is better scraped: see `system_server`. The
-//! gateway keeps what it was given for ever, and knows nothing of whether a process still runs.
+//! Scrape services, and everything else that runs for minutes: see `system_server`. The gateway keeps pages for ever, and
+//! doesn't know whether a process still runs.
 //!
 //! [Pushgateway]: https://github.com/prometheus/pushgateway
 
@@ -46,18 +45,18 @@ const RETRY: Retry = Retry {
     timeout: Duration::from_secs(5),
 };
 
-/// How long a push that is under way, and then the last one, may take in all once the work is over:
-/// less than the 30 seconds after which most who ask a process to stop will kill it.
+/// The time for a running push and the last push after the work has ended. It is less than the 30 seconds after which
+/// most supervisors kill a process.
 const GRACE: Duration = Duration::from_secs(25);
 
-// === the work, which knows nothing of its measuring ===
+// === the work, without any metrics ===
 
 pub(crate) async fn work(item: String, takes: Duration) -> Result<String, Infallible> {
     sleep(takes).await;
     Ok(item.to_uppercase())
 }
 
-/// Puts the items through the service, one after another.
+/// Calls the service for each item, one after another.
 pub(crate) async fn work_through<S>(
     mut service: S,
     items: impl IntoIterator<Item = String>,
@@ -73,7 +72,7 @@ where
 
 // === the pushing ===
 
-/// Pushes while there is `work`, and once more when it is over or was told to `stop`.
+/// Pushes while the `work` runs, and once more when it has ended or was told to `stop`.
 pub(crate) async fn push_while<F: Future>(
     work: F,
     gateway: &Pushgateway,
@@ -87,7 +86,7 @@ pub(crate) async fn push_while<F: Future>(
         () = stop.cancelled() => {}
         pushed = &mut pushing => return pushed,
     }
-    // By now the work was dropped, and with it the call that it was at, which has ended so.
+    // The work has been dropped by now, which has ended its current call.
     over.cancel();
     match timeout(GRACE, pushing).await {
         Ok(pushed) => pushed,
@@ -95,7 +94,7 @@ pub(crate) async fn push_while<F: Future>(
     }
 }
 
-/// Pushes again and again until it is `over`, and then once more.
+/// Pushes in intervals until the work is `over`, and then once more.
 async fn push_until(
     over: &CancellationToken,
     gateway: &Pushgateway,
@@ -109,7 +108,7 @@ async fn push_until(
     gateway.push().await
 }
 
-// === the process around it ===
+// === the process ===
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -127,7 +126,7 @@ async fn run() -> Result<(), BoxError> {
     let metrics = MetricsLayer::unary([("endpoint", "work")]);
     let url: String = url.unwrap_or_else(|| "http://localhost:9091".to_owned());
     let job: String = job.unwrap_or_else(|| "example_push".to_owned());
-    // Several of its kind at once would need a label `instance` each, and somebody to clean up.
+    // Several such processes at once each need a label `instance`, and old pages must be deleted.
     let gateway = Pushgateway::new(metrics.registry(), &url, &[("job", &job)], RETRY)?;
     let service = ServiceBuilder::new()
         .layer(metrics)

@@ -1,15 +1,15 @@
-//! reqwest's client with metrics. It gets each of its arguments, and prints the page.
+//! reqwest's client with metrics. It gets each URL that it is given, and prints the page.
 //!
 //! ```text
 //! $ cargo run --release --package clients --example reqwest -- http://localhost:8080/ http://localhost:1/
 //! ```
 //!
-//! reqwest's `Client` is a tower service, of requests and responses of its own. [`send`] makes it one of
-//! `http::Request` and `http::Response`, which is what the layer measures. Two things are lost by that: the layer's
-//! body can't be sent a second time, so that a redirect that asks for it (307, 308) is an answer;
-//! and the `http::Response` doesn't say which address the answer came from in the end.
+//! reqwest's `Client` is a tower service with request and response types of its own. [`send`] converts it to
+//! `http::Request` and `http::Response`, which the layer measures. The conversion has two drawbacks. The layer's body
+//! can't be sent a second time, so reqwest doesn't follow redirects that need it (307, 308). And the `http::Response`
+//! doesn't have the final URL.
 //!
-//! A call is what the program asked for: redirects that reqwest follows on the way are a part of it.
+//! A call is one request of the program. It includes the redirects that reqwest follows.
 
 use bytes::Buf;
 use http::{Request, Response};
@@ -28,7 +28,7 @@ async fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Gets all of it, one after another, and gives the page.
+/// Gets all URLs, one after another, and returns the page.
 pub(crate) async fn run(
     client: Client,
     urls: impl IntoIterator<Item = String>,
@@ -44,12 +44,12 @@ pub(crate) async fn run(
         .service_fn(move |request| send(sender.clone(), request));
 
     for url in urls {
-        // With all that reqwest's builder can do: headers, authentication, JSON …
+        // reqwest's builder also sets headers, authentication, JSON …
         let request: Request<Body> = client.get(&url).build()?.try_into()?;
         match service.ready().await?.call(request).await {
             Ok(response) => {
                 let status = response.status();
-                // A call is over when its answer has been read, or dropped.
+                // A call ends when its response has been read, or dropped.
                 match count(response.into_body()).await {
                     Ok(bytes) => eprintln!("{url}: {status}, {bytes} bytes"),
                     Err(error) => eprintln!("{url}: {status}, and then {error}"),
@@ -64,7 +64,7 @@ pub(crate) async fn run(
     Ok(String::from_utf8(page.to_vec())?)
 }
 
-/// Bytes, of which none is kept: who knows how many come.
+/// Counts the bytes of a body without keeping them, because there may be many.
 async fn count<B: http_body::Body>(body: B) -> Result<usize, B::Error> {
     let mut body = pin!(body);
     let mut bytes = 0;
@@ -74,7 +74,7 @@ async fn count<B: http_body::Body>(body: B) -> Result<usize, B::Error> {
     Ok(bytes)
 }
 
-/// reqwest's client as the layer takes it.
+/// Sends an `http::Request` by reqwest's client.
 pub(crate) async fn send(
     client: Client,
     request: Request<RequestBody<Body>>,
@@ -83,7 +83,7 @@ pub(crate) async fn send(
     Ok(client.execute(request).await?.into())
 }
 
-/// What reqwest says of its errors; the rest goes by where the call was.
+/// Classifies errors of reqwest. Other errors are classified by their phase.
 pub(crate) fn error_type(error: &reqwest::Error, _: Phase) -> Option<ErrorType> {
     if error.is_connect() {
         Some(ErrorType::CONNECT)

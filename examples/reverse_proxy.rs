@@ -1,4 +1,4 @@
-//! A reverse proxy with metrics: it gives a page to any HTTP/1.1 server in front of which it stands.
+//! A reverse proxy with metrics, for any HTTP/1.1 server.
 //!
 //! ```text
 //! $ cargo run --release --example reverse_proxy --features client,http2,server -- 127.0.0.1:3000
@@ -6,19 +6,19 @@
 //! $ curl http://localhost:9090/metrics    the numbers of both sides
 //! ```
 //!
-//! The server can be named by `UPSTREAM` too; `PROXY_PORT` and `METRICS_PORT` are 8080 and 9090 when unset. After Ctrl-C or
-//! SIGTERM it goes on for `DRAIN_MS`, 2000 when unset, with 503 at `/health` of the metrics' port; then answers that are
-//! on their way may finish.
+//! The variable `UPSTREAM` can name the server as well. `PROXY_PORT` defaults to 8080 and `METRICS_PORT` to 9090. After
+//! Ctrl-C or SIGTERM the proxy goes on for `DRAIN_MS`, 2000 by default, with 503 at `/health` of the metrics' port. Then it
+//! finishes open responses.
 //!
-//! Clients come over HTTP/1 or HTTP/2. Bodies stream through both ways, frame by frame, and trailers with them;
-//! `Host` stays what the client sent. A connection that is upgraded, to a WebSocket say, becomes a
-//! tunnel. What is about one connection (RFC 9110, section 7.6.1) ends here. Over HTTP/1 trailers are sent to
-//! who accepts them by `TE: trailers`, and if `Trailer` announced them.
+//! Clients use HTTP/1 or HTTP/2. Bodies and trailers stream through in both directions, frame by frame. `Host` stays what
+//! the client sent. An upgraded connection, such as a WebSocket, becomes a tunnel. Header fields of one connection (RFC 9110,
+//! section 7.6.1) are not forwarded. Over HTTP/1, trailers are sent only to clients that accept them by `TE: trailers`, and
+//! only if `Trailer` announced them.
 //!
-//! Numbers without a prefix are what clients saw, those with `upstream_` what the server did: of a server that
-//! can't be reached they say `errors_total{error_type="generate"}`, for a 502, and
-//! `upstream_errors_total{error_type="connect"}`. An upload that a client breaks off is a cancellation here, and
-//! `invalid_message` there: the server gets less than it was promised.
+//! Metrics without a prefix are what clients saw; those with `upstream_` are what the server did. If the server can't be
+//! reached, clients get a 502, which is `errors_total{error_type="generate"}`, and the other side counts
+//! `upstream_errors_total{error_type="connect"}`. An upload that a client breaks off is a cancellation on the client's side. On
+//! the server's side it is `invalid_message`, because the server gets less than it was promised.
 
 mod process;
 mod serving;
@@ -51,9 +51,9 @@ use tower_openmetrics::{
     Error, Metrics, MetricsLayer, MetricsRegistry, RequestBody, ResponseBody, UpgradedCall,
 };
 
-/// What goes in is measured twice, as it comes from the client and as it goes to the server.
+/// A request's body, measured twice: from the client, and to the server.
 type Upload = RequestBody<RequestBody<Incoming>>;
-/// The server's answer, or a word of ours.
+/// The body of the server's response, or of the proxy's own.
 type Download = Either<ResponseBody<Incoming, HttpClient>, Full<Bytes>>;
 
 pub(crate) struct Proxy {
@@ -61,7 +61,7 @@ pub(crate) struct Proxy {
     upstream: Upstream,
 }
 
-/// The server behind, and the way to it.
+/// The upstream server, and the client for it.
 #[derive(Clone)]
 struct Upstream {
     authority: Authority,
@@ -95,7 +95,7 @@ async fn run() -> Result<(), BoxError> {
 // === impl Proxy ===
 
 impl Proxy {
-    /// A proxy whose numbers are in `registry`.
+    /// Returns a proxy whose metrics are in `registry`.
     pub(crate) fn new(upstream: Authority, registry: &MetricsRegistry) -> Result<Self, Error> {
         let clients = MetricsLayer::builder()
             .registry(registry)
@@ -123,7 +123,7 @@ impl Proxy {
         })
     }
 
-    /// Serves until it is to `stop`, and then a while longer for answers that are on their way.
+    /// Serves until it is told to `stop`, and then finishes open responses.
     pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let Self { clients, upstream } = self;
         let service = ServiceBuilder::new()
@@ -152,7 +152,7 @@ impl Upstream {
                 return own_answer(StatusCode::BAD_REQUEST, "no such target\n");
             }
         };
-        // hyper-util's client is ready at any time.
+        // hyper-util's client is always ready.
         match self.client.call(request).await {
             Ok(response) => incoming(response, client_side),
             Err(error) => {
@@ -165,7 +165,7 @@ impl Upstream {
         }
     }
 
-    /// The request as the server is to get it.
+    /// Returns the request to send to the server.
     fn outgoing<B: Body>(
         &self,
         request: Request<B>,
@@ -183,13 +183,13 @@ impl Upstream {
             headers.insert(UPGRADE, protocol);
             headers.append(CONNECTION, HeaderValue::from_static("upgrade"));
         }
-        // Else hyper would take a GET of unknown length for one without a body.
+        // Otherwise hyper would send a GET of unknown length without its body.
         let is_chunked =
             body.size_hint().exact().is_none() && !headers.contains_key(CONTENT_LENGTH);
         if is_chunked {
             headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
-        // HTTP/2 has it in the target, as requests to proxies do.
+        // HTTP/2 requests, and requests to proxies, have the host in the target.
         if let Some(authority) = parts.uri.authority() {
             headers.insert(HOST, HeaderValue::from_str(authority.as_str())?);
         }
@@ -213,7 +213,7 @@ impl Upstream {
     }
 }
 
-/// The response as the client is to get it. One that switches protocols begins a tunnel.
+/// Returns the response to send to the client. A response that switches protocols begins a tunnel.
 fn incoming(
     mut response: Response<ResponseBody<Incoming, HttpClient>>,
     client_side: OnUpgrade,
@@ -225,11 +225,12 @@ fn incoming(
         let headers = response.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.extend(protocol.map(|protocol| (UPGRADE, protocol)));
-        // Follows the call to the server, and with it that of the client, whose answer takes the extensions on.
+        // The guard follows the call to the server. It follows the client's call as well, because its response keeps the
+        // extensions.
         let call = response.extensions().get::<UpgradedCall>();
         let guard = call.map(UpgradedCall::guard);
         tokio::spawn(async move {
-            // A tunnel ends with either side, however that is.
+            // A tunnel ends when either side ends, for any reason.
             let _ = tunnel(client_side, server_side).await;
             drop(guard);
         });
@@ -245,14 +246,14 @@ async fn tunnel(client: OnUpgrade, server: OnUpgrade) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// What the client wants the connection to become.
+/// Returns the protocol that the client wants to upgrade to.
 fn wanted_upgrade<B>(request: &Request<B>) -> Option<HeaderValue> {
     let headers = request.headers();
     let wants = request.version() == Version::HTTP_11 && has_token(headers, &CONNECTION, "upgrade");
     headers.get(UPGRADE).filter(|_| wants).cloned()
 }
 
-/// Takes out what is about the connection and not about the message: RFC 9110, section 7.6.1.
+/// Removes header fields of the connection (RFC 9110, section 7.6.1).
 fn end_here(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = tokens(headers, &CONNECTION)
         .filter_map(|name| name.parse().ok())

@@ -1,5 +1,4 @@
-//! A page that not everybody may read: behind a bearer token, a password, TLS, or TLS that asks for the
-//! client's certificate as well.
+//! A page behind a bearer token, a password, TLS, or TLS with client certificates.
 //!
 //! ```text
 //! $ METRICS_BEARER_TOKEN=secret \
@@ -8,20 +7,20 @@
 //! $ curl --cacert ca.pem -H 'authorization: Bearer secret' https://localhost:9443/metrics
 //! ```
 //!
-//! | variable | says | when unset |
+//! | variable | meaning | default |
 //! |---|---|---|
 //! | `METRICS_PORT` | the port; 0 picks a free one | 9443 |
-//! | `METRICS_BEARER_TOKEN` | the token that lets in | no token does |
-//! | `METRICS_BASIC_USER`, `METRICS_BASIC_PASSWORD` | the name and password that let in | none do |
-//! | `METRICS_TLS_CERTIFICATE`, `METRICS_TLS_KEY` | PEM files of the server's | no TLS |
-//! | `METRICS_TLS_CLIENT_CA` | a PEM file: clients need a certificate that one of these authorities has signed | they need none |
+//! | `METRICS_BEARER_TOKEN` | the accepted token | no token is accepted |
+//! | `METRICS_BASIC_USER`, `METRICS_BASIC_PASSWORD` | the accepted name and password | none are accepted |
+//! | `METRICS_TLS_CERTIFICATE`, `METRICS_TLS_KEY` | PEM files of the server's certificate and key | no TLS |
+//! | `METRICS_TLS_CLIENT_CA` | a PEM file of the authorities that must have signed a client's certificate | clients need no certificate |
 //!
-//! Prometheus brings them along by `authorization`, `basic_auth` and `tls_config` of a [scrape config].
+//! Prometheus sends credentials by `authorization`, `basic_auth` and `tls_config` of a [scrape config].
 //!
-//! Ctrl-C and SIGTERM let the answers that are on their way finish.
+//! After Ctrl-C or SIGTERM the server finishes open responses.
 //!
-//! Who is refused learns how to be let in, and nothing of the page: the exporter is not even asked. A
-//! client without the right certificate never gets to say what it wants.
+//! A refused client learns which credentials are needed, and nothing about the page: the exporter is not called. A
+//! client without the right certificate can't send a request.
 //!
 //! [scrape config]: https://prometheus.io/docs/prometheus/latest/configuration/configuration/#scrape_config
 
@@ -47,18 +46,18 @@ use tower_http::validate_request::ValidateRequestHeaderLayer;
 use tower_openmetrics::collectors::TokioCollector;
 use tower_openmetrics::{MetricsExporter, MetricsRegistry};
 
-/// How long a client that was refused may take to read why, and how much it may have sent meanwhile.
+/// The time for a refused client to read the reason, and the bytes that it may have sent meanwhile.
 const GOODBYE: Duration = Duration::from_secs(1);
 const UNREAD: u64 = 64 * 1024;
 
-/// What keeps others out. One of them is needed.
+/// The access controls. At least one is needed.
 #[derive(Debug, Default)]
 pub(crate) struct Access {
     pub(crate) credentials: Credentials,
     pub(crate) tls: Option<Tls>,
 }
 
-/// A page under `/metrics`, and how to get there.
+/// A server of `/metrics` with access control.
 #[derive(Clone)]
 pub(crate) struct SecureExporter {
     app: Router,
@@ -87,7 +86,7 @@ impl Access {
         Ok(Self { credentials, tls })
     }
 
-    /// Whether those with another certificate, or with none, are kept out.
+    /// Whether clients need a certificate.
     fn is_mutual(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
     }
@@ -107,7 +106,7 @@ impl SecureExporter {
         let app = Router::new().route_service("/metrics", page);
         let app = match access.credentials.is_empty() {
             true => app,
-            // Around everything, so that a stranger can't even tell which paths there are.
+            // Around all routes, so that a stranger can't find out which paths exist.
             false => app.layer(ValidateRequestHeaderLayer::custom(
                 access.credentials.clone(),
             )),
@@ -116,7 +115,7 @@ impl SecureExporter {
         Ok(Self { app, tls })
     }
 
-    /// Serves until it is to `stop`, and then what is under way.
+    /// Serves until it is told to `stop`, and then finishes open responses.
     pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let Self { app, tls } = self;
         match tls {
@@ -139,18 +138,18 @@ async fn shake_hands(tls: TlsAcceptor, socket: TcpStream) -> Option<TlsStream<Tc
     }
 }
 
-/// Lets the client read why it was refused. A socket that is closed with something unread resets the connection, and the
-/// client, which may have sent its request by now, is told no more than that.
+/// Lets the client read why it was refused. Closing a socket with unread data resets the connection. A client that has
+/// sent its request by then would see only the reset.
 async fn say_goodbye(mut socket: TcpStream) {
     let goodbye = async {
         socket.shutdown().await?;
         io::copy(&mut socket.take(UNREAD), &mut io::sink()).await
     };
-    // Whether it has been read does not matter any more.
+    // Errors don't matter any more.
     let _ = timeout(GOODBYE, goodbye).await;
 }
 
-// === the process around it ===
+// === the process ===
 
 #[tokio::main]
 async fn main() -> ExitCode {

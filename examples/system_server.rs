@@ -1,7 +1,7 @@
-//! A work handler that is measured from outside, and its status server.
+//! A measured work handler, and its status server.
 //!
-//! The handler takes a JSON string by `POST /` and streams it back character by
-//! character, one line of JSON each, as a model server streams its tokens:
+//! The handler takes a JSON string by `POST /` and streams it back, one line of JSON per character, like the tokens of a
+//! model server:
 //!
 //! ```text
 //! $ DYN_SYSTEM_ENABLED=true DYN_SYSTEM_PORT=8081 \
@@ -12,13 +12,13 @@
 //! $ curl http://127.0.0.1:8081/metrics
 //! ```
 //!
-//! | variable | says | when unset |
+//! | variable | meaning | default |
 //! |---|---|---|
 //! | `DYN_HTTP_PORT` | the handler's port; 0 picks a free one | 8080 |
 //! | `DYN_SYSTEM_*` | the status server, see `StatusServer::from_env` | none |
 //! | `DRAIN_MS` | how long to take requests after Ctrl-C or SIGTERM, with 503 at `/health` | 2000 |
 //!
-//! Then answers that are on their way may finish, and the status server stops last.
+//! Then the handler finishes open responses. The status server stops last.
 
 mod process;
 mod serving;
@@ -43,10 +43,10 @@ use tower_openmetrics::MetricsLayer;
 
 const ENDPOINT: &str = "dyn_example_endpoint";
 
-/// A longer request is refused.
+/// The maximum size of a request. Longer ones are refused.
 const MAX_REQUEST_BYTES: usize = 1 << 20;
 
-// === the work, which knows nothing of its measuring ===
+// === the work, without any metrics ===
 
 type Answer = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -87,12 +87,11 @@ where
     Ok(response)
 }
 
-/// One frame for each character. The length of the answer is not known before
-/// its end.
+/// A body of one frame per character. Its length is unknown until its end.
 fn characters(text: String) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> {
     let characters = text.chars().collect::<Vec<_>>().into_iter();
     stream::unfold(characters, async |mut characters| {
-        // Here a model would think. While it does, hyper sends what it has.
+        // A model would compute here. Meanwhile hyper sends what it has.
         tokio::task::yield_now().await;
         let item = json!({ "data": characters.next()? });
         Some((Ok(Frame::data(format!("{item}\n").into())), characters))
@@ -105,7 +104,7 @@ fn refuse(status: StatusCode, why: &'static str) -> Response<Answer> {
     response
 }
 
-// === the process around it ===
+// === the process ===
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -115,7 +114,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), BoxError> {
     let stop = Stop::on_signals()?;
 
-    // What measures, and what is measured.
+    // The layer, and the measured service.
     let metrics = MetricsLayer::new([
         ("namespace", "dyn_example_namespace"),
         ("component", "dyn_example_component"),
@@ -137,7 +136,7 @@ async fn run() -> Result<(), BoxError> {
     let status = status::serve(exporter, ENDPOINT, &stop.asked).await?;
 
     serving::serve(listener, handler, stop.closing).await;
-    // Last, so that the end of the last call can still be seen.
+    // The status server stops last, so that the page can still show the last call.
     if let Some(status) = status {
         status.shutdown().await;
     }

@@ -8,11 +8,11 @@
 //! $ curl http://127.0.0.1:9090/metrics
 //! ```
 //!
-//! With names it is a client, which prints what it has counted itself; without, the server. The service is
-//! written by hand, where yours is generated, so that this needs no `protoc`.
+//! With names as arguments it is a client, which prints its own page. Without arguments it is the server. The service is
+//! written by hand instead of generated, so that the example needs no `protoc`.
 //!
-//! After Ctrl-C or SIGTERM the server goes on for `DRAIN_MS`, 2000 when unset, with 503 at `/health` of the metrics'
-//! port; then answers that are on their way may finish.
+//! After Ctrl-C or SIGTERM the server goes on for `DRAIN_MS`, 2000 by default, with 503 at `/health` of the metrics' port.
+//! Then it finishes open responses.
 
 pub(crate) mod process;
 mod serving;
@@ -77,7 +77,7 @@ pub(crate) fn server_metrics() -> MetricsLayer<Grpc> {
     MetricsLayer::grpc([("component", "greeter")])
 }
 
-/// The service on `listener`, and the page beside it on a port of its own.
+/// Serves the service on `listener`, and the page on a port of its own.
 pub(crate) async fn serve(
     listener: TcpListener,
     metrics: MetricsLayer<Grpc>,
@@ -89,9 +89,9 @@ pub(crate) async fn serve(
     println!("metrics: http://{}/metrics", status.local_addr());
     status::ready_until(&stop.asked, status.health(), "greeter");
 
-    // tonic's `Server` takes the layer as well, by its `layer`, but waits for clients that say nothing for ever.
+    // tonic's `Server::layer` takes the layer as well, but that server waits for silent clients for ever.
     let greeter = ServiceBuilder::new()
-        .layer(metrics) // this is all
+        .layer(metrics) // measures the service
         .service(Routes::new(Greeter));
     serving::serve(listener, greeter, stop.closing).await;
     status.shutdown().await;
@@ -100,7 +100,7 @@ pub(crate) async fn serve(
 
 // === the client ===
 
-/// Time limits that have passed, and connections that can't be made, are known by the feature `tonic`.
+/// The feature `tonic` recognises time limits that have passed, and connections that can't be made.
 pub(crate) fn client_metrics() -> MetricsLayer<Grpc<HttpClient>> {
     MetricsLayer::grpc_client([("component", "greeter_client")])
 }
@@ -112,11 +112,11 @@ pub(crate) async fn greet<C: Classify + Send + 'static>(
 ) -> Result<String, BoxError> {
     let channel = Channel::builder(server).connect_lazy();
     let channel = ServiceBuilder::new()
-        // A channel wants tonic's own body.
+        // A channel takes tonic's own body.
         .layer(metrics.clone().boxed::<Body>())
         .service(channel);
 
-    // What a generated client does.
+    // A generated client does the same.
     let mut client = tonic::client::Grpc::new(channel);
     client.ready().await?;
     let path = "/example.Greeter/Greet".parse()?;
@@ -124,7 +124,7 @@ pub(crate) async fn greet<C: Classify + Send + 'static>(
     Ok(response.into_inner())
 }
 
-/// What a scrape would get.
+/// Returns the page that a scrape would get.
 pub(crate) fn page<P>(metrics: &MetricsLayer<P>) -> Result<String, Error> {
     metrics.registry().encode(Format::Prometheus)
 }

@@ -1,4 +1,4 @@
-//! WebSockets that count as open until they are closed: by axum, over HTTP/1.1 and HTTP/2, and by tungstenite alone.
+//! WebSockets that are in flight until they close: with axum, over HTTP/1.1 and HTTP/2, and with tungstenite alone.
 //!
 //! ```text
 //! $ PORT=8080 cargo run --release -p frameworks --features heavy --example websocket
@@ -6,7 +6,7 @@
 //! $ curl http://127.0.0.1:8080/metrics
 //! ```
 //!
-//! | variable | says | when unset |
+//! | variable | meaning | default |
 //! |---|---|---|
 //! | `PORT` | the port; 0 picks a free one | 8080 |
 //! | `DRAIN_MS` | how long to go on after Ctrl-C or SIGTERM | 2000 |
@@ -50,7 +50,7 @@ async fn run() -> Result<(), BoxError> {
 pub(crate) fn metrics() -> Result<MetricsLayer, tower_openmetrics::Error> {
     MetricsLayer::builder()
         .label(Label::axum_route())
-        // Followed WebSockets are among them.
+        // Followed WebSockets are streams.
         .stream_duration_seconds(is_long_lived)
         .stream_buckets([1.0, 60.0, 3_600.0, 86_400.0])
         .build([("service", "chat")])
@@ -58,14 +58,14 @@ pub(crate) fn metrics() -> Result<MetricsLayer, tower_openmetrics::Error> {
 
 pub(crate) fn app(metrics: &MetricsLayer) -> Router {
     Router::new()
-        // Not `get`: over HTTP/2 it is a CONNECT.
+        // Not `get`: over HTTP/2 a WebSocket begins with CONNECT.
         .route("/chat", any(chat))
         .route("/raw", any(raw))
         .layer(metrics.clone())
         .route_service("/metrics", metrics.exporter())
 }
 
-/// axum's way: the answer takes the call along as an extension, and the task a guard of it.
+/// With axum: the response carries the call as an extension, and the task has a guard of it.
 async fn chat(upgrade: WebSocketUpgrade) -> impl IntoResponse {
     let call = UpgradedCall::new();
     let guard = call.guard();
@@ -76,7 +76,7 @@ async fn chat(upgrade: WebSocketUpgrade) -> impl IntoResponse {
 async fn echo(mut socket: WebSocket, guard: UpgradeGuard) {
     while let Some(message) = socket.next().await {
         let Ok(message) = message else {
-            // The client went away without a farewell. Else the call completes.
+            // The client went away without closing. Otherwise the call completes.
             guard.fault(Fault::Cancelled);
             break;
         };
@@ -86,7 +86,7 @@ async fn echo(mut socket: WebSocket, guard: UpgradeGuard) {
     }
 }
 
-/// tungstenite's way: the handler shakes hands itself.
+/// With tungstenite: the handler does the handshake itself.
 async fn raw(mut request: Request) -> Result<Response, StatusCode> {
     let Ok(mut answer) = create_response_with_body(&request, Body::empty) else {
         return Err(StatusCode::BAD_REQUEST);
@@ -107,7 +107,7 @@ async fn raw(mut request: Request) -> Result<Response, StatusCode> {
                 break;
             }
         }
-        drop(guard); // now the call has ended
+        drop(guard); // the call ends here
     });
     answer.extensions_mut().insert(call);
     Ok(answer)

@@ -1,11 +1,11 @@
-//! A client of `work_handler`: sends each of its arguments as a request, one
-//! after another on one connection, and prints the items that come back.
+//! A client of `work_handler`. It sends each of its arguments as a request, one after another on one connection, and
+//! prints the items that come back.
 //!
 //! ```text
 //! $ cargo run --release --example work_client -- '{"text":"hi","delay_ms":200}' 'not JSON'
 //! ```
 //!
-//! `DYN_WORKER` says where the worker is; 127.0.0.1:8090 when unset.
+//! `DYN_WORKER` is the worker's address. It defaults to 127.0.0.1:8090.
 
 mod transport;
 

@@ -1,7 +1,7 @@
-//! A worker behind a transport of its own, measured from outside.
+//! A measured worker behind a transport of its own.
 //!
-//! It takes requests in [frames over TCP](transport) and streams each one's answer back, item
-//! by item, as a model server streams its tokens. `work_client` is its client:
+//! It takes requests in [frames over TCP](transport) and streams each answer back, item by item, like the tokens of a model
+//! server. `work_client` is its client:
 //!
 //! ```text
 //! $ DYN_SYSTEM_ENABLED=true DYN_SYSTEM_PORT=8081 \
@@ -12,19 +12,18 @@
 //! $ curl http://127.0.0.1:8081/metrics
 //! ```
 //!
-//! `transport/server.rs` is where the layer meets the transport. Each of the ways in which a call
-//! can fail is there to be seen:
+//! `transport/server.rs` connects the layer to the transport. You can provoke each way in which a call can fail:
 //!
 //! | `error_type` | how to get it |
 //! |---|---|
-//! | `deserialization` | ask for what is not JSON, or not a [`Request`] |
+//! | `deserialization` | send something that is not JSON, or not a [`Request`] |
 //! | `invalid_message` | send a frame of a kind that is not a request |
 //! | `generate` | `{"text":"hi","fail":"engine"}` |
 //! | `response_stream` | `{"text":"hi","fail":"first_item"}` |
 //! | `publish_response` | `{"text":"hi","fail":"last_item"}`, or break the connection while items come |
-//! | `publish_final` | break it after the last item |
+//! | `publish_final` | break the connection after the last item |
 //!
-//! | variable | says | when unset |
+//! | variable | meaning | default |
 //! |---|---|---|
 //! | `DYN_WORKER_PORT` | the worker's port; 0 picks a free one | 8090 |
 //! | `DYN_SYSTEM_*` | the status server, see `StatusServer::from_env` | none |
@@ -50,21 +49,21 @@ use tower_openmetrics::classify::by_error;
 
 const ENDPOINT: &str = "work";
 
-// === the work, which knows neither of frames nor of its measuring ===
+// === the work, without frames or metrics ===
 
-/// Asks for `text`, character by character.
+/// A request for `text`, character by character.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Request {
     pub(crate) text: String,
-    /// How many items: the text is repeated or cut. Defaults to its length.
+    /// The number of items. The text is repeated or cut. Defaults to its length.
     pub(crate) items: Option<usize>,
-    /// How long each item takes.
+    /// The time that each item takes.
     #[serde(default)]
     pub(crate) delay_ms: u64,
     pub(crate) fail: Option<Fail>,
 }
 
-/// What is to go wrong.
+/// The failure to provoke.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Fail {
@@ -96,7 +95,7 @@ pub(crate) async fn work(
     let delay = Duration::from_millis(request.delay_ms);
     let characters = (0..items).map(move |i| characters[i % characters.len()]);
     let items = stream::iter(characters).then(move |data| async move {
-        // Here a model would think.
+        // A model would compute here.
         match delay {
             Duration::ZERO => yield_now().await,
             delay => sleep(delay).await,
@@ -106,7 +105,7 @@ pub(crate) async fn work(
     Ok(items.chain(stream::iter(failure)))
 }
 
-// === the process around it ===
+// === the process ===
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -146,7 +145,7 @@ async fn run() -> Result<(), BoxError> {
         transport::serve_connection(io, handler.clone(), stop.closing.clone())
     })
     .await;
-    // Last, so that the end of the last call can still be seen.
+    // The status server stops last, so that the page can still show the last call.
     if let Some(status) = status {
         status.shutdown().await;
     }

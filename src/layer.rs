@@ -31,9 +31,9 @@ impl MetricsLayer {
     ///
     /// # Panics
     ///
-    /// If a label's name is invalid, reserved (`le`, `quantile`, `error_type`, `__*`) or
-    /// given twice. For labels that are not known when the program is written there is
-    /// [`builder`](Self::builder)`().build(labels)`, which returns the reason as an error.
+    /// Panics if a label's name is invalid, reserved (`le`, `quantile`, `error_type`, `__*`) or
+    /// given twice. If labels are only known at run time, use
+    /// [`builder`](Self::builder)`().build(labels)`, which returns an error instead.
     #[track_caller]
     pub fn new<L, M>(labels: L) -> Self
     where
@@ -51,12 +51,12 @@ impl MetricsLayer {
 }
 
 impl MetricsLayer<Http<HttpClient>> {
-    /// A layer for HTTP where the program is the client, with a registry of its own: 4xx are failures, and
+    /// A layer for an HTTP client, with a registry of its own. 4xx are failures, and
     /// connections that can't be made count as [`connect`](crate::ErrorType::CONNECT). See [`HttpClient`].
     ///
-    /// It stands around the client, and what is counted is mirrored: a request's bytes as the connection takes
-    /// them of the body that was sent, a response's as the program takes them of the answer. A call is as long as it takes to read
-    /// the answer, and one whose answer is dropped unread was cancelled.
+    /// The layer wraps the client. Request bytes count as the connection takes them, and response bytes as the
+    /// program reads them. A call ends when its response has been read to the end. A call whose response is dropped
+    /// unread is cancelled.
     ///
     /// ```no_run
     /// use bytes::Bytes;
@@ -69,7 +69,7 @@ impl MetricsLayer<Http<HttpClient>> {
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), tower::BoxError> {
-    /// // hyper-util's client fails with errors that the feature `client` looks inside of.
+    /// // The feature `client` looks inside the errors of hyper-util's client.
     /// let metrics = MetricsLayer::client([("endpoint", "stock")]);
     /// let mut client = ServiceBuilder::new()
     ///     .layer(metrics.clone())
@@ -82,11 +82,11 @@ impl MetricsLayer<Http<HttpClient>> {
     /// # }
     /// ```
     ///
-    /// On the registry of a server's layer it needs labels, or a prefix, that differ from the server's.
+    /// A client's layer that shares a registry with a server's layer needs other labels or another prefix.
     ///
     /// # Panics
     ///
-    /// As [`MetricsLayer::new`].
+    /// See [`MetricsLayer::new`].
     #[track_caller]
     pub fn client<L, M>(labels: L) -> Self
     where
@@ -95,18 +95,18 @@ impl MetricsLayer<Http<HttpClient>> {
         Self::client_builder().build_or_panic("client", labels)
     }
 
-    /// As [`client`](Self::client), with settings of your own.
+    /// Like [`client`](Self::client), with settings of your own.
     pub fn client_builder() -> MetricsLayerBuilder<Http<HttpClient>> {
         MetricsLayer::builder().classifier(HttpClient)
     }
 }
 
 impl MetricsLayer<Grpc> {
-    /// A layer for a server of [gRPC](Grpc), with a registry of its own. For a client there is
+    /// A layer for a [gRPC](Grpc) server, with a registry of its own. For a client, use
     /// [`grpc_client`](MetricsLayer::grpc_client).
     ///
-    /// Its metrics have the labels `grpc_service`, `grpc_method` and `grpc_code` where they are known, and
-    /// messages are counted.
+    /// Its metrics carry the labels `grpc_service`, `grpc_method` and `grpc_code` where they are known. It
+    /// also counts messages.
     ///
     /// ```
     /// use bytes::Bytes;
@@ -117,7 +117,7 @@ impl MetricsLayer<Grpc> {
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// // Where tonic's server is, this is `Server::builder().layer(metrics.clone())`.
+    /// // With tonic's server: `Server::builder().layer(metrics.clone())`.
     /// let metrics = MetricsLayer::grpc([("component", "cart")]);
     /// let service = ServiceBuilder::new()
     ///     .layer(metrics.clone())
@@ -131,9 +131,9 @@ impl MetricsLayer<Grpc> {
     ///
     /// let request = Request::post("/shop.Cart/Get").header("content-type", "application/grpc");
     /// let response = service.oneshot(request.body(Full::<Bytes>::default())?).await?;
-    /// response.into_body().collect().await?; // the caller takes the message, and `NOT_FOUND`
+    /// response.into_body().collect().await?; // reads the message, and the status `NOT_FOUND`
     ///
-    /// // The page has these lines among others:
+    /// // The page contains these lines:
     /// let page = metrics.registry().encode(Format::Prometheus)?;
     /// for line in [
     ///     r#"requests_total{component="cart",grpc_code="NOT_FOUND",grpc_method="Get",grpc_service="shop.Cart"} 1"#,
@@ -147,7 +147,7 @@ impl MetricsLayer<Grpc> {
     ///
     /// # Panics
     ///
-    /// As [`MetricsLayer::new`].
+    /// See [`MetricsLayer::new`].
     #[track_caller]
     pub fn grpc<L, M>(labels: L) -> Self
     where
@@ -156,8 +156,10 @@ impl MetricsLayer<Grpc> {
         Self::grpc_builder().build_or_panic("grpc", labels)
     }
 
-    /// As [`grpc`](Self::grpc), with settings of your own. A label with the name of one of the three takes its place. To leave them out, begin with
-    /// [`protocol_builder`](Self::protocol_builder)`(Grpc::new())`.
+    /// Like [`grpc`](Self::grpc), with settings of your own.
+    ///
+    /// A [label](MetricsLayerBuilder::label) named like one of the three gRPC labels replaces it. To leave out all three,
+    /// start from [`protocol_builder`](Self::protocol_builder)`(Grpc::new())`.
     pub fn grpc_builder() -> MetricsLayerBuilder<Grpc> {
         MetricsLayerBuilder::new(Grpc::new())
             .without_messages()
@@ -171,11 +173,13 @@ impl MetricsLayer<Grpc> {
 }
 
 impl MetricsLayer<Grpc<HttpClient>> {
-    /// A layer for a client of [gRPC](Grpc), with a registry of its own: a message that can't be encoded is
-    /// [`invalid_message`](crate::ErrorType::INVALID_MESSAGE), where a server takes its client for gone, and a connection that can't
-    /// be made is [`connect`](crate::ErrorType::CONNECT). See [`HttpClient`] for the errors that are known.
+    /// A layer for a [gRPC](Grpc) client, with a registry of its own.
     ///
-    /// In all else as [`grpc`](MetricsLayer::grpc). It stands around tonic's channel, or another client:
+    /// A message that can't be encoded is [`invalid_message`](crate::ErrorType::INVALID_MESSAGE); a server's layer would
+    /// count it as a cancellation. A connection that can't be made is [`connect`](crate::ErrorType::CONNECT). See
+    /// [`HttpClient`] for the errors that are known. Otherwise it measures like [`grpc`](MetricsLayer::grpc).
+    ///
+    /// The layer wraps tonic's channel, or another client:
     ///
     /// ```
     /// use http::Request;
@@ -199,11 +203,11 @@ impl MetricsLayer<Grpc<HttpClient>> {
     ///
     /// With the feature `tonic`, [`boxed`](MetricsLayer::boxed) does the same without the `map_request`.
     ///
-    /// On the registry of a server's layer it needs labels, or a prefix, that differ from the server's.
+    /// A client's layer that shares a registry with a server's layer needs other labels or another prefix.
     ///
     /// # Panics
     ///
-    /// As [`MetricsLayer::new`].
+    /// See [`MetricsLayer::new`].
     #[track_caller]
     pub fn grpc_client<L, M>(labels: L) -> Self
     where
@@ -212,9 +216,10 @@ impl MetricsLayer<Grpc<HttpClient>> {
         Self::grpc_client_builder().build_or_panic("grpc_client", labels)
     }
 
-    /// As [`grpc_client`](Self::grpc_client), with settings of your own. The layer stays a client's with any other
-    /// [classifier](MetricsLayerBuilder::classifier). To leave out the labels, begin with
-    /// [`protocol_builder`](Self::protocol_builder)`(Grpc::new()).classifier(HttpClient)`.
+    /// Like [`grpc_client`](Self::grpc_client), with settings of your own.
+    ///
+    /// Another [classifier](MetricsLayerBuilder::classifier) doesn't make it a server's layer. To leave out the three gRPC
+    /// labels, start from [`protocol_builder`](Self::protocol_builder)`(Grpc::new()).classifier(HttpClient)`.
     pub fn grpc_client_builder() -> MetricsLayerBuilder<Grpc<HttpClient>> {
         MetricsLayer::grpc_builder().classifier(HttpClient)
     }
@@ -223,12 +228,12 @@ impl MetricsLayer<Grpc<HttpClient>> {
 impl MetricsLayer<Unary> {
     /// A layer for services that answer a value with a value, with a registry of its own.
     ///
-    /// Requests and responses are to be [`Message`](crate::Message)s; for other types there
-    /// is [`unary_builder`](Self::unary_builder).
+    /// Requests and responses must be [`Message`](crate::Message)s. For other types, use
+    /// [`unary_builder`](Self::unary_builder).
     ///
     /// # Panics
     ///
-    /// As [`MetricsLayer::new`].
+    /// See [`MetricsLayer::new`].
     #[track_caller]
     pub fn unary<L, M>(labels: L) -> Self
     where
@@ -237,23 +242,24 @@ impl MetricsLayer<Unary> {
         Self::unary_builder().build_or_panic("unary", labels)
     }
 
-    /// As [`unary`](Self::unary), with settings of your own. Those that are about heads of requests are an error, for there
-    /// are none; labels come from the request itself, by [`Label::from_message`].
+    /// Like [`unary`](Self::unary), with settings of your own.
+    ///
+    /// Requests have no heads here, so settings that read heads are an error. Labels are read from the request itself, by
+    /// [`Label::from_message`].
     pub fn unary_builder() -> MetricsLayerBuilder<Unary> {
         MetricsLayerBuilder::new(Unary::default()).without_heads()
     }
 }
 
 impl MetricsLayer<Streaming> {
-    /// A layer for services that answer a value with a stream of items, with a
-    /// registry of its own: work handlers.
+    /// A layer for work handlers, with a registry of its own: services that answer a value with a stream of items.
     ///
-    /// Requests and items are to be [`Message`](crate::Message)s; for other types there is
+    /// Requests and items must be [`Message`](crate::Message)s. For other types, use
     /// [`streaming_builder`](Self::streaming_builder). Items may be `Result`s.
     ///
     /// # Panics
     ///
-    /// As [`MetricsLayer::new`].
+    /// See [`MetricsLayer::new`].
     #[track_caller]
     pub fn streaming<L, M>(labels: L) -> Self
     where
@@ -262,18 +268,20 @@ impl MetricsLayer<Streaming> {
         Self::streaming_builder().build_or_panic("streaming", labels)
     }
 
-    /// As [`streaming`](Self::streaming), with settings of your own. Those that are about heads of requests are an error, for there are
-    /// none; labels come from the request itself, by [`Label::from_message`].
+    /// Like [`streaming`](Self::streaming), with settings of your own.
+    ///
+    /// Requests have no heads here, so settings that read heads are an error. Labels are read from the request itself, by
+    /// [`Label::from_message`].
     pub fn streaming_builder() -> MetricsLayerBuilder<Streaming> {
         MetricsLayerBuilder::new(Streaming::default()).without_heads()
     }
 }
 
 impl<P> MetricsLayer<P> {
-    /// A layer for traffic that is measured by a [protocol](crate::protocol) of your own.
+    /// A layer for traffic that a [protocol](crate::protocol) of your own measures.
     ///
-    /// Settings that look at the heads of requests, as [`filter`](MetricsLayerBuilder::filter) does, are asked for requests whose
-    /// [`Protocol::head`](crate::protocol::Protocol::head) gives one.
+    /// Settings that read request heads, such as [`filter`](MetricsLayerBuilder::filter), apply to requests for which
+    /// [`Protocol::head`](crate::protocol::Protocol::head) returns a head.
     pub fn protocol_builder(protocol: P) -> MetricsLayerBuilder<P>
     where
         P: 'static,
@@ -287,22 +295,23 @@ impl<P> MetricsLayer<P> {
         }
     }
 
-    /// A layer that counts into the same metrics and lets bodies keep their type: the service takes, and its caller gets, bodies
-    /// of the type `B`, in place of a [`RequestBody`](crate::RequestBody) and a [`ResponseBody`](crate::ResponseBody).
+    /// A layer that counts into the same metrics and keeps the type of bodies. The service takes bodies of the type `B`
+    /// instead of [`RequestBody`](crate::RequestBody), and its caller gets a `B` instead of a
+    /// [`ResponseBody`](crate::ResponseBody).
     ///
-    /// Everything is counted as without it. Use it where something is written for one type of body:
+    /// It counts the same. Use it around code that takes one type of body:
     ///
-    /// | what | `B` |
+    /// | code | `B` |
     /// |---|---|
-    /// | axum's `middleware::from_fn` and its like, or a layer of another crate for axum, right inside the layer | `axum::body::Body` |
+    /// | axum's `middleware::from_fn` and similar, or another crate's layer for axum, right inside the layer | `axum::body::Body` |
     /// | `axum::serve` with the layer around the whole router | `axum::body::Body` |
-    /// | a layer that may be there or not, by `ServiceBuilder::option_layer` or `tower::util::Either` | that of what is inside |
+    /// | an optional layer, by `ServiceBuilder::option_layer` or `tower::util::Either` | the body of the inner service |
     /// | a middleware for tonic's own body right inside the layer, or a `Channel` of tonic | `tonic::body::Body` |
     /// | a handler for hyper that is not generic over the request's body | `http_body_util`'s `UnsyncBoxBody` or `BoxBody` |
     ///
-    /// [`FromBody`](crate::protocol::FromBody) has all that `B` can be, and the features they need. A `hyper::body::Incoming` can't be
-    /// one, for only hyper makes it: let a handler that takes it be generic over the body, or take a `BoxBody<Bytes, hyper::Error>`.
-    /// For frameworks that are not among them there is [another way](crate::body#bodies-of-other-frameworks).
+    /// [`FromBody`](crate::protocol::FromBody) lists the types that `B` can be, and the features that they need. `B` can't be
+    /// `hyper::body::Incoming`, because only hyper makes one: make the handler generic over the body, or let it take a
+    /// `BoxBody<Bytes, hyper::Error>`. Other frameworks have [another way](crate::body#bodies-of-other-frameworks).
     ///
     /// ```
     /// use axum::Router;
@@ -328,15 +337,14 @@ impl<P> MetricsLayer<P> {
     ///
     /// # What it costs
     ///
-    /// One allocation for the body of the request, and one for that of the response. On an axum `Router` it
-    /// costs nothing more, since axum makes those two of any body that is not its own. tonic's body needs none where
-    /// there is nothing in it.
+    /// One allocation for the request's body and one for the response's. On an axum `Router` it costs nothing more,
+    /// because axum boxes every body that is not its own. An empty body of tonic's costs no allocation.
     pub fn boxed<B>(self) -> MetricsLayer<Boxed<P, B>> {
         self.map_protocol(Boxed::new)
     }
 
-    /// A layer that counts into the same metrics and gives the service a handle to each call: `pass` puts it where the service
-    /// finds it. See [`PassHandle`].
+    /// A layer that counts into the same metrics and gives the service a handle to each call. `pass` puts the handle
+    /// where the service finds it. See [`PassHandle`].
     pub fn pass_handle<Req, F>(self, pass: F) -> MetricsLayer<PassHandle<P, F>>
     where
         F: Fn(&mut Req, CallHandle) + Clone,
@@ -357,7 +365,11 @@ impl<P> MetricsLayer<P> {
         }
     }
 
-    pub(crate) fn of(registry: MetricsRegistry, endpoint: Arc<Endpoint>, protocol: P) -> Self {
+    pub(crate) fn from_parts(
+        registry: MetricsRegistry,
+        endpoint: Arc<Endpoint>,
+        protocol: P,
+    ) -> Self {
         Self {
             registry,
             endpoint,
@@ -369,13 +381,12 @@ impl<P> MetricsLayer<P> {
         &self.endpoint
     }
 
-    /// The registry that the layer's metrics are in.
+    /// Returns the registry of the layer's metrics.
     pub fn registry(&self) -> &MetricsRegistry {
         &self.registry
     }
 
-    /// Puts a metric of your own beside the automatic ones, with the layer's
-    /// labels, and gives it back. The layer's prefix is not put before its name.
+    /// Registers a metric of your own under the layer's labels, and returns it. Its name doesn't get the layer's prefix.
     ///
     /// ```
     /// use prometheus_client::metrics::counter::Counter;
@@ -391,9 +402,12 @@ impl<P> MetricsLayer<P> {
     ///
     /// # Errors
     ///
-    /// If the name is not a metric's, is taken by something else, or is registered already
-    /// with the same labels; if it is with others but differs in type, unit or help; or if the
-    /// layer has been [removed](Self::remove).
+    /// Returns an error if
+    ///
+    /// - the name is not a valid metric name, or another kind of metric has it;
+    /// - the name is registered with the same labels;
+    /// - the name is registered with other labels, and type, unit or help differ;
+    /// - the layer has been [removed](Self::remove).
     pub fn register<M>(
         &self,
         name: impl AsRef<str>,
@@ -409,12 +423,11 @@ impl<P> MetricsLayer<P> {
         Ok(metric)
     }
 
-    /// As [`register`](Self::register), with a unit, which the family's name
-    /// will end in.
+    /// Like [`register`](Self::register), with a unit. The name on the page ends in the unit.
     ///
     /// # Errors
     ///
-    /// As those of [`register`](Self::register).
+    /// See [`register`](Self::register).
     pub fn register_with_unit<M>(
         &self,
         name: impl AsRef<str>,
@@ -436,12 +449,11 @@ impl<P> MetricsLayer<P> {
         Ok(metric)
     }
 
-    /// Puts an info beside the automatic metrics, with the layer's labels. It is
-    /// registered without the `_info` that its sample will have.
+    /// Registers an info under the layer's labels. Give the name without `_info`; its sample on the page ends in `_info`.
     ///
     /// # Errors
     ///
-    /// As those of [`register`](Self::register).
+    /// See [`register`](Self::register).
     pub fn register_info<S>(
         &self,
         name: impl AsRef<str>,
@@ -456,22 +468,22 @@ impl<P> MetricsLayer<P> {
             .add(name.as_ref(), help.into(), None, endpoint, info)
     }
 
-    /// Takes a metric of your own off the page that was registered through the layer, or another one with the same labels. Returns
-    /// whether it was there.
+    /// Takes a metric of your own off the page. It was registered through this layer, or through another one with the same
+    /// labels. Returns whether it was there.
     ///
-    /// In all else as [`MetricsRegistry::unregister`].
+    /// Otherwise like [`MetricsRegistry::unregister`].
     pub fn unregister(&self, name: impl AsRef<str>) -> bool {
         self.registry
             .remove_custom(name.as_ref(), Some(&self.endpoint))
     }
 
-    /// Takes the layer's metrics off the page, its own and those registered through it or through
-    /// another layer with the same labels. Returns whether they were there: a layer that was removed before, or
+    /// Takes the layer's metrics off the page: the automatic ones, and those registered through it or through
+    /// another layer with the same labels. Returns whether they were there. A layer that was removed before, or
     /// replaced by one with the same labels, removes nothing.
     ///
-    /// What a layer with the same labels and another prefix counts stays, and with it all
-    /// that was registered. So does what was registered through a layer without labels, for that is the registry's own;
-    /// [`MetricsRegistry::remove`] takes that too.
+    /// Metrics of a layer with the same labels and another prefix stay. If there is one, registered metrics stay
+    /// as well. Metrics registered through a layer without labels belong to the registry and stay;
+    /// [`MetricsRegistry::remove`] removes them too.
     pub fn remove(&self) -> bool {
         self.registry.remove_endpoint(&self.endpoint)
     }

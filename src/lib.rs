@@ -1,10 +1,10 @@
 //! Exact OpenMetrics and Prometheus metrics for any [`tower`](tower_service) service.
 //!
-//! [`MetricsLayer`] wraps a service and follows each call to the end of its response: it counts
-//! calls and bytes, times them, tells failures from cancellations, and keeps the number of
-//! calls in flight. [`MetricsExporter`] is a service that answers with the page that Prometheus
-//! and its relatives scrape. Handlers stay as they are, nothing is global, and a request, once the service has
-//! warmed up, costs no allocation, waits for no lock and touches no shared reference count.
+//! [`MetricsLayer`] wraps a service and follows each call to the end of its response. It counts and times
+//! calls, counts bytes, tells failures from cancellations, and shows the number of calls in flight.
+//! [`MetricsExporter`] is a service that answers with the page that Prometheus scrapes. Handlers stay as they
+//! are, and nothing is global. Once the service has warmed up, a call costs no allocation, takes no lock and
+//! touches no shared reference count.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -17,8 +17,8 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // `MetricsLayer::new([("endpoint", "echo")])` would do; here time stands
-//! // still unless we move it, and there are few buckets, to show the whole page.
+//! // In a program, `MetricsLayer::new([("endpoint", "echo")])` is enough. Here a manual
+//! // clock and two buckets make the whole page predictable and short.
 //! let clock = Clock::manual();
 //! let metrics = MetricsLayer::builder()
 //!     .clock(clock)
@@ -34,9 +34,9 @@
 //!
 //! let response = service.oneshot(Request::new(Full::from("hello"))).await?;
 //! clock.advance(Duration::from_millis(250));
-//! response.into_body().collect().await?; // only now has the call ended
+//! response.into_body().collect().await?; // the call ends here
 //!
-//! // What `metrics.exporter()` answers.
+//! // `metrics.exporter()` answers with this page.
 //! let page = metrics.registry().encode(Format::OpenMetrics)?;
 //! assert_eq!(page, r#"# HELP cancellations Calls whose caller went away before their end
 //! ## TYPE cancellations counter
@@ -86,70 +86,71 @@
 //!
 //! # Metrics
 //!
-//! | metric | type | moves |
+//! | metric | type | when it moves |
 //! |---|---|---|
 //! | `requests_total` | counter | when a call ends, however it ends |
 //! | `request_bytes_total` | counter | as the service reads the request |
 //! | `response_bytes_total` | counter | as the caller takes the response |
-//! | `errors_total{error_type}` | counter | when a failed call ends, under its first failure; see [`classify`]. With [labels of requests](labels#when-a-series-begins), all types stand at 0 from the first call with these labels on |
+//! | `errors_total{error_type}` | counter | when a failed call ends, under its first failure; see [`classify`]. With [request labels](labels#when-a-series-begins), all types stand at 0 from the first call with a label set |
 //! | `cancellations_total` | counter | when a call ends because its caller went away |
 //! | `request_duration_seconds` | histogram | when a call ends |
 //! | `concurrent_requests` | gauge | when a call begins and when it ends |
 //! | `uptime_seconds` | gauge | with time; one per registry, without labels |
-//! | `response_head_seconds` | histogram | [on request](MetricsLayerBuilder::response_head_seconds): at the head of the response |
-//! | `first_byte_seconds` | histogram | [on request](MetricsLayerBuilder::first_byte_seconds): at the first byte, or item, of the response |
-//! | `request_messages_total`, `response_messages_total` | counter | [on request](MetricsLayerBuilder::messages_total), and always for gRPC: as `…_bytes_total`, for traffic in messages |
-//! | `stream_duration_seconds` | histogram | on request ([by the response](MetricsLayerBuilder::stream_duration_seconds), [by the request](MetricsLayerBuilder::stream_requests)): when a call ends that stays open by intent, *instead of* `request_duration_seconds`; where there was such a call |
-//! | `label_overflow_total` | counter | with [labels of requests](labels): when a call ends for whose labels there was no room |
+//! | `response_head_seconds` | histogram | [opt-in](MetricsLayerBuilder::response_head_seconds): at the head of the response |
+//! | `first_byte_seconds` | histogram | [opt-in](MetricsLayerBuilder::first_byte_seconds): at the first byte, or item, of the response |
+//! | `request_messages_total`, `response_messages_total` | counter | [opt-in](MetricsLayerBuilder::messages_total), always on for gRPC: as the service reads the request, and as the caller takes the response |
+//! | `stream_duration_seconds` | histogram | opt-in ([by the response](MetricsLayerBuilder::stream_duration_seconds), [by the request](MetricsLayerBuilder::stream_requests)): when a call ends that stays open by intent, *instead of* `request_duration_seconds` |
+//! | `label_overflow_total` | counter | with [request labels](labels): when a call beyond the cardinality limit ends |
 //!
-//! A call lasts from `Service::call` to the end of its response, and ends in one of three ways: completed,
-//! failed or cancelled. When none is running, `requests_total` is the sum of the three, and `concurrent_requests` is 0. The count of the histogram is
-//! the same (of both, where streams have one of their own), but for [upgrades](upgrade), which are not timed unless somebody follows them. In every scrape counters only grow, a histogram's count is its `+Inf` bucket, and the
-//! gauge is not negative.
+//! A call lasts from `Service::call` to the end of its response. It ends in one of three ways: completed,
+//! failed or cancelled. When no call is running, `requests_total` is the sum of the three, and `concurrent_requests` is 0.
+//! The counts of the duration histograms add up to `requests_total` as well, except for [upgrades](upgrade): these
+//! are timed only if a guard follows them. In every scrape, counters only grow, a histogram's count is its
+//! `+Inf` bucket, and the gauge is not negative.
 //!
 //! # Where to find what
 //!
-//! | to | there is |
+//! | to | see |
 //! |---|---|
 //! | read how to use it, from one line to a fleet | [`guide`] |
 //! | measure an HTTP service | [`MetricsLayer::new`], [`MetricsLayer::builder`] |
 //! | measure a gRPC server or client, tonic's or another | [`MetricsLayer::grpc`], [`MetricsLayer::grpc_client`] |
-//! | measure a client of HTTP | [`MetricsLayer::client`] |
+//! | measure an HTTP client | [`MetricsLayer::client`] |
 //! | measure a work handler: a message in, a stream of messages out | [`MetricsLayer::streaming`], and [`publish`] to send the stream |
-//! | measure a value for a value | [`MetricsLayer::unary`] |
+//! | measure a service that answers a value with a value | [`MetricsLayer::unary`] |
 //! | measure anything else | the traits in [`protocol`] |
-//! | go around what is written for one type of body, as axum's middleware is | [`MetricsLayer::boxed`] |
-//! | say what is a failure | [`classify`] |
-//! | have labels by method, route, status, or what requests bring | [`labels`] |
+//! | wrap code that takes one type of body, such as axum's middleware | [`MetricsLayer::boxed`] |
+//! | decide which calls failed | [`classify`] |
+//! | label calls by method, route, status, or a header | [`labels`] |
 //! | follow a WebSocket until it is closed | [`upgrade`] |
 //! | see the trace of a slow call | [`MetricsLayerBuilder::exemplars`] |
 //! | put several layers, and metrics of your own, on one page | [`MetricsRegistry`] |
-//! | have a label on all metrics of the process | [`MetricsRegistryBuilder::build`] |
+//! | put a label on all metrics of the process | [`MetricsRegistryBuilder::build`] |
 //! | put two registries on one page, or ours in one of prometheus-client's | [`MetricsRegistryBuilder::prefix`], [`MetricsRegistry::register_in`] |
-//! | show the process's cpu, memory and files, its tokio runtime, and what was built | [`collectors`] |
-//! | come from another layer | [`migration`] |
-//! | have axum-prometheus' names and labels | [`MetricsLayerBuilder::axum_prometheus`] |
-//! | have OpenTelemetry's names and labels for HTTP | [`open_telemetry`] |
-//! | know which crates show in the API, and how their versions are followed | [`dependencies`] |
-//! | show the page | [`exporter`], or `server` for a port of its own |
-//! | have the page as text: in a test, in a log, to push it | [`MetricsRegistry::encode`] |
+//! | show the process's CPU, memory and files, its tokio runtime, and its build | [`collectors`] |
+//! | migrate from another layer | [`migration`] |
+//! | keep axum-prometheus' names and labels | [`MetricsLayerBuilder::axum_prometheus`] |
+//! | use OpenTelemetry's names and labels for HTTP | [`open_telemetry`] |
+//! | know which crates are part of the API, and how their versions are followed | [`dependencies`] |
+//! | serve the page | [`exporter`], or `server` for a port of its own |
+//! | get the page as text, for a test, a log or a push | [`MetricsRegistry::encode`] |
 //! | see the numbers live in a browser | `dashboard`, a page beside the exporter |
 //!
 //! # Features
 //!
 //! | feature | default | what it does |
 //! |---|---|---|
-//! | `axum` | yes | looks inside `axum::Error`, to tell an upload that was abandoned from a malformed one; [`MetricsLayer::boxed`] for axum's body |
+//! | `axum` | yes | looks inside `axum::Error`, to tell an abandoned upload from a malformed one; [`MetricsLayer::boxed`] for axum's body |
 //! | `axum-route` | yes | [`Label::axum_route`](labels::Label::axum_route): the template that axum's router has matched, as a label |
-//! | `client` | no | looks inside the errors of hyper-util's client, to tell a connection that could not be made; see [`classify::HttpClient`] |
+//! | `client` | no | looks inside the errors of hyper-util's client, to recognise a connection that could not be made; see [`classify::HttpClient`] |
 //! | `compression` | yes | pages compressed with gzip for clients that accept it |
 //! | `dashboard` | no | the live page: a service that draws what the exporter shows |
-//! | `http2` | no | looks inside `h2::Error`, for the same reason as `axum`: for servers and clients that speak HTTP/2 |
-//! | `protobuf` | no | pages in Prometheus' protobuf format for clients that ask for it, as Prometheus does if it wants native histograms |
+//! | `http2` | no | for servers and clients that speak HTTP/2: looks inside `h2::Error`, for the same reason as `axum` |
+//! | `protobuf` | no | pages in Prometheus' protobuf format for clients that ask for it; Prometheus asks for it to scrape native histograms |
 //! | `process` | no | `process_*` metrics as a [collector](collectors) |
 //! | `server` | no | the status server: `/metrics`, `/health`, `/live` |
 //! | `tonic` | no | [`MetricsLayer::boxed`] for tonic's body; looks inside the errors of its channel and bodies, see [`classify`](classify#errors-that-are-known) |
-//! | `tower-http` | yes | knows the error of tower-http's time limits for bodies |
+//! | `tower-http` | yes | recognises the error of tower-http's time limits for bodies |
 //! | `zstd` | no | pages compressed with zstd for clients that prefer it; builds libzstd, in C |
 //!
 //! The crate contains no `unsafe` code. Its minimum supported Rust version is 1.88.
@@ -224,7 +225,7 @@ pub use self::upgrade::UpgradedCall;
 #[doc(no_inline)]
 pub use prometheus_client;
 
-/// The examples in the README are tested as these are.
+/// Compiles the examples in the README as doc tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

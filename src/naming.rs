@@ -1,27 +1,27 @@
 use std::borrow::Cow;
 
-/// What a layer's metrics are called.
+/// The convention that names a layer's metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Naming {
     /// The crate's own names.
     #[default]
     Own,
-    /// As the crate axum-prometheus calls them.
+    /// The names of the crate axum-prometheus.
     AxumPrometheus,
-    /// As OpenTelemetry's conventions call those of an HTTP server.
+    /// OpenTelemetry's names for an HTTP server.
     OpenTelemetryServer,
-    /// As OpenTelemetry's conventions call those of an HTTP client.
+    /// OpenTelemetry's names for an HTTP client.
     OpenTelemetryClient,
 }
 
 // === impl Naming ===
 
 impl Naming {
-    /// What all the names begin with, so that no two namings have one in common, if the layer's own prefix is `own`.
+    /// Returns the prefix of all names, given the layer's `own` prefix. Two conventions never share a name.
     pub(crate) fn prefix(self, own: &str) -> Cow<'_, str> {
         match self {
             Self::Own => own.into(),
-            // Its own prefix takes the place of `axum` there, too.
+            // The layer's prefix replaces `axum`, as in axum-prometheus.
             Self::AxumPrometheus if own.is_empty() => "axum_http_".into(),
             Self::AxumPrometheus => format!("{own}http_").into(),
             Self::OpenTelemetryServer => format!("{own}http_server_").into(),
@@ -29,8 +29,8 @@ impl Naming {
         }
     }
 
-    /// Whether names, labels and buckets are those of OpenTelemetry's conventions: sizes of bodies are measured, and errors
-    /// are a label.
+    /// Whether names, labels and buckets follow OpenTelemetry's conventions. These measure body sizes and make the error
+    /// type a label.
     pub(crate) fn is_open_telemetry(self) -> bool {
         matches!(self, Self::OpenTelemetryServer | Self::OpenTelemetryClient)
     }

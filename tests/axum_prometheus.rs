@@ -1,5 +1,4 @@
-//! The names, labels and buckets of axum-prometheus, and what is different all the same: each row of the table in
-//! `migration` is a test here.
+//! The names, labels and buckets of axum-prometheus. Each difference is a row of the table in `migration`, and a test here.
 
 mod support;
 
@@ -35,7 +34,7 @@ fn request(method: &str, path: &str) -> Request<Body> {
     request.body(Body::empty()).unwrap()
 }
 
-/// A call to its end.
+/// Makes a call, to its end.
 fn call(layer: &MetricsLayer, method: &str, path: &str) {
     let Ok(answer) = now(app(layer).oneshot(request(method, path)));
     take_to_end(pin!(answer.into_body()));
@@ -51,10 +50,10 @@ fn assert_all(layer: &MetricsLayer, name: &str, expected: &[(&str, &str)]) {
     assert_eq!(page.all(name).collect::<Vec<_>>(), expected, "{name}");
 }
 
-// === what is the same ===
+// === the same ===
 
-/// What axum-prometheus 0.10.1 shows of `GET /`, with the labels in the order of their names, and without the values of times.
-const THEIRS: [&str; 15] = [
+/// The series that axum-prometheus 0.10.1 shows after `GET /`, with labels sorted by name and without the values of times.
+const AXUM_PROMETHEUS_SERIES: [&str; 15] = [
     r#"axum_http_requests_duration_seconds_bucket{endpoint="/",le="+Inf",method="GET",status="200"}"#,
     r#"axum_http_requests_duration_seconds_bucket{endpoint="/",le="0.005",method="GET",status="200"}"#,
     r#"axum_http_requests_duration_seconds_bucket{endpoint="/",le="0.01",method="GET",status="200"}"#,
@@ -73,16 +72,16 @@ const THEIRS: [&str; 15] = [
 ];
 
 #[test]
-fn all_of_their_series_are_there() -> Result<(), Error> {
+fn every_series_of_axum_prometheus_is_shown() -> Result<(), Error> {
     let layer = builder().build(())?;
     call(&layer, "GET", "/");
     let page = page(&layer);
-    // Whole bounds are spelt as OpenMetrics has them.
+    // Whole bounds are written as OpenMetrics requires.
     let shown = page
         .samples()
         .map(|(series, _)| series.replace(".0\",", "\","));
     let shown: BTreeSet<String> = shown.collect();
-    for series in THEIRS {
+    for series in AXUM_PROMETHEUS_SERIES {
         assert!(shown.contains(series), "{series}\n{shown:#?}");
     }
     let buckets = "axum_http_requests_duration_seconds_bucket";
@@ -90,10 +89,9 @@ fn all_of_their_series_are_there() -> Result<(), Error> {
     Ok(())
 }
 
-/// What the panels of dashboards for it ask for: rates by any of the labels, quantiles and means of the latency, what is
-/// pending.
+/// The panels show rates by each label, quantiles and means of the latency, and pending calls.
 #[test]
-fn every_panel_of_a_dashboard_has_its_series() -> Result<(), Error> {
+fn every_dashboard_panel_has_its_series() -> Result<(), Error> {
     let clock = Clock::manual();
     let layer = builder().clock(clock).build(())?;
     call(&layer, "GET", "/");
@@ -133,7 +131,7 @@ fn every_panel_of_a_dashboard_has_its_series() -> Result<(), Error> {
 }
 
 #[test]
-fn a_prefix_takes_the_place_of_axum() -> Result<(), Error> {
+fn a_prefix_replaces_axum() -> Result<(), Error> {
     let registry = MetricsRegistry::builder().prefix("zone").build(())?;
     for (builder, name) in [
         (builder().prefix("shop"), "shop_http_requests_pending"),
@@ -151,8 +149,8 @@ fn a_prefix_takes_the_place_of_axum() -> Result<(), Error> {
 }
 
 #[test]
-fn a_label_of_ones_own_takes_the_place_of_theirs() -> Result<(), Error> {
-    // As `with_group_patterns_as` does.
+fn a_given_label_replaces_the_presets() -> Result<(), Error> {
+    // Like `with_group_patterns_as`.
     let group = |path: &str| {
         if path.starts_with("/items") {
             "items"
@@ -171,7 +169,7 @@ fn a_label_of_ones_own_takes_the_place_of_theirs() -> Result<(), Error> {
     Ok(())
 }
 
-/// As `with_ignore_patterns` does.
+/// Like `with_ignore_patterns`.
 #[test]
 fn a_filter_ignores_endpoints() -> Result<(), Error> {
     let layer = builder().filter(|head| head.uri.path() != "/").build(())?;
@@ -181,9 +179,9 @@ fn a_filter_ignores_endpoints() -> Result<(), Error> {
     Ok(())
 }
 
-/// So that both can be shown while dashboards are changed.
+/// Both can be shown while dashboards are changed.
 #[test]
-fn all_namings_go_on_one_page() -> Result<(), Error> {
+fn all_naming_conventions_fit_on_one_page() -> Result<(), Error> {
     let registry = MetricsRegistry::new();
     let on = || MetricsLayer::builder().registry(&registry);
     let theirs = on().axum_prometheus().build([("service", "shop")])?;
@@ -199,7 +197,7 @@ fn all_namings_go_on_one_page() -> Result<(), Error> {
 }
 
 #[test]
-fn names_are_given_once() {
+fn a_second_preset_is_refused() {
     let error = builder()
         .open_telemetry()
         .build(())
@@ -216,10 +214,10 @@ fn names_are_given_once() {
     assert!(constant.contains("`endpoint`"), "{constant}");
 }
 
-// === what is different: each a row of the table in `migration` ===
+// === different: each test is a row of the table in `migration` ===
 
 #[test]
-fn requests_total_counts_at_the_end_and_whatever_happens() -> Result<(), Error> {
+fn requests_total_counts_every_call_at_its_end() -> Result<(), Error> {
     let layer = builder().build(())?;
     let name = "axum_http_requests_total";
     let labels = r#"{endpoint="/items/{id}",method="GET",status="200"}"#;
@@ -228,7 +226,7 @@ fn requests_total_counts_at_the_end_and_whatever_happens() -> Result<(), Error> 
     take_to_end(pin!(answer.into_body()));
     assert_all(&layer, name, &[(labels, "1")]);
 
-    // A client that leaves before there is a head, and a service that fails.
+    // A client leaves before the head, and a service fails.
     type Answer = Result<Response<Body>, &'static str>;
     let silent = layer.layer(service_fn(|_: Request<_>| pending::<Answer>()));
     drop(silent.oneshot(request("GET", "/")).now_or_never());
@@ -240,7 +238,7 @@ fn requests_total_counts_at_the_end_and_whatever_happens() -> Result<(), Error> 
 }
 
 #[test]
-fn the_duration_is_that_to_the_end() -> Result<(), Error> {
+fn the_duration_lasts_to_the_end_of_the_body() -> Result<(), Error> {
     let clock = Clock::manual();
     let layer = builder().clock(clock).build(())?;
     let Ok(answer) = now(app(&layer).oneshot(request("GET", "/items/7")));
@@ -255,7 +253,7 @@ fn the_duration_is_that_to_the_end() -> Result<(), Error> {
 }
 
 #[test]
-fn the_time_to_the_head_is_there_on_request() -> Result<(), Error> {
+fn the_time_to_the_head_is_opt_in() -> Result<(), Error> {
     let layer = builder().response_head_seconds(true).build(())?;
     call(&layer, "GET", "/");
     let name = "axum_http_response_head_seconds_count";
@@ -268,7 +266,7 @@ fn the_time_to_the_head_is_there_on_request() -> Result<(), Error> {
 }
 
 #[test]
-fn pending_is_what_has_not_ended() -> Result<(), Error> {
+fn pending_calls_have_not_ended() -> Result<(), Error> {
     let layer = builder().build(())?;
     let labels = r#"{endpoint="/items/{id}",method="GET"}"#;
     let name = "axum_http_requests_pending";
@@ -298,7 +296,7 @@ fn sizes_are_counters() -> Result<(), Error> {
 }
 
 #[test]
-fn errors_and_cancellations_are_there_too() -> Result<(), Error> {
+fn errors_and_cancellations_are_shown_too() -> Result<(), Error> {
     let layer = builder().build(())?;
     call(&layer, "GET", "/");
     for name in [
@@ -310,7 +308,7 @@ fn errors_and_cancellations_are_there_too() -> Result<(), Error> {
     ] {
         assert!(page(&layer).all(name).count() > 0, "{name}");
     }
-    // Under their own names they would be there twice.
+    // They are not shown a second time under the crate's own names.
     for name in [
         "axum_http_concurrent_requests",
         "axum_http_request_duration_seconds_count",
@@ -321,7 +319,7 @@ fn errors_and_cancellations_are_there_too() -> Result<(), Error> {
 }
 
 #[test]
-fn what_clients_make_up_is_no_label() -> Result<(), Error> {
+fn made_up_paths_and_methods_are_not_label_values() -> Result<(), Error> {
     let layer = builder().build(())?;
     call(&layer, "BREW", "/.env");
     let expected = [(r#"{endpoint="none",method="_OTHER",status="404"}"#, "1")];
@@ -329,9 +327,9 @@ fn what_clients_make_up_is_no_label() -> Result<(), Error> {
     Ok(())
 }
 
-/// Whole bounds, which Prometheus 3 reads as the same.
+/// Prometheus 3 reads both as the same bound.
 #[test]
-fn whole_bounds_are_spelt_with_a_point() -> Result<(), Error> {
+fn whole_bounds_are_written_with_a_decimal_point() -> Result<(), Error> {
     let layer = builder().build(())?;
     call(&layer, "GET", "/");
     let page = layer.registry().encode(Format::Prometheus)?;
@@ -345,9 +343,9 @@ fn whole_bounds_are_spelt_with_a_point() -> Result<(), Error> {
     Ok(())
 }
 
-/// Two layers in one process don't meet, where there the recorder is global.
+/// axum-prometheus has one global recorder per process.
 #[test]
-fn layers_dont_meet() -> Result<(), Error> {
+fn layers_share_no_global_state() -> Result<(), Error> {
     let [one, other] = [builder().build(())?, builder().build(())?];
     call(&one, "GET", "/");
     assert_eq!(page(&one).all("axum_http_requests_total").count(), 1);

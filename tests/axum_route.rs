@@ -1,4 +1,4 @@
-//! The template that axum's router has matched, as a label: what a layer knows where.
+//! The template that axum's router has matched, as a label: what a layer sees where.
 
 mod support;
 
@@ -28,7 +28,7 @@ fn hello() -> MethodRouter {
     get(async || "hello")
 }
 
-/// Every way that axum has to mount something.
+/// Mounts services in every way that axum has.
 fn app() -> Router {
     let deepest = Router::new().route("/{a}/{*rest}", hello());
     let nested = Router::new()
@@ -50,7 +50,7 @@ fn app() -> Router {
         .method_not_allowed_fallback(async || (http::StatusCode::METHOD_NOT_ALLOWED, "no"))
 }
 
-/// Route and status that a request is counted under, of which there is one.
+/// Makes one request, and returns the route and the status that it is counted under.
 fn counted<S, B>(layer: &MetricsLayer, app: S, method: &str, path: &str) -> (String, String)
 where
     S: Service<Request<Body>, Response = Response<B>, Error: std::fmt::Debug>,
@@ -70,7 +70,7 @@ where
     (value("route"), value("status"))
 }
 
-/// Asks an app with a layer of its own for each.
+/// Makes each request to an app with a layer of its own.
 #[track_caller]
 fn assert_routes<S, B>(
     route: impl Fn() -> Label,
@@ -88,7 +88,7 @@ fn assert_routes<S, B>(
     }
 }
 
-/// What a layer on the outermost router knows, with and without the feature.
+/// What a layer on the outermost router sees, with and without the feature.
 const ON_THE_ROUTER: [(&str, &str, &str, &str); 20] = [
     ("GET", "/", "/", "200"),
     ("HEAD", "/", "/", "200"),
@@ -122,13 +122,13 @@ fn a_layer_on_the_router_knows_the_template() {
 }
 
 #[test]
-fn so_it_does_without_the_feature() {
+fn a_closure_knows_the_same_templates_without_the_feature() {
     let route = || Label::route(|head| Some(head.extensions.get::<MatchedPath>()?.as_str()));
     assert_routes(route, |layer| app().layer(layer), &ON_THE_ROUTER);
 }
 
 #[test]
-fn a_layer_on_a_router_inside_knows_the_whole_template() {
+fn a_layer_on_an_inner_router_knows_the_whole_template() {
     let nested = |layer| {
         let deepest = Router::new().route("/{id}", hello()).layer(layer);
         Router::new().nest("/a", Router::new().nest("/{b}", deepest))
@@ -193,7 +193,7 @@ async fn tell_route(request: Request<Body>, next: Next) -> Response {
 }
 
 #[test]
-fn a_layer_around_the_router_is_told_by_the_response() {
+fn a_layer_around_the_router_reads_the_route_from_the_response() {
     let told =
         |layer: MetricsLayer| layer.layer(app().route_layer(middleware::from_fn(tell_route)));
     let route = || {
@@ -202,7 +202,7 @@ fn a_layer_around_the_router_is_told_by_the_response() {
         })
     };
     assert_routes(route, told, &ON_THE_ROUTER);
-    // By itself it can't know.
+    // Without the recipe it can't know the route.
     let unmatched = ON_THE_ROUTER.map(|(method, path, _, status)| (method, path, "none", status));
     assert_routes(
         Label::axum_route,
@@ -211,9 +211,9 @@ fn a_layer_around_the_router_is_told_by_the_response() {
     );
 }
 
-/// Templates are the program's own: clients can't make them long.
+/// The program chose the templates, so they have no maximum length.
 #[test]
-fn long_templates_are_not_cut() {
+fn a_long_template_does_not_become_other() {
     let long = "a".repeat(200);
     for end in ["x", "y"] {
         let layer = layer(Label::axum_route());
@@ -224,9 +224,9 @@ fn long_templates_are_not_cut() {
     }
 }
 
-/// axum's main branch lets a layer see the route by which it finds a fallback, as a layer sees this one here.
+/// On axum's main branch, a layer sees the route of a fallback, as the layer here does.
 #[test]
-fn a_route_that_axum_made_for_itself_is_none() {
+fn a_template_that_axum_makes_for_itself_is_none() {
     let private = |layer| {
         let inner = Router::new().route("/{*__private__axum_fallback}", hello());
         let around = Router::new().route_service("/known", hello());
@@ -254,9 +254,9 @@ fn a_route_that_axum_made_for_itself_is_none() {
     }
 }
 
-/// The same recipe, for what is mounted.
+/// The recipe of the module's documentation, for mounted services.
 #[test]
-fn a_mounted_service_can_tell_too() {
+fn the_response_can_carry_the_route_of_a_mounted_service() {
     async fn tell_mount(nested: NestedPath, request: Request<Body>, next: Next) -> Response {
         let mut response = next.run(request).await;
         response.extensions_mut().insert(nested);
@@ -275,7 +275,7 @@ fn a_mounted_service_can_tell_too() {
 }
 
 #[test]
-fn layers_that_have_it_agree() -> Result<(), Error> {
+fn layers_with_equal_routes_share_series() -> Result<(), Error> {
     let registry = MetricsRegistry::new();
     let layer = || {
         let builder = MetricsLayer::builder().registry(&registry);
@@ -302,9 +302,9 @@ fn layers_that_have_it_agree() -> Result<(), Error> {
     Ok(())
 }
 
-/// Templates are the program's own: they are shown whole, and two that are alike to their last bytes are told apart.
+/// They are shown whole, even if only their last bytes differ.
 #[test]
-fn long_templates_are_never_cut() {
+fn long_templates_are_told_apart() {
     let stem = format!("/{}", "segment/".repeat(24));
     for last in ["a", "b"] {
         let template = format!("{stem}{last}/{{id}}");

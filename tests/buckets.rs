@@ -1,4 +1,4 @@
-//! Each histogram has buckets of its own.
+//! Each histogram can have buckets of its own.
 
 mod support;
 
@@ -6,7 +6,7 @@ use self::support::Page;
 use tower_openmetrics::labels::is_long_lived;
 use tower_openmetrics::{Error, MetricsLayer, MetricsLayerBuilder};
 
-/// The bounds of each histogram, `+Inf` left out.
+/// Returns the bounds of a histogram, without `+Inf`.
 fn bounds<P>(layer: &MetricsLayer<P>, name: &str) -> Vec<f64> {
     let page = Page::read(layer.exporter());
     let bounds = page.buckets(name).into_iter().map(|(bound, _)| bound);
@@ -21,7 +21,7 @@ fn all_histograms() -> MetricsLayerBuilder {
 }
 
 #[test]
-fn times_have_the_buckets_of_the_duration_unless_they_have_their_own() -> Result<(), Error> {
+fn times_default_to_the_buckets_of_the_duration() -> Result<(), Error> {
     let same = all_histograms().buckets([1.0]).build(())?;
     let own = all_histograms()
         .buckets([1.0])
@@ -43,7 +43,7 @@ fn times_have_the_buckets_of_the_duration_unless_they_have_their_own() -> Result
 }
 
 #[test]
-fn sizes_of_requests_and_responses_have_their_own() -> Result<(), Error> {
+fn sizes_of_requests_and_responses_have_their_own_buckets() -> Result<(), Error> {
     use tower::{Layer, ServiceExt};
 
     let layer = MetricsLayer::builder()
@@ -66,7 +66,7 @@ fn sizes_of_requests_and_responses_have_their_own() -> Result<(), Error> {
 }
 
 #[test]
-fn buckets_that_would_do_nothing_are_refused() {
+fn buckets_without_effect_are_refused() {
     let builder = MetricsLayer::builder;
     let refused = [
         (

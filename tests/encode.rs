@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use tower_openmetrics::{Clock, Format, MetricsLayer, MetricsRegistry};
 
 fn layer() -> MetricsLayer {
-    // Its uptime stands still too.
+    // A manual clock stops the uptime, too.
     let builder = MetricsLayer::builder().clock(Clock::manual());
     let layer = builder.build([("endpoint", "a")]).unwrap();
     let rows = layer.register("rows_read", "Rows read", Counter::<u64>::default());
@@ -20,7 +20,7 @@ fn layer() -> MetricsLayer {
 }
 
 #[test]
-fn the_text_is_the_page_that_an_exporter_answers() {
+fn encode_returns_the_page_of_an_exporter() {
     for (format, accept) in [
         (Format::OpenMetrics, "application/openmetrics-text"),
         (Format::Prometheus, "text/plain"),
@@ -33,7 +33,7 @@ fn the_text_is_the_page_that_an_exporter_answers() {
 }
 
 #[test]
-fn a_format_has_the_media_type_that_an_exporter_answers() {
+fn a_format_has_the_media_type_of_an_exporter() {
     use futures_util::FutureExt;
     use tower::ServiceExt;
 
@@ -46,27 +46,27 @@ fn a_format_has_the_media_type_that_an_exporter_answers() {
     }
 }
 
-/// A collector that does as it is told.
-struct Does<F>(F);
+/// A collector that calls a function.
+struct FromFn<F>(F);
 
-impl<F> fmt::Debug for Does<F> {
+impl<F> fmt::Debug for FromFn<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Does")
+        f.write_str("FromFn")
     }
 }
 
-impl<F: Fn() -> fmt::Result + Send + Sync + 'static> Collector for Does<F> {
+impl<F: Fn() -> fmt::Result + Send + Sync + 'static> Collector for FromFn<F> {
     fn encode(&self, _: DescriptorEncoder<'_>) -> fmt::Result {
         (self.0)()
     }
 }
 
 #[test]
-fn what_cannot_be_shown_is_an_error_that_names_it() {
+fn an_error_names_the_metric_that_cant_be_shown() {
     let registry = MetricsRegistry::new();
     let is_broken = Arc::new(Mutex::new(false));
     let broken = is_broken.clone();
-    let collector = Does(move || match *broken.lock().unwrap() {
+    let collector = FromFn(move || match *broken.lock().unwrap() {
         true => Err(fmt::Error),
         false => Ok(()),
     });
@@ -75,15 +75,15 @@ fn what_cannot_be_shown_is_an_error_that_names_it() {
     assert!(before.unwrap().ends_with("# EOF\n"));
     *is_broken.lock().unwrap() = true;
     let error = registry.encode(Format::OpenMetrics).unwrap_err();
-    assert!(error.to_string().contains("Does"), "{error}");
+    assert!(error.to_string().contains("FromFn"), "{error}");
 }
 
 #[test]
-fn an_encoder_that_wants_its_own_page_gets_an_error() {
+fn a_collector_that_encodes_its_own_page_gets_an_error() {
     let registry = MetricsRegistry::new();
     let told = Arc::new(Mutex::new(String::new()));
     let (inner, tell) = (registry.clone(), told.clone());
-    let collector = Does(move || {
+    let collector = FromFn(move || {
         if let Err(error) = inner.encode(Format::Prometheus) {
             *tell.lock().unwrap() = error.to_string();
         }

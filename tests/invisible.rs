@@ -1,4 +1,4 @@
-//! A measured service behaves as the one that it wraps: what passes through is not changed.
+//! A measured service behaves like the one that it wraps: the layer changes nothing that passes through.
 
 mod support;
 
@@ -27,7 +27,7 @@ use tower_openmetrics::{
 
 // === bodies ===
 
-/// All that a body lets be seen from outside at one step.
+/// Everything that a body shows at one step.
 #[derive(Debug, PartialEq)]
 struct Seen {
     ended: bool,
@@ -57,8 +57,8 @@ where
     }
 }
 
-/// The body as a client gets it from a service that answers with it.
-fn as_answer<B>(body: B) -> ResponseBody<B>
+/// Returns the body as the client of a service gets it in a response.
+fn as_response<B>(body: B) -> ResponseBody<B>
 where
     B: Body<Error: 'static>,
 {
@@ -70,7 +70,7 @@ where
     response.into_body()
 }
 
-/// The body as a service gets it from a client that sends it.
+/// Returns the body as a service gets it in a request.
 fn as_request<B>(body: B) -> RequestBody<B>
 where
     B: Body<Error: 'static>,
@@ -84,16 +84,16 @@ where
     kept.expect("the body")
 }
 
-/// That the wrapped body and the bare one look the same at every step, and on after the end.
+/// Checks that the wrapped body and the bare one look the same at every step, and after the end.
 fn check<B>(row: &str, body: impl Fn() -> B)
 where
     B: Body<Data = Bytes, Error: Display + 'static>,
 {
     const STEPS: usize = 12;
     let mut bare = pin!(body());
-    let mut answer = pin!(as_answer(body()));
+    let mut answer = pin!(as_response(body()));
     let mut request = pin!(as_request(body()));
-    let mut twice = pin!(as_answer(as_answer(body())));
+    let mut twice = pin!(as_response(as_response(body())));
     for step in 0..STEPS {
         let expected = look(bare.as_mut());
         assert_eq!(look(answer.as_mut()), expected, "{row}, answer, {step}");
@@ -103,7 +103,7 @@ where
 }
 
 #[test]
-fn bodies_look_the_same_at_every_step() {
+fn a_wrapped_body_looks_the_same_at_every_step() {
     type Steps = fn() -> Vec<Step>;
     let scripts: [Steps; 8] = [
         || vec![],
@@ -139,7 +139,7 @@ fn bodies_look_the_same_at_every_step() {
 }
 
 #[test]
-fn bodies_of_others_look_the_same() {
+fn a_wrapped_body_of_another_crate_looks_the_same() {
     check("empty", Empty::<Bytes>::new);
     check("full", || Full::new(Bytes::from_static(b"abc")));
     check("full of nothing", Full::<Bytes>::default);
@@ -181,14 +181,14 @@ impl Body for Between {
 }
 
 #[test]
-fn hints_of_a_range_pass_through() {
+fn size_hints_with_a_range_pass_through() {
     check("a range", || Between(2, 9));
 }
 
 #[test]
 fn wrapped_bodies_can_be_reached_and_unwrapped() {
     let full = || Full::new(Bytes::from_static(b"abc"));
-    let mut answer = as_answer(full());
+    let mut answer = as_response(full());
     assert_eq!(answer.get_ref().size_hint().exact(), Some(3));
     *answer.get_mut() = Full::new(Bytes::from_static(b"de"));
     assert_eq!(answer.size_hint().exact(), Some(2));
@@ -202,7 +202,7 @@ fn wrapped_bodies_can_be_reached_and_unwrapped() {
 }
 
 #[test]
-fn default_bodies_are_those_of_no_call() {
+fn default_bodies_belong_to_no_call() {
     check("default", Full::<Bytes>::default);
     let mut answer = ResponseBody::<Full<Bytes>>::default();
     let mut request = RequestBody::<Full<Bytes>>::default();
@@ -216,7 +216,7 @@ fn default_bodies_are_those_of_no_call() {
 // === the service ===
 
 #[test]
-fn readiness_is_the_inner_services() {
+fn readiness_comes_from_the_inner_service() {
     type Inner = Request<RequestBody<Empty<Bytes>>>;
     let layer = MetricsLayer::default();
     let (mut service, mut handle) =
@@ -235,7 +235,7 @@ fn readiness_is_the_inner_services() {
     assert_eq!((numbers.requests, numbers.concurrent), (0, 0));
 }
 
-/// `Clone` of the service clones the inner one, once, and no call does.
+/// Cloning the service clones the inner one once. A call doesn't clone it.
 #[test]
 fn a_call_goes_to_the_service_that_was_ready() {
     #[derive(Debug, Default)]
@@ -278,20 +278,20 @@ fn a_call_goes_to_the_service_that_was_ready() {
 }
 
 #[test]
-fn errors_are_passed_on_as_the_same_value() {
+fn errors_pass_through_unchanged() {
     let error = Arc::new(());
     let same = error.clone();
     let service = MetricsLayer::default().layer(service_fn(move |_: Request<_>| {
         ready(Err::<Response<Empty<Bytes>>, _>(same.clone()))
     }));
     let Err(given) = now(service.oneshot(Request::new(Empty::<Bytes>::new()))) else {
-        panic!("an error was to come");
+        panic!("expected an error");
     };
     assert!(Arc::ptr_eq(&given, &error));
 }
 
 #[test]
-fn heads_are_passed_on_untouched() {
+fn heads_pass_through_unchanged() {
     #[derive(Clone, Debug, PartialEq)]
     struct Mine(u32);
 
@@ -329,7 +329,7 @@ fn heads_are_passed_on_untouched() {
 }
 
 #[test]
-fn a_layer_without_labels_has_samples_without_any() {
+fn a_layer_without_labels_has_samples_without_labels() {
     let layer = MetricsLayer::default();
     let page = page_of(layer.exporter(), "application/openmetrics-text");
     for sample in [
@@ -344,7 +344,7 @@ fn a_layer_without_labels_has_samples_without_any() {
 }
 
 #[tokio::test]
-async fn routers_take_a_layer_and_another() {
+async fn a_router_takes_two_layers() {
     let (inner, outer) = (MetricsLayer::default(), MetricsLayer::default());
     let app = Router::new()
         .route("/", get(async || "hello"))
@@ -364,7 +364,7 @@ async fn routers_take_a_layer_and_another() {
 }
 
 #[test]
-fn a_stack_of_services_takes_it_with_bodies_that_are_not_unpin() {
+fn a_stack_of_services_takes_bodies_that_are_not_unpin() {
     let layer = MetricsLayer::default();
     let service = ServiceBuilder::new()
         .map_request(|text: &'static str| {
@@ -384,9 +384,9 @@ fn a_stack_of_services_takes_it_with_bodies_that_are_not_unpin() {
 
 // === types ===
 
-/// Asserted by being compiled.
+/// Checked by the compiler.
 #[test]
-fn types_go_where_they_are_needed() {
+fn public_types_have_their_auto_traits() {
     fn thread_safe<T: Send + Sync + Debug + 'static>() {}
     fn clone<T: Clone>() {}
     fn unpin<T: Unpin>() {}

@@ -1,4 +1,4 @@
-//! Labels that all metrics of a registry have, and metrics that leave its page alone.
+//! Labels of all metrics of a registry, and metrics that are unregistered one by one.
 
 mod support;
 
@@ -38,7 +38,7 @@ impl Collector for Disk {
 // === labels ===
 
 #[test]
-fn all_that_is_the_registrys_own_has_its_labels() -> Result<(), Error> {
+fn every_metric_of_a_registry_has_its_labels() -> Result<(), Error> {
     let registry = registry();
     let layer = on(&registry).build([("endpoint", "a")])?;
     layer.register("rows", "Rows", Counter::<u64>::default())?;
@@ -65,9 +65,9 @@ fn all_that_is_the_registrys_own_has_its_labels() -> Result<(), Error> {
     Ok(())
 }
 
-/// They have a page of their own, with labels as they mean them.
+/// They keep their own labels, and don't get the registry's.
 #[test]
-fn what_is_included_is_shown_as_it_is() -> Result<(), Error> {
+fn included_families_are_shown_unchanged() -> Result<(), Error> {
     let registry = registry();
     let mut theirs = Registry::default();
     theirs.register("books", "Books", Gauge::<i64>::default());
@@ -94,9 +94,9 @@ fn a_registry_of_prometheus_client_shows_the_labels_too() -> Result<(), Error> {
     Ok(())
 }
 
-/// Of whatever kind the other label is.
+/// Neither as a constant label nor as a request label.
 #[test]
-fn a_label_that_the_registry_has_is_not_given_again() {
+fn a_label_of_the_registry_cant_be_given_again() {
     let registry = registry();
     let constant = on(&registry).build([("zone", "us")]).map(drop);
     let request = on(&registry).label(Label::method().named("zone")).build(());
@@ -107,7 +107,7 @@ fn a_label_that_the_registry_has_is_not_given_again() {
 }
 
 #[test]
-fn labels_of_a_registry_are_checked() {
+fn the_labels_of_a_registry_are_checked() {
     for labels in [
         [("le", ""), ("a", "")],
         [("a-b", ""), ("a", "")],
@@ -118,7 +118,7 @@ fn labels_of_a_registry_are_checked() {
     }
 }
 
-/// The registry's labels are not said again.
+/// Without the registry's labels.
 #[test]
 fn an_endpoint_is_removed_by_its_own_labels() -> Result<(), Error> {
     let registry = registry();
@@ -127,7 +127,7 @@ fn an_endpoint_is_removed_by_its_own_labels() -> Result<(), Error> {
     registry.register("jobs", "Jobs", Gauge::<i64>::default())?;
     assert!(registry.remove([("endpoint", "a")])?);
     assert!(!layer.remove());
-    // What the registry has besides is not the layer's.
+    // Metrics of the registry don't belong to the layer.
     assert!(plain.remove());
     let page = registry.encode(Format::OpenMetrics)?;
     assert!(
@@ -142,7 +142,7 @@ fn an_endpoint_is_removed_by_its_own_labels() -> Result<(), Error> {
 // === one metric ===
 
 #[test]
-fn one_metric_leaves_and_its_name_is_free() -> Result<(), Error> {
+fn an_unregistered_metric_frees_its_name() -> Result<(), Error> {
     for registry in [MetricsRegistry::new(), registry()] {
         let layer = on(&registry).build([("endpoint", "a")])?;
         let other = on(&registry).build([("endpoint", "b")])?;
@@ -163,7 +163,7 @@ fn one_metric_leaves_and_its_name_is_free() -> Result<(), Error> {
         assert_eq!(shown(), 1);
         assert!(other.unregister("jobs"));
         assert_eq!(shown(), 0);
-        // Of another type, now that nobody has the family.
+        // It may have another type, because the family is gone.
         registry.register("jobs", "Jobs done", Counter::<u64>::default())?;
         assert_eq!(shown(), 1);
         assert!(registry.encode(Format::OpenMetrics)?.contains("\nbooks{"));
@@ -172,7 +172,7 @@ fn one_metric_leaves_and_its_name_is_free() -> Result<(), Error> {
 }
 
 #[test]
-fn a_metric_is_unregistered_as_it_was_registered() -> Result<(), Error> {
+fn a_metric_is_unregistered_where_it_was_registered() -> Result<(), Error> {
     let registry = MetricsRegistry::new();
     for name in ["read", "read_bytes"] {
         let read = Counter::<u64>::default();
@@ -188,7 +188,7 @@ fn a_metric_is_unregistered_as_it_was_registered() -> Result<(), Error> {
 }
 
 #[test]
-fn a_layer_that_was_removed_unregisters_nothing() -> Result<(), Error> {
+fn a_removed_layer_unregisters_nothing() -> Result<(), Error> {
     let registry = MetricsRegistry::new();
     let first = on(&registry).build([("endpoint", "a")])?;
     assert!(first.remove());

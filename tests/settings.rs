@@ -1,4 +1,4 @@
-//! Settings are taken as they are meant.
+//! Settings accept every form of their values.
 
 mod support;
 
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use tower_openmetrics::labels::ConstantLabels;
 use tower_openmetrics::{Error, MetricsLayer, MetricsRegistry};
 
-/// The name and labels of what counts calls.
+/// Returns the name and labels of the counter of calls.
 fn requests_total<P>(layer: &MetricsLayer<P>) -> String {
     let page = Page::read(layer.exporter());
     let mut samples = page.samples().map(|(series, _)| series);
@@ -16,7 +16,7 @@ fn requests_total<P>(layer: &MetricsLayer<P>) -> String {
 }
 
 #[test]
-fn no_labels_at_all() -> Result<(), Error> {
+fn labels_are_optional() -> Result<(), Error> {
     for series in [
         requests_total(&MetricsLayer::new(())),
         requests_total(&MetricsLayer::client(())),
@@ -29,7 +29,7 @@ fn no_labels_at_all() -> Result<(), Error> {
     ] {
         assert_eq!(series, "requests_total");
     }
-    // Whose series all have labels of requests.
+    // All series of these layers have request labels.
     let _ = MetricsLayer::grpc(());
     let _ = MetricsLayer::grpc_builder().build(())?;
     let _ = MetricsLayer::grpc_client(());
@@ -43,7 +43,7 @@ fn no_labels_at_all() -> Result<(), Error> {
 }
 
 #[test]
-fn labels_in_any_collection() {
+fn labels_come_in_any_collection() {
     fn built<L, M>(labels: L)
     where
         L: ConstantLabels<M>,
@@ -52,8 +52,8 @@ fn labels_in_any_collection() {
         assert_eq!(series, r#"requests_total{endpoint="a"}"#);
     }
 
-    /// As functions of users are that hand labels on.
-    fn handed_on<L, K, V>(labels: L)
+    /// Passes labels on, as a user's function might.
+    fn forwarded<L, K, V>(labels: L)
     where
         L: IntoIterator<Item = (K, V)>,
         K: Into<String>,
@@ -71,7 +71,7 @@ fn labels_in_any_collection() {
     built(HashMap::from([("endpoint", "a")]));
     built(BTreeMap::from([pair()]));
     built(std::iter::once(pair()));
-    handed_on([("endpoint", "a")]);
+    forwarded([("endpoint", "a")]);
     assert_eq!(
         requests_total(&MetricsLayer::new([("", ""); 0])),
         "requests_total"
@@ -79,7 +79,7 @@ fn labels_in_any_collection() {
 }
 
 #[test]
-fn a_prefix_is_parted_by_one_underscore() -> Result<(), Error> {
+fn one_underscore_separates_a_prefix() -> Result<(), Error> {
     for (prefix, name) in [
         ("", "requests_total"),
         ("my", "my_requests_total"),
@@ -97,7 +97,7 @@ fn a_prefix_is_parted_by_one_underscore() -> Result<(), Error> {
     let family = "# TYPE my_http_server_request_duration_seconds histogram\n";
     assert!(page.contains(family), "{page}");
 
-    // With both spellings it is one layer.
+    // Both spellings make the same layer.
     let registry = MetricsRegistry::new();
     for prefix in ["my", "my_"] {
         let layer = MetricsLayer::builder().registry(&registry).prefix(prefix);

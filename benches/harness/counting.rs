@@ -1,13 +1,13 @@
-//! Runs one contender for valgrind, which counts the instructions of it: see `instructions.py`.
+//! Runs one contender under valgrind, which counts its instructions: see `instructions.py`.
 
 use super::{Contender, Table};
 use std::{env, thread};
 
-/// The calls before those that are counted, at least: all that a thread does once is behind it then.
+/// The minimum number of calls before counting starts. A thread has done all one-time work by then.
 const WARM_UP: u32 = 100;
 
-/// With `--list`, says what contenders there are. With `--count CONTENDER RUNS`, runs one. Returns whether it was asked for
-/// either, so that there is nothing more to do.
+/// Handles `--list`, which prints the contenders, and `--count CONTENDER RUNS`, which runs one. Returns whether one of the
+/// two was given.
 pub(crate) fn is_counted(tables: &[Table]) -> bool {
     let mut arguments = env::args().skip(1);
     match arguments.next().as_deref() {
@@ -20,8 +20,8 @@ pub(crate) fn is_counted(tables: &[Table]) -> bool {
             let (Some(contender), Some(runs)) = (contender, runs) else {
                 panic!("usage: --count CONTENDER RUNS");
             };
-            // What is copied takes more or less by where the stack begins, which the environment decides: but
-            // for that of further threads.
+            // The cost of copies depends on where the stack begins. On the main thread the environment decides that, so
+            // this runs on another thread.
             thread::scope(|scope| {
                 scope.spawn(|| {
                     for _ in 0..WARM_UP.div_ceil(contender.units).max(2) {
@@ -44,7 +44,7 @@ fn list(tables: &[Table]) {
     }
 }
 
-/// Valgrind counts what happens in here.
+/// Valgrind counts the instructions of this function.
 #[inline(never)]
 fn these_are_counted(run: &dyn Fn(), runs: u32) {
     for _ in 0..runs {

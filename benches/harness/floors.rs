@@ -13,7 +13,7 @@ pub(crate) static CLOCK: LazyLock<quanta::Clock> = LazyLock::new(quanta::Clock::
 #[repr(align(128))]
 struct Shard([AtomicU64; 8]);
 
-/// Floor S, of all that counts in shared numbers: two `Instant::now` and eight read-modify-writes.
+/// Floor S, for counting in shared numbers: two `Instant::now` and eight read-modify-writes.
 pub(crate) fn shared() {
     static SHARED: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
     let began = Instant::now();
@@ -27,8 +27,8 @@ pub(crate) fn shared() {
     }
 }
 
-/// Floor W, of all that counts in numbers with one writer: two readings of the processor's counter, and
-/// eight loads and stores.
+/// Floor W, for counting in numbers with one writer: two readings of the processor's counter, and eight loads and
+/// stores.
 pub(crate) fn one_writer(clock: &quanta::Clock) {
     let began = clock.raw();
     let Shard(counters) = own();
@@ -48,7 +48,7 @@ fn add(counter: &AtomicU64, more: u64) {
     counter.store(sum, Ordering::Relaxed);
 }
 
-/// Threads beyond the number of shards share them: their sums are wrong then, which nobody reads.
+/// Returns the thread's shard. Threads beyond the number of shards share them. Sums are wrong then, but nothing reads them.
 #[inline]
 fn own() -> &'static Shard {
     static SHARDS: [Shard; 64] = [const { Shard([const { AtomicU64::new(0) }; 8]) }; 64];

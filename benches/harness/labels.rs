@@ -13,15 +13,15 @@ use tower_openmetrics::labels::{Label, RequestHead};
 use tower_openmetrics::protocol::{Answer, Protocol};
 use tower_openmetrics::{Call, MetricsLayer, MetricsLayerBuilder};
 
-/// How many values there are.
+/// The number of values.
 const COUNTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 
 const MOST: usize = 10_000;
 
-/// So many label sets there may be where most values find no room.
+/// The cardinality limit of the contender in which most values find no room.
 const LITTLE_ROOM: usize = 100;
 
-/// Codes are a byte, so with more values each is that of a route and a code.
+/// The number of codes. A code is a byte, so more values than that combine a route and a code.
 const CODES: usize = 100;
 
 pub(crate) static VALUES: LazyLock<Vec<String>> = LazyLock::new(|| {
@@ -50,7 +50,7 @@ const STATUSES: [StatusCode; 12] = [
 const METHODS: [Method; 4] = [Method::GET, Method::POST, Method::PUT, Method::DELETE];
 
 thread_local! {
-    /// Which value is next.
+    /// The index of the next value.
     static NEXT: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -141,7 +141,7 @@ fn methods_and_statuses() -> Table {
     ("methods and statuses", contenders)
 }
 
-/// A run is a call with each value.
+/// One run makes one call with each value.
 fn each(
     name: impl Into<String>,
     count: usize,
@@ -150,7 +150,7 @@ fn each(
     Contender::new(name, move || each_value(count, &call)).of_units(count as u32)
 }
 
-/// Calls with each value, in an order in which none follows its neighbour.
+/// Makes a call with each value, in an order in which no value follows its neighbour.
 pub(crate) fn each_value(count: usize, call: impl Fn()) {
     const STRIDE: usize = 7_919;
     for place in 0..count {
@@ -163,7 +163,7 @@ pub(crate) fn with_value(value: usize, call: impl FnOnce()) {
     call();
 }
 
-/// By method, route and status, of which the route is the next value.
+/// Labels calls by method, route and status. The route is the next value.
 pub(crate) fn by_value() -> MetricsLayerBuilder {
     MetricsLayer::builder()
         .label(Label::method())
@@ -171,7 +171,7 @@ pub(crate) fn by_value() -> MetricsLayerBuilder {
         .label(Label::status())
 }
 
-/// A protocol with codes of its own, that looks at neither body.
+/// A protocol with codes of its own, which measures neither body.
 #[derive(Clone, Copy, Debug)]
 struct Coded;
 

@@ -1,4 +1,4 @@
-//! Our layers, as the benchmarks set them up, and the contenders of a call's cost.
+//! The layers that the benchmarks use, and the contenders for the cost of a call.
 
 use super::floors::{self, CLOCK};
 use super::wrapping::Wrapping;
@@ -15,8 +15,8 @@ use tower_openmetrics::labels::{Label, is_long_lived};
 use tower_openmetrics::protocol::Http;
 use tower_openmetrics::{MetricsLayer, MetricsLayerBuilder, TraceContext};
 
-/// What a call costs, from nothing around it to all that a layer can be told to do. The first is the bare
-/// call; `floor-s` and `floor-w` are the floors.
+/// Contenders for the cost of a call, from no layer to a layer with all options. The first is the bare call; `floor-s`
+/// and `floor-w` are the floors.
 pub(crate) fn contenders() -> Vec<Contender> {
     let clock = LazyLock::force(&CLOCK);
     let uploading = built(MetricsLayer::builder()).layer(Reading);
@@ -36,7 +36,7 @@ pub(crate) fn contenders() -> Vec<Contender> {
     ]
 }
 
-/// A call with 1 KiB up, all of which the service reads, and 1 KiB down.
+/// A call with a request of 1 KiB, which the service reads, and a response of 1 KiB.
 pub(crate) fn measured<S, B>(name: &str, service: S) -> Contender
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -45,19 +45,19 @@ where
     Contender::new(name, move || call(&service, post()))
 }
 
-/// A layer that stays for as long as the benchmark runs: nothing is recorded once nobody can see it.
+/// Builds a layer and leaks it: once no layer is left, services record nothing.
 pub(crate) fn built<P: Clone>(builder: MetricsLayerBuilder<P>) -> MetricsLayer<P> {
     let layer = builder.build([("endpoint", "a")]).expect("valid settings");
     mem::forget(layer.clone());
     layer
 }
 
-/// Begins and ends calls, and records none of them.
+/// Begins and ends calls, and records nothing.
 fn filtered() -> MetricsLayerBuilder {
     MetricsLayer::builder().filter(|_| false)
 }
 
-/// By method, route and status.
+/// Labels calls by method, route and status.
 pub(crate) fn labelled() -> MetricsLayerBuilder {
     MetricsLayer::builder()
         .label(Label::method())
@@ -65,7 +65,7 @@ pub(crate) fn labelled() -> MetricsLayerBuilder {
         .label(Label::status())
 }
 
-/// Histograms for the head and the first byte, one for streams, and an exemplar: every call is in a trace.
+/// Adds histograms for the head, the first byte and streams, and exemplars. Every call has a trace.
 pub(crate) fn with_options<P>(builder: MetricsLayerBuilder<P>) -> MetricsLayerBuilder<P> {
     builder
         .response_head_seconds(true)
@@ -74,7 +74,7 @@ pub(crate) fn with_options<P>(builder: MetricsLayerBuilder<P>) -> MetricsLayerBu
         .exemplars(|_| Some(TraceContext::new(1, 1)))
 }
 
-/// Seven labels, and histograms of both bodies' sizes.
+/// OpenTelemetry's seven labels, and histograms of both bodies' sizes.
 fn open_telemetry() -> MetricsLayerBuilder<Http<ServerErrorsOnly>> {
     let route = Label::route(|head| Some(head.uri.path()));
     MetricsLayer::builder().open_telemetry().label(route)

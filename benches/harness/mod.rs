@@ -1,5 +1,4 @@
-//! What the benchmarks share: contenders, each a name and a way to make one call; the inner service that all of
-//! them have; and rounds in which they take turns.
+//! What the benchmarks share: contenders, the inner service that all of them wrap, and rounds in which they take turns.
 
 #![allow(dead_code, unused_imports, reason = "no benchmark uses all of it")]
 
@@ -19,13 +18,13 @@ pub(crate) use self::service::{Reading, call, get, post};
 
 use std::env;
 
-/// What is compared: the first with all others.
+/// The contenders to compare. The first is the baseline.
 pub(crate) type Table = (&'static str, Vec<Contender>);
 
 /// A name, and a way to make one call.
 pub(crate) struct Contender {
     pub(crate) name: String,
-    /// How many frames, items or calls a run is made of: results are for one of them.
+    /// The number of frames, items or calls in a run. Results are per frame, item or call.
     pub(crate) units: u32,
     pub(crate) run: Box<dyn Fn() + Send + Sync>,
 }
@@ -47,7 +46,7 @@ impl Contender {
     }
 }
 
-/// Whether to measure, as under `cargo bench`. Under `cargo test` all contenders only run once.
+/// Whether to measure, as under `cargo bench`. Under `cargo test` each contender runs once.
 pub(crate) fn is_measuring() -> bool {
     let given = |flag| env::args().any(|argument| argument == flag);
     given("--bench") && !given("--test")

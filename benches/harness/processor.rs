@@ -1,19 +1,19 @@
-//! Processors: which there are, which one a thread keeps to, and how long it has had one. On Linux only: elsewhere
-//! threads go where they are sent, and all time that passes is theirs.
+//! Pins threads to processors, and reads their processor time. Only Linux supports both; elsewhere threads are not pinned,
+//! and wall time counts.
 
 use std::time::Duration;
 
-/// The numbers of the processors that this process may use.
+/// Returns the numbers of the processors that this process may use.
 pub(crate) fn all() -> Vec<usize> {
     system::all()
 }
 
-/// Keeps the current thread on one processor, if that is possible.
+/// Pins the current thread to one processor, if possible.
 pub(crate) fn pin(processor: usize) {
     system::pin(processor);
 }
 
-/// The time that the current thread has had a processor, so that other work on the machine matters less.
+/// Returns the current thread's processor time, so that other work on the machine matters less.
 pub(crate) fn time() -> Duration {
     system::time()
 }

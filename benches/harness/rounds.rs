@@ -1,5 +1,5 @@
-//! Contenders take turns, for machines drift: what counts is how much longer each took than the first in the
-//! same round, and of that the median.
+//! Contenders take turns, because machines drift. The result is the median over all rounds of the difference to the first
+//! contender in the same round.
 
 use super::floors::CLOCK;
 use super::{Contender, is_measuring, processor};
@@ -13,11 +13,11 @@ pub(crate) struct Plan<'a> {
     pub(crate) title: &'a str,
     pub(crate) threads: usize,
     pub(crate) rounds: usize,
-    /// On each thread, by each contender, in each round; and at least those of one run.
+    /// The calls of each contender, on each thread and in each round. At least one run.
     pub(crate) calls: u32,
-    /// Walks through 4 MiB before each call, which is then timed by itself.
+    /// Whether to read 4 MiB of memory before each call. Then each call is timed by itself.
     pub(crate) is_cold: bool,
-    /// The contenders that all are also shown as multiples of.
+    /// Contenders of which all results are also shown as multiples.
     pub(crate) floors: &'a [&'a str],
 }
 
@@ -27,7 +27,7 @@ const CACHE_LINE: usize = 64;
 // === impl Plan ===
 
 impl Default for Plan<'_> {
-    /// One thread, and caches as the calls themselves leave them.
+    /// One thread, with warm caches.
     fn default() -> Self {
         Self {
             title: "",
@@ -40,8 +40,8 @@ impl Default for Plan<'_> {
     }
 }
 
-/// Lets the contenders take turns, and prints what each costs beyond the first: the median of
-/// the differences round by round, and their quartiles.
+/// Lets the contenders take turns, and prints what each costs beyond the first: the median and the quartiles of the
+/// differences in each round.
 pub(crate) fn compare(plan: Plan<'_>, contenders: &[Contender]) {
     if !is_measuring() {
         return contenders.iter().for_each(|contender| (contender.run)());
@@ -75,7 +75,7 @@ pub(crate) fn compare(plan: Plan<'_>, contenders: &[Contender]) {
     }
 }
 
-/// The quartiles of many values.
+/// The quartiles of values.
 pub(crate) struct Spread {
     pub(crate) quarter: f64,
     pub(crate) median: f64,
@@ -96,7 +96,7 @@ impl Spread {
     }
 }
 
-/// Nanoseconds for each contender and round: of the processor's time, what the threads need on average.
+/// Returns the nanoseconds by contender and round: processor time, averaged over the threads.
 fn run(plan: Plan<'_>, contenders: &[Contender]) -> Vec<Vec<f64>> {
     let processors = processor::all();
     let start = Barrier::new(plan.threads);
@@ -124,7 +124,7 @@ fn run(plan: Plan<'_>, contenders: &[Contender]) -> Vec<Vec<f64>> {
         .collect()
 }
 
-/// The nanoseconds of one thread's calls, by contender and round.
+/// Returns the nanoseconds of one thread's calls, by contender and round.
 fn take_turns(plan: Plan<'_>, contenders: &[Contender], start: &Barrier) -> Vec<Vec<f64>> {
     let mut turns = vec![Vec::with_capacity(plan.rounds); contenders.len()];
     let mut far = vec![0; if plan.is_cold { COLD_BYTES } else { 0 }];
@@ -153,7 +153,7 @@ fn hot(runs: u32, contender: &Contender) -> u128 {
     (processor::time() - began).as_nanos()
 }
 
-/// Only the calls themselves count, each by itself.
+/// Times each call by itself.
 fn cold(runs: u32, far: &mut [u8], contender: &Contender) -> u128 {
     let clock = LazyLock::force(&CLOCK);
     let mut nanos = 0;

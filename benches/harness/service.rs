@@ -1,4 +1,4 @@
-//! The inner services, and one call through whatever is around them.
+//! The inner services, and one call through the layers around them.
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -19,17 +19,17 @@ const GRPC_MESSAGE_LENGTH: usize = 64;
 
 pub(crate) static PAYLOAD: [u8; 1024] = [7; 1024];
 
-/// A message of gRPC's, with its prefix.
+/// A gRPC message with its prefix.
 pub(crate) static GRPC_MESSAGE: [u8; GRPC_MESSAGE_LENGTH] = grpc_messages();
 
-/// Ten of them.
+/// Ten gRPC messages.
 pub(crate) static GRPC_MESSAGES: [u8; 10 * GRPC_MESSAGE_LENGTH] = grpc_messages();
 
 /// Reads the request's body to its end, then answers with 1 KiB.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading;
 
-/// Answers at once with these frames, and asks nothing of the request's body.
+/// Answers at once with these frames, and doesn't read the request's body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answering(pub(crate) Frames);
 
@@ -41,7 +41,7 @@ pin_project! {
     }
 }
 
-/// A body of so many frames that are all the same, and perhaps a status of gRPC's after them.
+/// A body of equal frames, with an optional gRPC status after them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frames {
     frame: &'static [u8],
@@ -49,13 +49,13 @@ pub(crate) struct Frames {
     has_status: bool,
 }
 
-/// A stream of so many items.
+/// A stream of that many items.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Items(u32);
 
-/// One call, from the clone that a server makes of its service to the end of the response's body.
+/// Makes one call, from the clone that a server makes of its service to the end of the response's body.
 ///
-/// Where it is inlined for one contender and not for another, requests are moved once more.
+/// If the compiler inlines it for only some contenders, the others move requests once more.
 #[inline]
 pub(crate) fn call<S, R, B>(service: &S, request: R)
 where
@@ -218,7 +218,7 @@ const fn grpc_messages<const N: usize>() -> [u8; N] {
     let mut messages = [0; N];
     let mut at = 0;
     while at < N {
-        // Neither compressed nor longer than a byte can say.
+        // Not compressed, and the length fits into one byte.
         messages[at + 4] = (GRPC_MESSAGE_LENGTH - 5) as u8;
         at += GRPC_MESSAGE_LENGTH;
     }

@@ -1,4 +1,4 @@
-//! Contenders of what flows: many frames or items a call, so that beginning and end hardly count.
+//! Contenders for streaming: calls with many frames or items, so that their beginning and end hardly count.
 
 use super::layers::{built, with_options};
 use super::service::{Answering, Frames, GRPC_MESSAGE, GRPC_MESSAGES, Items, PAYLOAD};
@@ -17,7 +17,7 @@ use tower::{Layer, Service, service_fn};
 use tower_openmetrics::MetricsLayer;
 use tower_openmetrics::message::Own;
 
-/// Frames, items or messages in a call.
+/// The number of frames, items or messages in a call.
 const COUNT: u32 = 1_000;
 
 pub(crate) fn tables() -> Vec<Table> {
@@ -66,7 +66,7 @@ fn frames_of_requests() -> Table {
     ("a frame of a request", contenders)
 }
 
-/// Messages that come one a frame, or several.
+/// Calls with one message per frame, or several.
 fn grpc_responses(title: &'static str, name: &str, frame: &'static [u8], count: u32) -> Table {
     let answering = Answering(Frames::of(frame, count).with_grpc_status());
     let layer = built(MetricsLayer::grpc_builder());
@@ -132,7 +132,7 @@ where
     Contender::new(name, move || call(&service, request())).of_units(COUNT)
 }
 
-/// Calls whose responses are streams, which are read to their end.
+/// Calls whose responses are streams that are read to their end.
 fn streamed<S, R>(name: &str, service: S, request: fn() -> R) -> Contender
 where
     S: Service<R, Response: Stream> + Clone + Send + Sync + 'static,

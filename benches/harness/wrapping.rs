@@ -1,4 +1,4 @@
-//! What it costs to be there at all: a future and two bodies that pass everything on.
+//! The least that a layer can cost: a future and two bodies that only forward.
 
 use super::floors::CLOCK;
 use http::{Request, Response};
@@ -23,7 +23,7 @@ pub(crate) struct Wrapped<S> {
     clock: Option<&'static quanta::Clock>,
 }
 
-/// When a call began, and the clock that says so.
+/// The clock, and when a call began.
 #[derive(Clone, Copy, Debug)]
 struct Began(Option<(&'static quanta::Clock, u64)>);
 
@@ -37,7 +37,7 @@ pin_project! {
 }
 
 pin_project! {
-    /// A body that passes everything on. A response's reads the clock at its end, if there is one.
+    /// A body that forwards everything. The response's body reads the clock at its end, if there is a clock.
     pub(crate) struct WrappedBody<B> {
         #[pin]
         inner: B,

@@ -1,4 +1,4 @@
-//! What layers of all protocols can be told.
+//! Settings of all protocols.
 
 use super::MetricsLayerBuilder;
 use crate::classify::{ErrorType, Head};
@@ -12,34 +12,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl<P> MetricsLayerBuilder<P> {
-    /// The registry that the layer's metrics are in. Defaults to a new one.
+    /// The registry of the layer's metrics. Defaults to a new one.
     pub fn registry(mut self, registry: &MetricsRegistry) -> Self {
-        self.given.registry = Some(registry.clone());
+        self.options.registry = Some(registry.clone());
         self
     }
 
-    /// What the names of the automatic metrics begin with: `shop` makes
-    /// `shop_requests_total`, and so does `shop_`. Defaults to nothing.
+    /// The prefix of the automatic metrics' names. Both `shop` and `shop_` make `shop_requests_total`. Defaults to nothing.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.given.prefix = prefix.into();
+        self.options.prefix = prefix.into();
         self
     }
 
-    /// The upper bounds, in seconds and ascending, of the buckets of `request_duration_seconds`; `+Inf` is always
+    /// The upper bounds, in seconds and ascending, of the buckets of `request_duration_seconds`. `+Inf` is always
     /// added. Defaults to 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5 and 10.
     ///
-    /// Every bucket is a series. Answers that stream for minutes want bounds
-    /// of minutes, or all of them end up in `+Inf`.
+    /// Every bucket is a series. Responses that stream for minutes need bounds of minutes; otherwise all of them are in
+    /// `+Inf`.
     ///
-    /// `response_head_seconds` and `first_byte_seconds` have the same buckets unless they are given
-    /// [their](Self::response_head_buckets) [own](Self::first_byte_buckets). `stream_duration_seconds` always has
-    /// [its own](Self::stream_buckets).
+    /// `response_head_seconds` and `first_byte_seconds` have the same buckets by default: see
+    /// [`response_head_buckets`](Self::response_head_buckets) and [`first_byte_buckets`](Self::first_byte_buckets).
+    /// `stream_duration_seconds` always has [its own](Self::stream_buckets).
     ///
     /// ```
     /// use tower_openmetrics::MetricsLayer;
     ///
     /// # fn main() -> Result<(), tower_openmetrics::Error> {
-    /// // A model server: a token comes soon, the last one late.
+    /// // A model server: the first token comes soon, the last one late.
     /// let layer = MetricsLayer::streaming_builder()
     ///     .buckets([1.0, 5.0, 15.0, 60.0, 300.0])
     ///     .first_byte_seconds(true)
@@ -49,95 +48,95 @@ impl<P> MetricsLayerBuilder<P> {
     /// # }
     /// ```
     pub fn buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        self.given.buckets = Some(bounds.into_iter().collect());
+        self.options.buckets = Some(bounds.into_iter().collect());
         self
     }
 
-    /// Whether to have `response_head_seconds`: the time to the head of the
-    /// response. Defaults to false.
+    /// Whether to record `response_head_seconds`: the time to the head of the response. Defaults to false.
     pub fn response_head_seconds(mut self, on: bool) -> Self {
-        self.given.response_head_seconds = on;
+        self.options.response_head_seconds = on;
         self
     }
 
     /// The upper bounds, in seconds and ascending, of the buckets of `response_head_seconds`. Defaults to
     /// [`buckets`](Self::buckets).
     pub fn response_head_buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        self.given.response_head_buckets = Some(bounds.into_iter().collect());
+        self.options.response_head_buckets = Some(bounds.into_iter().collect());
         self
     }
 
-    /// Whether to have `first_byte_seconds`: the time to the first byte of the
-    /// response's body, or to its first item; of a model server, to its first token. Defaults to false.
+    /// Whether to record `first_byte_seconds`: the time to the first byte of the response's body, or to the first item of its
+    /// stream. For a model server this is the time to the first token. Defaults to false.
     pub fn first_byte_seconds(mut self, on: bool) -> Self {
-        self.given.first_byte_seconds = on;
+        self.options.first_byte_seconds = on;
         self
     }
 
     /// The upper bounds, in seconds and ascending, of the buckets of `first_byte_seconds`. Defaults to
     /// [`buckets`](Self::buckets).
     pub fn first_byte_buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        self.given.first_byte_buckets = Some(bounds.into_iter().collect());
+        self.options.first_byte_buckets = Some(bounds.into_iter().collect());
         self
     }
 
-    /// Whether to have `request_messages_total` and `response_messages_total`:
-    /// how many messages went in and out. Defaults to false, but to true for gRPC. HTTP has no messages, so for it this is
-    /// an error.
+    /// Whether to record `request_messages_total` and `response_messages_total`: the numbers of messages in and out.
+    /// Defaults to true for gRPC, and to false otherwise. For HTTP, which has no messages, turning it on is an error.
     pub fn messages_total(mut self, on: bool) -> Self {
-        self.given.messages = on;
+        self.options.messages = on;
         self
     }
 
-    /// Error types of your own that stand on the page, at 0, from the
-    /// start; with labels of requests, [from the first call](crate::labels#when-a-series-begins) of a label set on. Defaults to none: the
-    /// built-in ones always do, and those that the classifier [names](crate::classify::Classify::error_types).
+    /// Error types of your own that the page shows at 0 from the start. With request labels they stand at 0
+    /// [from the first call](crate::labels#when-a-series-begins) of a label set. Defaults to none.
+    ///
+    /// Built-in error types, and [those of the classifier](crate::classify::Classify::error_types), are always shown.
     pub fn error_types(mut self, error_types: impl IntoIterator<Item = ErrorType>) -> Self {
-        self.given.error_types = error_types.into_iter().collect();
+        self.options.error_types = error_types.into_iter().collect();
         self
     }
 
-    /// A label whose value differs from call to call. See [`labels`](crate::labels) for which metric carries which.
+    /// Adds a label whose value differs from call to call. [`labels`](crate::labels) says which metric carries which label.
     /// Defaults to none.
     ///
     /// Constant labels are given to [`build`](Self::build).
     pub fn label(mut self, label: Label) -> Self {
-        self.given.labels.push(label);
+        self.options.labels.push(label);
         self
     }
 
-    /// The maximum number of label sets per metric. Calls beyond it are recorded under one more, in which every label is
-    /// `_OTHER`, and counted by `label_overflow_total`. Defaults to 2,000.
+    /// The maximum number of label sets per metric. Defaults to 2,000.
+    ///
+    /// Calls beyond it are recorded under one more label set, in which every label is `_OTHER`. `label_overflow_total` counts
+    /// them.
     ///
     /// A label set by method, route and status takes 1.2 KiB, 0.2 KiB more once it was shown, and 0.8 KiB more for each further
     /// thread that records under it (`cargo bench --bench memory`).
     pub fn cardinality_limit(mut self, max: usize) -> Self {
-        self.given.cardinality_limit = Some(max);
+        self.options.cardinality_limit = Some(max);
         self
     }
 
-    /// The time without a call after which the series of a label set leave the page and give their room back. Defaults to
-    /// never.
+    /// The time without a call after which the series of a label set leave the page and free their room. Defaults to never.
     ///
-    /// With it a burst of made-up names does not take up the room for the life of the process. A label set that comes back starts
-    /// again from 0, as counters do when a process restarts. Sets with calls in flight stay, and so do
+    /// With it, a burst of made-up names doesn't use up the cardinality limit for the life of the process. A label set that
+    /// comes back starts again from 0, like counters after a restart. Label sets with calls in flight stay, and so do
     /// [declared](Self::declare) ones.
     ///
-    /// Choose a time of many scrapes: if a set leaves, what no scrape has seen of it is lost. Calls of such a
-    /// layer count in numbers that all threads share which label sets are in use. What a service reads of a request after its call has ended is
-    /// not counted.
+    /// Choose a time of many scrapes: when a label set leaves, counts that no scrape has read are lost. With this setting, every
+    /// call writes to memory that all threads share, to mark its label set as in use. Bytes that a service reads of a request
+    /// after its call has ended are not counted.
     pub fn series_idle_timeout(mut self, idle: Duration) -> Self {
-        self.given.series_idle_timeout = Some(idle);
+        self.options.series_idle_timeout = Some(idle);
         self
     }
 
-    /// A label set that is to stand on the page, at 0 and with all declared error types, before the first call with it: so that
-    /// a counter's first step shows as an increase. Defaults to none.
+    /// Adds a label set that the page shows at 0, with all declared error types, before its first call. The first call then
+    /// shows as an increase. Defaults to none.
     ///
-    /// By themselves declared label sets keep out no others: [`Label::only_declared`] does.
+    /// It must name all labels of the request. If it leaves out a label of the response, the status is 200 or `2xx`, and any
+    /// other label is [absent](Label::absent).
     ///
-    /// It names all labels of the request. A label of the response that it leaves out is 200 or `2xx` if it is the status, and
-    /// [absent](Label::absent) otherwise.
+    /// Other label sets are still recorded. To show only declared values, use [`Label::only_declared`].
     ///
     /// ```
     /// use tower_openmetrics::MetricsLayer;
@@ -161,12 +160,12 @@ impl<P> MetricsLayerBuilder<P> {
     {
         let pairs = label_set.into_iter();
         let pairs = pairs.map(|(name, value)| (name.into(), value.into()));
-        self.given.declared.push(pairs.collect());
+        self.options.declared.push(pairs.collect());
         self
     }
 
-    /// Which calls are measured: those for which `is_measured` says so by the head of the request.
-    /// Others leave no trace, not even in `concurrent_requests`. Defaults to all.
+    /// Measures only calls for which `is_measured` returns true for the head of the request. Others leave no trace, not even in
+    /// `concurrent_requests`. Defaults to all.
     ///
     /// ```
     /// use tower_openmetrics::MetricsLayer;
@@ -179,20 +178,20 @@ impl<P> MetricsLayerBuilder<P> {
     /// # }
     /// ```
     ///
-    /// Layers with the same labels on one registry must have the same filter: the same function, or, of a closure that captures
-    /// something, a clone of one builder.
+    /// Layers with the same labels on one registry must have the same filter. If it is a closure that captures something, build
+    /// them from clones of one builder.
     pub fn filter<F>(mut self, is_measured: F) -> Self
     where
         F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
     {
-        self.given.filter = Some(Filter::new::<F>(Arc::new(is_measured)));
+        self.options.filter = Some(Filter::new::<F>(Arc::new(is_measured)));
         self
     }
 
-    /// Which calls are measured, by the message that they begin with: those for which `is_measured` says so. In all else as
-    /// [`filter`](Self::filter), for services [without heads](crate::MetricsLayer::streaming). Defaults to all.
+    /// Measures only calls for which `is_measured` returns true for the message that they begin with. Defaults to all.
     ///
-    /// Messages of another type than `T` are measured.
+    /// Like [`filter`](Self::filter), for services [without heads](crate::MetricsLayer::streaming). Calls with a message of
+    /// another type than `T` are measured.
     ///
     /// ```
     /// use tower_openmetrics::MetricsLayer;
@@ -210,15 +209,19 @@ impl<P> MetricsLayerBuilder<P> {
         F: Fn(&T) -> bool + Send + Sync + 'static,
     {
         let is_measured = move |message: &dyn Any| message.downcast_ref().is_none_or(&is_measured);
-        self.given.filter_messages = Some(MessageFilter::new::<F>(Arc::new(is_measured)));
+        self.options.filter_messages = Some(MessageFilter::new::<F>(Arc::new(is_measured)));
         self
     }
 
-    /// Which calls last long by intent, by the head of the response: they are timed by `stream_duration_seconds` *instead of*
-    /// `request_duration_seconds`, which they would spoil. [`is_long_lived`](crate::labels::is_long_lived) knows event
-    /// streams. With labels of requests, a label set shows it once there was such a call. Defaults to none, without that metric.
+    /// Times streams by `stream_duration_seconds` *instead of* `request_duration_seconds`: calls for which `is_stream` returns
+    /// true for the head of the response. They stay open by intent and would spoil the other histogram. Defaults to none, and
+    /// to no such metric.
     ///
-    /// [Upgrades](crate::upgrade) that are followed to their end are streams, whatever `is_stream` says. Those that are not are not timed.
+    /// [`is_long_lived`](crate::labels::is_long_lived) recognises event streams. With request labels, a label set has this
+    /// metric once it had a stream.
+    ///
+    /// [Upgrades](crate::upgrade) that a guard follows to their end are streams, whatever `is_stream` returns. Other upgrades are
+    /// not timed.
     ///
     /// ```
     /// use tower_openmetrics::MetricsLayer;
@@ -232,21 +235,21 @@ impl<P> MetricsLayerBuilder<P> {
     /// # }
     /// ```
     ///
-    /// Layers with the same labels on one registry must have the same function, or, of a closure that captures something, a clone
-    /// of one builder.
+    /// Layers with the same labels on one registry must have the same function. If it is a closure that captures something,
+    /// build them from clones of one builder.
     pub fn stream_duration_seconds<F>(mut self, is_stream: F) -> Self
     where
         F: Fn(&Head<'_>) -> bool + Send + Sync + 'static,
     {
-        self.given.streams = Some(IsStream::new::<F>(Arc::new(is_stream)));
+        self.options.streams = Some(IsStream::new::<F>(Arc::new(is_stream)));
         self
     }
 
-    /// As [`stream_duration_seconds`](Self::stream_duration_seconds), by the head of the *request*: for a long poll or a watch that
-    /// is told by what is asked for. Defaults to none.
+    /// Like [`stream_duration_seconds`](Self::stream_duration_seconds), by the head of the *request*. Use it for a long poll or a
+    /// watch. Defaults to none.
     ///
-    /// Such a call is a stream from its beginning on, even if its client leaves before it is answered. Where both are given, a call
-    /// is a stream if either says so.
+    /// Such a call is a stream from its beginning, even if its client leaves before the response. If both settings are given, a
+    /// call is a stream if either function returns true.
     ///
     /// ```
     /// use tower_openmetrics::MetricsLayer;
@@ -262,59 +265,62 @@ impl<P> MetricsLayerBuilder<P> {
     /// # }
     /// ```
     ///
-    /// Layers with the same labels on one registry must have the same function: a clone of one builder.
+    /// Layers with the same labels on one registry must have the same function. If it is a closure that captures something,
+    /// build them from clones of one builder.
     pub fn stream_requests<F>(mut self, is_stream: F) -> Self
     where
         F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
     {
-        self.given.stream_requests = Some(Filter::new::<F>(Arc::new(is_stream)));
+        self.options.stream_requests = Some(Filter::new::<F>(Arc::new(is_stream)));
         self
     }
 
     /// The upper bounds, in seconds and ascending, of the buckets of `stream_duration_seconds`.
     /// Defaults to 1, 5, 15, 60, 300, 900, 1800, 3600, 7200 and 14400.
     pub fn stream_buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        self.given.stream_buckets = Some(bounds.into_iter().collect());
+        self.options.stream_buckets = Some(bounds.into_iter().collect());
         self
     }
 
-    /// Exemplars: each bucket of the layer's histograms shows the latest call in it that belongs to a trace, which `trace_of`
-    /// says by the head of the request: [`TraceContext::from_traceparent`], or a function that asks the tracing
-    /// that is in use. OpenMetrics and protobuf show them, the Prometheus text format can't. Defaults to none.
+    /// Shows an exemplar for each bucket of the layer's histograms: the latest call in the bucket that belongs to a trace.
+    /// Defaults to none.
     ///
-    /// Without classic buckets there is one for all calls: the latest. Every thread keeps those of its own calls, and a page shows the
-    /// latest of all threads.
+    /// `trace_of` returns the trace of a call. It is [`TraceContext::from_traceparent`], or a function that asks your tracing
+    /// library. OpenMetrics and protobuf show exemplars; the Prometheus text format can't.
     ///
-    /// Layers with the same labels on one registry must have the same function, or, of a closure that captures something, a clone
-    /// of one builder.
+    /// Without classic buckets there is one exemplar for all calls. Each thread keeps the exemplars of its own calls, and a page
+    /// shows the latest of all threads.
+    ///
+    /// Layers with the same labels on one registry must have the same function. If it is a closure that captures something,
+    /// build them from clones of one builder.
     pub fn exemplars<F>(mut self, trace_of: F) -> Self
     where
         F: Fn(&RequestHead<'_>) -> Option<TraceContext> + Send + Sync + 'static,
     {
-        self.given.exemplars = Some(Traces::new::<F>(Arc::new(trace_of)));
+        self.options.exemplars = Some(Traces::new::<F>(Arc::new(trace_of)));
         self
     }
 
-    /// Whether histograms are also [native](https://prometheus.io/docs/specs/native_histograms/) ones, with buckets 9 % apart from
-    /// a microsecond to twelve days and no bounds to choose. Defaults to false.
+    /// Whether histograms are also [native](https://prometheus.io/docs/specs/native_histograms/) ones. Their buckets are 9 %
+    /// apart, from a microsecond to twelve days, with no bounds to choose. Defaults to false.
     ///
-    /// Only protobuf shows them (feature `protobuf`), and only to a Prometheus that is told to scrape them. Each label set takes 2.6 KiB
-    /// for every thread that records under it.
+    /// Only the protobuf format shows them (feature `protobuf`), to a Prometheus that is configured to scrape them. Each label set
+    /// takes 2.6 KiB for every thread that records under it.
     pub fn native_histograms(mut self, on: bool) -> Self {
-        self.given.native_histograms = on;
+        self.options.native_histograms = on;
         self
     }
 
-    /// Whether histograms have classic buckets. Without them the text formats show their count, sum, and
-    /// `+Inf`. Defaults to true.
+    /// Whether histograms have classic buckets. Without them, the text formats show the count, the sum and the `+Inf` bucket.
+    /// Defaults to true.
     pub fn classic_histograms(mut self, on: bool) -> Self {
-        self.given.classic_histograms = on;
+        self.options.classic_histograms = on;
         self
     }
 
     /// The clock that times calls. Defaults to the real one.
     pub fn clock(mut self, clock: Clock) -> Self {
-        self.given.clock = clock;
+        self.options.clock = clock;
         self
     }
 }

@@ -1,4 +1,4 @@
-//! The names of axum-prometheus.
+//! The preset for axum-prometheus' names.
 
 use super::MetricsLayerBuilder;
 use crate::labels::Label;
@@ -6,7 +6,7 @@ use crate::naming::Naming;
 use crate::protocol::Http;
 
 impl MetricsLayerBuilder<Http> {
-    /// Names, labels and buckets of the crate axum-prometheus, instead of the crate's own: for its dashboards and alerts.
+    /// Uses the names, labels and buckets of the crate axum-prometheus, so that its dashboards and alerts keep working.
     ///
     /// | metric | labels |
     /// |---|---|
@@ -14,10 +14,9 @@ impl MetricsLayerBuilder<Http> {
     /// | `axum_http_requests_duration_seconds` | `method`, `status`, `endpoint` |
     /// | `axum_http_requests_pending` | `method`, `endpoint` |
     ///
-    /// `endpoint` is the template that [axum's router](Label::axum_route) has matched. A [prefix](Self::prefix) takes the place of
-    /// `axum`. A [label](Self::label) that goes by one of the three names takes its place. What else there is, as
-    /// `axum_http_errors_total`, is there under its own name. [`migration`](crate::migration#axum-prometheus) says what
-    /// is different.
+    /// `endpoint` is the template that [axum's router](Label::axum_route) has matched. A [prefix](Self::prefix) replaces
+    /// `axum`. A [label](Self::label) with one of the three names replaces that label. The crate's other metrics are there
+    /// as well, such as `axum_http_errors_total`. [`migration`](crate::migration#axum-prometheus) says what differs.
     ///
     /// ```
     /// use axum::{Router, routing::get};
@@ -33,7 +32,8 @@ impl MetricsLayerBuilder<Http> {
     /// # }
     /// ```
     pub fn axum_prometheus(mut self) -> Self {
-        self.given.name("axum_prometheus", Naming::AxumPrometheus);
+        self.options
+            .set_naming("axum_prometheus", Naming::AxumPrometheus);
         self.default_labels([
             Label::method(),
             Label::axum_route().named("endpoint"),

@@ -1,30 +1,30 @@
-//! That all settings do something.
+//! Rejects settings that have no effect.
 
-use super::Given;
+use super::Options;
 use crate::Error;
 
 /// # Errors
 ///
-/// Names the setting that would do nothing for this layer: nobody would have asked for it but by mistake.
-pub(super) fn all_do_something(given: &Given) -> Result<(), Error> {
-    let idle = overruled(given)
-        .or_else(|| about_heads(given))
-        .or_else(|| about_messages(given))
-        .or_else(|| without_labels(given))
-        .or_else(|| without_its_metric(given))
-        .or_else(|| without_buckets(given));
-    match idle {
+/// Returns an error that names a setting without effect for this layer, which can only be a mistake.
+pub(super) fn all_have_effect(options: &Options) -> Result<(), Error> {
+    let no_effect = overruled(options)
+        .or_else(|| about_heads(options))
+        .or_else(|| about_messages(options))
+        .or_else(|| without_labels(options))
+        .or_else(|| without_its_metric(options))
+        .or_else(|| without_buckets(options));
+    match no_effect {
         None => Ok(()),
         Some((setting, why)) => Err(Error::new(format!("`{setting}` would do nothing: {why}"))),
     }
 }
 
-/// A setting, and why it would do nothing.
-type Idle = (&'static str, String);
+/// A setting, and why it has no effect.
+type NoEffect = (&'static str, String);
 
-/// Names that a later setting takes away.
-fn overruled(given: &Given) -> Option<Idle> {
-    let [setting, .., last] = &given.named_by[..] else {
+/// Naming presets that a later preset replaces.
+fn overruled(options: &Options) -> Option<NoEffect> {
+    let [setting, .., last] = &options.naming_setters[..] else {
         return None;
     };
     Some((
@@ -33,136 +33,136 @@ fn overruled(given: &Given) -> Option<Idle> {
     ))
 }
 
-/// What looks at heads, where there are none.
-fn about_heads(given: &Given) -> Option<Idle> {
-    let mut labels = given.labels.iter();
+/// Settings that read heads, without heads.
+fn about_heads(options: &Options) -> Option<NoEffect> {
+    let mut labels = options.labels.iter();
     let label = labels.find(|label| !label.is_of_message());
     let of_heads = [
-        ("filter", given.filter.is_some()),
+        ("filter", options.filter.is_some()),
         ("label", label.is_some()),
-        ("exemplars", given.exemplars.is_some()),
-        ("stream_duration_seconds", given.streams.is_some()),
-        ("stream_requests", given.stream_requests.is_some()),
+        ("exemplars", options.exemplars.is_some()),
+        ("stream_duration_seconds", options.streams.is_some()),
+        ("stream_requests", options.stream_requests.is_some()),
     ];
-    let setting = first(of_heads).filter(|_| !given.has_heads)?;
+    let setting = first(of_heads).filter(|_| !options.has_heads)?;
     let of = label.filter(|_| setting == "label");
     let of = of.map_or(String::new(), |label| format!("`{}`: ", label.name()));
     Some((
         setting,
         format!(
-            "{of}it is about the heads of requests and responses, which unary and streaming services don't have. Take it out, or use what looks at messages, `Label::from_message` and `filter_messages`, or give a protocol of your own whose `Protocol::head` makes one to `protocol_builder`"
+            "{of}it reads the heads of requests and responses, which unary and streaming services don't have. Remove it, or read messages by `Label::from_message` and `filter_messages`, or give `protocol_builder` a protocol of your own whose `Protocol::head` returns a head"
         ),
     ))
 }
 
-/// What looks at messages, where there are none.
-fn about_messages(given: &Given) -> Option<Idle> {
-    let mut labels = given.labels.iter();
+/// Settings that read messages, without messages.
+fn about_messages(options: &Options) -> Option<NoEffect> {
+    let mut labels = options.labels.iter();
     let label = labels.find(|label| label.is_of_message());
     let of_messages = [
-        ("filter_messages", given.filter_messages.is_some()),
+        ("filter_messages", options.filter_messages.is_some()),
         ("label", label.is_some()),
     ];
-    let setting = first(of_messages).filter(|_| !given.has_messages)?;
+    let setting = first(of_messages).filter(|_| !options.has_messages)?;
     let of = label.filter(|_| setting == "label");
     let of = of.map_or(String::new(), |label| format!("`{}`: ", label.name()));
     Some((
         setting,
         format!(
-            "{of}it is about the messages of unary and streaming services, and HTTP has none. Use what looks at heads, `Label::from_request` and `filter`"
+            "{of}it reads the messages of unary and streaming services. Requests of HTTP and gRPC have heads instead: use `Label::from_request` and `filter`"
         ),
     ))
 }
 
-/// What is about labels of requests, where there are none.
-fn without_labels(given: &Given) -> Option<Idle> {
+/// Settings about request labels, without such labels.
+fn without_labels(options: &Options) -> Option<NoEffect> {
     let of_labels = [
-        ("declare", !given.declared.is_empty()),
-        ("cardinality_limit", given.cardinality_limit.is_some()),
-        ("series_idle_timeout", given.series_idle_timeout.is_some()),
+        ("declare", !options.declared.is_empty()),
+        ("cardinality_limit", options.cardinality_limit.is_some()),
+        ("series_idle_timeout", options.series_idle_timeout.is_some()),
     ];
-    let is_labelled = |given: &Given| {
-        let own = given.labels.iter().chain(&given.default_labels);
-        own.count() > 0 || given.naming.is_open_telemetry()
+    let is_labelled = |options: &Options| {
+        let own = options.labels.iter().chain(&options.default_labels);
+        own.count() > 0 || options.naming.is_open_telemetry()
     };
-    let setting = first(of_labels).filter(|_| !is_labelled(given))?;
+    let setting = first(of_labels).filter(|_| !is_labelled(options))?;
     Some((
         setting,
-        "no label is read from calls; give some by `label`".to_owned(),
+        "the layer has no request labels; add some by `label`".to_owned(),
     ))
 }
 
-/// What belongs to metrics that are not there.
-fn without_its_metric(given: &Given) -> Option<Idle> {
-    let has_streams = given.streams.is_some() || given.stream_requests.is_some();
-    let has_sizes = given.naming.is_open_telemetry();
-    let sizes = "sizes are of the conventions that `open_telemetry` sets";
+/// Settings of a metric that the layer doesn't have.
+fn without_its_metric(options: &Options) -> Option<NoEffect> {
+    let has_streams = options.streams.is_some() || options.stream_requests.is_some();
+    let has_sizes = options.naming.is_open_telemetry();
+    let sizes = "only the conventions that `open_telemetry` sets have histograms of body sizes";
     let all = [
         (
             "messages_total",
-            given.messages && !given.counts_messages,
-            "HTTP has no messages; gRPC and other protocols have",
+            options.messages && !options.counts_messages,
+            "HTTP has no messages to count; gRPC and other protocols do",
         ),
         (
             "error_types",
-            !given.error_types.is_empty() && given.naming.is_open_telemetry(),
-            "types of errors stand at 0 on `errors_total`, which the conventions that `open_telemetry` sets don't have",
+            !options.error_types.is_empty() && options.naming.is_open_telemetry(),
+            "error types stand at 0 on `errors_total`, which the conventions that `open_telemetry` sets don't have",
         ),
         (
             "response_head_buckets",
-            given.response_head_buckets.is_some() && !given.response_head_seconds,
-            "say `response_head_seconds(true)` to have the metric",
+            options.response_head_buckets.is_some() && !options.response_head_seconds,
+            "turn the metric on by `response_head_seconds(true)`",
         ),
         (
             "first_byte_buckets",
-            given.first_byte_buckets.is_some() && !given.first_byte_seconds,
-            "say `first_byte_seconds(true)` to have the metric",
+            options.first_byte_buckets.is_some() && !options.first_byte_seconds,
+            "turn the metric on by `first_byte_seconds(true)`",
         ),
         (
             "stream_buckets",
-            given.stream_buckets.is_some() && !has_streams,
-            "say what is a stream, by `stream_duration_seconds` or `stream_requests`",
+            options.stream_buckets.is_some() && !has_streams,
+            "turn the metric on by `stream_duration_seconds` or `stream_requests`",
         ),
         (
             "body_size_buckets",
-            given.body_size_buckets.is_some() && !has_sizes,
+            options.body_size_buckets.is_some() && !has_sizes,
             sizes,
         ),
         (
             "request_body_size_buckets",
-            given.request_body_size_buckets.is_some() && !has_sizes,
+            options.request_body_size_buckets.is_some() && !has_sizes,
             sizes,
         ),
         (
             "response_body_size_buckets",
-            given.response_body_size_buckets.is_some() && !has_sizes,
+            options.response_body_size_buckets.is_some() && !has_sizes,
             sizes,
         ),
     ];
     let mut all = all.into_iter();
-    let (setting, _, why) = all.find(|(_, is_idle, _)| *is_idle)?;
+    let (setting, _, why) = all.find(|(_, has_no_effect, _)| *has_no_effect)?;
     Some((setting, why.to_owned()))
 }
 
-/// Bounds of buckets that are not there.
-fn without_buckets(given: &Given) -> Option<Idle> {
+/// Bounds of classic buckets, without classic buckets.
+fn without_buckets(options: &Options) -> Option<NoEffect> {
     let bounds = [
-        ("buckets", given.buckets.is_some()),
+        ("buckets", options.buckets.is_some()),
         (
             "response_head_buckets",
-            given.response_head_buckets.is_some(),
+            options.response_head_buckets.is_some(),
         ),
-        ("first_byte_buckets", given.first_byte_buckets.is_some()),
-        ("stream_buckets", given.stream_buckets.is_some()),
+        ("first_byte_buckets", options.first_byte_buckets.is_some()),
+        ("stream_buckets", options.stream_buckets.is_some()),
     ];
-    let setting = first(bounds).filter(|_| !given.classic_histograms)?;
+    let setting = first(bounds).filter(|_| !options.classic_histograms)?;
     Some((
         setting,
-        "`classic_histograms(false)` takes away the buckets that have bounds".to_owned(),
+        "`classic_histograms(false)` removes the buckets that have bounds".to_owned(),
     ))
 }
 
-/// The first setting that is given.
+/// Returns the name of the first setting that was options.
 fn first<const N: usize>(settings: [(&'static str, bool); N]) -> Option<&'static str> {
     let mut settings = settings.into_iter();
     settings.find_map(|(setting, is_given)| is_given.then_some(setting))

@@ -1,7 +1,7 @@
 //! Settings for a layer.
 //!
-//! [`all_protocols`] has those that every layer has, [`one_protocol`] those of some, and [`build`] what comes of
-//! them: [checked](check), and with what nobody has said filled in.
+//! [`all_protocols`] has the settings of every layer, and [`one_protocol`] those of one protocol. [`build`] [checks](check)
+//! them, fills in the defaults, and builds the layer.
 
 mod all_protocols;
 #[cfg(feature = "axum-route")]
@@ -21,22 +21,23 @@ use crate::registry::MetricsRegistry;
 use crate::settings::{Filter, IsStream, MessageFilter, Traces};
 use std::time::Duration;
 
-/// Settings for a [`MetricsLayer`](crate::MetricsLayer). Made by
-/// [`MetricsLayer::builder`](crate::MetricsLayer::builder) and its like.
+/// Settings for a [`MetricsLayer`](crate::MetricsLayer).
+///
+/// [`MetricsLayer::builder`](crate::MetricsLayer::builder) and the other `…_builder` functions return one.
 #[derive(Clone, Debug)]
-#[must_use = "nothing is built before `build`"]
+#[must_use = "builders do nothing unless built by `build`"]
 pub struct MetricsLayerBuilder<P = Http> {
-    given: Given,
+    options: Options,
     protocol: P,
 }
 
-/// What was said so far, whatever the protocol.
+/// The settings of all protocols, as they were given.
 #[derive(Clone, Debug)]
-struct Given {
+struct Options {
     registry: Option<MetricsRegistry>,
     naming: Naming,
-    /// The settings that gave names, in order.
-    named_by: Vec<&'static str>,
+    /// The setters that set `naming`, in order.
+    naming_setters: Vec<&'static str>,
     body_size_buckets: Option<Vec<u64>>,
     request_body_size_buckets: Option<Vec<u64>>,
     response_body_size_buckets: Option<Vec<u64>>,
@@ -50,7 +51,7 @@ struct Given {
     error_types: Vec<ErrorType>,
     classifier_error_types: &'static [ErrorType],
     labels: Vec<Label>,
-    /// Those that there are unless others have their names.
+    /// Labels that are there unless `labels` has the name.
     default_labels: Vec<Label>,
     cardinality_limit: Option<usize>,
     series_idle_timeout: Option<Duration>,
@@ -64,11 +65,11 @@ struct Given {
     native_histograms: bool,
     classic_histograms: bool,
     clock: Clock,
-    /// Whether requests have, or may have, heads to look at.
+    /// Whether requests may have heads.
     has_heads: bool,
-    /// Whether calls begin, or may begin, with messages to look at.
+    /// Whether calls may begin with a message.
     has_messages: bool,
-    /// Whether there are, or may be, messages to count.
+    /// Whether there may be messages to count.
     counts_messages: bool,
 }
 
@@ -77,66 +78,66 @@ struct Given {
 impl<P> MetricsLayerBuilder<P> {
     pub(crate) fn new(protocol: P) -> Self {
         Self {
-            given: Given::default(),
+            options: Options::default(),
             protocol,
         }
     }
 
-    /// Labels that are there unless a label of the same name is given.
+    /// Sets the labels that are there unless a label of the same name is given.
     pub(crate) fn default_labels(mut self, labels: impl Into<Vec<Label>>) -> Self {
-        self.given.default_labels = labels.into();
+        self.options.default_labels = labels.into();
         self
     }
 
-    /// Neither requests nor responses have heads.
+    /// For protocols whose requests and responses have no heads.
     pub(crate) fn without_heads(mut self) -> Self {
-        self.given.has_heads = false;
+        self.options.has_heads = false;
         self
     }
 
-    /// Neither requests nor responses are made of messages that could be counted.
+    /// For protocols without messages to count.
     pub(crate) fn without_message_counts(mut self) -> Self {
-        self.given.counts_messages = false;
+        self.options.counts_messages = false;
         self
     }
 
-    /// Requests are HTTP's, and no messages.
+    /// For protocols whose requests are HTTP.
     pub(crate) fn without_messages(mut self) -> Self {
-        self.given.has_messages = false;
+        self.options.has_messages = false;
         self
     }
 
-    /// What the classifier of the protocol names stands on the page from the start.
+    /// Shows the classifier's error types from the start.
     fn classified_by(mut self, classifier: &impl Classify) -> Self {
-        self.given.classifier_error_types = classifier.error_types();
+        self.options.classifier_error_types = classifier.error_types();
         self
     }
 
     fn map_protocol<Q>(self, map: impl FnOnce(P) -> Q) -> MetricsLayerBuilder<Q> {
-        let Self { given, protocol } = self;
+        let Self { options, protocol } = self;
         MetricsLayerBuilder {
-            given,
+            options,
             protocol: map(protocol),
         }
     }
 }
 
-// === impl Given ===
+// === impl Options ===
 
-impl Given {
-    /// The metrics are called by `naming`, as `setting` says.
-    fn name(&mut self, setting: &'static str, naming: Naming) {
+impl Options {
+    /// Sets the naming, and remembers the setter for errors.
+    fn set_naming(&mut self, setter: &'static str, naming: Naming) {
         self.naming = naming;
-        self.named_by.push(setting);
+        self.naming_setters.push(setter);
     }
 }
 
-impl Default for Given {
+impl Default for Options {
     fn default() -> Self {
         Self {
             registry: None,
             naming: Naming::Own,
-            named_by: Vec::new(),
+            naming_setters: Vec::new(),
             body_size_buckets: None,
             request_body_size_buckets: None,
             response_body_size_buckets: None,

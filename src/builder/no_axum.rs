@@ -1,9 +1,9 @@
-//! What says that a setting needs a feature.
+//! Explains in the compiler's error that a setting needs a feature.
 
 use super::MetricsLayerBuilder;
 use crate::protocol::Http;
 
-/// What a builder has with the feature `axum-route`.
+/// Stands for the methods that a builder has with the feature `axum-route`.
 ///
 /// ```compile_fail,E0277
 /// tower_openmetrics::MetricsLayer::builder().axum_prometheus();
@@ -16,7 +16,7 @@ use crate::protocol::Http;
 #[allow(
     unnameable_types,
     unreachable_pub,
-    reason = "shows in what the compiler says, and nowhere else"
+    reason = "shows only in the compiler's error"
 )]
 pub trait WithAxumRoute<'a> {}
 
@@ -24,7 +24,7 @@ impl MetricsLayerBuilder<Http> {
     #[doc(hidden)]
     pub fn axum_prometheus(self) -> Self
     where
-        // For any lifetime: a bound without one would have to hold here.
+        // With a lifetime parameter the compiler checks the bound at the call; without one it would reject it here.
         for<'a> Self: WithAxumRoute<'a>,
     {
         unreachable!("the builder is not `WithAxumRoute`")

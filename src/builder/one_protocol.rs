@@ -1,4 +1,4 @@
-//! What layers of one protocol can be told, and others not.
+//! Settings of one protocol.
 
 use super::MetricsLayerBuilder;
 use crate::classify::{Classify, HttpClient, ServerErrorsOnly};
@@ -7,37 +7,36 @@ use crate::naming::Naming;
 use crate::protocol::{Grpc, Http, Many, One, Streaming, Unary};
 
 impl<C> MetricsLayerBuilder<Http<C>> {
-    /// What decides which calls failed, and how. Defaults to
-    /// [`HttpStatus`](crate::classify::HttpStatus).
+    /// Decides which calls failed, and how. Defaults to [`HttpStatus`](crate::classify::HttpStatus).
     ///
-    /// One that is a [client's](Classify::is_client) makes the layer a client's too, which it stays with any other.
+    /// A [client's](Classify::is_client) classifier makes the layer a client's. Setting another one later doesn't change that.
     pub fn classifier<D: Classify>(self, classifier: D) -> MetricsLayerBuilder<Http<D>> {
         self.classified_by(&classifier)
             .map_protocol(|http| http.classified_by(classifier))
     }
 
-    /// The upper bounds, in bytes and ascending, of the buckets of the sizes of bodies, which the conventions of
-    /// [`open_telemetry`](crate::open_telemetry) have. Defaults to
+    /// The upper bounds, in bytes and ascending, of the buckets of body sizes, for the conventions of
+    /// [`open_telemetry`](crate::open_telemetry). Defaults to
     /// [`BODY_SIZE_BUCKETS`](crate::open_telemetry::BODY_SIZE_BUCKETS).
     pub fn body_size_buckets(mut self, bounds: impl IntoIterator<Item = u64>) -> Self {
-        self.given.body_size_buckets = Some(bounds.into_iter().collect());
+        self.options.body_size_buckets = Some(bounds.into_iter().collect());
         self
     }
 
-    /// As [`body_size_buckets`](Self::body_size_buckets), for the bodies of requests alone. Defaults to those.
+    /// Like [`body_size_buckets`](Self::body_size_buckets), for the bodies of requests only. Defaults to the same bounds.
     pub fn request_body_size_buckets(mut self, bounds: impl IntoIterator<Item = u64>) -> Self {
-        self.given.request_body_size_buckets = Some(bounds.into_iter().collect());
+        self.options.request_body_size_buckets = Some(bounds.into_iter().collect());
         self
     }
 
-    /// As [`body_size_buckets`](Self::body_size_buckets), for the bodies of responses alone. Defaults to those.
+    /// Like [`body_size_buckets`](Self::body_size_buckets), for the bodies of responses only. Defaults to the same bounds.
     pub fn response_body_size_buckets(mut self, bounds: impl IntoIterator<Item = u64>) -> Self {
-        self.given.response_body_size_buckets = Some(bounds.into_iter().collect());
+        self.options.response_body_size_buckets = Some(bounds.into_iter().collect());
         self
     }
 
-    /// The labels that most servers have: [`method`](Label::method), [`status`](Label::status), and `route`, which says
-    /// where the router leaves what it has matched.
+    /// Adds the labels that most servers need: [`method`](Label::method), `route` and [`status`](Label::status). `route` is
+    /// [`Label::route`] for your router, or `Label::axum_route()`.
     ///
     /// The same as `.label(Label::method()).label(route).label(Label::status())`.
     ///
@@ -62,49 +61,48 @@ impl<C> MetricsLayerBuilder<Http<C>> {
 }
 
 impl MetricsLayerBuilder<Http> {
-    /// Names, labels and buckets of OpenTelemetry's conventions for HTTP *servers*, instead of the crate's
-    /// own: see [`open_telemetry`](crate::open_telemetry) for what they are.
+    /// Uses the names, labels and buckets of OpenTelemetry's conventions for HTTP *servers*. See
+    /// [`open_telemetry`](crate::open_telemetry).
     ///
-    /// By these conventions 4xx is no failure of the server, so this also sets the classifier, to [`ServerErrorsOnly`], and
-    /// the layer is a `MetricsLayer<Http<ServerErrorsOnly>>`. Give another one [after](Self::classifier) it.
+    /// By these conventions 4xx is not a failure of the server, so this also sets the classifier to [`ServerErrorsOnly`]. The
+    /// layer is a `MetricsLayer<Http<ServerErrorsOnly>>`. To use another classifier, set it [after](Self::classifier) this.
     pub fn open_telemetry(mut self) -> MetricsLayerBuilder<Http<ServerErrorsOnly>> {
         let naming = Naming::OpenTelemetryServer;
-        self.given.name("open_telemetry", naming);
+        self.options.set_naming("open_telemetry", naming);
         self.classified_by(&ServerErrorsOnly)
             .map_protocol(|_| Http::new(ServerErrorsOnly))
     }
 }
 
 impl MetricsLayerBuilder<Http<HttpClient>> {
-    /// Names, labels and buckets of OpenTelemetry's conventions for HTTP *clients*, instead of the crate's
-    /// own: see [`open_telemetry`](crate::open_telemetry) for what they are.
+    /// Uses the names, labels and buckets of OpenTelemetry's conventions for HTTP *clients*. See
+    /// [`open_telemetry`](crate::open_telemetry).
     ///
-    /// By these conventions 4xx is a failure, as it is to [`HttpClient`]. Give another classifier
-    /// [after](MetricsLayerBuilder::classifier) it.
+    /// By these conventions 4xx is a failure, and by [`HttpClient`] as well. To use another classifier, set it
+    /// [after](MetricsLayerBuilder::classifier) this.
     pub fn open_telemetry(mut self) -> Self {
         let naming = Naming::OpenTelemetryClient;
-        self.given.name("open_telemetry", naming);
+        self.options.set_naming("open_telemetry", naming);
         self
     }
 }
 
 impl<C> MetricsLayerBuilder<Grpc<C>> {
-    /// What decides which calls failed, and how. Defaults to the table at
-    /// [`GrpcCode`](crate::classify::GrpcCode).
+    /// Decides which calls failed, and how. Defaults to the table at [`GrpcCode`](crate::classify::GrpcCode).
     ///
-    /// One that is a [client's](Classify::is_client) makes the layer a client's too, which it stays with any other.
+    /// A [client's](Classify::is_client) classifier makes the layer a client's. Setting another one later doesn't change that.
     pub fn classifier<D: Classify>(self, classifier: D) -> MetricsLayerBuilder<Grpc<D>> {
         self.classified_by(&classifier)
             .map_protocol(|grpc| grpc.classified_by(classifier))
     }
 }
 
-/// The setters that [`Unary`] and [`Streaming`] share, but for one name.
+/// The setters of [`Unary`] and [`Streaming`], which differ in one name.
 macro_rules! message_setters {
     ($protocol:ident, $measure_response:ident, $what:literal) => {
         impl<I, A, C> MetricsLayerBuilder<$protocol<I, A, C>> {
-            /// What decides how calls failed. Defaults to what the source chains
-            /// of errors say, else to the phase.
+            /// Decides how calls failed. Defaults to the [errors that are known](crate::classify#errors-that-are-known) in the
+            /// source chain, or else to the phase in which the call failed.
             pub fn classifier<D: Classify>(
                 self,
                 classifier: D,
@@ -117,8 +115,8 @@ macro_rules! message_setters {
                 })
             }
 
-            #[doc = concat!("How ", $what, " are measured: a closure, or another [`Measure`](crate::message::Measure).")]
-            /// Defaults to asking the [`Message`](crate::Message) itself.
+            #[doc = concat!("Measures ", $what, " by a closure, or another [`Measure`](crate::message::Measure).")]
+            /// Defaults to [`Message::size`](crate::Message::size).
             pub fn $measure_response<M: Clone>(
                 self,
                 measure: M,
@@ -131,8 +129,8 @@ macro_rules! message_setters {
                 })
             }
 
-            /// Requests are one message each, measured by `measure`: a closure, or another
-            /// [`Measure`](crate::message::Measure). The default, which asks the [`Message`](crate::Message) itself.
+            /// Measures requests that are one message each by a closure, or another [`Measure`](crate::message::Measure).
+            /// This is the default, with [`Message::size`](crate::Message::size).
             pub fn measure_requests<M: Clone>(
                 self,
                 measure: M,
@@ -145,13 +143,13 @@ macro_rules! message_setters {
                 })
             }
 
-            /// Requests are streams of messages, each measured by `measure` as
-            /// the service reads it; [`Own`](crate::message::Own) asks the [`Message`](crate::Message) itself.
+            /// Measures requests that are streams of messages. `measure` measures each message as the service reads it;
+            /// [`Own`](crate::message::Own) uses [`Message::size`](crate::Message::size).
             ///
-            /// A message that is an error breaks the request off: that is a cancellation if the
-            /// client went away, a `timeout` if a [time limit](crate::classify#errors-that-are-known) passed and
-            /// `invalid_message` otherwise, whatever the classifier says of errors. Nobody went away if that is
-            /// a [client's](Classify::is_client).
+            /// A message that is an error breaks off the request. If the error says that the client went away, the call is
+            /// cancelled. If a [time limit](crate::classify#errors-that-are-known) passed, it is a `timeout`, and otherwise an
+            /// `invalid_message`, whatever the classifier makes of errors. A [client's](Classify::is_client) layer doesn't count
+            /// it as cancelled.
             pub fn request_streams<M: Clone>(
                 self,
                 measure: M,

@@ -5,7 +5,7 @@ use super::number::canonical;
 use super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesValue};
 use super::snapshot::Snapshot;
 use super::text::{TextWriter, ValueWriter};
-use crate::labels::{Added, LabelStr, push_escaped};
+use crate::labels::{ExtraLabel, LabelStr, push_escaped};
 use crate::registry::{AUTOMATIC_METRICS, AutomaticMetric, Endpoint, Table};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -80,7 +80,7 @@ pub(super) fn size(name: &str, (automatic, snapshot): &AutomaticFamily<'_>) -> u
     /// The bytes of HELP, TYPE and UNIT, apart from the help text and the name, which is there three
     /// times.
     const METADATA: usize = 64;
-    /// The bytes of a sample apart from its name and labels: its value, the added label, separators.
+    /// The bytes of a sample apart from its name and labels: its value, the extra label, separators.
     const SAMPLE: usize = 48;
     let mut size = METADATA + automatic.help.len() + 3 * name.len();
     snapshot.for_each_series(automatic.metric, &mut |series| {
@@ -125,7 +125,7 @@ impl BoundTexts {
 }
 
 fn write_errors(text: &mut TextWriter, labels: LabelStr<'_>, errors: &ErrorCounts<'_>) {
-    let mut samples = text.samples_with("_total", labels, Added::ErrorType);
+    let mut samples = text.samples_with("_total", labels, ExtraLabel::ErrorType);
     let mut escaped = String::new();
     for (name, count) in errors.iter() {
         escaped.clear();
@@ -144,7 +144,7 @@ fn write_histogram(
     let shows_exemplars = text.format() == Format::OpenMetrics;
     let exemplars = histogram.exemplars.iter().filter(|_| shows_exemplars);
     let mut exemplars = exemplars.map(Option::as_ref);
-    let mut samples = text.samples_with("_bucket", labels, Added::Le);
+    let mut samples = text.samples_with("_bucket", labels, ExtraLabel::Le);
     for (bound, count) in bounds.iter().zip(histogram.cumulative()) {
         let exemplar = exemplars.next().flatten();
         samples.sample(bound, |value| {

@@ -1,6 +1,6 @@
 use super::Format;
 use super::number::{push_integer, push_seconds};
-use crate::labels::{Added, LabelStr};
+use crate::labels::{ExtraLabel, LabelStr};
 use crate::recorder::Exemplar;
 use crate::registry::Kind;
 
@@ -81,16 +81,16 @@ impl TextWriter {
         self.page.push('\n');
     }
 
-    /// Returns a writer for samples that differ in one added label, which is sorted among the others.
+    /// Returns a writer for samples that differ in one extra label, which is sorted among the others.
     pub(super) fn samples_with<'a>(
         &'a mut self,
         suffix: &str,
         labels: LabelStr<'a>,
-        added: Added,
+        extra: ExtraLabel,
     ) -> SampleWriter<'a> {
-        let (before, after) = labels.around(added);
+        let (before, after) = labels.around(extra);
         self.line_start.clear();
-        for part in [&self.family, suffix, "{", before, added.name(), "=\""] {
+        for part in [&self.family, suffix, "{", before, extra.name(), "=\""] {
             self.line_start.push_str(part);
         }
         self.line_middle.clear();

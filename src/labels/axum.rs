@@ -1,12 +1,12 @@
-//! Where axum's router leaves what it has matched.
+//! Reads the route that axum's router has matched.
 
 use super::Label;
 use super::http::{RequestHead, public_route};
 use axum::extract::{MatchedPath, NestedPath};
 
 impl Label {
-    /// `route`: the template that axum's router has matched, as `/items/{id}`, with what it is nested in; `none` where no
-    /// route matched. See [there](super#routes-of-axum) for what a layer knows where.
+    /// `route`: the template that axum's router has matched, such as `/items/{id}`, with the path that it is nested under.
+    /// It is `none` if no route matched. [Routes of axum](super#routes-of-axum) says what a layer sees where.
     ///
     /// ```
     /// use axum::{Router, extract::Path, routing::get};
@@ -31,7 +31,7 @@ impl Label {
 
 fn template<'a>(head: &RequestHead<'a>) -> Option<&'a str> {
     let matched = head.extensions.get().map(MatchedPath::as_str);
-    // A service that is mounted by `nest_service` has no template below that.
+    // Below a service mounted by `nest_service` there is no template.
     let mounted = || head.extensions.get().map(NestedPath::as_str);
     let public = matched.and_then(public_route);
     public.or_else(|| mounted().and_then(public_route))

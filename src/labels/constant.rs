@@ -2,19 +2,76 @@ use super::LabelText;
 use crate::Error;
 use std::fmt;
 
-/// Constant labels: checked, sorted by name, and ready to be written.
+/// Constant labels to build a layer or a registry with: any collection of name and value pairs, or `()` for none.
+///
+/// Use `()` instead of an empty array, whose type the compiler can't infer.
+///
+/// ```
+/// use tower_openmetrics::MetricsLayer;
+///
+/// # fn main() -> Result<(), tower_openmetrics::Error> {
+/// let plain = MetricsLayer::builder().build(())?;
+/// let labelled = MetricsLayer::builder().build([("endpoint", "cart")])?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// `M` tells the two kinds apart, and is inferred. The trait is sealed.
+pub trait ConstantLabels<M>: sealed::Sealed<M> {
+    #[doc(hidden)]
+    fn into_labels(self) -> impl Iterator<Item = (String, String)>;
+}
+
+mod sealed {
+    #[allow(unnameable_types, reason = "seals `ConstantLabels`")]
+    pub trait Sealed<M> {}
+}
+
+/// Constant labels, checked and sorted by name.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Labels {
     pairs: Vec<(String, String)>,
 }
 
-/// Given by the crate or by the format.
+/// Names that the crate or the formats use.
 const RESERVED: [&str; 3] = ["error_type", "le", "quantile"];
+
+// === impl ConstantLabels ===
+
+impl sealed::Sealed<()> for () {}
+
+impl ConstantLabels<()> for () {
+    fn into_labels(self) -> impl Iterator<Item = (String, String)> {
+        std::iter::empty()
+    }
+}
+
+impl<L, K, V> sealed::Sealed<(K, V)> for L
+where
+    L: IntoIterator<Item = (K, V)>,
+    K: Into<String>,
+    V: Into<String>,
+{
+}
+
+impl<L, K, V> ConstantLabels<(K, V)> for L
+where
+    L: IntoIterator<Item = (K, V)>,
+    K: Into<String>,
+    V: Into<String>,
+{
+    fn into_labels(self) -> impl Iterator<Item = (String, String)> {
+        self.into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+    }
+}
+
+// === impl Labels ===
 
 impl Labels {
     /// # Errors
     ///
-    /// Names the label whose name is invalid, reserved, or given twice.
+    /// Returns an error that names the label if its name is invalid, reserved, or given twice.
     pub(crate) fn new<L, K, V>(labels: L) -> Result<Self, Error>
     where
         L: IntoIterator<Item = (K, V)>,
@@ -38,16 +95,16 @@ impl Labels {
         Ok(Self { pairs })
     }
 
-    /// These labels and `common` ones.
+    /// Adds the labels that all metrics of a registry carry.
     ///
     /// # Errors
     ///
-    /// Names the label that both have.
+    /// Returns an error that names the label if both have it.
     pub(crate) fn with_common(mut self, common: &Self) -> Result<Self, Error> {
         for (name, value) in &common.pairs {
             if let Some((_, own)) = self.pairs.iter().find(|(own, _)| own == name) {
                 return Err(Error::new(format!(
-                    "label `{name}` is given as {own:?}, and all of the registry have it as {value:?}: leave it out, or give it another name"
+                    "label `{name}` is given as {own:?}, and the registry gives it to all metrics as {value:?}: leave it out, or give it another name"
                 )));
             }
         }
@@ -68,13 +125,13 @@ impl fmt::Debug for Labels {
 }
 
 impl fmt::Display for Labels {
-    /// As on the page: `{a="1",b="2"}`.
+    /// Writes the labels as the page does: `{a="1",b="2"}`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{{{}}}", LabelText::new(self.iter()).as_str())
     }
 }
 
-/// `[a-zA-Z_][a-zA-Z0-9_]*`: a name in all the formats and to all scrapers.
+/// Whether all formats and scrapers accept the name: `[a-zA-Z_][a-zA-Z0-9_]*`.
 pub(crate) fn is_plain_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes
@@ -85,16 +142,16 @@ pub(crate) fn is_plain_name(name: &str) -> bool {
 
 /// # Errors
 ///
-/// If a label must not be called this.
+/// Returns an error if a label must not have this name.
 pub(super) fn check_name(name: &str) -> Result<(), Error> {
     if !is_plain_name(name) {
         return Err(Error::new(format!(
-            "label name {name:?} is invalid: use letters, digits and `_`, not beginning with a digit"
+            "label name {name:?} is invalid: use ASCII letters, digits and `_`, and don't begin with a digit"
         )));
     }
     if RESERVED.contains(&name) {
         return Err(Error::new(format!(
-            "label name `{name}` is reserved: the page gives it a meaning of its own, choose another"
+            "label name `{name}` is reserved: it has a meaning of its own on the page, choose another"
         )));
     }
     if name.starts_with("__") {
@@ -116,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_names_are_named() {
+    fn errors_name_the_bad_label() {
         let cases = [
             (vec![("", "")], "\"\""),
             (vec![("9a", "")], "\"9a\""),

@@ -1,15 +1,15 @@
-//! What the head of a gRPC request says
+//! Reads the head of a gRPC request
 //! ([gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)).
 
 use super::{OTHER, RequestHead};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 
-/// Whether a request is gRPC's, or gRPC-Web's.
+/// Whether a request is gRPC or gRPC-Web.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Grpc,
-    /// It doesn't tell its type: the type of the response decides.
+    /// It has no content type. The content type of the response decides.
     Silent,
     Other,
 }
@@ -29,13 +29,13 @@ impl Kind {
     }
 }
 
-/// Whether the body, of a request or a response, is gRPC's, or gRPC-Web's.
+/// Whether the body of a request or response is gRPC or gRPC-Web.
 #[inline]
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     has_type(headers, "application/grpc")
 }
 
-/// Whether the type of the body begins like that, in any case (RFC 9110, section 8.3.1).
+/// Whether the content type begins with `prefix`, ignoring case (RFC 9110, section 8.3.1).
 #[inline]
 pub(crate) fn has_type(headers: &HeaderMap, prefix: &str) -> bool {
     headers
@@ -56,7 +56,7 @@ pub(super) fn method<'a>(head: &RequestHead<'a>) -> Option<&'a str> {
     Some(name(method, |_| false))
 }
 
-/// Only of a request that says that it is gRPC's: another one's path may be anything.
+/// Returns `None` unless the content type says gRPC, because the path of another request may be anything.
 fn names<'a>(head: &RequestHead<'a>) -> Option<(&'a str, &'a str)> {
     match Kind::of(head.method, head.headers) {
         Kind::Grpc => service_and_method(head.uri.path()),
@@ -64,20 +64,20 @@ fn names<'a>(head: &RequestHead<'a>) -> Option<(&'a str, &'a str)> {
     }
 }
 
-/// The service, with its package, and the method that a path names: `/package.Service/Method`,
-/// with anything before it, for services may be mounted anywhere.
+/// Returns the service, with its package, and the method that a path names. The path is `/package.Service/Method`, after
+/// any prefix, because services may be mounted anywhere.
 fn service_and_method(path: &str) -> Option<(&str, &str)> {
     let (before, method) = path.rsplit_once('/')?;
     let (_, service) = before.rsplit_once('/')?;
     (!service.is_empty() && !method.is_empty()).then_some((service, method))
 }
 
-/// An [identifier](https://protobuf.dev/reference/protobuf/proto3-spec/#identifiers), or several with what is
-/// `between` them.
-fn name(name: &str, between: impl Fn(u8) -> bool) -> &str {
+/// Returns `name` if it is made of [identifiers](https://protobuf.dev/reference/protobuf/proto3-spec/#identifiers) and
+/// separators.
+fn name(name: &str, is_separator: impl Fn(u8) -> bool) -> &str {
     let is_name = name
         .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || between(byte));
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || is_separator(byte));
     if is_name { name } else { OTHER }
 }
 
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_are_told_by_method_and_type() {
+    fn method_and_content_type_tell_grpc() {
         let types = [
             (None, Kind::Silent),
             (Some("application/grpc"), Kind::Grpc),

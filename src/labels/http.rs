@@ -1,11 +1,11 @@
-//! What HTTP itself gives as labels.
+//! Labels whose values HTTP defines.
 
 use super::OTHER;
 use crate::classify::Head;
 use http::header::CONTENT_TYPE;
 use http::{Extensions, HeaderMap, Method, Request, StatusCode, Uri, Version};
 
-/// The head of an HTTP request, without its body: what labels of a request are read from.
+/// The head of an HTTP request, from which request labels are read.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct RequestHead<'a> {
@@ -17,16 +17,16 @@ pub struct RequestHead<'a> {
     pub version: Version,
     /// The header fields.
     pub headers: &'a HeaderMap,
-    /// The extensions: what layers outside of this one have left, and routers.
+    /// The extensions, with what outer layers and routers have left.
     pub extensions: &'a Extensions,
 }
 
-/// Put into the extensions of a response that stays open by intent. See [`is_long_lived`].
+/// Marks a response that stays open by intent, in its extensions. See [`is_long_lived`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LongLived;
 
 impl<'a> RequestHead<'a> {
-    /// The head of `request`.
+    /// Returns the head of `request`.
     #[inline]
     pub fn of<B>(request: &'a Request<B>) -> Self {
         Self {
@@ -39,11 +39,11 @@ impl<'a> RequestHead<'a> {
     }
 }
 
-/// Whether an answer stays open by intent: a stream of events (`text/event-stream`), an upgrade (101), or any
-/// answer that says so by [`LongLived`] in its extensions.
+/// Whether a response stays open by intent: an event stream (`text/event-stream`), an upgrade (101), or a
+/// response with [`LongLived`] in its extensions.
 ///
-/// For [`stream_duration_seconds`](crate::MetricsLayerBuilder::stream_duration_seconds). How long an upgraded connection stays open is only known
-/// if somebody [follows](crate::upgrade) it.
+/// For [`stream_duration_seconds`](crate::MetricsLayerBuilder::stream_duration_seconds). The time of an upgraded connection is
+/// known only if a guard [follows](crate::upgrade) it.
 pub fn is_long_lived(head: &Head<'_>) -> bool {
     let is_event_stream = || {
         let value = head.headers.get(CONTENT_TYPE)?.to_str().ok()?;
@@ -55,13 +55,13 @@ pub fn is_long_lived(head: &Head<'_>) -> bool {
         || is_event_stream().unwrap_or(false)
 }
 
-/// The methods of RFC 9110, section 9, and PATCH of RFC 5789, which are those that
-/// OpenTelemetry's conventions for HTTP know; and what stands for all others.
+/// The methods of RFC 9110, section 9, and PATCH of RFC 5789, which OpenTelemetry's conventions for HTTP know. The last
+/// one stands for all others.
 pub(super) const METHODS: [&str; 10] = [
     "GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", OTHER,
 ];
 
-/// The place of the method among [`METHODS`].
+/// Returns the index of the method in [`METHODS`].
 #[inline]
 pub(super) fn method(method: &Method) -> u16 {
     match *method {
@@ -78,7 +78,7 @@ pub(super) fn method(method: &Method) -> u16 {
     }
 }
 
-/// What OpenTelemetry calls `network.protocol.version`.
+/// OpenTelemetry's `network.protocol.version`.
 pub(super) fn version(version: Version) -> &'static str {
     match version {
         Version::HTTP_09 => "0.9",
@@ -99,18 +99,18 @@ pub(super) fn scheme(uri: &Uri) -> Option<&'static str> {
     Some(known.copied().unwrap_or(OTHER))
 }
 
-/// The classes of status codes; and what stands for codes that have none.
+/// The classes of status codes. The last one stands for codes that have none.
 pub(super) const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", OTHER];
 
-/// The place of the status' class among [`CLASSES`].
+/// Returns the index of the status' class in [`CLASSES`].
 #[inline]
 pub(super) fn status_class(status: StatusCode) -> u16 {
     // No status is below 100.
     (status.as_u16() / 100 - 1).min(5)
 }
 
-/// `template` without what axum's router has put into it for itself: on its main branch the way to a fallback, be it
-/// a service or a router with templates of its own.
+/// Returns `template` without the parts that axum's router adds for itself. On its main branch it adds the path to a
+/// fallback, which is a service or a router with its own templates.
 pub(super) fn public_route(template: &str) -> Option<&str> {
     let public = match template.strip_prefix("/{*__private__axum_fallback}") {
         Some("") => return None,
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn schemes_are_known_other_or_not_there() {
+    fn schemes_are_known_other_or_absent() {
         for (uri, expected) in [
             ("https://a/", Some("https")),
             ("HTTP://a/", Some("http")),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn routes_that_axum_makes_for_itself_are_none() {
+    fn routes_that_axum_makes_for_itself_are_hidden() {
         for private in [
             "/{*__private__axum_fallback}",
             "/api/{*__private__axum_fallback}",

@@ -9,11 +9,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-/// A label whose value a request brings: where it comes from, what it is called, and which metrics carry it.
+/// A label whose value differs from call to call: its name, where its value comes from, and which metrics carry it.
 ///
-/// See the [module](crate::labels) for which label goes where. Layers that share a registry and have the same constant labels
-/// must have the same labels of a request; where one is made of a closure that captures something, clone it for the other
-/// layers, for what closures capture can't be compared.
+/// The [module](crate::labels) says which metric carries which label. Layers with the same constant labels on one registry
+/// must have equal labels here. Captured values of closures can't be compared: if a label is made of a closure that captures
+/// something, clone the label for the other layers.
 #[derive(Clone, PartialEq)]
 #[must_use = "a label is given to a layer by `MetricsLayerBuilder::label`"]
 pub struct Label {
@@ -24,53 +24,55 @@ pub struct Label {
     on_duration: bool,
     on_errors: bool,
     max_len: usize,
-    /// The only values that are shown; all, if there is none.
+    /// The only values to show. `None` shows all.
     declared: Option<DeclaredValues>,
 }
 
-/// What the label says where there is no value, unless told otherwise.
+/// The default of [`Label::absent`].
 const ABSENT: &str = "none";
 
-/// How long a value may be that a client may have chosen, unless told otherwise.
+/// The default of [`Label::max_len`].
 const MAX_LEN: usize = 128;
 
 // === impl Label ===
 
 impl Label {
-    /// `method`: the request's, `_OTHER` if it is not one of HTTP's
+    /// `method`: the request's method, or `_OTHER` if HTTP doesn't define it
     /// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-9), and `PATCH`).
     pub fn method() -> Self {
         Self::new("method", Source::Method)
     }
 
-    /// `scheme`: `http`, `https`, `ws` or `wss` as the request's target says, which over HTTP/2 it always does and over
-    /// HTTP/1 only to proxies. Others are `_OTHER`. A server that knows says
-    /// what is meant where there is none: `Label::scheme().absent("https")`.
+    /// `scheme`: the scheme of the request's target: `http`, `https`, `ws`, `wss`, or `_OTHER`.
+    ///
+    /// Over HTTP/2 every target has a scheme. Over HTTP/1 only targets for proxies do. A server that knows its scheme gives it
+    /// as the default: `Label::scheme().absent("https")`.
     pub fn scheme() -> Self {
         Self::new("scheme", Source::Scheme)
     }
 
-    /// `version`: that of HTTP, as `1.1` or `2`.
+    /// `version`: the HTTP version of the request, such as `1.1` or `2`.
     pub fn version() -> Self {
         Self::new("version", Source::Version)
     }
 
-    /// `route`: the template that the router has matched, as `/items/{id}`; never the path itself, which
-    /// can be anything. `find` reads it from where the router has left it:
+    /// `route`: the template that the router has matched, such as `/items/{id}`.
+    ///
+    /// It must not be the path, which can be anything. `find` reads the template from where the router has left it:
     ///
     /// ```
     /// use tower_openmetrics::labels::Label;
     ///
-    /// /// What our router puts into the extensions of requests.
+    /// /// The router puts this into the extensions of requests.
     /// #[derive(Clone)]
     /// struct Matched(&'static str);
     ///
     /// let route = Label::route(|head| Some(head.extensions.get::<Matched>()?.0));
     /// ```
     ///
-    /// The layer must be inside the router to find it there: it is asked when a call begins. What axum's router uses for
-    /// itself (`/{*__private__axum_fallback}`) is no template, and counts as none. For axum there is a
-    /// [section](super#routes-of-axum) on what it finds where.
+    /// `find` is called when a call begins, so the layer must be inside the router. The templates that axum's router uses for
+    /// itself (`/{*__private__axum_fallback}`) count as none. [Routes of axum](super#routes-of-axum) says what a layer sees
+    /// where.
     pub fn route<F>(find: F) -> Self
     where
         F: for<'a> Fn(&RequestHead<'a>) -> Option<&'a str> + Send + Sync + 'static,
@@ -81,7 +83,7 @@ impl Label {
 
     /// A label of your own, read from the request when a call begins.
     ///
-    /// Values are borrowed, from the request or for ever, so that reading one costs no allocation. Keep them few.
+    /// Values are borrowed from the request or `'static`, so reading one costs no allocation. Keep the number of values small.
     pub fn from_request<F>(name: impl Into<Cow<'static, str>>, read: F) -> Self
     where
         F: for<'a> Fn(&RequestHead<'a>) -> Option<&'a str> + Send + Sync + 'static,
@@ -92,9 +94,9 @@ impl Label {
     /// A label of your own, read from the message that a call begins with: the request of a
     /// [work handler](crate::MetricsLayer::streaming) or of another service [without heads](crate::MetricsLayer::unary).
     ///
-    /// The value is borrowed from the message, which costs no allocation, or computed. `T` is the type that the service is
-    /// called with, be it an `Arc`; messages of another type have [no value](Self::absent). Keep the values few: they count towards the layer's
-    /// [cardinality limit](crate::MetricsLayerBuilder::cardinality_limit) as all others do.
+    /// The value is computed, or borrowed from the message, which costs no allocation. `T` is exactly the type that the service
+    /// is called with, for example an `Arc`. Messages of another type have [no value](Self::absent). Keep the number of values
+    /// small: they count towards the [cardinality limit](crate::MetricsLayerBuilder::cardinality_limit).
     ///
     /// ```
     /// use tower_openmetrics::labels::Label;
@@ -122,31 +124,32 @@ impl Label {
     /// # }
     /// ```
     ///
-    /// For a request that is a stream of messages, `T` is the stream, for none of its messages has been read when the call
-    /// begins.
+    /// If the request is a stream of messages, `T` is the stream: no message has been read when the call begins.
     pub fn from_message<T, F>(name: impl Into<Cow<'static, str>>, read: F) -> Self
     where
         T: 'static,
         F: for<'a> Fn(&'a T) -> Option<Cow<'a, str>> + Send + Sync + 'static,
     {
-        let read = any(move |message| read(message.downcast_ref()?));
+        let read = borrowing(move |message| read(message.downcast_ref()?));
         Self::new(name, Source::Message(FromMessage::new::<F>(Arc::new(read))))
     }
 
-    /// `status`: the response's, as `404`. Neither `request_duration_seconds` nor `errors_total` carries it unless told
-    /// to, by [`on_duration`](Self::on_duration) and [`on_errors`](Self::on_errors).
+    /// `status`: the status of the response, such as `404`.
+    ///
+    /// `request_duration_seconds` and `errors_total` don't carry it by default: see [`on_duration`](Self::on_duration) and
+    /// [`on_errors`](Self::on_errors).
     pub fn status() -> Self {
         Self::of_status("status", Source::Status)
     }
 
-    /// `status`: the class of the response's, as `4xx`; `_OTHER` from 600 on. In all else as
+    /// `status`: the class of the response's status, such as `4xx`, or `_OTHER` from 600 on. Otherwise like
     /// [`status`](Self::status).
     pub fn status_class() -> Self {
         Self::of_status("status", Source::StatusClass)
     }
 
-    /// A label of your own, read from the head of the response. A handler gives it by a header,
-    /// or by a value that it puts into the extensions:
+    /// A label of your own, read from the head of the response. A handler sets it by a header, or by a value in the
+    /// extensions:
     ///
     /// ```
     /// use http::Response;
@@ -173,44 +176,45 @@ impl Label {
         Self::new(name, Source::Response(Function::new::<F>(Arc::new(read))))
     }
 
-    /// `code`: what the protocol itself calls the outcome, as gRPC does. The protocol gives its place among
-    /// these names by [`Call::set_code`](crate::Call::set_code); one past the last of them is `_OTHER`.
-    /// Neither `request_duration_seconds` nor `errors_total` carries it unless told
-    /// to, by [`on_duration`](Self::on_duration) and [`on_errors`](Self::on_errors).
+    /// `code`: the protocol's own name for the outcome, such as gRPC's status.
+    ///
+    /// The protocol sets its index in `names` by [`Call::set_code`](crate::Call::set_code). An index beyond the last name is
+    /// `_OTHER`. `request_duration_seconds` and `errors_total` don't carry it by default: see
+    /// [`on_duration`](Self::on_duration) and [`on_errors`](Self::on_errors).
     pub fn code(names: &'static [&'static str]) -> Self {
         Self::of_status("code", Source::Code(names))
     }
 
-    /// `grpc_service`: the service, with its package, that a gRPC request's path names, as
-    /// `shop.Cart` of `/shop.Cart/Add`; none for requests that don't say by their content type that they are gRPC's. [`MetricsLayer::grpc`](crate::MetricsLayer::grpc) has it.
+    /// `grpc_service`: the service in the path of a gRPC request, with its package: `shop.Cart` in `/shop.Cart/Add`. It is
+    /// `none` unless the content type says gRPC. [`MetricsLayer::grpc`](crate::MetricsLayer::grpc) has this label by default.
     ///
-    /// What is no name in Protocol Buffers is `_OTHER`. A server gets those paths that its clients
-    /// send. What it only ever answered with `UNIMPLEMENTED`, or not at all before the client left, makes room for others when there is none
-    /// left: its series leave the page, and their numbers go to `_OTHER`. [`only_declared`](Self::only_declared) keeps them away from the beginning.
+    /// A name that is not valid in Protocol Buffers is `_OTHER`. Clients can send any name. When there is no room for more label
+    /// sets, those that the server never answered, or only with `UNIMPLEMENTED`, make room: their series leave the page, and
+    /// their numbers move to `_OTHER`. [`only_declared`](Self::only_declared) never shows such names.
     pub fn grpc_service() -> Self {
         Self::new("grpc_service", Source::GrpcService)
     }
 
-    /// `grpc_method`: the method that a gRPC request's path names, as `Add` of `/shop.Cart/Add`; in all else
-    /// as [`grpc_service`](Self::grpc_service).
+    /// `grpc_method`: the method in the path of a gRPC request: `Add` in `/shop.Cart/Add`. Otherwise like
+    /// [`grpc_service`](Self::grpc_service).
     pub fn grpc_method() -> Self {
         Self::new("grpc_method", Source::GrpcMethod)
     }
 
-    /// `grpc_code`: the status of a gRPC call by its name, as `NOT_FOUND`, or `none` where none came. Codes that gRPC
-    /// does not know are `UNKNOWN`. [`MetricsLayer::grpc`](crate::MetricsLayer::grpc) has it. In all else as
-    /// [`code`](Self::code).
+    /// `grpc_code`: the name of a gRPC call's status, such as `NOT_FOUND`. It is `none` if no status came, and `UNKNOWN` for
+    /// a code that gRPC doesn't define. [`MetricsLayer::grpc`](crate::MetricsLayer::grpc) has this label by default. Otherwise
+    /// like [`code`](Self::code).
     pub fn grpc_code() -> Self {
         Self::code(&GrpcCode::NAMES).named("grpc_code")
     }
 
-    /// `version`: that of HTTP in which the response came.
+    /// `version`: the HTTP version of the response.
     pub(crate) fn version_of_response() -> Self {
         Self::new("version", Source::VersionOfResponse)
     }
 
-    /// `error_type` on what is recorded at the end, as OpenTelemetry has it; the
-    /// label is there without a value if all went well.
+    /// `error_type` on metrics that are recorded at the end, by OpenTelemetry's conventions. It is empty if the call didn't
+    /// fail.
     pub(crate) fn error_type() -> Self {
         Self::new("error_type", Source::ErrorType).absent("")
     }
@@ -228,59 +232,58 @@ impl Label {
         }
     }
 
-    /// What came of the call: on what is counted, and neither on what is timed nor on errors.
+    /// A label of the outcome: on counters, but not on histograms or `errors_total`.
     fn of_status(name: &'static str, source: Source) -> Self {
         Self::new(name, source).on_duration(false).on_errors(false)
     }
 
-    /// Another name for the label.
+    /// The name of the label. Defaults to the name of its constructor.
     pub fn named(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// What the label says where there is no value. Defaults to `none`.
+    /// The label's value for a call that has none. Defaults to `none`.
     pub fn absent(mut self, value: impl Into<Cow<'static, str>>) -> Self {
         self.absent = value.into();
         self
     }
 
-    /// Whether `concurrent_requests`, `request_bytes_total` and `request_messages_total` carry it, which only a
-    /// label of the request can be on. Defaults to true.
+    /// Whether `concurrent_requests`, `request_bytes_total` and `request_messages_total` carry it. They never carry labels
+    /// of the response. Defaults to true.
     pub fn on_begin(mut self, on: bool) -> Self {
         self.on_begin = on;
         self
     }
 
-    /// Whether `request_duration_seconds` and `stream_duration_seconds` carry it: every value there is as many series as
-    /// there are buckets. Defaults to true, but for the status and the code.
+    /// Whether `request_duration_seconds` and `stream_duration_seconds` carry it. Every value adds as many series as there
+    /// are buckets. Defaults to false for the status and the code, and to true for all others.
     pub fn on_duration(mut self, on: bool) -> Self {
         self.on_duration = on;
         self
     }
 
-    /// Whether `errors_total` carries it. Defaults to true, but for the status and the code.
+    /// Whether `errors_total` carries it. Defaults to false for the status and the code, and to true for all others.
     ///
-    /// Each error type stands at 0 from the moment at which the labels of `errors_total` are known, so that the first error
-    /// is an increase. With labels of the request alone that is when a call begins; a label that is known later may
-    /// bring a series out of nowhere.
+    /// Each error type stands at 0 as soon as the labels of `errors_total` are known, so that the first error is an increase.
+    /// Labels of the request are known when a call begins. With a label that is known later, a series may begin above 0.
     pub fn on_errors(mut self, on: bool) -> Self {
         self.on_errors = on;
         self
     }
 
-    /// The longest value in bytes; what is longer is `_OTHER`, unless it was
-    /// [declared](crate::MetricsLayerBuilder::declare). Defaults to 128, for values that a client may
-    /// choose; a [route](Self::route) has no bound, for templates are the program's own.
+    /// The maximum length of a value in bytes. A longer value is `_OTHER`, unless it is
+    /// [declared](crate::MetricsLayerBuilder::declare). Defaults to 128. [`route`](Self::route) has no maximum by default,
+    /// because the program chose the templates.
     pub fn max_len(mut self, bytes: usize) -> Self {
         self.max_len = bytes;
         self
     }
 
-    /// Whether only values that were [declared](crate::MetricsLayerBuilder::declare) are shown, with any label set, and all others
-    /// are `_OTHER`. [Absence](Self::absent) needs no declaration. Defaults to false.
+    /// Whether to show only [declared](crate::MetricsLayerBuilder::declare) values. All others are `_OTHER`. Defaults to false.
     ///
-    /// So nobody can make up values, nor fill the room for others with them.
+    /// A value may be declared with any label set. The value of [`absent`](Self::absent) needs no declaration. Clients then
+    /// can't use up the cardinality limit with made-up values.
     ///
     /// ```
     /// use tower_openmetrics::MetricsLayer;
@@ -288,7 +291,7 @@ impl Label {
     ///
     /// # fn main() -> Result<(), tower_openmetrics::Error> {
     /// let layer = MetricsLayer::grpc_builder()
-    ///     // In place of those that the builder has by itself.
+    ///     // These replace the builder's default labels of the same names.
     ///     .label(Label::grpc_service().only_declared(true))
     ///     .label(Label::grpc_method().only_declared(true))
     ///     .declare([("grpc_service", "shop.Cart"), ("grpc_method", "Add")])
@@ -302,7 +305,7 @@ impl Label {
         self
     }
 
-    /// What the label says where there is no value, unless that was said already.
+    /// Sets `absent`, unless it was set before.
     pub(crate) fn absent_by_default(self, value: &'static str) -> Self {
         match &*self.absent {
             ABSENT => self.absent(value),
@@ -310,7 +313,7 @@ impl Label {
         }
     }
 
-    /// Whether it is `other`, but for which metrics carry it and what it says where there is no value.
+    /// Whether the name and the source are those of `other`.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         self.name == other.name && self.source == other.source
     }
@@ -319,12 +322,12 @@ impl Label {
         &self.name
     }
 
-    /// Whether a client can name what the server does not have.
+    /// Whether clients can make up values that only the server's answers prove to exist.
     pub(super) fn has_to_be_proven(&self) -> bool {
         matches!(self.source, Source::GrpcService | Source::GrpcMethod)
     }
 
-    /// One more value that is shown.
+    /// Adds a value to show.
     pub(super) fn declare(&mut self, shown: &str) {
         let value = self.value_of(shown);
         if let Some(declared) = &mut self.declared {
@@ -350,7 +353,7 @@ impl Label {
         self.on_errors
     }
 
-    /// Whether the crate gives it its name.
+    /// Whether it is `error_type`, a name that is reserved for the crate.
     pub(super) fn is_error_type(&self) -> bool {
         matches!(self.source, Source::ErrorType)
     }
@@ -378,7 +381,7 @@ impl Label {
         self.text_or_absent(text)
     }
 
-    /// What it reads from the message, if it does from one.
+    /// Reads the value from the message. Returns `None` for labels that are not read from messages.
     pub(super) fn text_of<'a>(&self, message: &'a dyn Any) -> Option<Cow<'a, str>> {
         match &self.source {
             Source::Message(read) => (**read)(message),
@@ -386,7 +389,7 @@ impl Label {
         }
     }
 
-    /// The value of a call that begins with a message, from which `text` was read.
+    /// Returns the value for a call that begins with a message, from which `text` was read.
     pub(super) fn of_message<'a>(
         &'a self,
         head: Option<&RequestHead<'a>>,
@@ -428,23 +431,23 @@ impl Label {
         Value::Text(text.unwrap_or(&self.absent))
     }
 
-    /// Whether the value is longer than a client may choose one.
+    /// Whether the value is longer than the maximum.
     #[inline]
     pub(super) fn is_too_long(&self, value: Value<'_>) -> bool {
         matches!(value, Value::Text(text) if text.len() > self.max_len)
     }
 
-    /// The value as it is shown.
+    /// Returns the text of a value on the page.
     pub(super) fn shown(&self, value: &KeptValue) -> Box<str> {
         self.source.shown(value)
     }
 
-    /// The value that is shown like this: as calls bring it.
+    /// Returns the value that the page shows as `shown`.
     pub(super) fn value_of(&self, shown: &str) -> KeptValue {
         self.source.value_of(shown)
     }
 
-    /// What a declared series has where nothing was said of this label: what is expected.
+    /// Returns the value in a declared label set that leaves this label out.
     pub(super) fn expected(&self) -> &str {
         match self.source {
             Source::Status => "200",
@@ -455,8 +458,8 @@ impl Label {
     }
 }
 
-/// Tells the compiler that what `read` returns is borrowed from the message.
-fn any<F>(read: F) -> F
+/// Tells the compiler that `read` may return text borrowed from the message.
+fn borrowing<F>(read: F) -> F
 where
     F: for<'a> Fn(&'a dyn Any) -> Option<Cow<'a, str>>,
 {

@@ -1,7 +1,8 @@
-//! Labels: those that a layer puts on all its metrics, and those that a request brings.
+//! Labels: constant ones for all metrics of a layer, and request labels that differ from call to call.
 //!
-//! *Constant* labels are given to [`MetricsLayer::new`](crate::MetricsLayer::new) or
-//! [`build`](crate::MetricsLayerBuilder::build), as [pairs or as `()`](ConstantLabels). Labels *of a request* are opt-in, a [`Label`] each:
+//! *Constant labels* are given to [`MetricsLayer::new`](crate::MetricsLayer::new) or
+//! [`build`](crate::MetricsLayerBuilder::build), as [pairs or as `()`](ConstantLabels). *Request labels* are opt-in. Each is a
+//! [`Label`], read from a call's request, its response or its outcome:
 //!
 //! ```
 //! use tower_openmetrics::MetricsLayer;
@@ -23,61 +24,61 @@
 //!
 //! # Which metric carries which label
 //!
-//! A metric carries what is known at its moment, and a histogram, which is a dozen series for every set of labels,
-//! may leave labels out.
+//! A metric carries the labels that are known when it moves. Histograms may leave labels out, because each label set of a
+//! histogram is a dozen series.
 //!
 //! | metrics | move | labels of the request | labels of the response | the code |
 //! |---|---|---|---|---|
-//! | `concurrent_requests`, `request_bytes_total`, `request_messages_total` | from the beginning | yes, [unless told otherwise](Label::on_begin) | no | no |
+//! | `concurrent_requests`, `request_bytes_total`, `request_messages_total` | from the beginning | yes, [by default](Label::on_begin) | no | no |
 //! | `response_bytes_total`, `response_messages_total`, `response_head_seconds`, `first_byte_seconds` | from the response's head | yes | yes | no |
 //! | `requests_total`, `cancellations_total` | at the end | yes | yes | yes |
-//! | `errors_total` | at the end | yes, [unless told otherwise](Label::on_errors) | those of [`from_response`](Label::from_response); the [status](Label::status) [if told so](Label::on_errors) | [if told so](Label::on_errors) |
-//! | `request_duration_seconds`, `stream_duration_seconds` | at the end | yes, [unless told otherwise](Label::on_duration) | those of [`from_response`](Label::from_response); the [status](Label::status) [if told so](Label::on_duration) | [if told so](Label::on_duration) |
+//! | `errors_total` | at the end | yes, [by default](Label::on_errors) | [`from_response`](Label::from_response) by default, the [status](Label::status) [if turned on](Label::on_errors) | [if turned on](Label::on_errors) |
+//! | `request_duration_seconds`, `stream_duration_seconds` | at the end | yes, [by default](Label::on_duration) | [`from_response`](Label::from_response) by default, the [status](Label::status) [if turned on](Label::on_duration) | [if turned on](Label::on_duration) |
 //! | `label_overflow_total`, `uptime_seconds` | | no | no | no |
 //!
 //! Labels of the request are [`method`](Label::method), [`scheme`](Label::scheme), [`version`](Label::version),
-//! [`route`](Label::route), [`grpc_service`](Label::grpc_service), [`grpc_method`](Label::grpc_method) and those made [`from_request`](Label::from_request) or
-//! [`from_message`](Label::from_message); labels of the response are
-//! [`status`](Label::status), [`status_class`](Label::status_class) and those made [`from_response`](Label::from_response), which is how a
-//! handler gives a label late: it puts a value into its response's extensions. Where a value does not exist, because
-//! no route matched or no response came, the label says [`none`](Label::absent).
+//! [`route`](Label::route), [`grpc_service`](Label::grpc_service), [`grpc_method`](Label::grpc_method),
+//! [`from_request`](Label::from_request) and [`from_message`](Label::from_message). Labels of the response are
+//! [`status`](Label::status), [`status_class`](Label::status_class) and [`from_response`](Label::from_response). A handler can
+//! set a label through `from_response`: it puts a value into its response's extensions. If there is no value, because
+//! no route matched or no response came, the label's value is [`none`](Label::absent).
 //!
 //! # How many there can be
 //!
-//! What comes from outside can have any value, so a layer has a budget, of
-//! [2,000 label sets](crate::MetricsLayerBuilder::cardinality_limit) unless told otherwise: no metric has more, whatever is
-//! sent, but for one that takes the rest. What finds no room is recorded there, under `_OTHER` in every label of a request: nothing is lost, and the sums over all series stay exact. `label_overflow_total` counts
-//! the calls for which that happened; it should be 0, and a budget or a label is to be reconsidered where it is not.
+//! Clients can send any value, so each layer has a cardinality limit. It defaults to
+//! [2,000 label sets](crate::MetricsLayerBuilder::cardinality_limit) per metric, whatever clients send. Calls beyond the limit
+//! are recorded under one more label set, in which every request label is `_OTHER`. Nothing is lost, and sums over all series
+//! stay exact. `label_overflow_total` counts these calls. It should stay at 0; if it doesn't, raise the limit or reconsider a label.
 //!
-//! Room that made-up values have taken comes back where label sets [leave](crate::MetricsLayerBuilder::series_idle_timeout) that no call has
-//! used for a while. Without that, a label set stays for as long as its layer.
+//! Label sets that no call uses can leave the page [after a while](crate::MetricsLayerBuilder::series_idle_timeout), which frees
+//! the room that made-up values took. By default, a label set stays as long as its layer.
 //!
-//! A value of more than [128 bytes](Label::max_len) is `_OTHER` too, and so is a method that is not one of HTTP's. Values that are the program's own
-//! have no bound: those of [`route`](Label::route), and declared ones.
+//! A value longer than [128 bytes](Label::max_len) is `_OTHER` too, and so is a method that HTTP doesn't define. Values of
+//! [`route`](Label::route) and declared values have no maximum length, because the program chose them.
 //!
-//! Some values are up to clients. Of each label that is so:
+//! Clients choose the values of some labels:
 //!
-//! | label | a client can make up | what keeps that from taking the room of others |
+//! | label | a client can make up | what protects the limit |
 //! |---|---|---|
-//! | [`method`](Label::method), [`scheme`](Label::scheme), [`version`](Label::version) | nothing: there are as many as HTTP has, and `_OTHER` | |
-//! | [`route`](Label::route) | nothing, if `find` gives templates | |
-//! | [`grpc_service`](Label::grpc_service), [`grpc_method`](Label::grpc_method) | any names | those that the server only ever answers with `UNIMPLEMENTED` go to `_OTHER` when there is no room left; [`only_declared`](Label::only_declared) |
-//! | of your own, [from a header](Label::from_request) or [from a message](Label::from_message) say | what the function lets through | [`only_declared`](Label::only_declared); [`series_idle_timeout`](crate::MetricsLayerBuilder::series_idle_timeout) |
+//! | [`method`](Label::method), [`scheme`](Label::scheme), [`version`](Label::version) | nothing: unknown values are `_OTHER` | |
+//! | [`route`](Label::route) | nothing, if `find` returns templates | |
+//! | [`grpc_service`](Label::grpc_service), [`grpc_method`](Label::grpc_method) | any names | names that the server only ever answered with `UNIMPLEMENTED` become `_OTHER` when there is no room left; [`only_declared`](Label::only_declared) |
+//! | your own, for example [from a header](Label::from_request) or [from a message](Label::from_message) | what the function returns | [`only_declared`](Label::only_declared); [`series_idle_timeout`](crate::MetricsLayerBuilder::series_idle_timeout) |
 //!
 //! # When a series begins
 //!
-//! A series exists from the first call that has its labels. One that is to stand at 0 before that, so that the first call
-//! shows as an increase, can be [declared](crate::MetricsLayerBuilder::declare).
+//! A series begins with the first call that has its labels. [Declare](crate::MetricsLayerBuilder::declare) a label set to show
+//! it at 0 before that. Then its first call is an increase.
 //!
-//! Errors are rare, so that the first one is often the one that matters. Where `errors_total` has labels of the request alone, as
-//! by default, each error type stands at 0 as soon as a first call with these labels has begun, and
-//! `increase(errors_total[5m])` shows the first failure. A status or a code that is put [on errors](Label::on_errors) takes that away: its
-//! value is known only when the call has failed.
+//! Errors are rare, so the first one often matters most. By default, `errors_total` has only labels of the request. Then each
+//! error type stands at 0 as soon as a first call with these labels has begun, and `increase(errors_total[5m])` shows the first
+//! failure. With a status or a code [on errors](Label::on_errors) it doesn't: their value is known only when the call has
+//! failed.
 //!
 //! # Routes of axum
 //!
-//! [`Label::axum_route`], of the feature `axum-route`, reads what axum's router leaves in the request's extensions. Without the feature,
-//! the same for all but the last two rows of the table is
+//! [`Label::axum_route`], of the feature `axum-route`, reads what axum's router leaves in the request's extensions. Without the
+//! feature, this label gives the same for all but the last two rows of the table:
 //!
 //! ```
 //! # use tower_openmetrics::labels::Label;
@@ -86,20 +87,20 @@
 //! let route = Label::route(|head| Some(head.extensions.get::<MatchedPath>()?.as_str()));
 //! ```
 //!
-//! The layer goes onto the router, by `Router::layer` or `Router::route_layer`: there it is asked after the router has looked for a
-//! route and before the handler runs. What it knows, of a request to `/api/…`:
+//! Put the layer on the router, by `Router::layer` or `Router::route_layer`. There it reads the label after the router has
+//! looked for a route and before the handler runs. For a request to `/api/…`, the label's value is:
 //!
-//! | answered by | layer on the router | layer on a router inside, or around a mounted service |
+//! | answered by | layer on the router | layer on an inner router, or around a mounted service |
 //! |---|---|---|
 //! | `.nest("/api", router)` with `.route("/items/{id}", …)` | `/api/items/{id}` | the same |
-//! | the same route, which does not have this method | `/api/items/{id}` | the same |
+//! | the same route, which doesn't have the request's method | `/api/items/{id}` | the same |
 //! | `fallback` of the outermost router | `none` | |
 //! | `.route_service("/api/{*rest}", service)` | `/api/{*rest}` | the same |
 //! | `.nest_service("/api", router)` with `.route("/items/{id}", …)` | `none` | `/api/items/{id}` |
-//! | `.nest_service("/api", service)` | `none` (`/api` of `/api` itself) | `/api` |
-//! | `fallback` of a router that is nested | `none` | `/api` |
+//! | `.nest_service("/api", service)` | `none` (`/api` for the path `/api` itself) | `/api` |
+//! | `fallback` of a nested router | `none` | `/api` |
 //!
-//! So prefer `nest` for routers, which flattens them, and give a mounted service a layer of its own, a clone of the one that the routes have:
+//! So prefer `nest` for routers, which flattens them. Give a mounted service a layer of its own, a clone of the router's:
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -111,15 +112,15 @@
 //! let app: Router = Router::new()
 //!     .route("/", get(async || "hello"))
 //!     .layer(metrics.clone())
-//!     // After the layer, which would see it again.
+//!     // After the layer, so that calls are not counted twice.
 //!     .nest_service("/static", metrics.layer(files));
 //! ```
 //!
 //! ## Around the whole router
 //!
 //! A layer around a router, by [`ServiceBuilder`](https://docs.rs/tower/latest/tower/struct.ServiceBuilder.html) or
-//! [`Layer::layer`](tower_layer::Layer::layer), works as well, and sees requests before they are routed: it can't know a route at the
-//! beginning of a call. It can learn it from the response, if a middleware on the router leaves it there:
+//! [`Layer::layer`](tower_layer::Layer::layer), works as well. It sees requests before they are routed, so the route is
+//! unknown when a call begins. A middleware on the router can leave it in the response:
 //!
 //! ```
 //! use axum::Router;
@@ -144,7 +145,7 @@
 //! let route = Label::from_response("route", |head| {
 //!     Some(head.extensions.get::<MatchedPath>()?.as_str())
 //! })
-//! .max_len(usize::MAX); // templates are the program's own
+//! .max_len(usize::MAX); // the program chose the templates
 //! let metrics = MetricsLayer::builder().label(route).build([("endpoint", "shop")])?;
 //! let app: Router = Router::new()
 //!     .route("/items/{id}", get(async || "an item"))
@@ -154,13 +155,12 @@
 //! # }
 //! ```
 //!
-//! It is a label of the response then: `concurrent_requests` and `request_bytes_total` don't carry it, and a call that
-//! has no response, because its caller went away or it panicked, says `none`.
+//! This makes it a label of the response: `concurrent_requests` and `request_bytes_total` don't carry it. It is `none` for a call
+//! without a response, because the caller went away or the service panicked.
 
 #[cfg(feature = "axum-route")]
 mod axum;
 mod constant;
-mod given;
 pub(crate) mod grpc;
 mod http;
 mod label;
@@ -171,15 +171,15 @@ mod source;
 mod text;
 mod values;
 
-pub use self::given::ConstantLabels;
+pub use self::constant::ConstantLabels;
 pub use self::http::{LongLived, RequestHead, is_long_lived};
 pub use self::label::Label;
 
 pub(crate) use self::constant::{Labels, is_plain_name};
 pub(crate) use self::schema::{Carrier, Declared, Known, Schema};
 pub(crate) use self::source::{MOMENTS, Moment};
-pub(crate) use self::text::{Added, LabelStr, LabelText, LabelTexts, Span, push_escaped};
+pub(crate) use self::text::{ExtraLabel, LabelStr, LabelText, LabelTexts, Span, push_escaped};
 pub(crate) use self::values::{KeptValue, Value, Values};
 
-/// Stands in for a value that there is no room for.
+/// Replaces a value that is unknown, too long, undeclared, or beyond the cardinality limit.
 pub(crate) const OTHER: &str = "_OTHER";

@@ -1,8 +1,8 @@
-//! What says that a label needs a feature.
+//! Explains in the compiler's error that a label needs a feature.
 
 use super::Label;
 
-/// What `Label` has with the feature `axum-route`.
+/// Stands for the methods that `Label` has with the feature `axum-route`.
 ///
 /// ```compile_fail,E0277
 /// tower_openmetrics::labels::Label::axum_route();
@@ -15,7 +15,7 @@ use super::Label;
 #[allow(
     unnameable_types,
     unreachable_pub,
-    reason = "shows in what the compiler says, and nowhere else"
+    reason = "shows only in the compiler's error"
 )]
 pub trait WithAxumRoute<'a> {}
 
@@ -23,7 +23,7 @@ impl Label {
     #[doc(hidden)]
     pub fn axum_route() -> Self
     where
-        // For any lifetime: a bound without one would have to hold here.
+        // With a lifetime parameter the compiler checks the bound at the call; without one it would reject it here.
         for<'a> Self: WithAxumRoute<'a>,
     {
         unreachable!("`Label` is not `WithAxumRoute`")

@@ -8,41 +8,41 @@ use std::any::Any;
 use std::array;
 use std::borrow::Cow;
 
-/// The labels of a request that a layer's metrics carry.
+/// The request labels of a layer's metrics.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Schema {
-    /// By name.
+    /// Sorted by name.
     labels: Box<[Label]>,
-    /// Those of each moment, by name.
+    /// The labels of each moment, sorted by name.
     moments: [Box<[Label]>; MOMENTS],
-    /// Declared values: the program's own, however long they are.
-    own: Vec<Box<str>>,
+    /// Declared values, which have no maximum length.
+    declared_values: Vec<Box<str>>,
 }
 
 /// Metrics that carry the same labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carrier {
-    /// `concurrent_requests`, and what comes of the request.
+    /// `concurrent_requests`, and what the service reads of the request.
     Begin,
-    /// What comes of the response.
+    /// What the caller takes of the response.
     Head,
-    /// What came of the call.
+    /// The outcome of the call.
     End,
-    /// What was timed or measured at the end.
+    /// Histograms that are recorded at the end.
     Duration,
     /// `errors_total`.
     Errors,
 }
 
-/// What the labels of a call have read from the message that it begins with, in the order of the schema.
+/// Label values read from the message that a call begins with, in the order of the schema.
 ///
-/// On the stack, for what is borrowed is not to be allocated.
+/// An array on the stack, so that borrowed values cost no allocation.
 pub(crate) type MessageTexts<'a> = [Option<Cow<'a, str>>; MAX_LABELS];
 
-/// The values of the labels of a call, moment by moment.
+/// The label values of a call, by moment.
 pub(crate) type Known<'a> = [&'a [KeptValue]; MOMENTS];
 
-/// A declared label set, moment by moment.
+/// A declared label set, by moment.
 pub(crate) type Declared = [Box<[KeptValue]>; MOMENTS];
 
 // === impl Carrier ===
@@ -62,7 +62,7 @@ impl Carrier {
 impl Schema {
     /// # Errors
     ///
-    /// Names the label that is invalid, reserved, given twice, constant too, or one too many.
+    /// Returns an error that names the label if it is invalid, reserved, given twice, also constant, or one too many.
     pub(crate) fn new(labels: Vec<Label>, constant: &Labels) -> Result<Self, Error> {
         let mut labels = labels;
         labels.sort_by(|a, b| a.name().cmp(b.name()));
@@ -78,11 +78,11 @@ impl Schema {
         for (name, value) in constant.iter() {
             if labels.iter().any(|label| label.name() == name) {
                 return Err(Error::new(format!(
-                    "label `{name}` is a label of the request and, as {value:?}, a constant one: give one of them another name"
+                    "label `{name}` is a request label and a constant label (with the value {value:?}): give one of them another name"
                 )));
             }
         }
-        let of = |moment| -> Result<Box<[Label]>, Error> {
+        let known_at = |moment| -> Result<Box<[Label]>, Error> {
             let labels = labels.iter().filter(|label| label.moment() == moment);
             let labels: Vec<Label> = labels.cloned().collect();
             match labels.get(MAX_LABELS) {
@@ -94,24 +94,28 @@ impl Schema {
             }
         };
         Ok(Self {
-            moments: [of(Moment::Begin)?, of(Moment::Head)?, of(Moment::End)?],
+            moments: [
+                known_at(Moment::Begin)?,
+                known_at(Moment::Head)?,
+                known_at(Moment::End)?,
+            ],
             labels: labels.into(),
-            own: Vec::new(),
+            declared_values: Vec::new(),
         })
     }
 
-    /// Whether there are none, so that constant labels are all there is.
+    /// Whether there are only constant labels.
     pub(crate) fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// Whether labels name what only the server's answers show to be there.
+    /// Whether clients can make up values that only the server's answers prove to exist.
     pub(crate) fn has_to_be_proven(&self) -> bool {
         let mut labels = self.moments[Moment::Begin as usize].iter();
         labels.any(Label::has_to_be_proven)
     }
 
-    /// Whether there are labels that are known at this moment.
+    /// Whether some labels become known at this moment.
     #[inline]
     pub(crate) fn asks(&self, moment: Moment) -> bool {
         !self.moments[moment as usize].is_empty()
@@ -122,13 +126,13 @@ impl Schema {
         self.fill(values, Moment::Begin, |label| label.of_request(head));
     }
 
-    /// Calls the functions that read labels from the message that a call begins with.
+    /// Reads labels from the message that a call begins with.
     pub(crate) fn texts_of<'a>(&self, message: &'a dyn Any) -> MessageTexts<'a> {
         let mut labels = self.moments[Moment::Begin as usize].iter();
         array::from_fn(|_| labels.next()?.text_of(message))
     }
 
-    /// For calls that begin with a message, be there a head or not.
+    /// For calls that begin with a message, with a head or without.
     pub(crate) fn of_message<'a>(
         &'a self,
         head: Option<&RequestHead<'a>>,
@@ -141,7 +145,7 @@ impl Schema {
         });
     }
 
-    /// For requests that are not HTTP's.
+    /// For requests that are not HTTP.
     pub(crate) fn of_no_request<'a>(&'a self, values: &mut Values<'a>) {
         self.fill(values, Moment::Begin, Label::absent_value);
     }
@@ -166,7 +170,7 @@ impl Schema {
         self.fill(values, Moment::End, |label| label.of_end(code, error));
     }
 
-    /// In place, for moving them would cost more than finding them.
+    /// Fills `values` in place: moving them would cost more than finding them.
     #[inline]
     fn fill<'a>(
         &'a self,
@@ -176,19 +180,20 @@ impl Schema {
     ) {
         for label in &self.moments[moment as usize] {
             let value = value(label);
-            let is_cut =
-                label.is_too_long(value) && !self.is_own(value) || label.is_undeclared(value);
-            values.push(if is_cut { Value::Text(OTHER) } else { value });
+            let is_other =
+                label.is_too_long(value) && !self.is_declared(value) || label.is_undeclared(value);
+            values.push(if is_other { Value::Text(OTHER) } else { value });
         }
     }
 
-    /// Whether it is one of the program's own values.
+    /// Whether the value is declared for any label.
     #[cold]
-    fn is_own(&self, value: Value<'_>) -> bool {
-        self.own.iter().any(|own| Value::Text(own) == value)
+    fn is_declared(&self, value: Value<'_>) -> bool {
+        let mut declared = self.declared_values.iter();
+        declared.any(|declared| Value::Text(declared) == value)
     }
 
-    /// `_OTHER` for every label, moment by moment.
+    /// Returns the label set in which every label is `_OTHER`.
     pub(crate) fn overflow(&self) -> Declared {
         let other = |_: &Label| KeptValue::Text(OTHER.into());
         self.moments
@@ -196,7 +201,7 @@ impl Schema {
             .map(|labels| labels.iter().map(other).collect())
     }
 
-    /// The names of the labels that these metrics carry, in order.
+    /// Returns the names of the labels that these metrics carry, sorted.
     pub(crate) fn names(&self, carrier: Carrier) -> impl Iterator<Item = &str> {
         let labels = self.labels.iter();
         labels
@@ -204,13 +209,14 @@ impl Schema {
             .map(Label::name)
     }
 
-    /// When all labels that these metrics carry are known.
+    /// Returns the moment at which all labels that these metrics carry are known.
     pub(crate) fn known_at(&self, carrier: Carrier) -> Moment {
         let labels = self.labels.iter().filter(|label| carries(carrier, label));
         labels.map(Label::moment).max().unwrap_or(Moment::Begin)
     }
 
-    /// The values of the labels that these metrics carry, as they are shown, in the order of the names. All of them must be known.
+    /// Returns the shown values of the labels that these metrics carry, in the order of the names. All of them must be
+    /// known.
     pub(crate) fn project(&self, carrier: Carrier, known: Known<'_>) -> Box<[Box<str>]> {
         let mut known = known.map(<[_]>::iter);
         let values = self.labels.iter().filter_map(|label| {
@@ -220,16 +226,16 @@ impl Schema {
         values.collect()
     }
 
-    /// The label set that `given` declares; what it does not name is as expected.
+    /// Returns the label set that `given` declares. A label of the response that it leaves out has its expected value.
     ///
     /// # Errors
     ///
-    /// Names the label that there is none of, is given twice, or is missing.
+    /// Returns an error that names the label if it is unknown, given twice, or missing.
     pub(crate) fn declare(&mut self, given: &[(String, String)]) -> Result<Declared, Error> {
         for (i, (name, _)) in given.iter().enumerate() {
             if !self.labels.iter().any(|label| label.name() == name) {
                 return Err(Error::new(format!(
-                    "a label set is declared with `{name}`, which is none of the layer's labels of a request: give it to the builder by `label`"
+                    "a label set is declared with `{name}`, which is not a request label of the layer: give it to the builder by `label`"
                 )));
             }
             if given[..i].iter().any(|(other, _)| other == name) {
@@ -258,7 +264,7 @@ impl Schema {
             let expected = label.expected().to_owned();
             label.declare(given.map_or(&expected, |(_, value)| value));
         }
-        self.own
+        self.declared_values
             .extend(given.iter().map(|(_, value)| value.clone().into()));
         Ok(declared)
     }

@@ -30,15 +30,15 @@ pub(super) enum Source {
     ErrorType,
 }
 
-/// How many moments there are at which labels come to be known.
+/// The number of moments.
 pub(crate) const MOMENTS: usize = 3;
 
 /// When a label's value is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Moment {
-    /// The request is there.
+    /// The call begins.
     Begin,
-    /// The head of the response is there.
+    /// The head of the response has come.
     Head,
     /// The call ends.
     End,
@@ -69,7 +69,7 @@ impl Source {
         }
     }
 
-    /// The value as it is shown.
+    /// Returns the text of a value on the page.
     pub(super) fn shown(&self, value: &KeptValue) -> Box<str> {
         let code = match value {
             KeptValue::Text(text) => return text.clone(),
@@ -85,17 +85,17 @@ impl Source {
         (*names.get(usize::from(code)).unwrap_or(&OTHER)).into()
     }
 
-    /// The value that is shown like this: as calls bring it.
+    /// Returns the value that the page shows as `shown`.
     pub(super) fn value_of(&self, shown: &str) -> KeptValue {
-        let place = |names: &[&str]| names.iter().position(|name| *name == shown);
+        let index = |names: &[&str]| names.iter().position(|name| *name == shown);
         let code = match self {
             Self::Status => {
                 let is_status = shown.len() == 3 && shown.bytes().all(|b| b.is_ascii_digit());
                 shown.parse().ok().filter(|_| is_status)
             }
-            Self::Method => place(&METHODS),
-            Self::StatusClass => place(&CLASSES),
-            Self::Code(names) => place(names),
+            Self::Method => index(&METHODS),
+            Self::StatusClass => index(&CLASSES),
+            Self::Code(names) => index(names),
             _ => None,
         };
         match code.and_then(|code| u16::try_from(code).ok()) {

@@ -1,57 +1,56 @@
 use std::ops::Range;
 
-/// The text of a sample's labels, rendered once and kept, in which there is
-/// room for one more label at its place in the order of names.
+/// The labels of a series as text, rendered once. One more label can be written between them, in the order of names.
 #[derive(Debug)]
 pub(crate) struct LabelText {
-    /// `,a="1",b="2",`, and a lone comma if there are no labels.
+    /// `,a="1",b="2",`, or a lone comma if there are no labels.
     text: String,
-    places: Places,
+    offsets: Offsets,
 }
 
-/// Where in the text `error_type` and `le` have their places: looking for them each time a page is made would cost
-/// more than to write the line.
-type Places = [usize; 2];
+/// Where in the text each [`ExtraLabel`] belongs. Searching for it on every page would cost more than writing the line.
+type Offsets = [usize; 2];
 
-/// A [`LabelText`] that lies among others.
+/// A borrowed [`LabelText`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LabelStr<'a> {
     text: &'a str,
-    places: Places,
+    offsets: Offsets,
 }
 
-/// Copies of many texts, one after the other: who reads them in their order does not have to fetch each from a
-/// place of its own.
+/// Copies of many texts in one string, so that a page reads memory in order.
 #[derive(Debug, Default)]
 pub(crate) struct LabelTexts {
     texts: String,
 }
 
-/// Where a text lies among [`LabelTexts`].
+/// The range of one text in [`LabelTexts`].
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
     range: Range<usize>,
-    places: Places,
+    offsets: Offsets,
 }
 
-/// A label that comes to those of a series: not all its samples have the same.
+/// A label that differs between the samples of one series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Added {
+pub(crate) enum ExtraLabel {
     ErrorType,
     Le,
 }
 
 const NAMES: [&str; 2] = ["error_type", "le"];
 
+// === impl LabelText ===
+
 impl LabelText {
-    /// Labels come in the order of their names.
+    /// Renders labels that are sorted by name.
     pub(crate) fn new<'a>(sorted: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut text = String::from(",");
-        let mut places = [None; 2];
+        let mut offsets = [None; 2];
         for (name, value) in sorted {
-            for (place, added) in places.iter_mut().zip(NAMES) {
-                if name >= added {
-                    place.get_or_insert(text.len());
+            for (offset, extra) in offsets.iter_mut().zip(NAMES) {
+                if name >= extra {
+                    offset.get_or_insert(text.len());
                 }
             }
             text.push_str(name);
@@ -60,7 +59,7 @@ impl LabelText {
             text.push_str("\",");
         }
         Self {
-            places: places.map(|place| place.unwrap_or(text.len())),
+            offsets: offsets.map(|offset| offset.unwrap_or(text.len())),
             text,
         }
     }
@@ -73,7 +72,7 @@ impl LabelText {
     fn borrow(&self) -> LabelStr<'_> {
         LabelStr {
             text: &self.text,
-            places: self.places,
+            offsets: self.offsets,
         }
     }
 }
@@ -86,14 +85,13 @@ impl<'a> LabelStr<'a> {
         self.text.get(1..self.text.len() - 1).unwrap_or("")
     }
 
-    /// What stands before and after a further label, commas
-    /// included: `a="1",` and `,z="2"`.
-    pub(crate) fn around(self, added: Added) -> (&'a str, &'a str) {
-        let place = self.places[added as usize];
-        // The comma between the two stands on both sides.
+    /// Returns what to write before and after one more label, with commas: `a="1",` and `,z="2"`.
+    pub(crate) fn around(self, extra: ExtraLabel) -> (&'a str, &'a str) {
+        let offset = self.offsets[extra as usize];
+        // Both parts include the comma between them.
         (
-            &self.text[1..place],
-            &self.text[place - 1..self.text.len() - 1],
+            &self.text[1..offset],
+            &self.text[offset - 1..self.text.len() - 1],
         )
     }
 }
@@ -106,28 +104,27 @@ impl LabelTexts {
         self.texts.push_str(&text.text);
         Span {
             range: before..self.texts.len(),
-            places: text.places,
+            offsets: text.offsets,
         }
     }
 
     pub(crate) fn get(&self, span: &Span) -> LabelStr<'_> {
         LabelStr {
             text: &self.texts[span.range.clone()],
-            places: span.places,
+            offsets: span.offsets,
         }
     }
 }
 
-// === impl Added ===
+// === impl ExtraLabel ===
 
-impl Added {
+impl ExtraLabel {
     pub(crate) fn name(self) -> &'static str {
         NAMES[self as usize]
     }
 }
 
-/// Appends a label's value: backslash, quote and line feed are escaped, as
-/// both formats have it.
+/// Appends a label's value. Escapes backslash, quote and line feed, as both text formats require.
 pub(crate) fn push_escaped(out: &mut String, value: &str) {
     if !value
         .bytes()
@@ -151,34 +148,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_more_label_goes_to_its_place() {
+    fn an_extra_label_is_written_in_the_order_of_names() {
         let labels = Labels::new([("component", "c"), ("namespace", "n")]).unwrap();
         let text = LabelText::new(labels.iter());
         assert_eq!(text.as_str(), r#"component="c",namespace="n""#);
-        let with = |text: &LabelText, added: Added| {
-            let (before, after) = text.borrow().around(added);
-            format!("{before}{}=\"\"{after}", added.name())
+        let with = |text: &LabelText, extra: ExtraLabel| {
+            let (before, after) = text.borrow().around(extra);
+            format!("{before}{}=\"\"{after}", extra.name())
         };
         assert_eq!(
-            with(&text, Added::ErrorType),
+            with(&text, ExtraLabel::ErrorType),
             r#"component="c",error_type="",namespace="n""#
         );
         assert_eq!(
-            with(&text, Added::Le),
+            with(&text, ExtraLabel::Le),
             r#"component="c",le="",namespace="n""#
         );
         let (first, last) = (LabelText::new([("m", "1")]), LabelText::new([("a", "1")]));
-        assert_eq!(with(&first, Added::Le), r#"le="",m="1""#);
-        assert_eq!(with(&last, Added::Le), r#"a="1",le="""#);
+        assert_eq!(with(&first, ExtraLabel::Le), r#"le="",m="1""#);
+        assert_eq!(with(&last, ExtraLabel::Le), r#"a="1",le="""#);
         let none = LabelText::new([]);
         assert_eq!(
-            (none.as_str(), none.borrow().around(Added::Le)),
+            (none.as_str(), none.borrow().around(ExtraLabel::Le)),
             ("", ("", ""))
         );
     }
 
     #[test]
-    fn texts_lie_after_each_other() {
+    fn each_text_is_found_again_by_its_span() {
         let mut texts = LabelTexts::default();
         let spans = [
             texts.push(&LabelText::new([("a", "1")])),
@@ -186,7 +183,7 @@ mod tests {
         ];
         let [first, second] = spans.map(|span| {
             let text = texts.get(&span);
-            (text.as_str().to_owned(), text.around(Added::Le))
+            (text.as_str().to_owned(), text.around(ExtraLabel::Le))
         });
         assert_eq!(first, (r#"a="1""#.to_owned(), (r#"a="1","#, "")));
         assert_eq!(second, (r#"m="2""#.to_owned(), ("", r#",m="2""#)));

@@ -1,38 +1,38 @@
 use std::collections::HashSet;
 
-/// The value of a label, as a call brings it.
+/// A label's value in a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
-    /// A number that stands for a text: only its label knows which. Compared as it is, for
-    /// methods and statuses are in most calls.
+    /// A number that stands for a text, which only the label knows. Methods and statuses are in most calls, and numbers
+    /// compare faster.
     Code(u16),
     Text(&'a str),
 }
 
-/// The value of a label, as a label set keeps it.
+/// A label's value in a label set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum KeptValue {
     Code(u16),
     Text(Box<str>),
 }
 
-/// The values of the labels of one moment, in the order of the schema.
+/// The label values of one moment, in the order of the schema.
 ///
-/// On the stack and borrowed, for they are looked at in every call.
+/// Borrowed and on the stack, because every call reads them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Values<'a> {
     values: [Value<'a>; MAX_LABELS],
     len: usize,
 }
 
-/// Values of a label that were declared.
+/// The declared values of a label.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct DeclaredValues {
     texts: HashSet<Box<str>>,
     codes: Vec<u16>,
 }
 
-/// As many labels as one moment may have.
+/// The maximum number of labels per moment.
 pub(super) const MAX_LABELS: usize = 8;
 
 // === impl Value, KeptValue ===
@@ -95,11 +95,11 @@ impl<'a> Values<'a> {
         len: 0,
     };
 
-    /// As many as there are; the schema has seen to it that there is room.
+    /// Appends a value. The schema has checked that there is room.
     #[inline]
     pub(super) fn push(&mut self, value: Value<'a>) {
-        if let Some(place) = self.values.get_mut(self.len) {
-            *place = value;
+        if let Some(slot) = self.values.get_mut(self.len) {
+            *slot = value;
             self.len += 1;
         }
     }

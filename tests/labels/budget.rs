@@ -1,4 +1,4 @@
-//! How many label sets there can be, and what becomes of the rest.
+//! The cardinality limit, and the calls beyond it.
 
 use super::{all, assert_all, begin, call, get, serve};
 use crate::support::{Page, take_to_end};
@@ -17,7 +17,7 @@ fn by_path(label_sets: usize) -> MetricsLayer {
 }
 
 #[test]
-fn beyond_the_budget_calls_are_recorded_under_other() {
+fn calls_beyond_the_limit_are_recorded_under_other() {
     let layer = by_path(2);
     for path in ["/1", "/2", "/3", "/1", "/4", "/3"] {
         call(&layer, get(path));
@@ -35,7 +35,7 @@ fn beyond_the_budget_calls_are_recorded_under_other() {
 }
 
 #[test]
-fn up_to_the_budget_there_is_no_other() {
+fn calls_up_to_the_limit_are_recorded_under_their_own_labels() {
     let layer = by_path(2);
     call(&layer, get("/1"));
     call(&layer, get("/2"));
@@ -43,10 +43,10 @@ fn up_to_the_budget_there_is_no_other() {
     assert_all(&layer, "label_overflow_total", &[(r#"{a="1"}"#, 0)]);
 }
 
-/// A call begins under its own labels and finds no room for the response's: its beginning and its end are
-/// counted in different places, and each exactly.
+/// A call begins under its own labels, and there is no room for the label set of its response. Its beginning and its end
+/// are counted in different places, and each exactly.
 #[test]
-fn labels_of_responses_have_the_same_budget() {
+fn label_sets_of_responses_have_the_same_limit() {
     let layer = MetricsLayer::builder()
         .label(Label::method())
         .label(Label::status())
@@ -79,7 +79,7 @@ fn labels_of_responses_have_the_same_budget() {
 }
 
 #[test]
-fn a_call_that_overflows_is_in_flight_there() {
+fn an_overflowing_call_is_in_flight_under_other() {
     let layer = by_path(1);
     let first = begin(&layer, get("/1"), serve);
     let second = begin(&layer, get("/2"), serve);
@@ -96,9 +96,9 @@ fn a_call_that_overflows_is_in_flight_there() {
     );
 }
 
-/// More than a cache line of text each, from whoever wants to fill the memory.
+/// A client might send long values to fill the memory.
 #[test]
-fn values_that_are_too_long_are_other() {
+fn a_value_that_is_too_long_becomes_other() {
     let layer = by_path(10);
     let long = format!("/{}", "x".repeat(128));
     call(&layer, get(&long));
@@ -114,10 +114,10 @@ fn values_that_are_too_long_are_other() {
     );
 }
 
-/// A layer that is gone leaves its table to the next with the same settings, which starts with
-/// the whole budget and without the other's label sets.
+/// The recorder of a dropped layer is reused by the next layer with the same settings. It starts with the whole limit
+/// and no label sets.
 #[test]
-fn a_table_that_is_used_again_starts_afresh() {
+fn a_reused_recorder_starts_empty() {
     let label = Label::from_request("path", |head| Some(head.uri.path()));
     let layer = || {
         let builder = MetricsLayer::builder()
@@ -141,7 +141,7 @@ fn a_table_that_is_used_again_starts_afresh() {
 }
 
 #[test]
-fn a_label_function_that_panics_is_a_call_that_panicked() {
+fn a_panic_in_a_label_function_counts_as_a_panic() {
     let layer = MetricsLayer::builder()
         .label(Label::from_request("path", |head| {
             head.uri

@@ -11,7 +11,7 @@ use tower_openmetrics::protocol::Http;
 use tower_openmetrics::{MetricsLayer, MetricsLayerBuilder};
 
 fn builder() -> MetricsLayerBuilder {
-    // One that may have messages to count.
+    // A protocol that may count messages.
     MetricsLayer::protocol_builder(Http::default())
         .response_head_seconds(true)
         .first_byte_seconds(true)
@@ -22,7 +22,7 @@ fn builder() -> MetricsLayerBuilder {
         .label(Label::code(&["OK"]))
 }
 
-/// The names of labels, as sorted on the page, of all samples of a metric but `le` and `error_type`.
+/// Returns the label names of a metric's samples, as sorted on the page, without `le` and `error_type`.
 fn labels_of(page: &Page, name: &str) -> BTreeSet<String> {
     page.all(name)
         .map(|(labels, _)| {
@@ -51,7 +51,7 @@ fn one_call(layer: &MetricsLayer) {
 }
 
 #[test]
-fn a_metric_carries_what_is_known_at_its_moment() {
+fn a_metric_carries_the_labels_known_when_it_moves() {
     let layer = builder().build([("endpoint", "a")]).unwrap();
     one_call(&layer);
     assert_labels(
@@ -77,7 +77,7 @@ fn a_metric_carries_what_is_known_at_its_moment() {
 }
 
 #[test]
-fn labels_can_be_put_on_the_duration_and_left_out_of_it_and_of_the_beginning() {
+fn a_label_can_be_turned_on_and_off_for_durations_and_beginnings() {
     let layer = MetricsLayer::builder()
         .label(Label::method().on_duration(false))
         .label(Label::version().on_begin(false))
@@ -96,9 +96,9 @@ fn labels_can_be_put_on_the_duration_and_left_out_of_it_and_of_the_beginning() {
     );
 }
 
-/// Label sets that differ only in what a metric leaves out are one series there.
+/// Label sets that differ only in labels that a metric leaves out are one series of that metric.
 #[test]
-fn what_a_metric_leaves_out_is_summed() {
+fn a_metric_sums_over_labels_that_it_leaves_out() {
     let layer = MetricsLayer::builder()
         .label(Label::method().on_duration(false).on_begin(false))
         .build([("endpoint", "a")])
@@ -118,7 +118,7 @@ fn what_a_metric_leaves_out_is_summed() {
 }
 
 #[test]
-fn errors_carry_labels_of_the_request_beside_their_type() {
+fn errors_carry_labels_of_the_request_and_the_error_type() {
     let layer = builder().build([("endpoint", "a")]).unwrap();
     let answer = begin(&layer, get("/"), |_| async {
         let mut response = http::Response::new(Full::default());
@@ -129,6 +129,6 @@ fn errors_carry_labels_of_the_request_beside_their_type() {
     let page = page_of(layer.exporter(), "application/openmetrics-text");
     let line = r#"errors_total{cache="hit",endpoint="a",error_type="generate",method="GET"} 1"#;
     assert!(page.lines().any(|l| l == line), "{page}");
-    // Each type once, whatever the status.
+    // Each type is shown once, whatever the status.
     assert_eq!(page.matches("\nerrors_total").count(), 9, "{page}");
 }

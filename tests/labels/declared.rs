@@ -1,4 +1,4 @@
-//! Label sets that stand on the page before the first call.
+//! Declared label sets, which the page shows before their first call.
 
 use super::{all, assert_all, begin, call, get, serve};
 use crate::support::{Page, panic_of};
@@ -7,7 +7,7 @@ use tower_openmetrics::MetricsLayer;
 use tower_openmetrics::labels::Label;
 
 #[test]
-fn declared_sets_stand_at_0_with_all_their_error_types() {
+fn a_declared_label_set_stands_at_0_with_all_error_types() {
     let layer = MetricsLayer::builder()
         .label(Label::method())
         .label(Label::status())
@@ -45,7 +45,7 @@ fn declared_sets_stand_at_0_with_all_their_error_types() {
 }
 
 #[test]
-fn without_a_declaration_there_is_nothing_before_the_first_call() {
+fn an_undeclared_label_set_is_not_shown_before_its_first_call() {
     let layer = MetricsLayer::builder()
         .label(Label::method())
         .build([("a", "1")])
@@ -63,9 +63,9 @@ fn without_a_declaration_there_is_nothing_before_the_first_call() {
     assert!(errors.iter().all(|(_, count)| *count == 0));
 }
 
-/// They have their share of the budget from the start.
+/// Declared label sets count towards the cardinality limit from the start.
 #[test]
-fn declared_sets_are_never_crowded_out() {
+fn a_declared_label_set_keeps_its_room() {
     let layer = MetricsLayer::builder()
         .label(Label::from_request("path", |head| Some(head.uri.path())))
         .declare([("path", "/kept")])
@@ -82,9 +82,9 @@ fn declared_sets_are_never_crowded_out() {
     );
 }
 
-/// With a status among the labels, which errors don't carry: where they will be counted they stand at 0, and nowhere else.
+/// Here the status is a label, and `errors_total` doesn't carry it.
 #[test]
-fn errors_stand_at_0_where_they_will_be_counted() {
+fn errors_stand_at_0_only_where_they_will_be_counted() {
     let layer = MetricsLayer::builder()
         .label(Label::method())
         .label(Label::route(|head| Some(head.uri.path())))
@@ -102,15 +102,15 @@ fn errors_stand_at_0_where_they_will_be_counted() {
     assert_eq!(all(&layer, "errors_total").len(), 9);
     call_panics(&layer);
     assert_eq!(of_panics(), [(labels("/declared"), 1)]);
-    // The first call of another one that ends well.
+    // The first call of another label set completes.
     call(&layer, get("/met"));
     assert_eq!(of_panics(), [(labels("/declared"), 1), (labels("/met"), 0)]);
     assert_eq!(all(&layer, "errors_total").len(), 18);
 }
 
-/// While the first call is open its errors stand at 0 already.
+/// They stand at 0 while the first call is still open.
 #[test]
-fn errors_stand_at_0_from_the_beginning_of_the_first_call() {
+fn errors_stand_at_0_when_the_first_call_begins() {
     let layer = MetricsLayer::builder()
         .label(Label::method())
         .label(Label::status());
@@ -124,7 +124,7 @@ fn errors_stand_at_0_from_the_beginning_of_the_first_call() {
 }
 
 #[test]
-fn errors_stand_at_0_with_constant_labels_alone() {
+fn errors_stand_at_0_with_only_constant_labels() {
     let errors = all(&MetricsLayer::new([("a", "1")]), "errors_total");
     assert_eq!(errors.len(), 9);
 }

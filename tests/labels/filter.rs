@@ -1,4 +1,4 @@
-//! Calls that are left out.
+//! Calls that a filter leaves out.
 
 use super::{all, assert_all, begin, call, get, serve};
 use crate::support::Numbers;
@@ -6,7 +6,7 @@ use tower_openmetrics::MetricsLayer;
 use tower_openmetrics::labels::Label;
 
 #[test]
-fn calls_that_are_left_out_leave_no_trace() {
+fn a_filtered_call_leaves_no_trace() {
     let layer = MetricsLayer::builder()
         .filter(|head| head.uri.path() != "/health")
         .build([("a", "1")])
@@ -23,7 +23,7 @@ fn calls_that_are_left_out_leave_no_trace() {
 }
 
 #[test]
-fn calls_that_are_left_out_take_no_label_set() {
+fn a_filtered_call_uses_no_label_set() {
     let layer = MetricsLayer::builder()
         .filter(|head| head.uri.path() != "/health")
         .label(Label::method())

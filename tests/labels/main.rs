@@ -1,4 +1,4 @@
-//! Labels that requests bring: which metric carries which, and how many there can be.
+//! Request labels: which metric carries which, and how many label sets there can be.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -22,7 +22,7 @@ use std::pin::pin;
 use tower::{Layer, Service, service_fn};
 use tower_openmetrics::{MetricsLayer, RequestBody, ResponseBody};
 
-/// What the service is to answer: the path's last segment.
+/// Answers with the status that the path's last segment names.
 async fn serve(
     request: Request<RequestBody<Full<Bytes>>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -32,13 +32,13 @@ async fn serve(
 
 type Answer = Response<ResponseBody<Full<Bytes>>>;
 
-/// A call to `layer` around [`serve`], to its end.
+/// Makes a call to `layer` around [`serve`], to its end.
 fn call(layer: &MetricsLayer, request: Request<Full<Bytes>>) {
     let answer = begin(layer, request, serve);
     take_to_end(pin!(answer.into_body()));
 }
 
-/// A call to `layer` around `service`, to its answer.
+/// Makes a call to `layer` around `service`, to the head of its response.
 fn begin<F>(
     layer: &MetricsLayer,
     request: Request<Full<Bytes>>,
@@ -55,7 +55,7 @@ fn get(uri: &str) -> Request<Full<Bytes>> {
     Request::get(uri).body(Full::default()).unwrap()
 }
 
-/// Labels and values of a metric.
+/// Returns the labels and values of a metric.
 fn all(layer: &MetricsLayer, name: &str) -> Vec<(String, u64)> {
     let page = Page::read(layer.exporter());
     let all = page.all(name);
@@ -63,7 +63,7 @@ fn all(layer: &MetricsLayer, name: &str) -> Vec<(String, u64)> {
         .collect()
 }
 
-/// The same, for comparing with literals.
+/// Compares [`all`] with literals.
 #[track_caller]
 fn assert_all(layer: &MetricsLayer, name: &str, expected: &[(&str, u64)]) {
     let expected: Vec<_> = expected

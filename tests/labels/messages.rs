@@ -1,4 +1,4 @@
-//! Labels and filters that look at messages, where there are no heads to look at.
+//! Labels and filters that read messages, for services without heads.
 
 use crate::support::{Page, now, panic_of};
 use futures_util::{FutureExt, Stream, StreamExt, stream};
@@ -48,7 +48,7 @@ fn streaming() -> MetricsLayerBuilder<Streaming> {
     MetricsLayer::streaming_builder()
 }
 
-/// Calls to a handler that answers with a stream of two items, to their ends.
+/// Calls a handler that answers with a stream of two items, and reads each stream to its end.
 fn stream_of<R>(layer: &MetricsLayer<Streaming>, requests: impl IntoIterator<Item = R>)
 where
     R: Message + 'static,
@@ -102,7 +102,7 @@ fn a_unary_service_labels_its_calls_from_the_message() -> Result<(), Error> {
         .build(())?;
     let service = layer.layer(service_fn(async |_: Chat| Ok::<_, Infallible>("done")));
     let Ok(_) = now(service.oneshot(chat("large", 7)));
-    // One layer may measure services of several types.
+    // One layer can measure services of several types.
     let service = layer.layer(service_fn(async |_: String| Ok::<_, Infallible>("done")));
     let Ok(_) = now(service.oneshot("large".to_owned()));
     let expected = [(r#"{model="?"}"#, "1"), (r#"{model="large"}"#, "1")];
@@ -110,9 +110,9 @@ fn a_unary_service_labels_its_calls_from_the_message() -> Result<(), Error> {
     Ok(())
 }
 
-/// The request is the stream itself: none of its messages is read before its call begins.
+/// No message of the stream has been read when the call begins.
 #[test]
-fn a_stream_of_requests_is_the_message() -> Result<(), Error> {
+fn the_message_of_a_request_stream_is_the_stream() -> Result<(), Error> {
     type Upload = stream::Iter<std::vec::IntoIter<&'static str>>;
 
     let layer = MetricsLayer::unary_builder()
@@ -132,7 +132,7 @@ fn a_stream_of_requests_is_the_message() -> Result<(), Error> {
 }
 
 #[test]
-fn labels_of_messages_are_within_the_same_limits() -> Result<(), Error> {
+fn labels_of_messages_have_the_same_limits() -> Result<(), Error> {
     let layer = streaming().label(model()).cardinality_limit(2).build(())?;
     let models = ["a", "b", "c", "a", "d"].map(|model| chat(model, None));
     stream_of(&layer, models);
@@ -157,7 +157,7 @@ fn labels_of_messages_are_within_the_same_limits() -> Result<(), Error> {
 }
 
 #[test]
-fn messages_that_are_left_out_leave_no_trace() -> Result<(), Error> {
+fn a_filtered_message_leaves_no_trace() -> Result<(), Error> {
     let builder = streaming().label(model()).cardinality_limit(1);
     let layer = builder
         .filter_messages(|chat: &Chat| chat.model != "probe")
@@ -166,7 +166,7 @@ fn messages_that_are_left_out_leave_no_trace() -> Result<(), Error> {
     assert_all(&layer, "requests_total", &[]);
     assert_all(&layer, "concurrent_requests", &[]);
     stream_of(&layer, [chat("large", None)]);
-    // A message of another type is none that the filter knows.
+    // The filter doesn't apply to messages of another type.
     stream_of(&layer, ["probe"]);
     let expected = [(r#"{model="_OTHER"}"#, "1"), (r#"{model="large"}"#, "1")];
     assert_all(&layer, "requests_total", &expected);
@@ -181,9 +181,9 @@ fn messages_that_are_left_out_leave_no_trace() -> Result<(), Error> {
     Ok(())
 }
 
-/// The call has panicked, whatever its message would have said.
+/// Whatever the message is.
 #[test]
-fn a_function_that_panics_over_a_message_is_a_call_that_panicked() -> Result<(), Error> {
+fn a_panic_in_a_message_function_counts_as_a_panic() -> Result<(), Error> {
     fn touchy(_: &Chat) -> Option<Cow<'_, str>> {
         panic!("touchy")
     }
@@ -208,9 +208,9 @@ fn a_function_that_panics_over_a_message_is_a_call_that_panicked() -> Result<(),
     Ok(())
 }
 
-/// As of other labels: a function without data is known by its type.
+/// Functions that capture nothing are compared by their type, as for other labels.
 #[test]
-fn layers_that_share_their_series_agree_on_what_they_read() -> Result<(), Error> {
+fn layers_that_share_series_must_read_the_same_labels() -> Result<(), Error> {
     let registry = MetricsRegistry::new();
     let on = || streaming().registry(&registry);
     let keep = on().label(model()).filter_messages(keep_all).build(())?;
@@ -232,9 +232,9 @@ fn keep_all(_: &Chat) -> bool {
     true
 }
 
-/// A protocol of one's own may have a head and a message, and a handle may be passed around either.
+/// A handle can be passed around either.
 #[test]
-fn a_protocol_of_ones_own_has_both() -> Result<(), Error> {
+fn a_custom_protocol_can_have_a_head_and_a_message() -> Result<(), Error> {
     #[derive(Clone, Debug)]
     struct Both;
 
@@ -287,7 +287,7 @@ fn a_protocol_of_ones_own_has_both() -> Result<(), Error> {
 }
 
 #[test]
-fn what_looks_at_messages_is_refused_where_there_are_none() {
+fn settings_that_read_messages_are_refused_for_http() {
     fn each<P>(builder: fn() -> MetricsLayerBuilder<P>) {
         let label = builder().label(model()).build(()).map(drop);
         let filter = builder().filter_messages(keep_all).build(()).map(drop);
@@ -301,7 +301,7 @@ fn what_looks_at_messages_is_refused_where_there_are_none() {
     each(MetricsLayer::client_builder);
     each(MetricsLayer::grpc_builder);
     each(MetricsLayer::grpc_client_builder);
-    // And the other way round.
+    // The other way round: settings that read heads, without heads.
     let builder: MetricsLayerBuilder<Unary> = MetricsLayer::unary_builder();
     let error = builder.label(model()).label(Label::method()).build(());
     let error = error.unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Settings that are an error when the layer is built.
+//! Settings that are refused when the layer is built.
 
 use std::time::Duration;
 use tower_openmetrics::classify::HttpStatus;
@@ -16,7 +16,7 @@ fn refused(builder: MetricsLayerBuilder) -> String {
 }
 
 #[test]
-fn labels_that_cant_be_are_named() {
+fn an_error_names_the_invalid_label() {
     let named = |name: &'static str| MetricsLayer::builder().label(Label::method().named(name));
     for name in [
         "le",
@@ -44,7 +44,7 @@ fn labels_that_cant_be_are_named() {
 }
 
 #[test]
-fn declarations_that_cant_be_are_named() {
+fn an_error_names_the_invalid_declaration() {
     let builder = || {
         MetricsLayer::builder()
             .label(Label::method())
@@ -68,11 +68,11 @@ fn declarations_that_cant_be_are_named() {
             .declare([("method", "PUT")]),
     );
     assert!(
-        error.contains("2 label sets are declared and there is room for 1"),
+        error.contains("2 label sets are declared, and `cardinality_limit` is 1"),
         "{error}"
     );
     let error = refused(builder().cardinality_limit(0));
-    assert!(error.contains("0 label sets"), "{error}");
+    assert!(error.contains("`cardinality_limit` is 0"), "{error}");
     let error = refused(
         builder()
             .stream_duration_seconds(is_long_lived)
@@ -81,9 +81,9 @@ fn declarations_that_cant_be_are_named() {
     assert!(error.contains("1 comes after 2"), "{error}");
 }
 
-/// Closures that capture something are the same only if they are clones of one.
+/// Closures that capture something are equal only if they are clones of one closure.
 #[test]
-fn layers_that_share_their_series_must_agree_on_labels() {
+fn layers_that_share_series_must_have_the_same_request_labels() {
     let registry = MetricsRegistry::new();
     let build = |label: Label| {
         let builder = MetricsLayer::builder().registry(&registry).label(label);
@@ -102,7 +102,7 @@ fn layers_that_share_their_series_must_agree_on_labels() {
     }
 }
 
-/// What is a constant label of one layer is a label of requests of another, or is empty, which is as good as none.
+/// A constant label of one layer is a request label of the other, or it is empty, which counts as absent.
 #[test]
 fn layers_that_would_show_the_same_series_are_refused() {
     type Build = fn(&MetricsRegistry) -> Result<(), Error>;
@@ -110,7 +110,7 @@ fn layers_that_would_show_the_same_series_are_refused() {
         let builder = MetricsLayer::builder().registry(registry);
         builder.build([("a", "1"), ("method", "GET")]).map(drop)
     };
-    let of_requests: Build = |registry| {
+    let request_label: Build = |registry| {
         let builder = MetricsLayer::builder().registry(registry);
         builder.label(Label::method()).build([("a", "1")]).map(drop)
     };
@@ -122,13 +122,13 @@ fn layers_that_would_show_the_same_series_are_refused() {
         let builder = MetricsLayer::builder().registry(registry);
         builder.build([("a", "1")]).map(drop)
     };
-    for (first, second) in [(constant, of_requests), (empty, without)] {
+    for (first, second) in [(constant, request_label), (empty, without)] {
         for (first, second) in [(first, second), (second, first)] {
             let registry = MetricsRegistry::new();
             first(&registry).unwrap();
             let error = second(&registry).unwrap_err().to_string();
             assert!(error.contains("may show the same series"), "{error}");
-            // The first of them is built again, and the second once it is gone.
+            // The first can be built again, and the second once the first is removed.
             first(&registry).unwrap();
             for labels in [
                 &[("a", "1")][..],
@@ -142,9 +142,9 @@ fn layers_that_would_show_the_same_series_are_refused() {
     }
 }
 
-/// With another value of a common label, or a prefix, they show series of their own.
+/// Layers that differ in the value of a label, or in the prefix, have series of their own.
 #[test]
-fn layers_whose_labels_tell_them_apart_are_not_refused() {
+fn layers_with_different_series_are_accepted() {
     let registry = MetricsRegistry::new();
     let builder = || MetricsLayer::builder().registry(&registry);
     let method = || builder().label(Label::method());
@@ -159,9 +159,9 @@ fn layers_whose_labels_tell_them_apart_are_not_refused() {
     }
 }
 
-/// Neither side of such a service has a head to look at.
+/// Requests and responses of unary and streaming services have no heads.
 #[test]
-fn settings_that_would_do_nothing_are_named() {
+fn settings_that_read_heads_are_refused_without_heads() {
     fn each<P: Clone>(builder: fn() -> MetricsLayerBuilder<P>) {
         let check = |given: MetricsLayerBuilder<P>, setting: &str| {
             let error = given.build([("a", "1")]).map(drop).unwrap_err().to_string();
@@ -206,9 +206,9 @@ fn settings_that_would_do_nothing_are_named() {
     );
 }
 
-/// Whatever the layer measures.
+/// For every protocol.
 #[test]
-fn settings_that_need_what_is_not_there_are_named() {
+fn a_setting_without_effect_is_refused_by_name() {
     let builder = MetricsLayer::builder;
     let second = Duration::from_secs(1);
     for (setting, builder) in [
@@ -229,7 +229,7 @@ fn settings_that_need_what_is_not_there_are_named() {
         "{error}"
     );
 
-    // With what they need they are taken.
+    // They are accepted if they have an effect.
     let labelled = || builder().label(Label::method());
     drop(labelled().cardinality_limit(10).build(()).unwrap());
     drop(labelled().series_idle_timeout(second).build(()).unwrap());
@@ -239,9 +239,9 @@ fn settings_that_need_what_is_not_there_are_named() {
     drop(conventional.build(()).unwrap());
 }
 
-/// A protocol of somebody's own may find a head in anything.
+/// A custom protocol may find a head in any request.
 #[test]
-fn settings_of_other_protocols_are_taken() {
+fn settings_that_read_heads_are_accepted_for_other_protocols() {
     let builder = MetricsLayer::protocol_builder(Http::default());
     let builder = builder.filter(|_| true).label(Label::method());
     builder.build([("a", "1")]).map(drop).unwrap();

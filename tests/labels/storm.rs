@@ -1,4 +1,4 @@
-//! Whoever sends whatever: what there can be stays bounded, and sums stay exact.
+//! Random clients: the number of label sets stays bounded, and sums stay exact.
 
 use super::{all, call, get};
 use http::Request;
@@ -9,9 +9,9 @@ use tower_openmetrics::MetricsLayer;
 use tower_openmetrics::labels::Label;
 
 const REQUESTS: u64 = 100_000;
-const BUDGET: usize = 50;
+const LIMIT: usize = 50;
 
-/// A cheap source of noise, each seed its own.
+/// A cheap random number generator.
 fn noise(state: &mut u64) -> u64 {
     *state ^= *state << 13;
     *state ^= *state >> 7;
@@ -49,27 +49,27 @@ fn by_everything(label_sets: usize) -> MetricsLayer {
 }
 
 #[test]
-fn random_requests_fill_the_budget_and_no_more() {
-    let layer = by_everything(BUDGET);
+fn random_requests_never_exceed_the_limit() {
+    let layer = by_everything(LIMIT);
     let mut state = 0x9e37_79b9_7f4a_7c15;
     for _ in 0..1_000 {
         call(&layer, random_request(&mut state));
     }
     let series = all(&layer, "requests_total").len();
-    // What is kept for label sets is there now; from here on nothing is.
+    // All memory for label sets is allocated by now.
     let grown = allocation_counter::measure(|| {
         for _ in 0..REQUESTS - 1_000 {
             call(&layer, random_request(&mut state));
         }
     });
-    assert_eq!(series, BUDGET + 1);
+    assert_eq!(series, LIMIT + 1);
     for metric in [
         "requests_total",
         "response_bytes_total",
         "concurrent_requests",
         "request_duration_seconds_count",
     ] {
-        assert_eq!(all(&layer, metric).len(), BUDGET + 1, "{metric}");
+        assert_eq!(all(&layer, metric).len(), LIMIT + 1, "{metric}");
     }
     assert_eq!(grown.bytes_current, 0, "memory is flat");
     let sum = |metric| -> u64 { all(&layer, metric).iter().map(|(_, value)| value).sum() };
@@ -78,13 +78,12 @@ fn random_requests_fill_the_budget_and_no_more() {
     assert_eq!(sum("request_bytes_total"), 7 * REQUESTS);
     assert_eq!(sum("response_bytes_total"), 5 * REQUESTS);
     assert_eq!(sum("concurrent_requests"), 0);
-    assert_eq!(sum("label_overflow_total"), REQUESTS - BUDGET as u64);
+    assert_eq!(sum("label_overflow_total"), REQUESTS - LIMIT as u64);
 }
 
-/// Threads that meet the same new label sets at the same moment, more of them than there is room for, while pages
-/// are read.
+/// Threads meet the same new label sets at the same time, more than there is room for, while pages are read.
 #[test]
-fn threads_agree_on_label_sets() {
+fn threads_that_race_for_room_agree_on_the_label_sets() {
     const THREADS: u64 = 8;
     const ROUNDS: u64 = 300;
     for _ in 0..5 {
@@ -114,7 +113,7 @@ fn threads_agree_on_label_sets() {
             .iter()
             .find(|(labels, _)| labels.contains("path=\"_OTHER\""))
             .unwrap();
-        // 200 paths found room, whichever they were; the calls of the others are all in one place.
+        // Any 200 paths found room. The calls of all others are under one label set.
         let found: u64 = requests.iter().map(|(_, value)| value).sum::<u64>() - overflow;
         assert_eq!(found, 200 * THREADS);
         assert_eq!(*overflow, 100 * THREADS);
@@ -122,9 +121,9 @@ fn threads_agree_on_label_sets() {
     }
 }
 
-/// A declared label set keeps its room while others fight for what is left.
+/// Other label sets fight for the rest.
 #[test]
-fn declared_sets_keep_their_room_under_threads() {
+fn declared_label_sets_keep_their_room_in_a_race() {
     const THREADS: u64 = 8;
     const ROUNDS: u64 = 500;
     let layer = MetricsLayer::builder()
@@ -155,6 +154,6 @@ fn declared_sets_keep_their_room_under_threads() {
         found.next().unwrap().1
     };
     assert_eq!(of("/kept"), THREADS * ROUNDS);
-    // Nine others found room, each for its one call, for no two paths are the same.
+    // Nine others found room. Each has one call, because no two paths are the same.
     assert_eq!(of("_OTHER"), THREADS * ROUNDS - 9);
 }

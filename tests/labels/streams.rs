@@ -1,4 +1,4 @@
-//! Answers that stay open by intent.
+//! Responses that stay open by intent.
 
 use super::{Answer, begin, call, get};
 use crate::support::{Page, SECOND, panic_of, take_to_end};
@@ -20,7 +20,7 @@ fn answer(layer: &MetricsLayer, change: impl Fn(&mut Response<Full<Bytes>>) + Cl
 }
 
 #[test]
-fn long_lived_answers_have_a_histogram_of_their_own() {
+fn long_lived_responses_have_their_own_histogram() {
     let clock = Clock::manual();
     let layer = MetricsLayer::builder()
         .clock(clock)
@@ -62,7 +62,7 @@ fn long_lived_answers_have_a_histogram_of_their_own() {
     assert_eq!(page.one("request_duration_seconds_sum"), "1.0");
     let streams = page.buckets("stream_duration_seconds");
     let below = |bound| streams.iter().find(|(b, _)| *b == bound).unwrap().1;
-    // Nobody knows how long the upgrade takes.
+    // The upgrade is not followed, so it is not timed.
     assert_eq!(
         (below(1.0), below(60.0), below(300.0), below(f64::INFINITY)),
         (0, 0, 3, 3)
@@ -71,7 +71,7 @@ fn long_lived_answers_have_a_histogram_of_their_own() {
 }
 
 #[test]
-fn they_are_told_apart_by_ones_own_function_and_buckets() {
+fn streams_can_have_their_own_function_and_buckets() {
     let layer = MetricsLayer::builder()
         .stream_duration_seconds(|head| head.status == StatusCode::ACCEPTED)
         .stream_buckets([60.0, 3_600.0])
@@ -93,7 +93,7 @@ fn they_are_told_apart_by_ones_own_function_and_buckets() {
 }
 
 #[test]
-fn without_being_asked_for_there_is_no_such_metric() {
+fn stream_durations_are_off_by_default() {
     let page = Page::read(MetricsLayer::default().exporter());
     assert_eq!(page.all("stream_duration_seconds_count").count(), 0);
 }
@@ -113,7 +113,7 @@ fn counts(layer: &MetricsLayer) -> [u64; 3] {
 }
 
 #[test]
-fn a_request_can_ask_for_a_stream() {
+fn the_request_head_can_mark_a_stream() {
     let layer = watches().build([("a", "1")]).unwrap();
     assert_eq!(counts(&layer), [0, 0, 0]);
     call(&layer, get("/?watch=true"));
@@ -121,9 +121,9 @@ fn a_request_can_ask_for_a_stream() {
     assert_eq!(counts(&layer), [2, 1, 1]);
 }
 
-/// A client that has had enough of a long poll, before there was an answer.
+/// A client leaves a long poll before the response.
 #[test]
-fn a_stream_that_is_left_before_its_head_is_one() {
+fn a_marked_request_is_a_stream_without_a_response() {
     let clock = Clock::manual();
     let layer = watches().clock(clock).build([("a", "1")]).unwrap();
     let mut service = layer.layer(service_fn(async |_: Request<RequestBody<Full<Bytes>>>| {
@@ -142,7 +142,7 @@ fn a_stream_that_is_left_before_its_head_is_one() {
 }
 
 #[test]
-fn either_head_can_say_so() {
+fn either_head_can_mark_a_stream() {
     let layer = watches().stream_duration_seconds(is_long_lived);
     let layer = layer.build([("a", "1")]).unwrap();
     let events = |uri| {
@@ -161,7 +161,7 @@ fn either_head_can_say_so() {
 }
 
 #[test]
-fn a_function_that_panics_is_a_call_that_panicked() {
+fn a_panic_in_a_stream_function_counts_as_a_panic() {
     let layer = MetricsLayer::builder().stream_requests(|_| panic!("a bug"));
     let layer = layer.build([("a", "1")]).unwrap();
     panic_of(|| call(&layer, get("/")));

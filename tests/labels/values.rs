@@ -1,4 +1,4 @@
-//! Where values come from.
+//! Where label values come from.
 
 use super::{assert_all, begin, call, get};
 use crate::support::take_to_end;
@@ -16,7 +16,7 @@ fn layer(label: Label) -> MetricsLayer {
 }
 
 #[test]
-fn a_method_is_one_of_https_or_other() {
+fn an_unknown_method_becomes_other() {
     let layer = layer(Label::method());
     for method in ["GET", "POST", "PURGE", "get", "FROB", "POST"] {
         let request = Request::builder().method(method).uri("/");
@@ -31,12 +31,12 @@ fn a_method_is_one_of_https_or_other() {
             (r#"{a="1",method="_OTHER"}"#, 3),
         ],
     );
-    // A method that is none of HTTP's is not an overflow.
+    // An unknown method is not an overflow.
     assert_all(&layer, "label_overflow_total", &[(r#"{a="1"}"#, 0)]);
 }
 
 #[test]
-fn scheme_and_version_are_the_requests() {
+fn scheme_and_version_are_read_from_the_request() {
     let layer = MetricsLayer::builder()
         .label(Label::scheme().absent("http"))
         .label(Label::version())
@@ -57,7 +57,7 @@ fn scheme_and_version_are_the_requests() {
 }
 
 #[test]
-fn a_route_is_what_the_router_left_and_never_the_path() {
+fn a_route_is_the_matched_template_and_never_the_path() {
     #[derive(Clone)]
     struct Matched(&'static str);
     let layer = layer(Label::route(|head| {
@@ -80,7 +80,7 @@ fn a_route_is_what_the_router_left_and_never_the_path() {
 }
 
 #[test]
-fn a_status_is_a_code_or_a_class() {
+fn a_status_is_shown_as_code_or_class() {
     for (label, expected) in [
         (
             Label::status(),
@@ -117,9 +117,9 @@ fn a_status_is_a_code_or_a_class() {
     }
 }
 
-/// As sent by a client: a header; as given by the handler: an extension.
+/// A client sends a header; a handler sets an extension.
 #[test]
-fn labels_of_ones_own_come_from_requests_and_late_from_handlers() {
+fn custom_labels_are_read_from_requests_and_responses() {
     #[derive(Clone)]
     struct Model(&'static str);
     let layer = MetricsLayer::builder()
@@ -168,7 +168,7 @@ fn labels_of_ones_own_come_from_requests_and_late_from_handlers() {
 }
 
 #[test]
-fn a_label_can_be_renamed_and_say_something_else_for_nothing() {
+fn a_label_can_have_another_name_and_absent_value() {
     let layer = layer(Label::status().named("code").absent("no answer"));
     call(&layer, get("/"));
     drop(begin(&layer, get("/"), super::serve));

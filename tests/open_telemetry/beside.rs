@@ -1,4 +1,4 @@
-//! These names beside others, and settings that can't be.
+//! The conventions' names beside others, and settings that are refused.
 
 use super::{all, begin, get, hello};
 use crate::support::{Page, page_of, take_to_end};
@@ -10,15 +10,15 @@ use tower_openmetrics::classify::HttpClient;
 use tower_openmetrics::labels::{Label, is_long_lived};
 use tower_openmetrics::{MetricsLayer, MetricsRegistry};
 
-/// The names of all families.
+/// Returns the names of all families.
 fn families(page: &str) -> Vec<&str> {
     let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     types.map(|line| line.split(' ').next().unwrap()).collect()
 }
 
-/// Even with the same labels: no name of one is one of another.
+/// They share no name, so layers may have the same labels.
 #[test]
-fn all_namings_go_on_one_page() {
+fn all_naming_conventions_fit_on_one_page() {
     let registry = MetricsRegistry::new();
     let labels = [("service", "a")];
     let builder = || {
@@ -30,7 +30,7 @@ fn all_namings_go_on_one_page() {
     };
     let own = builder().label(Label::method()).build(labels).unwrap();
     let server = builder().open_telemetry().build(labels).unwrap();
-    // A client is told by its classifier.
+    // A client's classifier makes the layer a client's.
     let client = builder().classifier(HttpClient).open_telemetry();
     let client = client.build(labels).unwrap();
     for _ in 0..3 {
@@ -108,7 +108,7 @@ fn a_prefix_comes_before_the_name() {
 }
 
 #[test]
-fn clashes_are_refused_by_name() {
+fn an_error_names_the_clashing_metric() {
     let registry = MetricsRegistry::new();
     let taken = "http_server_active_requests";
     registry
@@ -129,7 +129,7 @@ fn clashes_are_refused_by_name() {
 }
 
 #[test]
-fn layers_that_share_their_series_must_agree() {
+fn layers_that_share_series_must_have_the_same_settings() {
     let registry = MetricsRegistry::new();
     let build = |bounds: &[u64]| {
         MetricsLayer::builder()
@@ -146,7 +146,7 @@ fn layers_that_share_their_series_must_agree() {
 }
 
 #[test]
-fn buckets_that_cant_be_are_named() {
+fn an_error_names_the_invalid_buckets() {
     let build = |bounds: &[u64]| {
         let builder = MetricsLayer::builder().open_telemetry();
         let built = builder
@@ -164,9 +164,9 @@ fn buckets_that_cant_be_are_named() {
     }
 }
 
-/// By the names on the page.
+/// Declarations use the names on the page.
 #[test]
-fn declared_label_sets_stand_at_0() {
+fn declared_label_sets_stand_at_0_under_the_names_of_the_conventions() {
     let declared = [
         ("http_request_method", "GET"),
         ("http_route", "/items/{id}"),
@@ -207,7 +207,7 @@ fn declared_label_sets_stand_at_0() {
 }
 
 #[test]
-fn what_finds_no_room_is_counted_under_other() {
+fn calls_beyond_the_limit_are_recorded_under_other() {
     let layer = MetricsLayer::builder()
         .open_telemetry()
         .label(Label::from_request("path", |head| Some(head.uri.path())).on_begin(false))
@@ -232,9 +232,9 @@ fn what_finds_no_room_is_counted_under_other() {
     assert_eq!(other.unwrap().1, "15");
 }
 
-/// On the page of an app that has one already.
+/// For an app that has a registry already.
 #[test]
-fn another_registry_shows_them_too() {
+fn another_registry_shows_the_metrics_too() {
     let layer = MetricsLayer::builder()
         .open_telemetry()
         .body_size_buckets([4, 1_048_576])

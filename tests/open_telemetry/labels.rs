@@ -1,4 +1,4 @@
-//! What each label says.
+//! The value of each label.
 
 use super::{Answer, all, begin, get, hello, status};
 use crate::support::{now, take_to_end, text_of};
@@ -29,7 +29,7 @@ fn end<C: Classify>(answer: Answer<C>) {
     take_to_end(pin!(answer.into_body()));
 }
 
-/// Of the only calls there were, all with the same labels, as many as there are.
+/// Returns the value of a label. All calls so far must have the same label set.
 #[track_caller]
 fn value<P>(layer: &MetricsLayer<P>, side: &str, label: &str) -> String {
     let all = all(
@@ -37,7 +37,7 @@ fn value<P>(layer: &MetricsLayer<P>, side: &str, label: &str) -> String {
         &format!("http_{side}_request_duration_seconds_count"),
     );
     let [(labels, _)] = &all[..] else {
-        panic!("not one label set: {all:?}");
+        panic!("expected one label set: {all:?}");
     };
     let key = format!("{label}=\"");
     let (_, rest) = labels.split_once(&key).expect("the label");
@@ -45,7 +45,7 @@ fn value<P>(layer: &MetricsLayer<P>, side: &str, label: &str) -> String {
 }
 
 #[test]
-fn a_server_says_what_was_asked() {
+fn a_servers_labels_describe_the_request() {
     let request = |method: &str, uri: &str, version| {
         let request = Request::builder().method(method).uri(uri).version(version);
         request.body(Full::<Bytes>::default()).unwrap()
@@ -81,9 +81,9 @@ fn a_server_says_what_was_asked() {
     }
 }
 
-/// A client may ask in one version and be answered in another; and what has no answer has no version.
+/// The response may have another version than the request. A call without a response has no version.
 #[test]
-fn a_client_says_what_was_spoken() {
+fn a_clients_labels_describe_the_response() {
     let in_version = |version| {
         move |_| {
             let mut response = Response::new(Full::default());
@@ -115,8 +115,8 @@ fn fails<C: Classify>(layer: &Layered<C>) {
 }
 
 #[test]
-fn a_status_is_a_failure_or_not_as_the_conventions_have_it() {
-    // By the conventions' definition of a span's status: 4xx is an error of clients only.
+fn the_conventions_decide_which_statuses_are_failures() {
+    // By the conventions' span status, 4xx is an error for clients only.
     for (code, of_server, of_client) in [
         (200, "", ""),
         (302, "", ""),
@@ -139,7 +139,7 @@ fn a_status_is_a_failure_or_not_as_the_conventions_have_it() {
 }
 
 #[test]
-fn a_call_without_an_answer_has_no_status() {
+fn a_call_without_a_response_has_no_status() {
     let failed = server();
     fails(&failed);
     let abandoned = server();
@@ -161,9 +161,9 @@ fn a_call_without_an_answer_has_no_status() {
     }
 }
 
-/// With an answer that was not taken to its end.
+/// The response is not read to its end.
 #[test]
-fn a_cancelled_call_says_so_beside_its_status() {
+fn a_cancelled_call_has_an_error_type_and_its_status() {
     let layer = server();
     drop(begin(&layer, get("/"), hello));
     assert_eq!(value(&layer, "server", "error_type"), "cancelled");
@@ -171,7 +171,7 @@ fn a_cancelled_call_says_so_beside_its_status() {
 }
 
 #[test]
-fn another_classifier_may_come_after_the_preset() {
+fn a_classifier_can_be_set_after_the_preset() {
     let builder = MetricsLayer::builder()
         .open_telemetry()
         .classifier(HttpStatus);
@@ -181,7 +181,7 @@ fn another_classifier_may_come_after_the_preset() {
 }
 
 #[test]
-fn a_route_is_named_as_the_conventions_do_whatever_finds_it() {
+fn a_route_has_the_name_of_the_conventions() {
     #[derive(Clone)]
     struct Matched(&'static str);
     let from_request = Label::route(|head| Some(head.extensions.get::<Matched>()?.0));
@@ -215,7 +215,7 @@ fn a_route_is_named_as_the_conventions_do_whatever_finds_it() {
 }
 
 #[test]
-fn labels_that_are_given_take_the_place_of_those_that_are_there() {
+fn a_given_label_replaces_the_conventions_label() {
     let layer = MetricsLayer::builder()
         .open_telemetry()
         .label(Label::scheme().absent("https"))
@@ -241,9 +241,9 @@ fn labels_that_are_given_take_the_place_of_those_that_are_there() {
     );
 }
 
-/// Where more methods are to be told apart than HTTP's.
+/// For example, to show methods that HTTP doesn't define.
 #[test]
-fn a_label_of_ones_own_can_take_the_name_of_one_of_the_conventions() {
+fn a_custom_label_can_replace_the_conventions_label() {
     let method = Label::from_request("http_request_method", |head| Some(head.method.as_str()));
     let builder = MetricsLayer::builder().open_telemetry().label(method);
     let layer = builder.build([("", ""); 0]).unwrap();
@@ -253,9 +253,9 @@ fn a_label_of_ones_own_can_take_the_name_of_one_of_the_conventions() {
     assert_eq!(value(&layer, "server", "http_request_method"), "PURGE");
 }
 
-/// By method and scheme alone, and exact while calls run.
+/// They carry only method and scheme, and are exact while calls run.
 #[test]
-fn active_requests_are_those_that_have_begun_and_not_ended() {
+fn active_requests_have_begun_and_not_ended() {
     let layer = MetricsLayer::client_builder()
         .open_telemetry()
         .label(Label::route(|head| Some(head.uri.path())))

@@ -1,4 +1,4 @@
-//! OpenTelemetry's names: the page, the labels, the sizes of bodies, and what stands beside them.
+//! OpenTelemetry's conventions: the page, the labels, the sizes of bodies, and other metrics beside them.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -23,7 +23,7 @@ use tower_openmetrics::{MetricsLayer, RequestBody, ResponseBody};
 
 type Answer<C> = Response<ResponseBody<Full<Bytes>, C>>;
 
-/// A call to `layer`, to its answer, which `answer` makes of the request.
+/// Makes a call to `layer`, to the head of its response, which `answer` makes from the request.
 fn begin<C: Classify, B>(
     layer: &MetricsLayer<Http<C>>,
     request: Request<B>,
@@ -42,7 +42,7 @@ fn get(uri: &str) -> Request<Full<Bytes>> {
     Request::get(uri).body(Full::default()).unwrap()
 }
 
-/// An answer of five bytes.
+/// Returns a response of five bytes.
 fn hello<B>(_: Request<B>) -> Response<Full<Bytes>> {
     Response::new(Full::from("hello"))
 }
@@ -55,7 +55,7 @@ fn status<B>(code: u16) -> impl Fn(Request<B>) -> Response<Full<Bytes>> {
     }
 }
 
-/// Labels and values of a metric.
+/// Returns the labels and values of a metric.
 fn all<P>(layer: &MetricsLayer<P>, name: &str) -> Vec<(String, String)> {
     let page = Page::read(layer.exporter());
     let all = page.all(name);

@@ -59,9 +59,9 @@ uptime_seconds 1.0
 # EOF
 "#;
 
-/// A call that has read three bytes and given five, in a second; one that failed at once; and one that is open.
+/// One call has read three bytes and written five, in a second. One failed at once, and one is open.
 #[test]
-fn the_page_of_a_server_in_both_formats() {
+fn a_servers_page_in_both_formats() {
     let clock = Clock::manual();
     let layer = MetricsLayer::builder()
         .clock(clock)
@@ -102,7 +102,7 @@ fn the_page_of_a_server_in_both_formats() {
     drop(open);
 }
 
-/// Bounds in the spelling that they must always have, and those that the conventions advise.
+/// The bounds that the conventions advise, always written in the same way.
 #[test]
 fn the_buckets_are_those_of_the_conventions() {
     let layer = MetricsLayer::builder()

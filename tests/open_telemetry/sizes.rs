@@ -1,4 +1,4 @@
-//! How large bodies were.
+//! The sizes of bodies.
 
 use super::{all, begin, get, hello};
 use crate::support::Step::{Data, Pending, Trailers};
@@ -28,15 +28,15 @@ fn layer() -> MetricsLayer<Http<ServerErrorsOnly>> {
         .unwrap()
 }
 
-/// What the histograms of all label sets hold together.
+/// The sums over the histograms of all label sets.
 #[derive(Debug, PartialEq, Eq)]
 struct Sizes {
     sum: u64,
-    /// At or below 0, at or below 4, and all.
+    /// The counts up to 0, up to 4, and of all.
     buckets: [u64; 3],
 }
 
-/// A single call of that size.
+/// Returns the sums after one call of that size.
 fn one(bytes: u64) -> Sizes {
     let buckets = [0, 4, u64::MAX].map(|bound| u64::from(bytes <= bound));
     Sizes {
@@ -67,7 +67,7 @@ fn three_frames() -> Script {
 }
 
 #[test]
-fn a_request_is_as_large_as_what_the_service_has_read() {
+fn a_requests_size_is_what_the_service_has_read() {
     for (frames, bytes) in [(0, 0), (1, 3), (2, 7), (usize::MAX, 9)] {
         let layer = layer();
         let read = Cell::new(Taken::default());
@@ -86,9 +86,9 @@ fn a_request_is_as_large_as_what_the_service_has_read() {
     }
 }
 
-/// As soon as it has ended, its word is another's: what a body that goes on counts is nobody's.
+/// When a call has ended, another call may use its body report. Later bytes of the body are not counted.
 #[test]
-fn a_body_that_outlives_its_call_counts_for_no_other() {
+fn a_body_that_outlives_its_call_counts_for_no_other_call() {
     let layer = layer();
     let outliving = Cell::new(None);
     let request = || Request::post("/").body(three_frames()).unwrap();
@@ -109,7 +109,7 @@ fn a_body_that_outlives_its_call_counts_for_no_other() {
 }
 
 #[test]
-fn a_body_may_be_read_while_the_answer_is_under_way() {
+fn a_request_can_be_read_while_the_response_is_sent() {
     let layer = layer();
     let kept = Cell::new(None);
     let answer = begin(
@@ -126,7 +126,7 @@ fn a_body_may_be_read_while_the_answer_is_under_way() {
 }
 
 #[test]
-fn a_response_is_as_large_as_what_the_caller_has_taken() {
+fn a_responses_size_is_what_the_caller_has_taken() {
     for (frames, bytes) in [(0, 0), (1, 3), (2, 7), (usize::MAX, 9)] {
         let layer = layer();
         let service =
@@ -139,9 +139,9 @@ fn a_response_is_as_large_as_what_the_caller_has_taken() {
     }
 }
 
-/// A body that is due to nobody may be taken all the same, as HTTP/2 does.
+/// The body is read all the same, as hyper does over HTTP/2.
 #[test]
-fn an_answer_that_is_due_no_body_has_none() {
+fn a_response_that_must_have_no_body_has_size_0() {
     for (method, status) in [
         (Method::HEAD, StatusCode::OK),
         (Method::GET, StatusCode::NO_CONTENT),
@@ -161,9 +161,9 @@ fn an_answer_that_is_due_no_body_has_none() {
     }
 }
 
-/// Nobody takes a body after it, and nobody knows how long it takes.
+/// Its body is not read, and it is not followed.
 #[test]
-fn an_upgrade_has_sizes_and_no_duration() {
+fn an_upgrade_has_sizes_but_no_duration() {
     let layer = layer();
     drop(begin(&layer, get("/"), |request| {
         let mut response = hello(request);
@@ -185,9 +185,9 @@ fn an_upgrade_has_sizes_and_no_duration() {
     assert_eq!(all(&layer, &format!("{RESPONSE}_sum"))[0].1, "0");
 }
 
-/// They have a size, which is 0, so that there are as many sizes as durations.
+/// The size is 0, so that there are as many sizes as durations.
 #[test]
-fn calls_that_never_got_to_their_bodies_have_sizes_too() {
+fn a_call_that_fails_before_its_bodies_has_sizes() {
     let unanswered = layer();
     let service = service_fn(async |_: Request<_>| Err::<Response<Full<Bytes>>, _>("no"));
     now(unanswered.layer(service).call(get("/"))).expect_err("it fails");
@@ -206,9 +206,9 @@ fn calls_that_never_got_to_their_bodies_have_sizes_too() {
     }
 }
 
-/// They are kept out of the durations, and of nothing else.
+/// Streams are left out of the durations, and of no other histogram.
 #[test]
-fn streams_have_sizes() {
+fn a_stream_has_sizes() {
     let layer = MetricsLayer::builder()
         .open_telemetry()
         .body_size_buckets([0, 4])
@@ -229,14 +229,14 @@ fn streams_have_sizes() {
     };
     // By status: 200, then 202.
     assert_eq!(counts("request_duration_seconds_count"), ["1", "0"]);
-    // Only where there has been a stream.
+    // Only label sets that had a stream have this metric.
     assert_eq!(counts("stream_duration_seconds_count"), ["1"]);
     assert_eq!(counts("response_body_size_bytes_sum"), ["5", "5"]);
     assert_eq!(counts("request_body_size_bytes_count"), ["1", "1"]);
 }
 
 #[test]
-fn what_is_counted_by_hand_has_a_size() {
+fn bytes_counted_through_a_handle_have_a_size() {
     let builder = MetricsLayer::builder().open_telemetry();
     let layer = builder
         .body_size_buckets([0, 4])
@@ -256,7 +256,7 @@ fn what_is_counted_by_hand_has_a_size() {
     assert_eq!(sizes(&layer, REQUEST), one(6));
 }
 
-/// Other calls on other threads, whose bodies are read on yet others: every byte that was read in time is counted, once.
+/// Calls run on many threads, and their bodies are read on others. Every byte that was read in time is counted once.
 #[test]
 fn sizes_are_exact_under_load() {
     const THREADS: u64 = 4;

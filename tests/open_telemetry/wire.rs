@@ -1,4 +1,4 @@
-//! A client and a server over real connections: both say the same of the same calls.
+//! A client and a server over real connections record the same calls alike.
 
 use super::all;
 use crate::support::Page;
@@ -17,7 +17,7 @@ use tower::{Layer, ServiceExt};
 use tower_openmetrics::MetricsLayer;
 
 #[tokio::test]
-async fn both_sides_agree() {
+async fn client_and_server_record_the_same_calls() {
     for (http2, version) in [(false, "1.1"), (true, "2")] {
         let server = MetricsLayer::builder().open_telemetry();
         let server = server.build([("", ""); 0]).unwrap();
@@ -68,7 +68,7 @@ async fn both_sides_agree() {
             ("response_body_size_bytes_sum", "8", "0"),
         ] {
             let [of_echo, of_nothing] = [of_echo, of_nothing].map(str::to_owned);
-            // The two labels that come first decide on the order.
+            // The first two labels decide on the order.
             let of_server = [
                 (nothing.clone(), of_nothing.clone()),
                 (echo.clone(), of_echo.clone()),

@@ -1,4 +1,4 @@
-//! gRPC: messages, trailers frames and what is neither, cut into frames anywhere, in both directions.
+//! gRPC in both directions: messages, trailers frames and garbage, cut into frames anywhere.
 
 use super::streams_support::{Numbers, Stage};
 use super::support::{Script as Body, Step, take_frames};
@@ -19,7 +19,7 @@ struct Script {
     format: Format,
     request: Wire,
     response: Wire,
-    /// In the trailers, or none.
+    /// The status in the trailers, if there is one.
     status: Option<u8>,
 }
 
@@ -30,11 +30,11 @@ enum Format {
     WebText,
 }
 
-/// What is sent one way, how it is cut into frames, and how many of them are taken.
+/// What one side sends, how it is cut into frames, and how many frames the other side takes.
 #[derive(Clone, Debug)]
 struct Wire {
     pieces: Vec<Piece>,
-    /// Where, in thousandths of the whole.
+    /// Where to cut, in thousandths of the whole.
     cuts: Vec<usize>,
     takes: usize,
 }
@@ -46,16 +46,16 @@ enum Piece {
     Malformed(u8),
 }
 
-/// What has come of a wire, so far as it was taken.
+/// What has arrived of a wire.
 #[derive(Clone, Copy, Debug, Default)]
-struct Came {
+struct Arrived {
     bytes: u64,
     messages: u64,
-    /// In a frame of its own.
+    /// The status in a trailers frame.
     status: Option<GrpcCode>,
 }
 
-const MOST_FRAMES: usize = 6;
+const MAX_FRAMES: usize = 6;
 
 fn wire() -> impl Strategy<Value = Wire> {
     let piece = prop_oneof![
@@ -66,8 +66,8 @@ fn wire() -> impl Strategy<Value = Wire> {
     ];
     let parts = (
         vec(piece, 0..6),
-        vec(0..=1_000_usize, 0..MOST_FRAMES),
-        prop_oneof![3 => Just(usize::MAX), 1 => 0..=MOST_FRAMES],
+        vec(0..=1_000_usize, 0..MAX_FRAMES),
+        prop_oneof![3 => Just(usize::MAX), 1 => 0..=MAX_FRAMES],
     );
     parts.prop_map(|(pieces, cuts, takes)| Wire {
         pieces,
@@ -110,7 +110,7 @@ impl Piece {
 }
 
 impl Wire {
-    /// As it goes over the wire; as text, each piece is flushed by itself.
+    /// Returns the bytes on the wire. As text, each piece is flushed by itself.
     fn bytes(&self, format: Format) -> Vec<u8> {
         let pieces = self.pieces.iter().map(Piece::bytes);
         match format {
@@ -133,12 +133,11 @@ impl Wire {
             .collect()
     }
 
-    /// From so many bytes, piece by piece. A piece of text has come when its last digit has, which
-    /// only a byte or two of padding may follow.
-    fn came(&self, format: Format, bytes: usize) -> Came {
-        let mut came = Came {
+    /// Returns what arrives with that many bytes. A piece of text arrives with its last digit; only padding may follow.
+    fn arrived(&self, format: Format, bytes: usize) -> Arrived {
+        let mut arrived = Arrived {
             bytes: bytes as u64,
-            ..Came::default()
+            ..Arrived::default()
         };
         let mut end = 0;
         for piece in &self.pieces {
@@ -150,21 +149,21 @@ impl Wire {
                 Format::WebText => (3 - piece.bytes().len() % 3) % 3,
                 _ => 0,
             };
-            // The first sign of padding says that the group is over.
+            // The first padding character ends the group.
             let last = end - padding.saturating_sub(1);
             if last > bytes {
                 break;
             }
             match piece {
-                Piece::Message { .. } => came.messages += 1,
+                Piece::Message { .. } => arrived.messages += 1,
                 Piece::Trailers(code) if format != Format::Grpc => {
-                    came.status = Some(GrpcCode::from_number(u32::from(*code)));
+                    arrived.status = Some(GrpcCode::from_number(u32::from(*code)));
                     break;
                 }
                 Piece::Trailers(_) | Piece::Malformed(_) => break,
             }
         }
-        came
+        arrived
     }
 }
 
@@ -182,7 +181,7 @@ impl Script {
         if let Some(status) = status {
             down.push(Step::Field("grpc-status", status.to_string().leak()));
         }
-        // Nothing takes time but the head.
+        // Only the head takes time.
         let script = |steps| Body::new(Clock::manual(), steps);
         let call = Request::post("/shop.Cart/Add").header("content-type", format.content_type());
         let answered = stage.call(call.body(script(up)).unwrap(), |call| {
@@ -193,7 +192,7 @@ impl Script {
         take_frames(pin!(answered.unwrap().into_body()), response.takes);
     }
 
-    /// By the rules, without the library.
+    /// Computes the numbers by the rules, without the library.
     fn expected(&self) -> Numbers {
         let Self {
             format,
@@ -204,7 +203,7 @@ impl Script {
         let taken = |wire: &Wire| {
             let frames = wire.frames(*format);
             let taken = frames.iter().take(wire.takes).map(Vec::len).sum();
-            (wire.came(*format, taken), wire.takes > frames.len())
+            (wire.arrived(*format, taken), wire.takes > frames.len())
         };
         let (up, _) = taken(request);
         let (down, to_end) = taken(response);
@@ -236,7 +235,7 @@ impl Script {
     }
 }
 
-/// By the RFC, padded.
+/// Encodes by RFC 4648, with padding.
 fn base64(bytes: &[u8]) -> Vec<u8> {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let digit = |group: &[u8], at: usize| {
@@ -258,7 +257,7 @@ proptest! {
     #![proptest_config(cases(1_000))]
 
     #[test]
-    fn messages_and_endings_are_as_the_model_says(script in script()) {
+    fn the_numbers_match_the_model(script in script()) {
         let stage = Stage::new(MetricsLayer::protocol_builder(Grpc::new()));
         script.run(&stage);
         prop_assert_eq!(stage.numbers(), script.expected());

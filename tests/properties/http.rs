@@ -1,4 +1,4 @@
-//! HTTP: frames and trailers both ways, lengths promised and kept or not, errors and drops.
+//! HTTP: frames and trailers in both directions, promised lengths that are kept or not, errors and drops.
 
 use super::streams_support::{Numbers, Stage};
 use super::support::{Script as Body, Step, poll_frame};
@@ -46,9 +46,8 @@ enum Frame {
 
 const TEXT: &str = "abc";
 
-/// Up to so many bytes fit into the frames of a body: lengths around it are
-/// kept, or fallen short of, or outrun.
-const MOST: u64 = 6;
+/// The maximum length of a body. Promised lengths are about as large, so a body may be shorter, as long, or longer.
+const MAX_LENGTH: u64 = 6;
 
 fn frames() -> impl Strategy<Value = Frames> {
     let frame = prop_oneof![
@@ -58,7 +57,7 @@ fn frames() -> impl Strategy<Value = Frames> {
         1 => Just(Frame::Malformed),
         1 => Just(Frame::TimedOut),
     ];
-    let length = || option::of(0..=MOST);
+    let length = || option::of(0..=MAX_LENGTH);
     let parts = (
         vec(frame, 0..5),
         any::<bool>(),
@@ -94,7 +93,7 @@ prop_compose! {
 
 // === the model ===
 
-/// A body, as far as it was read.
+/// A body that has been read in part.
 struct Reading<'a> {
     body: &'a Frames,
     version: Version,
@@ -123,7 +122,7 @@ impl Script {
         }
         let mut answer = Reading::of(&self.answer);
         let promised = self.promised();
-        if self.status == 101 || answer.is_known_to_be_over() {
+        if self.status == 101 || answer.is_known_to_have_ended() {
             model.is_over(&answer, promised);
         }
         model.uploads(&mut upload, between);
@@ -137,7 +136,7 @@ impl Script {
         is_tunnel || self.status == 101
     }
 
-    /// Whether the answer has a body at all (RFC 9110, section 6.4.1).
+    /// Whether the response has a body (RFC 9110, section 6.4.1).
     fn is_due(&self) -> bool {
         let bodiless = matches!(self.status, 204 | 304) || self.method == Method::HEAD;
         !self.is_upgrade() && !bodiless
@@ -152,7 +151,7 @@ impl Script {
         self.is_due().then(|| content_length.or(hint)).flatten()
     }
 
-    /// What the caller takes, up to what it thinks is the end; then it drops the body.
+    /// The caller reads the body until it takes it for ended, and drops it.
     fn takes(&self, model: &mut Model, answer: &mut Reading<'_>, promised: Option<u64>) {
         for _ in 0..self.takes {
             let Some(frame) = answer.next() else {
@@ -168,7 +167,7 @@ impl Script {
                     if promised.is_some_and(|promised| answer.bytes > promised) {
                         model.fail(ErrorType::PUBLISH_FINAL);
                     }
-                    if matches!(frame, Frame::Trailers) || answer.is_known_to_be_over() {
+                    if matches!(frame, Frame::Trailers) || answer.is_known_to_have_ended() {
                         model.is_over(answer, promised);
                     }
                 }
@@ -223,7 +222,7 @@ impl Model {
             let is_over = match frame {
                 None => true,
                 Some(Frame::Gone | Frame::Malformed | Frame::TimedOut) => false,
-                Some(_) => upload.is_known_to_be_over(),
+                Some(_) => upload.is_known_to_have_ended(),
             };
             let is_short =
                 |promise: Option<u64>| promise.is_none_or(|length| upload.bytes < length);
@@ -232,7 +231,7 @@ impl Model {
                 hint,
                 ..
             } = upload.body;
-            // Over HTTP/1 there would be an error.
+            // Over HTTP/1 this would be an error.
             let is_promised = content_length.is_some() && upload.version == Version::HTTP_2;
             if is_over && is_promised && is_short(*content_length) && is_short(*hint) {
                 self.fault(Ending::Cancelled);
@@ -258,13 +257,13 @@ impl<'a> Reading<'a> {
         frame
     }
 
-    fn is_known_to_be_over(&self) -> bool {
+    fn is_known_to_have_ended(&self) -> bool {
         self.body.knows_its_end && self.read >= self.body.frames.len()
     }
 }
 
 impl Frames {
-    /// It says itself that there is nothing: whatever its headers say.
+    /// Whether the body itself says that it is empty, whatever the headers say.
     fn is_nothing(&self) -> bool {
         self.knows_its_end && self.frames.is_empty()
     }
@@ -295,7 +294,7 @@ impl Frame {
     }
 }
 
-// === the real thing ===
+// === the library ===
 
 fn play(script: &Script, clock: Clock) -> Numbers {
     let stage = Stage::timed_by(clock, MetricsLayer::protocol_builder(Http::default()));
@@ -341,7 +340,7 @@ fn read(mut upload: Pin<&mut RequestBody<Body<io::Error>>>, frames: usize) {
 }
 
 #[test]
-fn calls_are_counted_as_the_model_has_them() {
+fn the_numbers_match_the_model() {
     let clock = Clock::manual();
     proptest!(cases(3_000), |(script in script())| {
         let mut expected = Numbers::none();

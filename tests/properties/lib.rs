@@ -1,8 +1,7 @@
-//! Random scripts of requests, answers, failures, pauses and drops, against a simple model of
-//! what the numbers are to be.
+//! Random scripts of requests, responses, failures, pauses and drops, checked against a simple model of the numbers.
 //!
-//! The model knows nothing of the library: it goes through the same script, or through what was
-//! seen to happen outside of the library, with the rules of the contract.
+//! The model doesn't use the library. It applies the rules of the contract to the same script, or to events seen
+//! outside of the library.
 
 #![cfg(test)]
 
@@ -38,11 +37,11 @@ struct Model {
     response_messages: u64,
     head: Option<u32>,
     first_byte: Option<u32>,
-    /// Nobody follows it, so it is not timed.
+    /// An upgrade that is not followed, and so is not timed.
     is_upgrade: bool,
     /// The first thing that went wrong.
     fault: Option<Ending>,
-    /// How it has ended, and when.
+    /// How it ended, and when.
     end: Option<(Ending, u32)>,
 }
 
@@ -72,7 +71,7 @@ impl Model {
         self.first_byte.get_or_insert(self.seconds);
     }
 
-    /// Only the first end is one.
+    /// Ends the call. Only the first end counts.
     fn ends(&mut self, unless_it_had_a_fault: Ending) {
         let ending = self.fault.unwrap_or(unless_it_had_a_fault);
         self.end.get_or_insert((ending, self.seconds));
@@ -123,7 +122,7 @@ impl From<Ending> for Fault {
     }
 }
 
-/// What handlers and transports report by a handle.
+/// The faults that handlers and transports report by a handle.
 mod reports {
     use super::Ending;
     use proptest::prelude::*;

@@ -1,7 +1,7 @@
-//! Answers sent into sinks that pause, refuse and panic.
+//! Responses sent into sinks that pause, refuse and panic.
 //!
-//! Here the model is told what stream and sink have seen, in order: how Publish goes
-//! about its work is its own business, what it may count is not.
+//! Here the model reads what stream and sink have seen, in order. The order in which `Publish` works is free; what it
+//! counts is not.
 
 use super::streams_support::{Ask, Numbers, Reply, Rule, SECOND, ScriptedSink, Stage, refuse};
 use super::{Ending, Model, cases, reports};
@@ -31,7 +31,7 @@ struct Script {
 /// Each takes a [`SECOND`].
 #[derive(Clone, Copy, Debug)]
 enum Act {
-    /// So many items of one size, one by one.
+    /// That many items of one size, one by one.
     Items(Size, usize),
     Fail,
     Pause,
@@ -39,7 +39,7 @@ enum Act {
     Panic,
 }
 
-/// A message of that size: items too large to be made in such numbers.
+/// A message that only claims its size, because real items of such sizes would take too much memory.
 #[derive(Clone, Copy, Debug)]
 struct Size(u64);
 
@@ -54,9 +54,9 @@ enum Event {
     Made(Result<Size, Broken>),
     Reported(Ending),
     NoMore,
-    /// Another step of the script has passed.
+    /// One step of the script has passed.
     Second,
-    /// The sink did as it was asked, or refused to.
+    /// The sink did what it was asked to do, or refused.
     Asked(Ask, bool),
     Panicked,
     Dropped,
@@ -105,7 +105,7 @@ prop_compose! {
 
 // === the model ===
 
-/// What it knows of the sending besides.
+/// What the model also knows about the sending.
 #[derive(Default)]
 struct Sending {
     made: Option<Result<Size, Broken>>,
@@ -118,7 +118,7 @@ struct Sending {
 impl Script {
     fn model(&self, events: &[Event]) -> Model {
         let mut model = Model {
-            seconds: 1, // to the answer
+            seconds: 1, // to the response
             head: Some(1),
             request_messages: 1,
             ..Model::default()
@@ -190,7 +190,7 @@ impl Model {
     }
 }
 
-// === the real thing ===
+// === the library ===
 
 struct Items {
     acts: VecDeque<Act>,
@@ -243,20 +243,20 @@ impl Stream for Items {
     }
 }
 
-/// Tells what a sink does.
-struct Watched<T> {
+/// Records what a sink does.
+struct Recorded<T> {
     sink: Pin<Box<ScriptedSink<T>>>,
     events: Events,
 }
 
-impl<T> Watched<T> {
+impl<T> Recorded<T> {
     fn tell(&self, ask: Ask, reply: &Result<(), BoxError>) {
         let event = Event::Asked(ask, reply.is_ok());
         self.events.borrow_mut().push(event);
     }
 }
 
-impl<T> Sink<T> for Watched<T> {
+impl<T> Sink<T> for Recorded<T> {
     type Error = BoxError;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
@@ -303,7 +303,7 @@ fn play(script: &Script, clock: Clock) -> (Numbers, Vec<Event>) {
     let answer = stage.call((), |()| Ok::<_, BoxError>(items));
     let mut answer = answer.map_err(drop).unwrap();
     *call.borrow_mut() = answer.handle();
-    let sink = Watched {
+    let sink = Recorded {
         sink: Box::pin(ScriptedSink::new(rules).0),
         events: events.clone(),
     };
@@ -332,7 +332,7 @@ fn poll<F: Future>(sending: F, patience: usize) {
 }
 
 #[test]
-fn what_is_sent_is_counted_and_nothing_else() {
+fn the_numbers_match_the_model() {
     let clock = Clock::manual();
     proptest!(cases(3_000), |(script in script())| {
         let (numbers, events) = play(&script, clock);

@@ -1,4 +1,4 @@
-//! Messages in, items out, and handles between.
+//! Messages in, items out, and faults reported by handles.
 
 use super::streams_support::{Numbers, SECOND, Stage};
 use super::{Ending, Model, cases, reports};
@@ -17,8 +17,8 @@ use tower::{Layer, Service, service_fn};
 use tower_openmetrics::message::{self, InOk};
 use tower_openmetrics::{CallHandle, Clock, ErrorType, MetricsLayer, RequestStream};
 
-/// One call: what the client sends, what the handler does before and after it
-/// answers, and how often the caller polls before it leaves.
+/// One call: what the client sends, what the handler does before and after it answers, and how often the caller polls
+/// before it leaves.
 #[derive(Clone, Debug)]
 struct Script {
     request: Vec<Chunk>,
@@ -120,7 +120,7 @@ impl Script {
 }
 
 impl Model {
-    /// One poll after another, up to the end of the acts or of the call.
+    /// Polls until the acts or the call end.
     fn acts<'a>(
         &mut self,
         acts: &[Act],
@@ -172,7 +172,7 @@ impl Model {
     }
 }
 
-// === the real thing ===
+// === the library ===
 
 type Size = fn(&u8) -> u64;
 type Request = RequestStream<Upload, InOk<Size>>;
@@ -182,7 +182,7 @@ fn size(message: &u8) -> u64 {
     (*message).into()
 }
 
-/// What the client sends, and the place for the handle.
+/// What the client sends, and the handle.
 struct Upload {
     chunks: VecDeque<Chunk>,
     call: Option<CallHandle>,
@@ -205,7 +205,7 @@ struct Worker {
     acts: VecDeque<Act>,
     request: SharedRequest,
     call: CallHandle,
-    /// Of calls that have ended: what is said by them must not matter.
+    /// Handles of calls that have ended. Their reports must have no effect.
     stale: Vec<CallHandle>,
     clock: Clock,
 }
@@ -243,7 +243,7 @@ fn read(request: &SharedRequest) -> Option<Result<u8, io::Error>> {
     }
 }
 
-/// Makes the calls one after the other, and gives the layer's numbers.
+/// Makes the calls one after the other, and returns the layer's numbers.
 fn play(scripts: &[Script], clock: Clock) -> Numbers {
     let builder = MetricsLayer::streaming_builder()
         .request_streams(message::ok(size as Size))
@@ -292,7 +292,7 @@ fn play(scripts: &[Script], clock: Clock) -> Numbers {
     stage.numbers()
 }
 
-/// Polls that often, and drops what it has.
+/// Polls that often, and drops the future.
 fn take<F, S, E>(future: F, patience: usize)
 where
     F: Future<Output = Result<S, E>>,
@@ -318,7 +318,7 @@ where
 }
 
 #[test]
-fn calls_are_counted_as_the_model_has_them() {
+fn the_numbers_match_the_model() {
     let clock = Clock::manual();
     let scripts = vec(script(), 1..4);
     proptest!(cases(4_000), |(scripts in scripts)| {

@@ -1,4 +1,4 @@
-//! Random registries: the protobuf page, read by a foreign decoder, says what the text does.
+//! Random registries: an independent decoder reads the same from the protobuf page as from the text page.
 
 mod model;
 mod native;
@@ -34,7 +34,7 @@ const PROTOBUF: &str = "application/vnd.google.protobuf;\
 
 type Labels = Vec<(String, String)>;
 
-/// What is registered, and what happens to it.
+/// What is registered, and the calls.
 #[derive(Clone, Debug)]
 struct Script {
     /// The layers' labels, and how long each of their calls takes in milliseconds.
@@ -45,7 +45,7 @@ struct Script {
     help: String,
 }
 
-/// A page: its comments as they come, and its samples, with numbers as Rust spells them.
+/// A page: its comments in order, and its samples, with numbers as Rust writes them.
 #[derive(Debug, PartialEq)]
 struct Shown {
     comments: Vec<String>,
@@ -127,7 +127,7 @@ fn call(layer: &MetricsLayer, clock: Clock, time: Duration) {
     take_to_end(pin!(response.into_body()));
 }
 
-/// The families of the protobuf page, of which nothing is left unread.
+/// Reads all families of the protobuf page, without a rest.
 fn families(exporter: MetricsExporter) -> Vec<MetricFamily> {
     let scrape = Request::get("/metrics").header("accept", PROTOBUF);
     let scrape = scrape.body(()).unwrap();
@@ -142,14 +142,14 @@ fn families(exporter: MetricsExporter) -> Vec<MetricFamily> {
         );
         now(response.into_body().collect()).unwrap().to_bytes()
     };
-    // Away from any runtime, as text is.
+    // Read outside of any runtime, like the text.
     let mut page = std::thread::spawn(read).join().expect("a page");
     let length = page.len();
     let mut families = Vec::new();
     while !page.is_empty() {
         families.push(MetricFamily::decode_length_delimited(&mut page).unwrap());
     }
-    // It would be shorter without a field that the model doesn't know.
+    // Without a field that the model doesn't know, it would be shorter.
     let known = families.iter().map(|family| {
         let length = family.encoded_len();
         length + prost::length_delimiter_len(length)
@@ -178,7 +178,7 @@ impl Shown {
         shown
     }
 
-    /// What Prometheus makes of the families.
+    /// Converts families to samples as Prometheus does.
     fn of_families(families: &[MetricFamily]) -> Self {
         let mut shown = Self {
             comments: Vec::new(),
@@ -260,7 +260,7 @@ impl Shown {
     }
 }
 
-/// A series, with its bound spelt as Rust spells the number.
+/// Returns a series with its bound as Rust writes the number.
 fn spelt(series: &str) -> String {
     let Some((before, after)) = series.split_once("le=\"") else {
         return series.to_owned();
@@ -274,7 +274,7 @@ proptest! {
     #![proptest_config(cases(300))]
 
     #[test]
-    fn it_says_what_the_text_does(script in script()) {
+    fn protobuf_and_text_show_the_same(script in script()) {
         let registry = script.run();
         let text = page_of(registry.exporter(), TEXT);
         let families = families(registry.exporter());

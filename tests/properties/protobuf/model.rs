@@ -1,4 +1,4 @@
-//! Prometheus' data model, as its description has it; read by prost.
+//! Prometheus' data model, read by prost.
 //!
 //! <https://github.com/prometheus/client_model/blob/v0.6.1/io/prometheus/client/metrics.proto>
 
@@ -108,7 +108,7 @@ pub(crate) struct Exemplar {
     pub(crate) timestamp: Option<Timestamp>,
 }
 
-/// `google.protobuf.Timestamp`. Its fields are of proto3, which leaves out what is 0.
+/// `google.protobuf.Timestamp`. Its fields follow proto3, which leaves out zeros.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Timestamp {
     #[prost(int64, optional, tag = "1")]

@@ -1,4 +1,4 @@
-//! Native histograms as the foreign decoder reads them: alone, and beside classic buckets.
+//! Native histograms, read by an independent decoder, with and without classic buckets.
 
 use super::model::{self, MetricFamily};
 use super::{Shown, TEXT, families};
@@ -18,17 +18,17 @@ use std::time::Duration;
 use tower::{Layer, Service, service_fn};
 use tower_openmetrics::{Clock, MetricsLayer, MetricsLayerBuilder, MetricsRegistry, TraceContext};
 
-/// What a native histogram says, by the format's description.
+/// The values of a native histogram.
 #[derive(Clone, Debug, PartialEq)]
 struct Native {
     zero: u64,
-    /// Index and count of those that are not empty. The upper bound of a bucket is 2^(index/8) seconds.
+    /// Index and count of each bucket that is not empty. The upper bound of a bucket is 2^(index/8) seconds.
     buckets: BTreeMap<i32, u64>,
     count: u64,
     sum: f64,
 }
 
-/// How long a call takes to its head, from there to its first byte, and from there to its end.
+/// The times of a call to its head, from there to its first byte, and from there to its end.
 #[derive(Clone, Copy, Debug)]
 struct Times {
     head: Duration,
@@ -43,7 +43,7 @@ const NAMES: [&str; 4] = [
     "stream_duration_seconds",
 ];
 
-/// Of what lasts long by intent.
+/// The status of streams.
 const STREAM: StatusCode = StatusCode::PARTIAL_CONTENT;
 
 // === impl Native ===
@@ -59,7 +59,7 @@ impl Native {
         }
     }
 
-    /// None if it is not a native one.
+    /// Returns `None` if the histogram is not native.
     fn read(histogram: &model::Histogram) -> Option<Self> {
         assert_eq!(histogram.schema?, 3);
         assert_eq!(histogram.zero_threshold(), 2.0_f64.powi(-20));
@@ -90,7 +90,7 @@ fn builder(clock: Clock) -> MetricsLayerBuilder {
     native(clock).buckets([0.5, 2.0]).stream_buckets([60.0])
 }
 
-/// Without bounds for classic buckets.
+/// Returns a builder without classic buckets.
 fn native(clock: Clock) -> MetricsLayerBuilder {
     MetricsLayer::builder()
         .clock(clock)
@@ -100,7 +100,7 @@ fn native(clock: Clock) -> MetricsLayerBuilder {
         .native_histograms(true)
 }
 
-/// A call that is answered by this status.
+/// Makes a call that is answered with this status.
 fn call(layer: &MetricsLayer, clock: Clock, status: StatusCode, times: Times) {
     traced_call(layer, clock, status, times, &HeaderMap::new());
 }
@@ -133,7 +133,7 @@ fn traced_call(
     take_to_end(pin!(answer.into_body()));
 }
 
-/// Two calls and a stream.
+/// Makes two calls and a stream.
 fn some_calls(layer: &MetricsLayer, clock: Clock) {
     let millis = Duration::from_millis;
     let times = |head, first_byte, end| Times {
@@ -163,7 +163,7 @@ fn some_calls(layer: &MetricsLayer, clock: Clock) {
     );
 }
 
-/// What is to be read after [`some_calls`].
+/// Returns the histograms after [`some_calls`].
 fn expected() -> BTreeMap<&'static str, Native> {
     [
         // 0.5 s is 2^(-8/8), 1 s is 2^0, 2.000000954 s lies above 2^(8/8).
@@ -190,7 +190,7 @@ fn expected() -> BTreeMap<&'static str, Native> {
     .into()
 }
 
-/// The only histogram of each name.
+/// Returns the one histogram of each name.
 fn histograms(families: &[MetricFamily]) -> BTreeMap<&str, &model::Histogram> {
     let histograms = families.iter().filter_map(|family| {
         let [metric] = &family.metric[..] else {
@@ -201,7 +201,7 @@ fn histograms(families: &[MetricFamily]) -> BTreeMap<&str, &model::Histogram> {
     histograms.collect()
 }
 
-/// Bounds and counts of its classic buckets.
+/// Returns bounds and counts of the classic buckets.
 fn classic(histogram: &model::Histogram) -> Vec<(f64, u64)> {
     let buckets = histogram.bucket.iter();
     buckets
@@ -210,7 +210,7 @@ fn classic(histogram: &model::Histogram) -> Vec<(f64, u64)> {
 }
 
 #[test]
-fn every_histogram_is_native_beside_its_classic_buckets() {
+fn every_histogram_has_native_and_classic_buckets() {
     let clock = Clock::manual();
     let layer = builder(clock).build([("a", "1")]).unwrap();
     some_calls(&layer, clock);
@@ -235,7 +235,7 @@ fn every_histogram_is_native_beside_its_classic_buckets() {
 }
 
 #[test]
-fn native_histograms_do_without_classic_buckets() {
+fn native_histograms_need_no_classic_buckets() {
     let clock = Clock::manual();
     let layer = native(clock).classic_histograms(false);
     let layer = layer.build([("a", "1")]).unwrap();
@@ -251,10 +251,9 @@ fn native_histograms_do_without_classic_buckets() {
     assert_eq!(Shown::of_families(&families), Shown::of_text(&text));
 }
 
-/// A native histogram in which nothing was observed is one all the same: by its schema, its threshold, and a
-/// span of no buckets.
+/// Its schema, its threshold and an empty span show it.
 #[test]
-fn without_calls_it_is_native_too() {
+fn a_native_histogram_without_calls_is_native() {
     let layer = native(Clock::manual()).classic_histograms(false);
     let layer = layer.build([("a", "1")]).unwrap();
     let families = families(layer.exporter());
@@ -266,7 +265,7 @@ fn without_calls_it_is_native_too() {
 }
 
 #[test]
-fn histograms_are_classic_ones_unless_told_otherwise() {
+fn histograms_are_classic_by_default() {
     let clock = Clock::manual();
     for classic_too in [true, false] {
         let layer = match classic_too {
@@ -291,9 +290,9 @@ fn histograms_are_classic_ones_unless_told_otherwise() {
     }
 }
 
-/// Whether its histograms are native is each endpoint's own affair: they are metrics of one family.
+/// One layer's histograms are native, another's are not, and both are in one family.
 #[test]
-fn a_family_has_both_kinds() {
+fn a_family_can_have_both_kinds() {
     let clock = Clock::manual();
     let registry = MetricsRegistry::with_clock(clock);
     let (builder, native) = (builder(clock), native(clock));
@@ -334,7 +333,7 @@ fn a_family_has_both_kinds() {
 }
 
 #[test]
-fn layers_that_share_their_series_agree_on_the_kind() {
+fn layers_that_share_series_must_have_the_same_kind() {
     let clock = Clock::manual();
     let registry = MetricsRegistry::new();
     let builder = builder(clock).registry(&registry);
@@ -351,8 +350,7 @@ fn layers_that_share_their_series_agree_on_the_kind() {
 
 // === exemplars ===
 
-/// One test at a time of those that this is held by: threads that find no block of their own keep no exemplars, and
-/// one test takes all blocks.
+/// Locks out other tests: threads without a block of their own keep no exemplars, and one test takes all blocks.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -368,10 +366,10 @@ fn traceparent(id: u8) -> HeaderMap {
     .collect()
 }
 
-/// The trace, the span and the value.
+/// Returns the trace, the span and the value.
 fn shown(exemplar: &model::Exemplar) -> (String, String, f64) {
     let [span, trace] = &exemplar.label[..] else {
-        panic!("two labels, not {exemplar:?}");
+        panic!("expected two labels: {exemplar:?}");
     };
     assert_eq!((span.name(), trace.name()), ("span_id", "trace_id"));
     assert!(exemplar.timestamp.is_some());
@@ -383,7 +381,7 @@ fn of_call(id: u8, seconds: f64) -> (String, String, f64) {
     (format!("{id:032x}"), format!("{id:016x}"), seconds)
 }
 
-/// Calls of 0.25, 1, 1.5 and 4 s, each with the trace of its place.
+/// Makes calls of 0.25, 1, 1.5 and 4 s, each with its index as the trace.
 fn traced_calls(layer: &MetricsLayer, clock: Clock) {
     for (id, millis) in (1..).zip([250, 1_000, 1_500, 4_000]) {
         let times = Times {
@@ -396,7 +394,7 @@ fn traced_calls(layer: &MetricsLayer, clock: Clock) {
 }
 
 #[test]
-fn exemplars_are_those_of_the_classic_buckets() {
+fn exemplars_belong_to_the_classic_buckets() {
     let _alone = alone();
     let clock = Clock::manual();
     for native in [true, false] {
@@ -425,7 +423,7 @@ fn exemplars_are_those_of_the_classic_buckets() {
     }
 }
 
-/// Its one bucket is `+Inf`, which is there for its exemplar.
+/// The only bucket is `+Inf`, which carries the exemplar.
 #[test]
 fn without_classic_buckets_the_latest_trace_is_kept() {
     let _alone = alone();
@@ -443,11 +441,11 @@ fn without_classic_buckets_the_latest_trace_is_kept() {
     assert_eq!(own, [of_call(4, 4.0)]);
 }
 
-// === tables that are used again, and many threads ===
+// === reused recorders, and many threads ===
 
-/// The table of a layer that is gone is used again, by one that has the same settings.
+/// The recorder of a dropped layer is reused by a layer with the same settings.
 #[test]
-fn a_later_layer_starts_from_nothing() {
+fn a_reused_recorder_starts_empty() {
     let _alone = alone();
     let clock = Clock::manual();
     let builder = builder(clock).exemplars(TraceContext::from_traceparent);
@@ -466,8 +464,8 @@ fn a_later_layer_starts_from_nothing() {
     }
 }
 
-/// Calls end on more threads than have blocks of their own, some above the last bound, while pages are read: in each
-/// of them native buckets, classic ones and the count agree, and none of them goes back.
+/// Calls end on more threads than have blocks of their own, some above the last bound, while pages are read. On each page
+/// native buckets, classic buckets and the count agree, and none of them decreases.
 #[test]
 fn no_page_contradicts_itself() {
     const THREADS: usize = 24;
@@ -516,7 +514,7 @@ fn no_page_contradicts_itself() {
                 for _ in LASTS {
                     let answers: Vec<_> = (0..AT_ONCE).map(|_| begin(layer)).collect();
                     barrier.wait();
-                    // Now the clock goes on.
+                    // The clock goes on from here.
                     barrier.wait();
                     drop(answers);
                 }
@@ -544,7 +542,7 @@ fn no_page_contradicts_itself() {
     assert_eq!(native, Native::new(each as f64 * 26.401, each, buckets));
 }
 
-/// A call that ends where its answer is dropped.
+/// Begins a call that ends when the returned response is dropped.
 fn begin(layer: &MetricsLayer) -> impl Sized {
     let mut service = layer.layer(service_fn(async |_: Request<_>| {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("x")))
