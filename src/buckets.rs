@@ -5,15 +5,15 @@
 
 use crate::Error;
 use std::array;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// The upper bounds of a histogram's buckets, ascending. `+Inf` is implied.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Buckets {
     /// As a page shows them: in seconds or bytes.
-    shown: Box<[f64]>,
+    shown: Arc<[f64]>,
     /// As observations are compared with them: in nanoseconds or bytes.
-    limits: Box<[u64]>,
+    limits: Arc<[u64]>,
     is_native: bool,
 }
 
@@ -57,7 +57,7 @@ impl Buckets {
     ///
     /// Names the bound that is not finite, negative, out of order or repeated.
     pub(crate) fn new(seconds: impl IntoIterator<Item = f64>) -> Result<Self, Error> {
-        let seconds: Box<[f64]> = seconds.into_iter().collect();
+        let seconds: Arc<[f64]> = seconds.into_iter().collect();
         if seconds.is_empty() {
             return Err(Error::new(
                 "buckets are empty: give at least one upper bound in seconds",
@@ -111,8 +111,8 @@ impl Buckets {
     /// No bucket but `+Inf`.
     pub(crate) fn none() -> Self {
         Self {
-            shown: Box::default(),
-            limits: Box::default(),
+            shown: Arc::default(),
+            limits: Arc::default(),
             is_native: false,
         }
     }
@@ -123,7 +123,7 @@ impl Buckets {
     }
 
     /// Rounds to the nearest nanosecond. `as` saturates, so that no bound wraps.
-    fn of_seconds(seconds: Box<[f64]>) -> Self {
+    fn of_seconds(seconds: Arc<[f64]>) -> Self {
         let limits = seconds.iter().map(|bound| (bound * 1e9).round() as u64);
         Self {
             limits: limits.collect(),
@@ -161,7 +161,10 @@ impl Buckets {
 
 impl Default for Buckets {
     fn default() -> Self {
-        Self::of_seconds(DEFAULT_BUCKETS.into())
+        // Shared by all layers, so that a page of many layers finds them in the processor's cache.
+        static DEFAULT: LazyLock<Buckets> =
+            LazyLock::new(|| Buckets::of_seconds(DEFAULT_BUCKETS.into()));
+        DEFAULT.clone()
     }
 }
 

@@ -33,8 +33,10 @@ struct LayerSnapshot<'a> {
     overflowed: u64,
     /// The span of its constant labels in `texts`.
     text: Span,
-    /// The series of each group.
-    groups: Vec<Range<usize>>,
+    /// The series of each carrier.
+    series: [Range<usize>; Carrier::ALL.len()],
+    /// Whether it has each metric. Read once: the settings of each layer are elsewhere in memory.
+    metrics: [bool; AUTOMATIC_METRICS.len()],
 }
 
 /// The numbers of one series.
@@ -106,8 +108,12 @@ impl<'a> Snapshot<'a> {
             }
             first..all.len()
         });
+        let groups: Vec<_> = groups.collect();
         layers.push(LayerSnapshot {
-            groups: groups.collect(),
+            series: Carrier::ALL.map(|carrier| groups[layout.group_of(carrier)].clone()),
+            metrics: AUTOMATIC_METRICS
+                .each_ref()
+                .map(|metric| metric.is_on(&shared.settings)),
             endpoint,
             // Read after the counts, so that each error type that has a count is known.
             error_types: shared.error_types.by_name(),
@@ -139,8 +145,7 @@ impl<'a> Snapshot<'a> {
                 continue;
             }
             let carrier = numbers.carrier();
-            let group = layer.layout().group_of(carrier);
-            for read in &self.series[layer.groups[group].clone()] {
+            for read in &self.series[layer.series[carrier as usize].clone()] {
                 if let Some(value) = self.value(&numbers, layer, read) {
                     write(&SeriesSnapshot {
                         labels: self.texts.get(&read.text),
@@ -193,7 +198,7 @@ impl LayerSnapshot<'_> {
     }
 
     fn has(&self, metric: Metric) -> bool {
-        AUTOMATIC_METRICS[metric as usize].is_on(self.endpoint.recorder.settings())
+        self.metrics[metric as usize]
     }
 
     fn histogram<'r>(
