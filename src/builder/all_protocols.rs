@@ -109,7 +109,7 @@ impl<P> MetricsLayerBuilder<P> {
     /// Calls beyond it are recorded under one more label set, in which every label is `_OTHER`. `label_overflow_total` counts
     /// them.
     ///
-    /// A label set by method, route and status takes 1.2 KiB, 0.2 KiB more once it was shown, and 0.8 KiB more for each further
+    /// A label set by method, route and status takes 1.4 KiB, 0.2 KiB more once it was shown, and 0.5 KiB more for each further
     /// thread that records under it (`cargo bench --bench memory`).
     pub fn cardinality_limit(mut self, max: usize) -> Self {
         self.options.cardinality_limit = Some(max);
