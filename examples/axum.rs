@@ -63,9 +63,7 @@ pub(crate) async fn serve(listener: TcpListener, stop: Stop) -> Result<(), BoxEr
 
 fn metrics() -> Result<MetricsLayer, tower_openmetrics::Error> {
     MetricsLayer::builder()
-        .label(Label::method())
-        .label(Label::axum_route())
-        .label(Label::status())
+        .http_labels(Label::axum_route())
         // Health checks are not measured.
         .filter(|head| head.uri.path() != "/health")
         // Event streams get a histogram of their own.
@@ -85,6 +83,7 @@ fn app(metrics: &MetricsLayer, stop: Stop) -> Router {
         .fallback(async || (StatusCode::NOT_FOUND, "there is no such page\n"))
         .with_state(stop)
         .layer(metrics.clone())
+        // Outside of the metrics, so that an upload that stalls is a `timeout`.
         .layer(RequestBodyTimeoutLayer::new(serving::UPLOAD))
         // After the layers, so that scrapes are not counted.
         .route_service("/metrics", metrics.exporter())

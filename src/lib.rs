@@ -3,7 +3,7 @@
 //! [`MetricsLayer`] wraps a service and follows each call to the end of its response. It counts and times
 //! calls, counts bytes, tells failures from cancellations, and shows the number of calls in flight.
 //! [`MetricsExporter`] is a service that answers with the page that Prometheus scrapes. Handlers stay as they
-//! are, and nothing is global. Once the service has warmed up, a call costs no allocation, takes no lock and
+//! are, and no number is global. Once the service has warmed up, a call costs no allocation, takes no lock and
 //! touches no shared reference count.
 //!
 //! ```
@@ -165,6 +165,7 @@ mod call;
 pub mod classify;
 mod clock;
 pub mod collectors;
+mod content_length;
 #[cfg(feature = "dashboard")]
 pub mod dashboard;
 mod error;

@@ -2,6 +2,7 @@ use super::{Answer, Protocol};
 use crate::body::{self, Due, RequestBody, ResponseBody};
 use crate::call::Call;
 use crate::classify::{Classify, ErrorType, Head, HttpStatus, Phase};
+use crate::content_length::{content_length, owed};
 use crate::labels::RequestHead;
 use crate::panic_guard::PanicGuard;
 use crate::upgrade::UpgradedCall;
@@ -82,7 +83,7 @@ where
         });
         let is_client = self.is_client;
         let told = (!body.is_end_stream()).then(|| {
-            let owed = body::owed(&parts, &body, is_client);
+            let owed = owed(&parts, &body, is_client);
             (call.handle(), owed)
         });
         Request::from_parts(parts, RequestBody::new(body, told, is_client))
@@ -114,7 +115,7 @@ where
         if let Some(fault) = fault {
             guard.fault(fault);
         }
-        let content_length = body::content_length(head.headers);
+        let content_length = content_length(head.headers);
         let (promised, over) = body::meet(&mut guard, &body, due, content_length);
         let classifier = self.classifier.clone();
         let is_upgraded = matches!(due, Due::Upgrade | Due::Tunnel);

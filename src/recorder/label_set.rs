@@ -176,6 +176,20 @@ impl Uses {
         left.is_ok()
     }
 
+    /// Removes the set if no call has used it for so long. Returns whether it did.
+    pub(super) fn leave_if_idle(&self, idle: u64, now: u64) -> bool {
+        let unproven = self.calls.load(Ordering::Relaxed) & UNPROVEN;
+        if !self.is_idle(idle, now) || !self.leave() {
+            return false;
+        }
+        // A call may have come and gone in between. Who has met the set meanwhile waits for the lock, and finds it again.
+        let is_idle = now.saturating_sub(self.touched.load(Ordering::Relaxed)) >= idle;
+        if !is_idle {
+            self.calls.fetch_sub(GONE - unproven, Ordering::Release);
+        }
+        is_idle
+    }
+
     /// Removes a set that follows one that has left, and so has no calls.
     pub(super) fn leave_with_before(&self) {
         self.calls.store(GONE, Ordering::Relaxed);

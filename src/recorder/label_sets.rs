@@ -81,11 +81,12 @@ impl LabelSets {
 
     /// Finds or makes a set, which the call uses from now on.
     pub(super) fn find_or_make(&mut self, lookup: Lookup<'_>, now: u64) -> Option<Found> {
+        let is_beyond = self.index_of(lookup).is_none()
+            && (self.follows_overflow(lookup) || !self.has_room(lookup.moment, now));
+        // Sought again: sets that made room may have left their numbers to this one.
         let index = match self.index_of(lookup) {
             Some(index) => index,
-            None if self.follows_overflow(lookup) || !self.has_room(lookup.moment, now) => {
-                self.overflow()[lookup.moment as usize]
-            }
+            None if is_beyond => self.overflow()[lookup.moment as usize],
             None => {
                 let flags = match lookup.moment {
                     Moment::Begin if self.shared.needs.proof => UNPROVEN,
@@ -168,14 +169,16 @@ impl LabelSets {
         }
         for moment in Moment::ALL.into_iter().rev() {
             for index in 0..self.sets.len() {
-                if let Some(set) = &self.sets[index]
+                if let Some(set) = self.sets[index].clone()
                     && set.moment == moment
                     && followers[index] == 0
-                    && set.uses.is_idle(idle, now)
-                    && set.uses.leave()
                 {
-                    followers[set.before as usize] -= 1;
-                    self.remove(index, None);
+                    let was_unproven = set.uses.is_unproven();
+                    if set.uses.leave_if_idle(idle, now) {
+                        self.unproven -= usize::from(was_unproven);
+                        followers[set.before as usize] -= 1;
+                        self.remove(index, None);
+                    }
                 }
             }
         }
@@ -193,6 +196,11 @@ impl LabelSets {
                     continue;
                 };
                 let (before, values) = if moment == Moment::Begin {
+                    // `_OTHER` may be there as any other set. It must not leave itself.
+                    if set.values == others[Moment::Begin as usize] {
+                        self.keep(index as SetIndex);
+                        continue;
+                    }
                     if !set.uses.is_unproven() || !set.uses.leave() {
                         continue;
                     }
@@ -267,8 +275,18 @@ impl LabelSets {
     fn get_or_keep(&mut self, moment: Moment, before: SetIndex, values: &[KeptValue]) -> SetIndex {
         let values = Values::of(values);
         let lookup = Lookup::new(&self.shared.hasher, moment, before, &values);
-        self.index_of(lookup)
-            .unwrap_or_else(|| self.make(lookup, STAYS, false))
+        let Some(index) = self.index_of(lookup) else {
+            return self.make(lookup, STAYS, false);
+        };
+        self.keep(index);
+        index
+    }
+
+    /// Makes a set stay for good.
+    fn keep(&mut self, index: SetIndex) {
+        if self.get(index).is_some_and(|set| set.uses.prove(STAYS)) {
+            self.unproven -= 1;
+        }
     }
 
     /// `_OTHER` at each moment.

@@ -98,12 +98,12 @@ impl Layout {
         let schema = &settings.schema;
         let mut groups: Vec<Group> = Vec::new();
         let of = Carrier::ALL.map(|carrier| {
-            let same = |group: &Group| schema.names(group.carrier).eq(schema.names(carrier));
             // OpenTelemetry's conventions have no metric for errors.
             let carrier = match carrier {
                 Carrier::Errors if settings.naming.is_open_telemetry() => Carrier::End,
                 carrier => carrier,
             };
+            let same = |group: &Group| schema.names(group.carrier).eq(schema.names(carrier));
             groups.iter().position(same).unwrap_or_else(|| {
                 groups.push(Group {
                     carrier,

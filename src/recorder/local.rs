@@ -206,7 +206,10 @@ impl LocalRecorder {
             return next;
         }
         let found = self.find_by_hash(moment, before, values);
-        self.met.set_last_after(before, found);
+        // Not a set for calls beyond the limit: another call may have `_OTHER` as values of its own.
+        if !self.met.get(found).is_some_and(|set| set.is_overflow) {
+            self.met.set_last_after(before, found);
+        }
         found
     }
 

@@ -16,8 +16,8 @@
 //!
 //! An ordinary call comes here three times: when it begins, with a frame of its request's body, and when it ends, together with
 //! the last frame of its response. Each time it borrows what the thread holds, finds the recorder by the slot of the key, and
-//! the block by the place of the label set. The thread finds a label set in a hash table of its own. Only the first time it
-//! takes the recorder's lock. No user's function runs while anything is borrowed or locked.
+//! the block by the place of the label set. The thread finds a label set in a hash table of its own. Only the first time, or beyond
+//! the cardinality limit, it takes the recorder's lock. No user's function runs while anything is borrowed or locked.
 //!
 //! | file | has |
 //! |---|---|

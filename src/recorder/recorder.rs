@@ -126,7 +126,8 @@ impl Drop for Recorder {
             place.generation = next;
             slots.free.push(slot as u32);
         }
-        DROPPED.fetch_add(1, Ordering::Relaxed);
+        // Release: a thread that sees the new count sees that this recorder is gone.
+        DROPPED.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -172,7 +173,7 @@ impl Key {
 
 /// How many recorders have been dropped.
 pub(super) fn dropped() -> u64 {
-    DROPPED.load(Ordering::Relaxed)
+    DROPPED.load(Ordering::Acquire)
 }
 
 // === impl Slots ===

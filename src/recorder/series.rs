@@ -6,7 +6,6 @@ use crate::labels::LabelText;
 use crate::sync::{Mutex, MutexGuard};
 use std::cmp;
 use std::fmt;
-use std::mem;
 use std::sync::{OnceLock, PoisonError};
 
 /// The numbers of one label set.
@@ -94,19 +93,16 @@ impl Series {
         }
     }
 
-    /// Adds the counts of a series that no thread writes any more.
+    /// Adds the counts of a series that no thread writes any more. It keeps them: a page that has begun may still read it, and
+    /// no counter of it goes back.
     pub(super) fn take_in(&self, left: &Self, group: &Group) {
-        let Counts {
-            blocks,
-            rest,
-            undeclared,
-        } = mem::take(&mut *left.lock());
-        let blocks = blocks.into_iter().map(|own| own.block);
+        let copy = Block::new(group.cells.all());
+        let left = left.lock();
+        left.blocks()
+            .for_each(|block| copy.take_in(block, &group.cells));
         let mut counts = self.lock();
-        for block in blocks.chain(rest) {
-            counts.take_in(block, group);
-        }
-        for (error_type, failures) in undeclared {
+        counts.take_in(copy, group);
+        for &(error_type, failures) in &left.undeclared {
             counts.count_undeclared(error_type, failures);
         }
     }

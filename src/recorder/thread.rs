@@ -5,6 +5,7 @@ use super::recorder::{Key, Recorder, dropped};
 use crate::open_call::FreeSlots;
 use std::cell::RefCell;
 use std::mem::{self, ManuallyDrop};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -83,12 +84,12 @@ fn attach(local: &RefCell<ManuallyDrop<Local>>, key: Key) -> Option<bool> {
         return None;
     }
     // Dropped when nothing is borrowed any more, as users' functions may be dropped with it.
-    let mut gone = Vec::new();
+    let mut gone = Gone::default();
     let mut borrowed = local.try_borrow_mut().ok()?;
     if borrowed.dead_keys.get(key.slot()) == Some(&key) {
         return None;
     }
-    borrowed.let_go_of_dropped(&mut gone);
+    borrowed.let_go_of_dropped(&mut gone.0);
     if borrowed.get_attached(key).is_some() {
         return Some(true);
     }
@@ -98,7 +99,7 @@ fn attach(local: &RefCell<ManuallyDrop<Local>>, key: Key) -> Option<bool> {
     let recorder = key.recorder();
     let mut borrowed = local.try_borrow_mut().ok()?;
     match &recorder {
-        Some(recorder) => borrowed.hold(recorder, &mut gone),
+        Some(recorder) => borrowed.hold(recorder, &mut gone.0),
         None if lasts => borrowed.bury(key),
         None => {}
     }
@@ -109,13 +110,29 @@ fn attach(local: &RefCell<ManuallyDrop<Local>>, key: Key) -> Option<bool> {
 /// The thread ends. The series keep what it has counted.
 #[cold]
 fn let_go_of_all(local: &RefCell<ManuallyDrop<Local>>) {
-    let held = local.try_borrow_mut().ok().map(|mut local| {
-        let free = mem::replace(&mut local.free, FreeSlots::new());
-        let dead_keys = mem::take(&mut local.dead_keys);
-        (mem::take(&mut local.recorders), dead_keys, free)
-    });
-    // Not while it is borrowed, as users' functions may be dropped with it.
-    drop(held);
+    let Ok(mut borrowed) = local.try_borrow_mut() else {
+        return;
+    };
+    let recorders = mem::take(&mut borrowed.recorders).into_iter();
+    let gone = Gone(recorders.flatten().map(|held| *held).collect());
+    let free = mem::replace(&mut borrowed.free, FreeSlots::new());
+    let dead_keys = mem::take(&mut borrowed.dead_keys);
+    // Dropped when nothing is borrowed any more, as users' functions may be dropped with it.
+    drop(borrowed);
+    drop((gone, free, dead_keys));
+}
+
+/// What a thread lets go of.
+#[derive(Default)]
+struct Gone(Vec<LocalRecorder>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        // A user's function that panics when it is dropped must not keep the call at hand from being counted.
+        for held in self.0.drain(..) {
+            let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(held)));
+        }
+    }
 }
 
 /// For calls that are not counted.

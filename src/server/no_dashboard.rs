@@ -6,12 +6,16 @@ use http_body_util::Full;
 
 pub(super) const PATHS: &str = "/metrics, /health and /live";
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Dashboard;
 
 // === impl Dashboard ===
 
 impl Dashboard {
+    pub(super) fn new() -> Self {
+        Self
+    }
+
     pub(super) fn answer<B>(&self, _: &Request<B>) -> Option<Response<Full<Bytes>>> {
         None
     }

@@ -33,7 +33,7 @@ impl Routes {
         Self {
             exporter,
             health,
-            dashboard: Dashboard::default(),
+            dashboard: Dashboard::new(),
             since: Instant::now(),
         }
     }

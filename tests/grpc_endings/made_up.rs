@@ -115,6 +115,25 @@ fn made_up_methods_make_room_for_real_ones() {
     }
 }
 
+/// A call with an invalid name is recorded as `_OTHER` before any method makes room.
+#[test]
+fn calls_of_invalid_names_keep_their_counts() {
+    for builder in [
+        MetricsLayer::grpc_builder(),
+        MetricsLayer::grpc_builder().label(Label::status()),
+    ] {
+        let layer = built(builder.cardinality_limit(10));
+        make_up(&layer, 0..5);
+        call(&layer, "/a-b/c-d", Some(UNIMPLEMENTED));
+        make_up(&layer, 5..100);
+        call(&layer, "/shop.Cart/Add", Some("0"));
+        make_up(&layer, 100..200);
+        call(&layer, "/a-b/c-d", Some(UNIMPLEMENTED));
+        call(&layer, "/shop.Cart/Add", Some(UNIMPLEMENTED));
+        assert_calls(&layer, &[("_OTHER", 202), ("shop.Cart", 2)]);
+    }
+}
+
 /// Made-up methods are series like any other.
 #[test]
 fn made_up_methods_have_series_below_the_limit() {
