@@ -1,7 +1,7 @@
 //! The labels of a call at one moment, and the calls that use them.
 
 use super::series::Series;
-use crate::labels::{KeptValue, Moment, Value, Values};
+use crate::labels::{KeptValue, Known, MOMENTS, Moment, Value, Values};
 use crate::sync::{AtomicU64, Ordering};
 use foldhash::fast::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -96,6 +96,24 @@ impl<'a> Lookup<'a> {
             values,
             hash: hash.finish(),
         }
+    }
+
+    /// The values of a set with these ones and of all sets before it, by moment.
+    pub(super) fn known<'s>(
+        &self,
+        sets: &'s [Option<Arc<LabelSet>>],
+        values: &'s [KeptValue],
+    ) -> Known<'s> {
+        let mut known: Known<'_> = [&[]; MOMENTS];
+        known[self.moment as usize] = values;
+        let mut before = self.before;
+        while before != ROOT
+            && let Some(Some(set)) = sets.get(before as usize)
+        {
+            known[set.moment as usize] = &set.values;
+            before = set.before;
+        }
+        known
     }
 
     #[inline]

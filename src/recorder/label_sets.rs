@@ -7,7 +7,7 @@
 use super::label_set::{LabelSet, Lookup, ROOT, STAYS, SetIndex, UNPROVEN, Uses};
 use super::series::Series;
 use super::shared::Shared;
-use crate::labels::{Declared, KeptValue, Known, MOMENTS, Moment, Values};
+use crate::labels::{Declared, KeptValue, MOMENTS, Moment, Values};
 use hashbrown::HashTable;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -90,7 +90,7 @@ impl LabelSets {
             None => {
                 let flags = match lookup.moment {
                     Moment::Begin if self.shared.needs.proof => UNPROVEN,
-                    _ => self.flags_when_proven(),
+                    _ => self.shared.flags_when_proven(),
                 };
                 self.make(lookup, flags, false)
             }
@@ -120,13 +120,6 @@ impl LabelSets {
 
     fn is_full(&self, moment: Moment) -> bool {
         self.counts[moment as usize] >= self.shared.settings.cardinality_limit
-    }
-
-    fn flags_when_proven(&self) -> u64 {
-        match self.shared.settings.series_idle_timeout {
-            Some(_) => 0,
-            None => STAYS,
-        }
     }
 
     /// Whether there is room, after others have made it if need be.
@@ -255,7 +248,7 @@ impl LabelSets {
     /// The server has what the labels of this set name.
     pub(super) fn prove(&mut self, begin: SetIndex) {
         if let Some(set) = self.get(begin)
-            && set.uses.prove(self.flags_when_proven())
+            && set.uses.prove(self.shared.flags_when_proven())
         {
             self.unproven -= 1;
         }
@@ -349,15 +342,7 @@ impl LabelSets {
             ..
         } = self;
         let schema = &shared.settings.schema;
-        let mut known: Known<'_> = [&[]; MOMENTS];
-        let mut before = lookup.before;
-        while before != ROOT
-            && let Some(Some(set)) = sets.get(before as usize)
-        {
-            known[set.moment as usize] = &set.values;
-            before = set.before;
-        }
-        known[lookup.moment as usize] = values;
+        let known = lookup.known(sets, values);
         // The root has no series if requests have labels.
         let has_series = !values.is_empty() || !schema.asks(Moment::Begin);
         let groups = shared.layout.groups().iter().zip(series);

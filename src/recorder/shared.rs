@@ -1,5 +1,6 @@
 //! What threads share of a recorder.
 
+use super::label_set::STAYS;
 use super::layout::Layout;
 use crate::clock::{Moment as Time, Reader};
 use crate::error_types::ErrorTypes;
@@ -66,6 +67,14 @@ impl Shared {
     /// Nanoseconds since the recorder was made.
     pub(super) fn now(&self) -> u64 {
         self.clock.nanos_since(self.began)
+    }
+
+    /// The flags of a label set that the server has.
+    pub(super) fn flags_when_proven(&self) -> u64 {
+        match self.settings.series_idle_timeout {
+            Some(_) => 0,
+            None => STAYS,
+        }
     }
 
     /// How many nanoseconds a label set stays without a call. `None` if it stays forever.
