@@ -187,11 +187,6 @@ where
             guard.disarm();
             return polled;
         };
-        let is_short = |owed: u64, is_over: bool| {
-            if owed > 0 && is_over {
-                call.fault(Fault::Cancelled);
-            }
-        };
         // Each arm returns its own value. Returning one value after the match copies the frame three times (9 ns a call).
         let polled = match polled {
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
@@ -199,11 +194,15 @@ where
                     let bytes = data.remaining() as u64;
                     count(call, &data, bytes);
                     *this.owed = this.owed.saturating_sub(bytes);
-                    is_short(*this.owed, *this.owed > 0 && this.inner.is_end_stream());
+                    if *this.owed > 0 && this.inner.is_end_stream() {
+                        call.fault(Fault::Cancelled);
+                    }
                     Poll::Ready(Some(Ok(Frame::data(data))))
                 }
                 Err(frame) => {
-                    is_short(*this.owed, *this.owed > 0 && this.inner.is_end_stream());
+                    if *this.owed > 0 && this.inner.is_end_stream() {
+                        call.fault(Fault::Cancelled);
+                    }
                     Poll::Ready(Some(Ok(frame)))
                 }
             },
@@ -215,7 +214,9 @@ where
                 Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(None) => {
-                is_short(*this.owed, true);
+                if *this.owed > 0 {
+                    call.fault(Fault::Cancelled);
+                }
                 Poll::Ready(None)
             }
             Poll::Pending => Poll::Pending,

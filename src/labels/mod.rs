@@ -176,6 +176,8 @@ pub use self::http::{LongLived, RequestHead, is_long_lived};
 pub use self::label::Label;
 
 pub(crate) use self::constant::{Labels, is_plain_name};
+#[cfg(not(feature = "axum-route"))]
+pub(crate) use self::no_axum::WithAxumRoute;
 pub(crate) use self::schema::{Carrier, Declared, Known, Schema};
 pub(crate) use self::source::{MOMENTS, Moment};
 pub(crate) use self::text::{ExtraLabel, LabelStr, LabelText, LabelTexts, Span, push_escaped};

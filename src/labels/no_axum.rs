@@ -1,14 +1,14 @@
-//! Explains in the compiler's error that a label needs a feature.
+//! Explains in the compiler's error that something needs the feature `axum-route`.
 
 use super::Label;
 
-/// Stands for the methods that `Label` has with the feature `axum-route`.
+/// Stands for what there is with the feature `axum-route`.
 ///
 /// ```compile_fail,E0277
 /// tower_openmetrics::labels::Label::axum_route();
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`Label::axum_route` needs the feature `axum-route` of tower-openmetrics",
+    message = "`axum_route` and `axum_prometheus` need the feature `axum-route` of tower-openmetrics",
     label = "the feature `axum-route` is not enabled",
     note = "run `cargo add tower-openmetrics --features axum-route`"
 )]
