@@ -19,7 +19,7 @@ pub(crate) struct Histogram {
 /// The buckets of a native histogram.
 #[derive(Debug, PartialEq)]
 #[cfg_attr(
-    not(feature = "protobuf"),
+    not(any(test, feature = "protobuf")),
     expect(dead_code, reason = "only protobuf shows them")
 )]
 pub(crate) struct Native {
