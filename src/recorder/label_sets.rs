@@ -363,6 +363,7 @@ impl LabelSets {
 #[cfg(all(test, not(openmetrics_loom)))]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
     use crate::labels::{Label, Labels, Schema, Value};
     use crate::settings::Settings;
     use std::time::Duration;
@@ -372,6 +373,7 @@ mod tests {
         let labels = vec![Label::status()];
         let shared = Arc::new(Shared::new(Settings {
             schema: Schema::new(labels, &Labels::default()).unwrap(),
+            clock: Clock::manual(),
             series_idle_timeout: Some(Duration::ZERO),
             ..Settings::default()
         }));
