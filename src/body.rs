@@ -46,7 +46,7 @@
 //!
 //! For a body type of your own crate, implement [`FromBody`](crate::protocol::FromBody).
 
-use crate::call::Call;
+use crate::call::{Call, MeasuredPoll};
 use crate::classify::{Classify, ErrorType, Fault, HttpStatus, Phase, source};
 use crate::handle::CallHandle;
 use crate::panic_guard::PanicGuard;
@@ -302,18 +302,24 @@ where
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let mut guard = PanicGuard::new(this.call);
+        let poll = MeasuredPoll::begin(&guard);
         let polled = this.inner.as_mut().poll_frame(cx);
         let Some(call) = &mut *guard else {
             guard.disarm();
             return polled;
         };
         let polled = match polled {
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                poll.end();
+                Poll::Pending
+            }
             Poll::Ready(None) => {
+                poll.end();
                 end(&mut guard, *this.taken, *this.promised, 0);
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
+                poll.end();
                 let phase = phase(*this.taken, *this.promised);
                 call.fault(this.classifier.error(&error, phase));
                 end(&mut guard, *this.taken, *this.promised, 0);
@@ -321,6 +327,7 @@ where
             }
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                 Ok(data) => {
+                    poll.end_with(&data);
                     let bytes = data.remaining() as u64;
                     *this.taken += bytes;
                     weigh(call, *this.taken, *this.promised);
@@ -332,6 +339,7 @@ where
                     Poll::Ready(Some(Ok(Frame::data(data))))
                 }
                 Err(frame) => {
+                    poll.end();
                     if frame.is_trailers() || this.inner.is_end_stream() {
                         end(&mut guard, *this.taken, *this.promised, 0);
                     }
@@ -408,7 +416,7 @@ fn weigh(call: &mut Call, taken: u64, promised: Option<u64>) {
 fn end(call: &mut Option<Call>, taken: u64, promised: Option<u64>, bytes: u64) {
     if let Some(mut call) = call.take() {
         finish(&mut call, taken, promised);
-        call.end(0, bytes);
+        call.end(bytes);
     }
 }
 

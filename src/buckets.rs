@@ -1,7 +1,18 @@
-//! The buckets of a histogram: checked upper bounds.
+//! Bounds of buckets for common uses.
 //!
-//! The bounds of a native histogram are the powers of 2^(1/8), each 9 % above the one before: schema 3 of Prometheus
-//! (<https://prometheus.io/docs/specs/native_histograms/#schema>). They go from a microsecond to twelve days.
+//! ```
+//! use tower_openmetrics::{MetricsLayer, buckets};
+//!
+//! # fn main() -> Result<(), tower_openmetrics::Error> {
+//! let layer = MetricsLayer::streaming_builder()
+//!     .buckets(buckets::INFERENCE)
+//!     .build([("endpoint", "generate")])?;
+//! # Ok(())
+//! # }
+//! ```
+
+// The bounds of a native histogram are the powers of 2^(1/8), each 9 % above the one before: schema 3 of Prometheus
+// (<https://prometheus.io/docs/specs/native_histograms/#schema>). They go from a microsecond to twelve days.
 
 use crate::Error;
 use std::array;
@@ -16,6 +27,16 @@ pub(crate) struct Buckets {
     limits: Arc<[u64]>,
     is_native: bool,
 }
+
+/// For calls of model servers: from 50 ms to 10 minutes.
+pub const INFERENCE: [f64; 13] = [
+    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+];
+
+/// For the gaps between the items of a stream, such as tokens: from 1 ms to 2.5 s.
+pub const ITEM_GAPS: [f64; 11] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+];
 
 /// From 5 ms to 10 s: the default of Prometheus' own clients.
 const DEFAULT_BUCKETS: [f64; 11] = [

@@ -1,5 +1,5 @@
 use crate::answering::Answering;
-use crate::call::Call;
+use crate::call::{Call, MeasuredPoll};
 use crate::panic_guard::PanicGuard;
 use crate::protocol::Answer;
 use pin_project_lite::pin_project;
@@ -57,7 +57,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let guard = PanicGuard::new(this.call);
+        let poll = MeasuredPoll::begin(&guard);
         let polled = this.inner.poll(cx);
+        poll.end();
         guard.disarm();
         match polled {
             Poll::Pending => Poll::Pending,

@@ -159,7 +159,7 @@
 
 mod answering;
 pub mod body;
-mod buckets;
+pub mod buckets;
 mod builder;
 mod call;
 pub mod classify;
@@ -171,6 +171,7 @@ pub mod dashboard;
 mod error;
 #[doc = include_str!("dependencies.md")]
 pub mod dependencies {}
+mod ended;
 mod error_types;
 pub mod exporter;
 mod exposition;
@@ -182,6 +183,7 @@ pub mod guide;
 mod handle;
 pub mod labels;
 mod layer;
+mod measured;
 pub mod message;
 #[doc = include_str!("migration.md")]
 pub mod migration {}
@@ -194,6 +196,7 @@ pub mod protocol;
 pub mod publish;
 mod recorder;
 mod registry;
+mod request_start;
 #[cfg(feature = "server")]
 pub mod server;
 mod service;
@@ -202,6 +205,7 @@ pub mod stream;
 mod sync;
 mod trace;
 pub mod upgrade;
+mod wait;
 
 pub use self::body::{RequestBody, ResponseBody};
 pub use self::builder::MetricsLayerBuilder;
@@ -210,6 +214,7 @@ pub use self::classify::ErrorType;
 pub use self::clock::Clock;
 #[cfg(feature = "dashboard")]
 pub use self::dashboard::MetricsDashboard;
+pub use self::ended::{CallOutcome, EndedCall};
 pub use self::error::Error;
 pub use self::exporter::MetricsExporter;
 pub use self::exposition::Format;

@@ -94,6 +94,13 @@ pub trait Message {
         None
     }
 
+    /// Returns how many [items](crate::MetricsLayerBuilder::items_total) the message of a response has, such as tokens.
+    ///
+    /// Defaults to 1. Return 0 for a message that a reader doesn't wait for, such as a keep-alive.
+    fn items(&self) -> u64 {
+        1
+    }
+
     /// Returns the total size of `all`. Types of a fixed size override it, to be faster.
     #[doc(hidden)]
     fn size_of_all(all: &[Self]) -> u64
@@ -118,6 +125,14 @@ pub trait Measure<T: ?Sized>: Clone {
         let _ = message;
         None
     }
+
+    /// Returns how many [items](crate::MetricsLayerBuilder::items_total) the message of a response has, such as tokens.
+    ///
+    /// Defaults to 1.
+    fn items(&self, message: &T) -> u64 {
+        let _ = message;
+        1
+    }
 }
 
 /// Measures each message with its own [`Message`] implementation.
@@ -127,6 +142,28 @@ pub struct Own;
 /// Measures the value of an `Ok`. Returned by [`ok`].
 #[derive(Clone, Copy, Debug)]
 pub struct InOk<F>(F);
+
+/// Measures as `M` does, and counts items with `F`. Returned by [`items`].
+#[derive(Clone, Copy, Debug)]
+pub struct WithItems<M, F> {
+    measure: M,
+    items: F,
+}
+
+/// Returns a measure that counts the [items](crate::MetricsLayerBuilder::items_total) of a response's message with `items`.
+/// Sizes and errors are those of `measure`.
+///
+/// ```
+/// use tower_openmetrics::message::{self, Measure, Own};
+///
+/// // A message of a model server has several tokens, or is a keep-alive without any.
+/// let measure = message::items(Own, |tokens: &Vec<String>| tokens.len() as u64);
+/// assert_eq!(measure.items(&vec!["to".to_owned(), "be".to_owned()]), 2);
+/// assert_eq!(measure.items(&vec![]), 0);
+/// ```
+pub fn items<M, F>(measure: M, items: F) -> WithItems<M, F> {
+    WithItems { measure, items }
+}
 
 /// Returns a measure for `Result`s. `size` measures the value of an `Ok`. An `Err` is an error of size 0.
 pub fn ok<F>(size: F) -> InOk<F> {
@@ -144,6 +181,33 @@ impl<T: Message + ?Sized> Measure<T> for Own {
     #[inline]
     fn error<'a>(&self, message: &'a T) -> Option<&'a dyn Any> {
         message.error()
+    }
+
+    #[inline]
+    fn items(&self, message: &T) -> u64 {
+        message.items()
+    }
+}
+
+impl<T, M, F> Measure<T> for WithItems<M, F>
+where
+    T: ?Sized,
+    M: Measure<T>,
+    F: Fn(&T) -> u64 + Clone,
+{
+    #[inline]
+    fn size(&self, message: &T) -> u64 {
+        self.measure.size(message)
+    }
+
+    #[inline]
+    fn error<'a>(&self, message: &'a T) -> Option<&'a dyn Any> {
+        self.measure.error(message)
+    }
+
+    #[inline]
+    fn items(&self, message: &T) -> u64 {
+        (self.items)(message)
     }
 }
 
@@ -223,6 +287,11 @@ macro_rules! by_content {
             fn error(&self) -> Option<&dyn Any> {
                 (**self).error()
             }
+
+            #[inline]
+            fn items(&self) -> u64 {
+                (**self).items()
+            }
         }
     )* };
 }
@@ -236,6 +305,10 @@ impl<T: Message + ToOwned + ?Sized> Message for Cow<'_, T> {
 
     fn error(&self) -> Option<&dyn Any> {
         (**self).error()
+    }
+
+    fn items(&self) -> u64 {
+        (**self).items()
     }
 }
 
@@ -301,6 +374,11 @@ impl<T: Message> Message for Option<T> {
     fn error(&self) -> Option<&dyn Any> {
         self.as_ref().and_then(T::error)
     }
+
+    #[inline]
+    fn items(&self) -> u64 {
+        self.as_ref().map_or(0, T::items)
+    }
 }
 
 impl<T: Message, E: 'static> Message for Result<T, E> {
@@ -315,6 +393,11 @@ impl<T: Message, E: 'static> Message for Result<T, E> {
             Ok(message) => message.error(),
             Err(error) => Some(error),
         }
+    }
+
+    #[inline]
+    fn items(&self) -> u64 {
+        self.as_ref().map_or(0, T::items)
     }
 }
 

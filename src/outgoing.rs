@@ -1,6 +1,6 @@
 //! The call of a response stream, which the stream and its publication share.
 
-use crate::call::Call;
+use crate::call::{Call, MeasuredPoll, Passed};
 use crate::classify::{Classify, Phase};
 use crate::handle::CallHandle;
 use crate::message::Measure;
@@ -41,14 +41,15 @@ impl<M, C> Outgoing<M, C> {
         self.call.as_mut().map(Call::handle)
     }
 
-    /// Returns the size of `item`. If it is an error, fails the call and returns `None`.
-    pub(crate) fn measure<T>(&mut self, item: &T) -> Option<u64>
+    /// Returns what `item` counts as. If it is an error, fails the call and returns `None`.
+    pub(crate) fn measure<T>(&mut self, item: &T) -> Option<Passed>
     where
         M: Measure<T>,
         C: Classify,
     {
         let Some(error) = self.measure.error(item) else {
-            return Some(self.measure.size(item));
+            let passed = Passed::messages(1, self.measure.size(item));
+            return Some(passed.with_items(self.measure.items(item)));
         };
         let phase = if self.has_begun {
             Phase::PublishResponse
@@ -59,18 +60,24 @@ impl<M, C> Outgoing<M, C> {
         None
     }
 
+    /// A poll of the stream begins.
+    #[inline]
+    pub(crate) fn begin_poll(&self) -> MeasuredPoll {
+        MeasuredPoll::begin(&self.call)
+    }
+
     /// Records that an item without an error has been sent, or is about to be.
     #[inline]
     pub(crate) fn begin(&mut self) {
         self.has_begun = true;
     }
 
-    /// Counts `items` that have been sent, with `bytes` together.
+    /// Counts items that have been sent.
     #[inline]
-    pub(crate) fn sent(&mut self, items: u64, bytes: u64) {
+    pub(crate) fn sent(&mut self, passed: Passed) {
         self.begin();
         if let Some(call) = &mut self.call {
-            call.response_messages(items, bytes);
+            call.responded(passed);
         }
     }
 

@@ -42,6 +42,7 @@
 //! # }
 //! ```
 
+use crate::call::Passed;
 use crate::classify::{Classify, Phase};
 use crate::message::Measure;
 use crate::outgoing::Outgoing;
@@ -101,8 +102,8 @@ pin_project! {
         #[pin]
         sink: Si,
         outgoing: Outgoing<M, C>,
-        // An item and its size, or no size for an error.
-        pending: Option<(S::Item, Option<u64>)>,
+        // An item and what it counts as, or `None` for an error.
+        pending: Option<(S::Item, Option<Passed>)>,
         final_item: Option<S::Item>,
         close: bool,
         unflushed: Unflushed,
@@ -111,10 +112,9 @@ pin_project! {
 }
 
 /// The items that the sink has taken but not flushed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Unflushed {
-    items: u64,
-    bytes: u64,
+    passed: Passed,
     /// Whether the last item is an error. The items before it still count, and the call ends.
     ends_in_error: bool,
 }
@@ -142,7 +142,7 @@ impl<S: Stream, Si, M, C> Publish<S, Si, M, C> {
             pending: None,
             final_item: None,
             close: false,
-            unflushed: Unflushed::default(),
+            unflushed: Unflushed::NOTHING,
             step: Step::Items,
         }
     }
@@ -219,10 +219,13 @@ where
             }
             let this = self.as_mut().project();
             let polled = guarded(this.outgoing, |outgoing| {
-                let item = ready!(this.stream.poll_next(cx));
+                let poll = outgoing.begin_poll();
+                let polled = this.stream.poll_next(cx);
+                poll.end();
+                let item = ready!(polled);
                 Poll::Ready(item.map(|item| {
-                    let size = outgoing.measure(&item);
-                    (item, size)
+                    let passed = outgoing.measure(&item);
+                    (item, passed)
                 }))
             });
             match polled {
@@ -267,12 +270,12 @@ where
 
     fn send_pending(self: Pin<&mut Self>) -> Result<(), Si::Error> {
         let this = self.project();
-        if let Some((item, size)) = this.pending.take() {
+        if let Some((item, passed)) = this.pending.take() {
             guarded(this.outgoing, |_| this.sink.start_send(item))?;
-            match size {
-                Some(size) => {
+            match passed {
+                Some(passed) => {
                     this.outgoing.begin();
-                    this.unflushed.push(size);
+                    this.unflushed.push(passed);
                 }
                 None => this.unflushed.push_error(),
             }
@@ -284,12 +287,11 @@ where
         let this = self.project();
         ready!(guarded(this.outgoing, |_| this.sink.poll_flush(cx)))?;
         let Unflushed {
-            items,
-            bytes,
+            passed,
             ends_in_error,
-        } = mem::take(this.unflushed);
-        if items > 0 {
-            this.outgoing.sent(items, bytes);
+        } = mem::replace(this.unflushed, Unflushed::NOTHING);
+        if passed.messages > 0 {
+            this.outgoing.sent(passed);
         }
         if ends_in_error {
             this.outgoing.end();
@@ -309,13 +311,26 @@ fn guarded<T: OnPanic, R>(target: &mut T, run: impl FnOnce(&mut T) -> R) -> R {
 // === impl Unflushed ===
 
 impl Unflushed {
+    const NOTHING: Self = Self {
+        passed: Passed::NOTHING,
+        ends_in_error: false,
+    };
+
     fn is_due(&self) -> bool {
-        self.items >= MAX_UNFLUSHED_ITEMS || self.bytes >= MAX_UNFLUSHED_BYTES || self.ends_in_error
+        self.passed.messages >= MAX_UNFLUSHED_ITEMS
+            || self.passed.bytes >= MAX_UNFLUSHED_BYTES
+            || self.ends_in_error
     }
 
-    fn push(&mut self, size: u64) {
-        self.items += 1;
-        self.bytes = self.bytes.saturating_add(size);
+    fn push(&mut self, passed: Passed) {
+        let Passed {
+            messages,
+            bytes,
+            items,
+        } = &mut self.passed;
+        *messages += passed.messages;
+        *bytes = bytes.saturating_add(passed.bytes);
+        *items = items.saturating_add(passed.items);
     }
 
     fn push_error(&mut self) {

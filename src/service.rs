@@ -1,8 +1,10 @@
-use crate::call::Call;
+use crate::call::{Call, MeasuredPoll};
 use crate::future::ResponseFuture;
 use crate::panic_guard::PanicGuard;
 use crate::protocol::{Answer, Http, Protocol};
 use crate::recorder::Key;
+use crate::wait::Wait;
+use std::fmt;
 use std::task::{Context, Poll};
 use tower_service::Service;
 
@@ -10,11 +12,12 @@ use tower_service::Service;
 ///
 /// Readiness and errors are those of the inner service. Cloning clones the inner service and writes to
 /// no shared memory.
-#[derive(Clone, Debug)]
 pub struct Metrics<S, P = Http> {
     inner: S,
     key: Key,
     protocol: P,
+    /// Since the inner service was first found not to be ready, if that is timed.
+    wait: Option<Wait>,
 }
 
 impl<S, P> Metrics<S, P> {
@@ -23,6 +26,7 @@ impl<S, P> Metrics<S, P> {
             inner,
             key,
             protocol,
+            wait: None,
         }
     }
 
@@ -53,20 +57,31 @@ where
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx)
+        let polled = self.inner.poll_ready(cx);
+        if polled.is_pending() {
+            self.wait_begins();
+        }
+        polled
     }
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         match Call::begin(self.key) {
-            Some(call) => self.call_begun(call, request),
+            Some(call) => self.call_begun::<false, _>(call, request),
             None => self.call_asking(request),
         }
     }
 }
 
 impl<S, P> Metrics<S, P> {
-    /// Does the same as `call` if users' functions read the request.
+    #[cold]
+    fn wait_begins(&mut self) {
+        if self.wait.is_none() {
+            self.wait = Wait::begin(self.key);
+        }
+    }
+
+    /// Does the same as `call` if users' functions read the request, or what happens before the future is polled is timed.
     // A separate function: a request that is borrowed can only be moved with a copy, which would add 130 instructions to
     // every call.
     #[inline(never)]
@@ -75,15 +90,36 @@ impl<S, P> Metrics<S, P> {
         P: Protocol<Req>,
         S: Service<P::Request>,
     {
+        if let Some(wait) = self.wait.take() {
+            wait.end();
+        }
         let call = Call::begin_with_head(self.key, || {
             let message = self.protocol.message(&request);
             (self.protocol.head(&request), message)
         });
-        self.call_begun(call, request)
+        match call.times_polls() {
+            false => self.call_begun::<false, _>(call, request),
+            true => self.call_timed(call, request),
+        }
+    }
+
+    // A function of its own: a future that is written before something else happens is copied. (100 instructions a call.)
+    #[cold]
+    #[inline(never)]
+    fn call_timed<Req>(&mut self, call: Call, request: Req) -> ResponseFuture<S::Future, P>
+    where
+        P: Protocol<Req>,
+        S: Service<P::Request>,
+    {
+        self.call_begun::<true, _>(call, request)
     }
 
     #[inline(always)]
-    fn call_begun<Req>(&mut self, call: Call, request: Req) -> ResponseFuture<S::Future, P>
+    fn call_begun<const IS_TIMED: bool, Req>(
+        &mut self,
+        call: Call,
+        request: Req,
+    ) -> ResponseFuture<S::Future, P>
     where
         P: Protocol<Req>,
         S: Service<P::Request>,
@@ -93,7 +129,30 @@ impl<S, P> Metrics<S, P> {
         let call = guard.insert(call);
         let protocol = self.protocol.clone();
         let request = self.protocol.open(call, request);
+        let poll = match IS_TIMED {
+            true => MeasuredPoll::begin(&guard),
+            false => MeasuredPoll::NONE,
+        };
         // Takes the call. From now on the future's own guard reports panics.
-        ResponseFuture::of(&mut self.inner, request, &mut guard, protocol)
+        let future = ResponseFuture::of(&mut self.inner, request, &mut guard, protocol);
+        poll.end();
+        future
+    }
+}
+
+impl<S: Clone, P: Clone> Clone for Metrics<S, P> {
+    /// The clone has not waited.
+    #[inline]
+    fn clone(&self) -> Self {
+        Self::new(self.inner.clone(), self.key, self.protocol.clone())
+    }
+}
+
+impl<S: fmt::Debug, P: fmt::Debug> fmt::Debug for Metrics<S, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics")
+            .field("inner", &self.inner)
+            .field("protocol", &self.protocol)
+            .finish_non_exhaustive()
     }
 }

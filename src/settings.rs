@@ -3,10 +3,12 @@
 use crate::buckets::Buckets;
 use crate::classify::{ErrorType, Head};
 use crate::clock::Clock;
+use crate::ended::OnEnd;
 use crate::error_types::DeclaredTypes;
 use crate::flags::Flags;
 use crate::function::Function;
 use crate::labels::{Declared, Moment, RequestHead, Schema};
+use crate::measured::{Histograms, Measured};
 use crate::naming::Naming;
 use crate::trace::TraceContext;
 use std::any::Any;
@@ -18,12 +20,23 @@ pub(crate) struct Settings {
     /// Names the metrics on the page.
     pub(crate) naming: Naming,
     pub(crate) clock: Clock,
-    pub(crate) buckets: Buckets,
-    /// Buckets of `response_head_seconds`. `None` leaves the metric out.
-    pub(crate) response_head: Option<Buckets>,
-    /// Buckets of `first_byte_seconds`. `None` leaves the metric out.
-    pub(crate) first_byte: Option<Buckets>,
+    /// Buckets of `request_duration_seconds`, which every layer has.
+    pub(crate) duration: Buckets,
+    /// Buckets of all other histograms.
+    pub(crate) histograms: Histograms,
     pub(crate) messages: bool,
+    /// Whether to count the items of responses.
+    pub(crate) items: bool,
+    /// Counts the items in a frame of a response's body. `None` takes each message for an item.
+    pub(crate) items_in_frames: Option<ItemsInFrames>,
+    /// Whether to show the age of the oldest call in flight.
+    pub(crate) oldest: bool,
+    /// Whether to show the duration of the longest call that has ended lately.
+    pub(crate) longest: bool,
+    /// Polls that take at least this time are slow. `None` counts none.
+    pub(crate) slow_polls: Option<Duration>,
+    /// Hears of each call that has ended.
+    pub(crate) on_end: Option<OnEnd>,
     /// Error types that are on the page from the start.
     pub(crate) error_types: DeclaredTypes,
     pub(crate) schema: Schema,
@@ -41,8 +54,6 @@ pub(crate) struct Settings {
     pub(crate) streams: Option<Streams>,
     /// Finds the trace of a call.
     pub(crate) exemplars: Option<Traces>,
-    /// Buckets of the sizes of requests' and of responses' bodies. `None` measures no sizes.
-    pub(crate) sizes: Option<[Buckets; 2]>,
 }
 
 /// Selects calls by the heads of their requests.
@@ -57,12 +68,14 @@ pub(crate) type Traces = Function<dyn Fn(&RequestHead<'_>) -> Option<TraceContex
 /// Selects streams by the heads of their responses.
 pub(crate) type IsStream = Function<dyn Fn(&Head<'_>) -> bool + Send + Sync>;
 
+/// Counts the items in a frame.
+pub(crate) type ItemsInFrames = Function<dyn Fn(&[u8]) -> u64 + Send + Sync>;
+
 /// Calls that stay open by intent. Their durations have a histogram of their own.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Streams {
     pub(crate) of_requests: Option<Filter>,
     pub(crate) of_responses: Option<IsStream>,
-    pub(crate) buckets: Buckets,
 }
 
 /// What calls need beyond counting.
@@ -78,8 +91,12 @@ pub(crate) struct Needs {
     pub(crate) uses: bool,
     /// Label sets of requests are unproven until a call has ended.
     pub(crate) proof: bool,
+    /// The service may wait before it takes a call, and that is timed.
+    pub(crate) ready: bool,
     /// The flags that each call begins with.
     pub(crate) flags: Flags,
+    /// Polls that take at least so many nanoseconds are slow.
+    pub(crate) slow_polls: u64,
 }
 
 /// The default cardinality limit.
@@ -92,10 +109,15 @@ impl Default for Settings {
         Self {
             naming: Naming::Own,
             clock: Clock::real(),
-            buckets: Buckets::default(),
-            response_head: None,
-            first_byte: None,
+            duration: Buckets::default(),
+            histograms: Histograms::default(),
             messages: false,
+            items: false,
+            items_in_frames: None,
+            oldest: false,
+            longest: false,
+            slow_polls: None,
+            on_end: None,
             error_types: DeclaredTypes::new(&ErrorType::BUILT_IN),
             schema: Schema::default(),
             cardinality_limit: CARDINALITY_LIMIT,
@@ -105,7 +127,16 @@ impl Default for Settings {
             filter_messages: None,
             streams: None,
             exemplars: None,
-            sizes: None,
+        }
+    }
+}
+
+impl Settings {
+    /// The buckets of a histogram. `None` leaves the metric out.
+    pub(crate) fn buckets(&self, measured: Measured) -> Option<&Buckets> {
+        match measured {
+            Measured::Duration => Some(&self.duration),
+            measured => self.histograms.get(measured),
         }
     }
 }
@@ -130,37 +161,52 @@ impl Needs {
     pub(crate) fn of(settings: &Settings) -> Self {
         let Settings {
             schema,
-            filter,
-            filter_messages,
+            histograms,
             streams,
-            exemplars,
-            sizes,
-            response_head,
-            first_byte,
-            series_idle_timeout,
             ..
         } = settings;
+        let has = |measured| histograms.has(measured);
         let labels = !schema.is_empty();
         let of_requests = streams.as_ref().is_some_and(|of| of.of_requests.is_some());
         let of_responses = streams.as_ref().is_some_and(|of| of.of_responses.is_some());
         let head_labels = schema.asks(Moment::Head);
         let proof = schema.has_to_be_proven();
-        let filters = filter.is_some() || filter_messages.is_some();
-        let functions = filters || exemplars.is_some() || of_requests;
+        let filters = settings.filter.is_some() || settings.filter_messages.is_some();
+        let reads_head =
+            filters || settings.exemplars.is_some() || of_requests || has(Measured::QueueWait);
+        let sizes = has(Measured::RequestSize) || settings.on_end.is_some();
+        let ready = has(Measured::ReadyWait);
+        let polls = has(Measured::HandlerPoll) || settings.slow_polls.is_some();
+        let items = [
+            Measured::FirstItem,
+            Measured::ItemGap,
+            Measured::TimePerItem,
+        ];
+        let items = settings.items || items.into_iter().any(has);
+        let in_frames = settings.items_in_frames.is_some();
+        let slow_polls = settings.slow_polls.map(|bound| bound.as_nanos());
         Self {
-            request: labels || sizes.is_some() || functions,
+            request: labels || sizes || reads_head || ready || polls,
             labels,
             head_labels,
-            uses: series_idle_timeout.is_some() || proof,
+            uses: settings.series_idle_timeout.is_some() || proof,
             proof,
+            ready,
+            slow_polls: slow_polls.map_or(u64::MAX, |bound| bound.try_into().unwrap_or(u64::MAX)),
             flags: Flags::NONE
                 .with_if(
-                    response_head.is_some() || of_responses || head_labels,
+                    has(Measured::ResponseHead) || of_responses || head_labels,
                     Flags::HEAD,
                 )
-                .with_if(first_byte.is_some(), Flags::FIRST_BYTE)
-                .with_if(sizes.is_some(), Flags::SIZES)
-                .with_if(schema.asks(Moment::End), Flags::END_LABELS),
+                .with_if(has(Measured::FirstByte), Flags::FIRST_BYTE)
+                .with_if(sizes, Flags::SIZES)
+                .with_if(schema.asks(Moment::End), Flags::END_LABELS)
+                .with_if(items && !in_frames, Flags::ITEMS)
+                .with_if(items && in_frames, Flags::ITEMS_IN_FRAMES)
+                .with_if(polls, Flags::POLLS)
+                .with_if(settings.oldest, Flags::AGE)
+                .with_if(settings.longest, Flags::LONGEST)
+                .with_if(settings.on_end.is_some(), Flags::ON_END),
         }
     }
 }

@@ -231,10 +231,12 @@ where
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
         let mut outgoing = PanicGuard::new(this.outgoing);
+        let poll = outgoing.begin_poll();
         let polled = this.inner.poll_next(cx);
+        poll.end();
         match &polled {
             Poll::Ready(Some(item)) => match outgoing.measure(item) {
-                Some(size) => outgoing.sent(1, size),
+                Some(passed) => outgoing.sent(passed),
                 None => outgoing.end(),
             },
             Poll::Ready(None) => outgoing.complete(),

@@ -3,9 +3,7 @@
 
 #[cfg(not(all(openmetrics_loom, test)))]
 mod imp {
-    pub(crate) use std::sync::atomic::{
-        AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence,
-    };
+    pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
     pub(crate) use std::sync::{Mutex, MutexGuard};
 
     /// Stores `value` (relaxed) in a word that other threads change by compare-and-exchange.
@@ -17,9 +15,7 @@ mod imp {
 
 #[cfg(all(openmetrics_loom, test))]
 mod imp {
-    pub(crate) use loom::sync::atomic::{
-        AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence,
-    };
+    pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
 
     /// Swaps, because loom 0.7 lets a plain store happen between the read and the write of a
@@ -30,5 +26,5 @@ mod imp {
 }
 
 pub(crate) use self::imp::{
-    AtomicU8, AtomicU16, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, fence, overwrite,
+    AtomicU8, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, fence, overwrite,
 };

@@ -52,33 +52,6 @@ impl<P> MetricsLayerBuilder<P> {
         self
     }
 
-    /// Whether to record `response_head_seconds`: the time to the head of the response. Defaults to false.
-    pub fn response_head_seconds(mut self, on: bool) -> Self {
-        self.options.response_head_seconds = on;
-        self
-    }
-
-    /// The upper bounds, in seconds and ascending, of the buckets of `response_head_seconds`. Defaults to
-    /// [`buckets`](Self::buckets).
-    pub fn response_head_buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        self.options.response_head_buckets = Some(bounds.into_iter().collect());
-        self
-    }
-
-    /// Whether to record `first_byte_seconds`: the time to the first byte of the response's body, or to the first item of its
-    /// stream. For a model server this is the time to the first token. Defaults to false.
-    pub fn first_byte_seconds(mut self, on: bool) -> Self {
-        self.options.first_byte_seconds = on;
-        self
-    }
-
-    /// The upper bounds, in seconds and ascending, of the buckets of `first_byte_seconds`. Defaults to
-    /// [`buckets`](Self::buckets).
-    pub fn first_byte_buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        self.options.first_byte_buckets = Some(bounds.into_iter().collect());
-        self
-    }
-
     /// Whether to record `request_messages_total` and `response_messages_total`: the numbers of messages in and out.
     /// Defaults to true for gRPC, and to false otherwise. For HTTP, which has no messages, turning it on is an error.
     pub fn messages_total(mut self, on: bool) -> Self {

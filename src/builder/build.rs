@@ -4,9 +4,11 @@ use super::{MetricsLayerBuilder, Options, check};
 use crate::Error;
 use crate::buckets::Buckets;
 use crate::classify::ErrorType;
+use crate::ended::OnEnd;
 use crate::error_types::{DeclaredTypes, MOST_ERROR_TYPES};
 use crate::labels::{ConstantLabels, Declared, Labels, Schema};
 use crate::layer::MetricsLayer;
+use crate::measured::{Histograms, Measured};
 use crate::open_telemetry::{self, BODY_SIZE_BUCKETS, DURATION_BUCKETS};
 use crate::registry::MetricsRegistry;
 use crate::settings::{CARDINALITY_LIMIT, Filter, IsStream, Settings, Streams};
@@ -94,21 +96,37 @@ impl<P> MetricsLayerBuilder<P> {
             (None, false) => Buckets::default(),
             (None, true) => Buckets::new(DURATION_BUCKETS)?,
         };
-        let or_same = |setting, bounds: Option<Vec<f64>>| match bounds {
-            Some(bounds) => seconds(setting, bounds),
-            None => Ok(buckets.clone()),
-        };
-        let response_head = or_same("response_head_buckets", options.response_head_buckets)?;
-        let first_byte = or_same("first_byte_buckets", options.first_byte_buckets)?;
+        let mut histograms = Histograms::default();
+        for timing in options.timings.buckets(&buckets) {
+            let (measured, buckets) = timing?;
+            histograms.set(measured, Some(histogram(buckets)));
+        }
+        if options.streams.is_some() || options.stream_requests.is_some() {
+            let bounds = options.stream_buckets.unwrap_or(STREAM_BUCKETS.to_vec());
+            let buckets = histogram(seconds("stream_buckets", bounds)?);
+            histograms.set(Measured::StreamDuration, Some(buckets));
+        }
+        if options.naming.is_open_telemetry() {
+            let [request, response] = sizes;
+            histograms.set(Measured::RequestSize, Some(request));
+            histograms.set(Measured::ResponseSize, Some(response));
+        }
+        let on_end = options.on_end.map(|hear| OnEnd {
+            hear,
+            constant: labels.clone(),
+        });
         let settings = Settings {
             naming: options.naming,
             clock: options.clock,
-            response_head: options
-                .response_head_seconds
-                .then(|| histogram(response_head)),
-            first_byte: options.first_byte_seconds.then(|| histogram(first_byte)),
-            buckets: histogram(buckets),
+            duration: histogram(buckets),
+            histograms,
             messages: options.messages,
+            items: options.items,
+            items_in_frames: options.items_in_frames,
+            oldest: options.oldest,
+            longest: options.longest,
+            slow_polls: options.slow_polls,
+            on_end,
             error_types: all_error_types(options.classifier_error_types, &options.error_types)?,
             cardinality_limit,
             series_idle_timeout: checked_idle(options.series_idle_timeout)?,
@@ -116,14 +134,8 @@ impl<P> MetricsLayerBuilder<P> {
             schema,
             filter: options.filter,
             filter_messages: options.filter_messages,
-            streams: streams(
-                options.stream_requests,
-                options.streams,
-                options.stream_buckets,
-                histogram,
-            )?,
+            streams: streams(options.stream_requests, options.streams),
             exemplars: options.exemplars,
-            sizes: options.naming.is_open_telemetry().then_some(sizes),
         };
         let endpoint = registry.endpoint(&options.prefix, labels, settings)?;
         Ok(MetricsLayer::from_parts(registry, endpoint, protocol))
@@ -155,20 +167,12 @@ fn checked_idle(idle: Option<Duration>) -> Result<Option<Duration>, Error> {
     Ok(idle)
 }
 
-fn streams(
-    of_requests: Option<Filter>,
-    of_responses: Option<IsStream>,
-    bounds: Option<Vec<f64>>,
-    histogram: impl Fn(Buckets) -> Buckets,
-) -> Result<Option<Streams>, Error> {
-    let bounds = bounds.unwrap_or_else(|| STREAM_BUCKETS.to_vec());
-    let buckets = histogram(seconds("stream_buckets", bounds)?);
+fn streams(of_requests: Option<Filter>, of_responses: Option<IsStream>) -> Option<Streams> {
     let any = of_requests.is_some() || of_responses.is_some();
-    Ok(any.then_some(Streams {
+    any.then_some(Streams {
         of_requests,
         of_responses,
-        buckets,
-    }))
+    })
 }
 
 /// Returns the buckets for the body sizes of requests and of responses.
@@ -196,7 +200,7 @@ fn size_bounds(options: &Options) -> Result<[Buckets; 2], Error> {
     ])
 }
 
-fn seconds(setting: &str, bounds: Vec<f64>) -> Result<Buckets, Error> {
+pub(super) fn seconds(setting: &str, bounds: Vec<f64>) -> Result<Buckets, Error> {
     Buckets::new(bounds).map_err(|error| in_setting(setting, &error))
 }
 

@@ -2,6 +2,7 @@
 
 use super::Options;
 use crate::Error;
+use crate::measured::Measured;
 
 /// # Errors
 ///
@@ -11,6 +12,7 @@ pub(super) fn all_have_effect(options: &Options) -> Result<(), Error> {
         .or_else(|| about_heads(options))
         .or_else(|| about_messages(options))
         .or_else(|| without_labels(options))
+        .or_else(|| about_items(options))
         .or_else(|| without_its_metric(options))
         .or_else(|| without_buckets(options));
     match no_effect {
@@ -43,6 +45,10 @@ fn about_heads(options: &Options) -> Option<NoEffect> {
         ("exemplars", options.exemplars.is_some()),
         ("stream_duration_seconds", options.streams.is_some()),
         ("stream_requests", options.stream_requests.is_some()),
+        (
+            "queue_wait_seconds",
+            options.timings.is_on(Measured::QueueWait),
+        ),
     ];
     let setting = first(of_heads).filter(|_| !options.has_heads)?;
     let of = label.filter(|_| setting == "label");
@@ -109,16 +115,6 @@ fn without_its_metric(options: &Options) -> Option<NoEffect> {
             "error types stand at 0 on `errors_total`, which the conventions that `open_telemetry` sets don't have",
         ),
         (
-            "response_head_buckets",
-            options.response_head_buckets.is_some() && !options.response_head_seconds,
-            "turn the metric on by `response_head_seconds(true)`",
-        ),
-        (
-            "first_byte_buckets",
-            options.first_byte_buckets.is_some() && !options.first_byte_seconds,
-            "turn the metric on by `first_byte_seconds(true)`",
-        ),
-        (
             "stream_buckets",
             options.stream_buckets.is_some() && !has_streams,
             "turn the metric on by `stream_duration_seconds` or `stream_requests`",
@@ -140,22 +136,59 @@ fn without_its_metric(options: &Options) -> Option<NoEffect> {
         ),
     ];
     let mut all = all.into_iter();
-    let (setting, _, why) = all.find(|(_, has_no_effect, _)| *has_no_effect)?;
-    Some((setting, why.to_owned()))
+    let no_effect = all.find(|(_, has_no_effect, _)| *has_no_effect);
+    if let Some((setting, _, why)) = no_effect {
+        return Some((setting, why.to_owned()));
+    }
+    let mut timings = options.timings.all();
+    let (timing, ..) = timings.find(|(_, is_on, has_buckets)| *has_buckets && !is_on)?;
+    let why = format!("turn the metric on by `{}(true)`", timing.setter);
+    Some((timing.buckets_setter, why))
+}
+
+/// Settings about items, without items.
+fn about_items(options: &Options) -> Option<NoEffect> {
+    let of_items = [
+        ("items_total", options.items),
+        (
+            "first_item_seconds",
+            options.timings.is_on(Measured::FirstItem),
+        ),
+        ("item_gap_seconds", options.timings.is_on(Measured::ItemGap)),
+        (
+            "time_per_item_seconds",
+            options.timings.is_on(Measured::TimePerItem),
+        ),
+    ];
+    let finds = options.items_in_frames.is_some();
+    match first(of_items) {
+        Some(setting) if !options.counts_messages && !finds => Some((
+            setting,
+            "HTTP has no items by itself: say how many are in a frame of the body by `items_in_frames`".to_owned(),
+        )),
+        None if finds => Some((
+            "items_in_frames",
+            "turn on `first_item_seconds`, `item_gap_seconds`, `time_per_item_seconds` or `items_total`".to_owned(),
+        )),
+        Some(_) if finds && !options.has_heads => Some((
+            "items_in_frames",
+            "unary and streaming services have messages and no frames: count the items in each by `Message::items` or `message::items`".to_owned(),
+        )),
+        _ => None,
+    }
 }
 
 /// Bounds of classic buckets, without classic buckets.
 fn without_buckets(options: &Options) -> Option<NoEffect> {
     let bounds = [
         ("buckets", options.buckets.is_some()),
-        (
-            "response_head_buckets",
-            options.response_head_buckets.is_some(),
-        ),
-        ("first_byte_buckets", options.first_byte_buckets.is_some()),
         ("stream_buckets", options.stream_buckets.is_some()),
     ];
-    let setting = first(bounds).filter(|_| !options.classic_histograms)?;
+    let mut timings = options.timings.all();
+    let of_timing =
+        timings.find_map(|(timing, _, has_buckets)| has_buckets.then_some(timing.buckets_setter));
+    let setting = first(bounds).or(of_timing);
+    let setting = setting.filter(|_| !options.classic_histograms)?;
     Some((
         setting,
         "`classic_histograms(false)` removes the buckets that have bounds".to_owned(),

@@ -1,6 +1,7 @@
 //! Settings for a layer.
 //!
-//! [`all_protocols`] has the settings of every layer, and [`one_protocol`] those of one protocol. [`build`] [checks](check)
+//! [`all_protocols`] has the settings of every layer, [`measuring`] those that add metrics, and [`one_protocol`] those of one
+//! protocol. [`build`] [checks](check)
 //! them, fills in the defaults, and builds the layer.
 
 mod all_protocols;
@@ -8,17 +9,21 @@ mod all_protocols;
 mod axum;
 mod build;
 mod check;
+mod measuring;
 #[cfg(not(feature = "axum-route"))]
 mod no_axum;
 mod one_protocol;
+mod timings;
 
+use self::timings::Timings;
 use crate::classify::{Classify, ErrorType};
 use crate::clock::Clock;
+use crate::ended::Hear;
 use crate::labels::Label;
 use crate::naming::Naming;
 use crate::protocol::Http;
 use crate::registry::MetricsRegistry;
-use crate::settings::{Filter, IsStream, MessageFilter, Traces};
+use crate::settings::{Filter, IsStream, ItemsInFrames, MessageFilter, Traces};
 use std::time::Duration;
 
 /// Settings for a [`MetricsLayer`](crate::MetricsLayer).
@@ -43,10 +48,13 @@ struct Options {
     response_body_size_buckets: Option<Vec<u64>>,
     prefix: String,
     buckets: Option<Vec<f64>>,
-    response_head_seconds: bool,
-    response_head_buckets: Option<Vec<f64>>,
-    first_byte_seconds: bool,
-    first_byte_buckets: Option<Vec<f64>>,
+    timings: Timings,
+    items: bool,
+    items_in_frames: Option<ItemsInFrames>,
+    oldest: bool,
+    longest: bool,
+    slow_polls: Option<Duration>,
+    on_end: Option<Hear>,
     messages: bool,
     error_types: Vec<ErrorType>,
     classifier_error_types: &'static [ErrorType],
@@ -143,10 +151,13 @@ impl Default for Options {
             response_body_size_buckets: None,
             prefix: String::new(),
             buckets: None,
-            response_head_seconds: false,
-            response_head_buckets: None,
-            first_byte_seconds: false,
-            first_byte_buckets: None,
+            timings: Timings::default(),
+            items: false,
+            items_in_frames: None,
+            oldest: false,
+            longest: false,
+            slow_polls: None,
+            on_end: None,
             messages: false,
             error_types: Vec::new(),
             classifier_error_types: &[],

@@ -5,13 +5,16 @@ use crate::classify::ErrorType;
 use crate::clock::Moment as Time;
 use crate::flags::Flags;
 use crate::labels::{Moment, RequestHead, Values};
+use crate::measured::Measured;
 use crate::open_call::FreeSlots;
 use crate::recorder::{
     Key, LocalRecorder, ROOT, SetIndex, Shared, with_recorder, with_recorder_and_slots, with_slots,
 };
+use crate::request_start::since_request_start;
 use crate::trace::TraceContext;
 use std::any::Any;
 use std::mem;
+use std::time::Duration;
 
 impl Call {
     /// Begins a call. Returns `None` if users' functions have to read its request before: see
@@ -65,6 +68,7 @@ impl Call {
         let mut values = Values::NONE;
         let mut trace = None;
         let mut is_stream = false;
+        let mut queue_wait = None;
         let (head, message) = request();
         match &head {
             Some(head) => {
@@ -73,6 +77,9 @@ impl Call {
                 {
                     mem::forget(guard);
                     return Self::uncounted();
+                }
+                if settings.histograms.has(Measured::QueueWait) {
+                    queue_wait = since_request_start(head.headers);
                 }
                 trace = settings.exemplars.as_ref().and_then(|of| (**of)(head));
                 let streams = settings.streams.as_ref();
@@ -100,7 +107,18 @@ impl Call {
         if is_stream {
             call.time_as_stream();
         }
+        if let Some(wait) = queue_wait {
+            call.waited_in_queue(wait);
+        }
         call
+    }
+
+    fn waited_in_queue(&self, wait: Duration) {
+        let slot = self.slot;
+        with_recorder(slot.key(), |local| {
+            let nanos = wait.as_nanos() as u64;
+            local.observe(slot.begin_set(), Measured::QueueWait, nanos, slot.trace());
+        });
     }
 
     fn labelled(key: Key, values: &Values<'_>, trace: Option<TraceContext>) -> Self {

@@ -5,9 +5,10 @@ use crate::error_types::Outcome;
 use crate::flags::Flags;
 use crate::handle::CallHandle;
 use crate::labels::{Carrier, Moment, Values};
+use crate::measured::Measured;
 use crate::open_call::{BodyReport, OpenCall};
 use crate::recorder::{
-    LocalRecorder, Measured, RESPONSE_BYTES, RESPONSE_MESSAGES, SetIndex, with_recorder,
+    LocalRecorder, Optional, RESPONSE_BYTES, RESPONSE_MESSAGES, SetIndex, with_recorder,
 };
 use std::fmt;
 
@@ -22,6 +23,14 @@ use std::fmt;
 #[must_use = "a call ends when it is dropped"]
 pub struct Call {
     pub(super) slot: &'static OpenCall,
+}
+
+/// What has passed to the caller.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Passed {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+    pub(crate) items: u64,
 }
 
 /// The label set of the head, until the head is there.
@@ -109,7 +118,7 @@ impl Call {
             if slot.head_set() == UNKNOWN {
                 slot.set_head_set(local.find(Moment::Head, slot.begin_set(), &values));
             }
-            if settings.response_head.is_some() {
+            if settings.histograms.has(Measured::ResponseHead) {
                 let nanos = shared.clock.nanos_since(slot.began());
                 local.observe(slot.head_set(), Measured::ResponseHead, nanos, slot.trace());
             }
@@ -120,52 +129,83 @@ impl Call {
     #[inline]
     pub fn response_bytes(&mut self, bytes: u64) {
         if bytes > 0 {
-            self.response_messages(0, bytes);
+            self.responded(Passed::bytes(bytes));
         }
     }
 
-    /// Counts a message of the response that the caller has taken, and its bytes.
+    /// Counts a message of the response that the caller has taken, and its bytes. It is also an
+    /// [item](crate::MetricsLayerBuilder::items_total).
     #[inline]
     pub fn response_message(&mut self, bytes: u64) {
-        self.response_messages(1, bytes);
+        self.responded(Passed::messages(1, bytes));
     }
 
-    /// As [`response_message`](Self::response_message), for several at once.
+    /// Counts items of the response that the caller has taken, such as tokens, in addition to
+    /// [messages](Self::response_message) and [bytes](Self::response_bytes).
+    ///
+    /// Does nothing unless the layer [counts](crate::MetricsLayerBuilder::items_total) or times items.
+    pub fn items(&mut self, items: u64) {
+        self.responded(Passed::NOTHING.with_items(items));
+    }
+
+    /// Counts what the caller has taken of the response.
     #[inline]
-    pub(crate) fn response_messages(&mut self, messages: u64, bytes: u64) {
+    pub(crate) fn responded(&mut self, passed: Passed) {
         let slot = self.slot;
         with_recorder(slot.key(), move |local| {
-            Self::count_response(slot, local, messages, bytes);
+            Self::count_response(slot, local, passed);
         });
     }
 
-    pub(super) const MEASURES_RESPONSE: Flags = Flags::SIZES.with(Flags::FIRST_BYTE);
+    pub(super) const MEASURES_RESPONSE: Flags =
+        Flags::SIZES.with(Flags::FIRST_BYTE).with(Flags::ITEMS);
 
     #[inline]
-    fn count_response(slot: &OpenCall, local: &mut LocalRecorder, messages: u64, bytes: u64) {
+    fn count_response(slot: &OpenCall, local: &mut LocalRecorder, passed: Passed) {
         if slot.head_set() == UNKNOWN {
             Self::find_no_head(slot, local);
         }
         let block = local.block(slot.head_set(), Carrier::Head);
-        block.add(RESPONSE_BYTES, bytes);
-        if messages > 0 {
-            block.add(RESPONSE_MESSAGES, messages);
+        block.add(RESPONSE_BYTES, passed.bytes);
+        if passed.messages > 0 {
+            block.add(RESPONSE_MESSAGES, passed.messages);
         }
-        if bytes + messages > 0 && slot.flags().has(Self::MEASURES_RESPONSE) {
-            Self::measure_response(slot, local, bytes);
+        if slot.flags().has(Self::MEASURES_RESPONSE) {
+            Self::measure_response(slot, local, passed);
         }
     }
 
     #[cold]
-    pub(super) fn measure_response(slot: &OpenCall, local: &mut LocalRecorder, bytes: u64) {
+    pub(super) fn measure_response(slot: &OpenCall, local: &mut LocalRecorder, passed: Passed) {
         let flags = slot.flags();
         if flags.has(Flags::SIZES) {
-            slot.add_response_bytes(bytes);
+            slot.add_response_bytes(passed.bytes);
         }
-        if flags.has(Flags::FIRST_BYTE) {
+        if flags.has(Flags::FIRST_BYTE) && passed.bytes + passed.messages > 0 {
             slot.set_flags(flags.without(Flags::FIRST_BYTE));
-            let nanos = local.shared().clock.nanos_since(slot.began());
+            let nanos = local.clock().nanos_since(slot.began());
             local.observe(slot.head_set(), Measured::FirstByte, nanos, slot.trace());
+        }
+        if flags.has(Flags::ITEMS) {
+            Self::measure_items(slot, local, passed.items);
+        }
+    }
+
+    pub(super) fn measure_items(slot: &OpenCall, local: &mut LocalRecorder, items: u64) {
+        if items == 0 {
+            return;
+        }
+        if slot.head_set() == UNKNOWN {
+            Self::find_no_head(slot, local);
+        }
+        let (set, clock) = (slot.head_set(), local.clock());
+        let (measured, since) = match slot.add_items(items, clock.now()) {
+            None => (Measured::FirstItem, slot.began()),
+            Some(last) => (Measured::ItemGap, last),
+        };
+        local.observe(set, measured, clock.nanos_since(since), slot.trace());
+        if let Some((block, at)) = local.optional(set, Optional::Items) {
+            block.add(at, items);
         }
     }
 
@@ -246,6 +286,32 @@ impl Call {
             false => Outcome::CANCELLED,
         };
         self.slot.fault().unwrap_or(unless_fault)
+    }
+}
+
+// === impl Passed ===
+
+impl Passed {
+    pub(crate) const NOTHING: Self = Self::bytes(0);
+
+    #[inline]
+    pub(crate) const fn bytes(bytes: u64) -> Self {
+        Self::messages(0, bytes)
+    }
+
+    /// Each message is an item.
+    #[inline]
+    pub(crate) const fn messages(messages: u64, bytes: u64) -> Self {
+        Self {
+            messages,
+            bytes,
+            items: messages,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn with_items(self, items: u64) -> Self {
+        Self { items, ..self }
     }
 }
 

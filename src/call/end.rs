@@ -1,15 +1,17 @@
 //! How a call ends, and what is counted then.
 
-use super::call::{Call, UNKNOWN};
+use super::call::{Call, Passed, UNKNOWN};
 use crate::answering::{self, Identity};
 use crate::classify::{ErrorType, GrpcCode};
+use crate::ended::Ended;
 use crate::error_types::{OTHER_INDEX, Outcome};
 use crate::flags::Flags;
 use crate::labels::{Carrier, Moment, Values};
+use crate::measured::Measured;
 use crate::open_call::OpenCall;
 use crate::panic_guard::OnPanic;
 use crate::recorder::{
-    CANCELLATIONS, LocalRecorder, Measured, SetIndex, with_recorder_and_slots, with_slots,
+    CANCELLATIONS, LocalRecorder, Optional, SetIndex, with_recorder_and_slots, with_slots,
 };
 use std::mem;
 use std::ptr;
@@ -18,34 +20,42 @@ use std::ptr;
 const RARE: Flags = Flags::STREAM
     .with(Flags::UNTIMED)
     .with(Flags::TRACED)
-    .with(Flags::SIZES);
+    .with(Flags::SIZES)
+    .with(Flags::ITEMS)
+    .with(Flags::ITEMS_IN_FRAMES)
+    .with(Flags::POLLS)
+    .with(Flags::LONGEST);
 
 impl Call {
-    /// Ends the call with its last messages and bytes.
+    /// Ends the call with its last bytes.
     #[inline]
-    pub(crate) fn end(self, messages: u64, bytes: u64) {
-        self.count_end(messages, bytes);
+    pub(crate) fn end(self, bytes: u64) {
+        self.count_end(bytes);
         mem::forget(self);
     }
 
     #[inline]
-    fn count_end(&self, messages: u64, bytes: u64) {
+    fn count_end(&self, bytes: u64) {
         let slot = self.slot;
         let ended = with_recorder_and_slots(slot.key(), move |local, free| {
             // The short way of most calls, in few registers. (90 instructions of a call with constant labels.)
-            if local.is_plain()
+            let ended = if local.is_plain()
                 && slot.flags() == Flags::COMPLETE_ON_DROP
-                && slot.fault().is_none()
+                && slot.reported().is_none()
                 && !answering::panicked(|| identity(slot))
             {
-                local.end_plainly([messages, bytes], slot.began());
+                local.end_plainly(bytes, slot.began());
+                None
             } else {
-                end_otherwise(slot, local, [messages, bytes]);
-            }
+                end_otherwise(slot, local, bytes)
+            };
             free.close(slot);
+            ended
         });
-        if ended.is_none() {
-            with_slots(|free| free.close(slot));
+        match ended {
+            Some(None) => {}
+            Some(Some(ended)) => ended.tell(),
+            None => with_slots(|free| free.close(slot)),
         }
     }
 
@@ -58,7 +68,7 @@ impl Call {
 impl Drop for Call {
     #[inline]
     fn drop(&mut self) {
-        self.count_end(0, 0);
+        self.count_end(0);
     }
 }
 
@@ -86,14 +96,13 @@ fn identity(slot: &OpenCall) -> Identity {
 }
 
 #[inline(never)]
-fn end_otherwise(slot: &OpenCall, local: &mut LocalRecorder, last: [u64; 2]) {
+fn end_otherwise(slot: &OpenCall, local: &mut LocalRecorder, bytes: u64) -> Option<Box<Ended>> {
     if slot.head_set() == UNKNOWN {
         Call::find_no_head(slot, local);
     }
     let flags = slot.flags();
-    if last != [0, 0] && flags.has(Call::MEASURES_RESPONSE) {
-        let [_, bytes] = last;
-        Call::measure_response(slot, local, bytes);
+    if flags.has(Call::MEASURES_RESPONSE) {
+        Call::measure_response(slot, local, Passed::bytes(bytes));
     }
     let outcome = match slot.fault() {
         Some(fault) => fault,
@@ -107,17 +116,37 @@ fn end_otherwise(slot: &OpenCall, local: &mut LocalRecorder, last: [u64; 2]) {
         true => end_set(slot, local, outcome),
         false => slot.head_set(),
     };
-    let mut nanos = Some(local.shared().clock.nanos_since(slot.began()));
+    let nanos = local.clock().nanos_since(slot.began());
     if outcome != Outcome::COMPLETED {
         count_outcome(local, end, outcome);
     }
-    if flags.has(RARE) {
-        observe_rare(slot, local, end, nanos.take());
+    let is_rare = flags.has(RARE);
+    if is_rare {
+        observe_rare(slot, local, end, outcome, nanos);
     }
     if local.needs().proof && is_proof(slot, outcome) {
         local.prove(slot.begin_set());
     }
-    local.end([slot.begin_set(), slot.head_set(), end], last, nanos);
+    let sets = [slot.begin_set(), slot.head_set(), end];
+    local.end(sets, bytes, (!is_rare).then_some(nanos));
+    match flags.has(Flags::ON_END.with(Flags::AGE)) {
+        true => has_ended(slot, local, end, outcome, nanos),
+        false => None,
+    }
+}
+
+#[cold]
+fn has_ended(
+    slot: &OpenCall,
+    local: &mut LocalRecorder,
+    end: SetIndex,
+    outcome: Outcome,
+    nanos: u64,
+) -> Option<Box<Ended>> {
+    let is_heard = slot.flags().has(Flags::ON_END);
+    // From now on, pages do not take the call for open.
+    slot.set_flags(Flags::NONE);
+    is_heard.then(|| Box::new(Ended::new(slot, local, end, outcome, nanos)))
 }
 
 #[inline(never)]
@@ -140,29 +169,43 @@ fn count_outcome(local: &mut LocalRecorder, set: SetIndex, outcome: Outcome) {
         local.block(set, Carrier::End).add(CANCELLATIONS, 1);
         return;
     };
-    let Some(first) = local.shared().layout.errors_at else {
-        return;
-    };
     let declared = local.shared().settings.error_types.len();
     let place = match error_type {
         OTHER_INDEX => declared,
         _ if error_type < declared => error_type,
         _ => return local.count_undeclared(set, error_type),
     };
-    local.block(set, Carrier::Errors).add(first + place, 1);
+    if let Some((block, first)) = local.optional(set, Optional::Errors) {
+        block.add(first + place, 1);
+    }
 }
 
 #[cold]
-fn observe_rare(slot: &OpenCall, local: &mut LocalRecorder, set: SetIndex, nanos: Option<u64>) {
-    let flags = slot.flags();
+fn observe_rare(
+    slot: &OpenCall,
+    local: &mut LocalRecorder,
+    set: SetIndex,
+    outcome: Outcome,
+    nanos: u64,
+) {
+    let (flags, trace) = (slot.flags(), slot.trace());
     let timed = match flags.has(Flags::STREAM) {
         true => Measured::StreamDuration,
         false => Measured::Duration,
     };
-    if let Some(nanos) = nanos
-        && !flags.has(Flags::UNTIMED)
+    if !flags.has(Flags::UNTIMED) {
+        local.observe(set, timed, nanos, trace);
+        local.keep_longest(set, nanos);
+    }
+    if let Some((items, first)) = slot.items()
+        && items > 1
+        && outcome == Outcome::COMPLETED
     {
-        local.observe(set, timed, nanos, slot.trace());
+        let since_first = local.clock().nanos_since(first);
+        local.observe(set, Measured::TimePerItem, since_first / (items - 1), trace);
+    }
+    if flags.has(Flags::POLLS) {
+        local.observe(set, Measured::HandlerPoll, slot.polled(), trace);
     }
     if flags.has(Flags::SIZES) {
         let (request, response) = slot.sizes();

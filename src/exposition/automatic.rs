@@ -57,6 +57,9 @@ pub(super) fn write(
             SeriesValue::Gauge(count) => {
                 text.sample("", labels.as_str(), |value| value.integer(*count));
             }
+            SeriesValue::Time(nanos) => {
+                text.sample("", labels.as_str(), |value| value.seconds((*nanos).into()));
+            }
             SeriesValue::Durations(durations) => {
                 let bounds = bound_texts.get(durations.layout.buckets.shown());
                 write_histogram(text, labels, bounds, durations, |sum| {
@@ -85,7 +88,7 @@ pub(super) fn size(name: &str, (automatic, snapshot): &AutomaticFamily<'_>) -> u
     let mut size = METADATA + automatic.help.len() + 3 * name.len();
     snapshot.for_each_series(automatic.metric, &mut |series| {
         let samples = match &series.value {
-            SeriesValue::Counter(_) | SeriesValue::Gauge(_) => 1,
+            SeriesValue::Counter(_) | SeriesValue::Gauge(_) | SeriesValue::Time(_) => 1,
             SeriesValue::Durations(histogram) | SeriesValue::Sizes(histogram) => {
                 histogram.cumulative().len() + 2
             }

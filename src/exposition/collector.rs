@@ -191,6 +191,10 @@ fn encode(encoder: &mut MetricEncoder<'_>, series: &SeriesSnapshot<'_>) -> fmt::
     match &series.value {
         SeriesValue::Counter(count) => encode_counter(encoder, &labels, *count),
         SeriesValue::Gauge(count) => encoder.encode_family(&labels)?.encode_gauge(count),
+        SeriesValue::Time(nanos) => {
+            let seconds = *nanos as f64 / 1e9;
+            encoder.encode_family(&labels)?.encode_gauge(&seconds)
+        }
         SeriesValue::Durations(durations) => {
             let sum = durations.sum() as f64 / 1e9;
             encode_histogram(&mut encoder.encode_family(&labels)?, durations, sum)

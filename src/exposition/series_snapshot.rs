@@ -20,6 +20,8 @@ pub(super) struct SeriesSnapshot<'r> {
 pub(super) enum SeriesValue<'r> {
     Counter(u64),
     Gauge(u64),
+    /// A gauge in seconds, as nanoseconds.
+    Time(u64),
     /// A histogram of durations.
     Durations(HistogramSnapshot<'r>),
     /// A histogram of sizes.

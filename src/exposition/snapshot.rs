@@ -6,9 +6,11 @@
 use super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesSnapshot, SeriesValue};
 use crate::error_types::IndexedType;
 use crate::labels::{Carrier, LabelText, LabelTexts, Span};
+use crate::measured::Measured;
+use crate::open_call::OpenCalls;
 use crate::recorder::{
-    CANCELLATIONS, ENDED, Layout, Measured, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS,
-    RESPONSE_BYTES, RESPONSE_MESSAGES, Rare, Series,
+    CANCELLATIONS, ENDED, Layout, Optional, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS,
+    RESPONSE_BYTES, RESPONSE_MESSAGES, Rare, Series, WAITS_ENDED, WAITS_GIVEN_UP,
 };
 use crate::registry::{AUTOMATIC_METRICS, Endpoint, Metric};
 use std::borrow::Cow;
@@ -52,6 +54,12 @@ struct SeriesNumbers {
 enum MetricNumbers {
     Gauge(Carrier, usize),
     Counter(Carrier, usize),
+    /// A gauge, by its cell among these numbers.
+    OptionalGauge(Optional, usize),
+    /// A counter, by its cell among these numbers.
+    OptionalCounter(Optional, usize),
+    /// A gauge in seconds.
+    Time(Optional),
     Durations(Measured),
     Sizes(Measured),
     Errors,
@@ -68,14 +76,19 @@ impl<'a> Snapshot<'a> {
             numbers: Vec::new(),
             texts: LabelTexts::default(),
         };
+        let shows_oldest = |endpoint: &&Endpoint| endpoint.recorder.settings().oldest;
+        let open = match endpoints.iter().any(shows_oldest) {
+            true => OpenCalls::now(),
+            false => OpenCalls::default(),
+        };
         for endpoint in endpoints {
-            snapshot.add(endpoint);
+            snapshot.add(endpoint, &open);
         }
         snapshot
     }
 
     /// Adds the numbers of one layer.
-    fn add(&mut self, endpoint: &'a Endpoint) {
+    fn add(&mut self, endpoint: &'a Endpoint, open: &OpenCalls) {
         let Self {
             layers,
             series: all,
@@ -85,13 +98,20 @@ impl<'a> Snapshot<'a> {
         endpoint.recorder.sweep();
         let shared = endpoint.recorder.shared();
         let layout = &shared.layout;
+        let window = shared.end_window();
+        let mut ages = endpoint.recorder.ages(open);
         let text = texts.push(&endpoint.label_text);
         let groups = layout.groups().iter().enumerate();
         let groups = groups.map(|(number, group)| {
             let first = all.len();
             for series in endpoint.recorder.series(number) {
                 let start = numbers.len();
-                let rare = series.read(layout, number, numbers);
+                let rare = series.read(shared, number, window, numbers);
+                if let Some(at) = layout.optional(Optional::Oldest)
+                    && let Some(age) = ages.remove(&Arc::as_ptr(&series))
+                {
+                    numbers[start + at] = age;
+                }
                 let text = match series.values() {
                     [] => text.clone(),
                     values => {
@@ -168,6 +188,15 @@ impl<'a> Snapshot<'a> {
         Some(match *metric {
             MetricNumbers::Gauge(_, cell) => SeriesValue::Gauge(numbers[cell]),
             MetricNumbers::Counter(_, cell) => SeriesValue::Counter(numbers[cell]),
+            MetricNumbers::OptionalGauge(optional, cell) => {
+                SeriesValue::Gauge(numbers[layer.layout().optional(optional)? + cell])
+            }
+            MetricNumbers::OptionalCounter(optional, cell) => {
+                SeriesValue::Counter(numbers[layer.layout().optional(optional)? + cell])
+            }
+            MetricNumbers::Time(optional) => {
+                SeriesValue::Time(numbers[layer.layout().optional(optional)?])
+            }
             MetricNumbers::Durations(measured) => {
                 let histogram = layer.histogram(measured, numbers, read)?;
                 // Few label sets ever have streams. The others have no histogram of streams.
@@ -182,7 +211,7 @@ impl<'a> Snapshot<'a> {
             }
             MetricNumbers::Errors => SeriesValue::Errors(ErrorCounts {
                 types: &layer.error_types,
-                counts: &numbers[layer.layout().errors_at?..],
+                counts: &numbers[layer.layout().optional(Optional::Errors)?..],
                 undeclared: read.rare.as_ref().map_or(&[], |rare| &rare.undeclared),
             }),
             MetricNumbers::Overflow => return None,
@@ -231,7 +260,18 @@ impl MetricNumbers {
             Metric::RequestBytes => Self::Counter(Carrier::Begin, REQUEST_BYTES),
             Metric::RequestMessages => Self::Counter(Carrier::Begin, REQUEST_MESSAGES),
 
+            Metric::OldestRequestAgeSeconds => Self::Time(Optional::Oldest),
+            Metric::QueueWaitSeconds => Self::Durations(Measured::QueueWait),
+            Metric::SlowPolls => Self::OptionalCounter(Optional::SlowPolls, 0),
+
+            Metric::AbandonedWaits => Self::OptionalCounter(Optional::Waits, WAITS_GIVEN_UP),
+            Metric::ReadyWaitSeconds => Self::Durations(Measured::ReadyWait),
+            Metric::WaitingRequests => Self::OptionalGauge(Optional::Waits, WAITS_ENDED),
+
             Metric::FirstByteSeconds => Self::Durations(Measured::FirstByte),
+            Metric::FirstItemSeconds => Self::Durations(Measured::FirstItem),
+            Metric::ItemGapSeconds => Self::Durations(Measured::ItemGap),
+            Metric::Items => Self::OptionalCounter(Optional::Items, 0),
             Metric::ResponseBytes => Self::Counter(Carrier::Head, RESPONSE_BYTES),
             Metric::ResponseHeadSeconds => Self::Durations(Measured::ResponseHead),
             Metric::ResponseMessages => Self::Counter(Carrier::Head, RESPONSE_MESSAGES),
@@ -240,12 +280,15 @@ impl MetricNumbers {
             Metric::Errors => Self::Errors,
             Metric::Requests => Self::Counter(Carrier::End, REQUESTS),
 
+            Metric::HandlerPollSeconds => Self::Durations(Measured::HandlerPoll),
             Metric::RequestBodySizeBytes => Self::Sizes(Measured::RequestSize),
             Metric::RequestDurationSeconds | Metric::RequestsDurationSeconds => {
                 Self::Durations(Measured::Duration)
             }
             Metric::ResponseBodySizeBytes => Self::Sizes(Measured::ResponseSize),
+            Metric::RequestsLongestSeconds => Self::Time(Optional::Longest),
             Metric::StreamDurationSeconds => Self::Durations(Measured::StreamDuration),
+            Metric::TimePerItemSeconds => Self::Durations(Measured::TimePerItem),
 
             Metric::LabelOverflow => Self::Overflow,
         }
@@ -254,6 +297,9 @@ impl MetricNumbers {
     fn carrier(&self) -> Carrier {
         match *self {
             Self::Gauge(carrier, _) | Self::Counter(carrier, _) => carrier,
+            Self::OptionalGauge(optional, _)
+            | Self::OptionalCounter(optional, _)
+            | Self::Time(optional) => optional.carrier(),
             Self::Durations(measured) | Self::Sizes(measured) => measured.carrier(),
             Self::Errors => Carrier::Errors,
             Self::Overflow => Carrier::Begin,

@@ -1,6 +1,6 @@
 use super::messages::Messages;
 use crate::body;
-use crate::call::Call;
+use crate::call::{Call, MeasuredPoll, Passed};
 use crate::classify::{Classify, ErrorType, GrpcCode, HttpStatus, Phase};
 use crate::panic_guard::PanicGuard;
 use bytes::Buf;
@@ -187,7 +187,8 @@ impl<C: Classify> Progress<C> {
         let bytes = data.remaining() as u64;
         if bytes > 0 {
             self.has_data = true;
-            call.response_messages(self.messages.read(data), bytes);
+            let passed = Passed::messages(self.messages.read(data), bytes);
+            call.responded(passed);
             self.web_status(call);
         }
     }
@@ -197,7 +198,7 @@ impl<C: Classify> Progress<C> {
     fn finish(&mut self, call: &mut Call) {
         let messages = self.messages.finish();
         if messages > 0 {
-            call.response_messages(messages, 0);
+            call.responded(Passed::messages(messages, 0));
         }
         self.web_status(call);
         if self.status.is_none() {
@@ -242,7 +243,16 @@ where
     C: Classify,
 {
     let mut guard = PanicGuard::new(call);
+    let poll = MeasuredPoll::begin(&guard);
     let polled = inner.as_mut().poll_frame(cx);
+    let data = match &polled {
+        Poll::Ready(Some(Ok(frame))) => frame.data_ref(),
+        _ => None,
+    };
+    match data {
+        Some(data) => poll.end_with(data),
+        None => poll.end(),
+    }
     if let (Poll::Ready(frame), Some(call)) = (&polled, &mut *guard) {
         let over = match frame {
             Some(Ok(frame)) => {

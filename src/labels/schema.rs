@@ -22,6 +22,8 @@ pub(crate) struct Schema {
 /// Metrics that carry the same labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carrier {
+    /// Waits for the service, before there is a request.
+    Ready,
     /// `concurrent_requests`, and what the service reads of the request.
     Begin,
     /// What the caller takes of the response.
@@ -48,7 +50,8 @@ pub(crate) type Declared = [Box<[KeptValue]>; MOMENTS];
 // === impl Carrier ===
 
 impl Carrier {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Ready,
         Self::Begin,
         Self::Head,
         Self::End,
@@ -273,6 +276,7 @@ impl Schema {
 /// The table in the module's documentation.
 fn carries(carrier: Carrier, label: &Label) -> bool {
     match carrier {
+        Carrier::Ready => false,
         Carrier::Begin => label.moment() == Moment::Begin && label.is_on_begin(),
         Carrier::Head => label.moment() != Moment::End,
         Carrier::End => !label.is_error_type(),

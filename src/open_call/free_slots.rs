@@ -3,14 +3,22 @@ use crate::clock::Moment as Time;
 use crate::flags::Flags;
 use crate::recorder::{Key, SetIndex};
 use std::array;
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The free slots of one thread.
 pub(crate) struct FreeSlots(Vec<&'static OpenCall>);
 
+/// The open calls whose age pages [show](Flags::AGE), by recorder.
+#[derive(Debug, Default)]
+pub(crate) struct OpenCalls(HashMap<Key, Vec<(SetIndex, Time)>>);
+
 /// The free slots of no thread. In all there are at most as many slots as calls were ever open at once, and [`MAX_KEPT`]
 /// for each thread.
 static SHARED: Mutex<Vec<&'static OpenCall>> = Mutex::new(Vec::new());
+
+/// All slots. The [`BATCH`]es are never freed, so that calls need no reference count.
+static ALL: Mutex<Vec<&'static [OpenCall; BATCH]>> = Mutex::new(Vec::new());
 
 /// Slots that a thread takes at once if its calls end elsewhere, and gives back at once if calls of others end here.
 const BATCH: usize = 32;
@@ -64,6 +72,7 @@ impl FreeSlots {
         self.0.pop().unwrap_or_else(|| {
             let made: &'static [OpenCall; BATCH] =
                 Box::leak(Box::new(array::from_fn(|_| OpenCall::new())));
+            locked(&ALL).push(made);
             let [one, others @ ..] = made;
             self.0.extend(others);
             one
@@ -79,6 +88,30 @@ impl Drop for FreeSlots {
     }
 }
 
+// === impl OpenCalls ===
+
+impl OpenCalls {
+    /// Looks at all slots of the process.
+    pub(crate) fn now() -> Self {
+        let mut open = Self::default();
+        // The lock is held for the copy only: a thread that makes slots waits for it.
+        let all = locked(&ALL).clone();
+        for (key, begin, began) in all.into_iter().flatten().filter_map(OpenCall::age_of) {
+            open.0.entry(key).or_default().push((begin, began));
+        }
+        open
+    }
+
+    /// The label sets and the beginnings of a recorder's calls.
+    pub(crate) fn of(&self, key: Key) -> &[(SetIndex, Time)] {
+        self.0.get(&key).map_or(&[], Vec::as_slice)
+    }
+}
+
 fn shared() -> MutexGuard<'static, Vec<&'static OpenCall>> {
-    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
+    locked(&SHARED)
+}
+
+fn locked<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,5 +14,5 @@ mod free_slots;
 mod slot;
 
 pub(crate) use self::body_report::BodyReport;
-pub(crate) use self::free_slots::FreeSlots;
+pub(crate) use self::free_slots::{FreeSlots, OpenCalls};
 pub(crate) use self::slot::OpenCall;

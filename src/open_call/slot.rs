@@ -2,13 +2,14 @@ use crate::clock::Moment as Time;
 use crate::error_types::Outcome;
 use crate::flags::Flags;
 use crate::recorder::{Key, SetIndex};
-use crate::sync::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, overwrite};
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence, overwrite};
 use crate::trace::TraceContext;
 use std::array;
 
 /// What is known of an open call.
 ///
-/// Only the call itself reads and writes it, except `state` and `request_bytes`.
+/// Only the call itself reads and writes it, except `state` and `request_bytes`. A page that shows the age of calls
+/// [reads](Self::age_of) some of it.
 // Two cache lines. Only calls that are measured or traced need the second. Neighbouring slots may be with other threads.
 #[repr(align(64))]
 pub(crate) struct OpenCall {
@@ -19,14 +20,22 @@ pub(crate) struct OpenCall {
     begin: AtomicU32,
     head: AtomicU32,
     note: AtomicU32,
-    code: AtomicU16,
-    /// The [`Outcome`] of the first fault.
+    flags: AtomicU32,
+    /// If the protocol has [set](Flags::HAS_CODE) one.
+    code: AtomicU8,
+    /// If there was [one](Flags::HAS_FAULT): the [`Outcome`] of the first fault.
     fault: AtomicU8,
-    flags: AtomicU8,
     /// If sizes are measured: the low bits of the generation, above [`BYTE_BITS`] of bytes.
     pub(super) request_bytes: AtomicU64,
     response_bytes: AtomicU64,
     trace: [AtomicU64; 3],
+    /// If there are [items](Flags::HAS_ITEM): how many, and when the first and the last of them came.
+    items: AtomicU64,
+    first_item: AtomicU64,
+    last_item: AtomicU64,
+    /// If polls are [timed](Flags::HAS_POLL): the nanoseconds of all of them.
+    polled: AtomicU64,
+    poll_began: AtomicU64,
 }
 
 pub(super) const OUTCOME_BITS: u32 = 8;
@@ -37,8 +46,6 @@ pub(super) const OUTCOME_BITS: u32 = 8;
 /// the generation and adding, for exactly as many calls in this slot as there are such numbers.
 pub(super) const BYTE_BITS: u32 = 40;
 pub(super) const MAX_BYTES: u64 = (1 << BYTE_BITS) - 1;
-
-const NO_CODE: u16 = u16::MAX;
 
 // === impl OpenCall ===
 
@@ -51,26 +58,41 @@ impl OpenCall {
             begin: AtomicU32::new(0),
             head: AtomicU32::new(0),
             note: AtomicU32::new(0),
-            code: AtomicU16::new(NO_CODE),
+            flags: AtomicU32::new(0),
+            code: AtomicU8::new(0),
             fault: AtomicU8::new(0),
-            flags: AtomicU8::new(0),
             request_bytes: AtomicU64::new(0),
             response_bytes: AtomicU64::new(0),
             trace: array::from_fn(|_| AtomicU64::new(0)),
+            items: AtomicU64::new(0),
+            first_item: AtomicU64::new(0),
+            last_item: AtomicU64::new(0),
+            polled: AtomicU64::new(0),
+            poll_began: AtomicU64::new(0),
         }
     }
 
     #[inline]
     pub(super) fn begin(&self, key: Key, sets: [SetIndex; 2], began: Time, flags: Flags) {
         let [begin, head] = sets;
+        // A reader that sees one of the stores below sees that the generation before has ended.
+        fence(Ordering::Release);
         self.key.store(key.to_bits(), Ordering::Relaxed);
         self.began.store(began.to_bits(), Ordering::Relaxed);
         self.begin.store(begin, Ordering::Relaxed);
         self.head.store(head, Ordering::Relaxed);
         self.note.store(0, Ordering::Relaxed);
-        self.code.store(NO_CODE, Ordering::Relaxed);
-        self.fault.store(0, Ordering::Relaxed);
-        self.flags.store(flags.to_bits(), Ordering::Relaxed);
+        self.set_flags(flags);
+    }
+
+    /// The recorder, the label set and the beginning of the call, if pages show its [age](Flags::AGE) and it is open.
+    // Any thread may ask. A seqlock: the generation changes before another call writes.
+    pub(super) fn age_of(&self) -> Option<(Key, SetIndex, Time)> {
+        let generation = self.state.load(Ordering::Acquire) >> OUTCOME_BITS;
+        let is_shown = Flags::from_bits(self.flags.load(Ordering::Acquire)).has(Flags::AGE);
+        let call = (self.key(), self.begin_set(), self.began());
+        fence(Ordering::Acquire);
+        (is_shown && self.generation() == generation).then_some(call)
     }
 
     /// Ends the generation.
@@ -124,11 +146,13 @@ impl OpenCall {
 
     /// The protocol's own code of the outcome, if there is one.
     pub(crate) fn code(&self) -> Option<u8> {
-        u8::try_from(self.code.load(Ordering::Relaxed)).ok()
+        let has_code = self.flags().has(Flags::HAS_CODE);
+        has_code.then(|| self.code.load(Ordering::Relaxed))
     }
 
     pub(crate) fn set_code(&self, code: u8) {
-        self.code.store(code.into(), Ordering::Relaxed);
+        self.code.store(code, Ordering::Relaxed);
+        self.set_flags(self.flags().with(Flags::HAS_CODE));
     }
 
     #[inline]
@@ -138,19 +162,29 @@ impl OpenCall {
 
     #[inline]
     pub(crate) fn set_flags(&self, flags: Flags) {
-        self.flags.store(flags.to_bits(), Ordering::Relaxed);
+        // Release: a reader that sees `Flags::AGE` sees what the call began with.
+        self.flags.store(flags.to_bits(), Ordering::Release);
     }
 
     pub(crate) fn set_fault(&self, fault: Outcome) {
         self.fault.store(fault.code(), Ordering::Relaxed);
+        self.set_flags(self.flags().with(Flags::HAS_FAULT));
     }
 
     /// The outcome of the first fault, or else what the request's body has reported.
     #[inline]
     pub(crate) fn fault(&self) -> Option<Outcome> {
-        let fault = Outcome::from_code(self.fault.load(Ordering::Relaxed));
+        match self.flags().has(Flags::HAS_FAULT) {
+            true => Outcome::from_code(self.fault.load(Ordering::Relaxed)),
+            false => self.reported(),
+        }
+    }
+
+    /// What the request's body has reported.
+    #[inline]
+    pub(crate) fn reported(&self) -> Option<Outcome> {
         // Relaxed: nothing else is read through it. If the handler saw the body fail, the report was made before.
-        fault.or_else(|| Outcome::from_code((self.state.load(Ordering::Relaxed) & 0xff) as u8))
+        Outcome::from_code((self.state.load(Ordering::Relaxed) & 0xff) as u8)
     }
 
     pub(crate) fn set_trace(&self, trace: TraceContext) {
@@ -177,6 +211,59 @@ impl OpenCall {
         let counted = self.response_bytes.load(Ordering::Relaxed);
         let sum = counted.saturating_add(bytes);
         self.response_bytes.store(sum, Ordering::Relaxed);
+    }
+
+    /// Counts items that come `now`. Returns when the last one before came.
+    pub(crate) fn add_items(&self, items: u64, now: Time) -> Option<Time> {
+        let last = self.last_item();
+        let before = match last {
+            Some(_) => self.items.load(Ordering::Relaxed),
+            None => {
+                self.first_item.store(now.to_bits(), Ordering::Relaxed);
+                self.set_flags(self.flags().with(Flags::HAS_ITEM));
+                0
+            }
+        };
+        self.items
+            .store(before.saturating_add(items), Ordering::Relaxed);
+        self.last_item.store(now.to_bits(), Ordering::Relaxed);
+        last
+    }
+
+    fn last_item(&self) -> Option<Time> {
+        let has_item = self.flags().has(Flags::HAS_ITEM);
+        has_item.then(|| Time::from_bits(self.last_item.load(Ordering::Relaxed)))
+    }
+
+    /// How many items there were, and when the first one came. `None` without items.
+    pub(crate) fn items(&self) -> Option<(u64, Time)> {
+        let first = Time::from_bits(self.first_item.load(Ordering::Relaxed));
+        let has_item = self.flags().has(Flags::HAS_ITEM);
+        has_item.then(|| (self.items.load(Ordering::Relaxed), first))
+    }
+
+    pub(crate) fn set_poll_began(&self, now: Time) {
+        self.poll_began.store(now.to_bits(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn poll_began(&self) -> Time {
+        Time::from_bits(self.poll_began.load(Ordering::Relaxed))
+    }
+
+    /// Adds to the time that polls take.
+    pub(crate) fn add_polled(&self, nanos: u64) {
+        let flags = self.flags();
+        let sum = self.polled().saturating_add(nanos);
+        self.polled.store(sum, Ordering::Relaxed);
+        self.set_flags(flags.with(Flags::HAS_POLL));
+    }
+
+    /// The nanoseconds that polls took.
+    pub(crate) fn polled(&self) -> u64 {
+        match self.flags().has(Flags::HAS_POLL) {
+            true => self.polled.load(Ordering::Relaxed),
+            false => 0,
+        }
     }
 
     /// The sizes of the request and of the response.

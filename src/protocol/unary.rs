@@ -1,6 +1,6 @@
 use super::incoming::{CLIENT, Incoming, One};
 use super::{Answer, Protocol};
-use crate::call::Call;
+use crate::call::{Call, Passed};
 use crate::classify::{Classify, HttpStatus, Phase};
 use crate::message::{Measure, Own};
 use crate::panic_guard::PanicGuard;
@@ -70,7 +70,10 @@ where
         let mut guard = PanicGuard::new(&mut call);
         match self.measure.error(&response) {
             Some(error) => guard.fault(self.classifier.error(error, Phase::Generate)),
-            None => guard.response_message(self.measure.size(&response)),
+            None => {
+                let passed = Passed::messages(1, self.measure.size(&response));
+                guard.responded(passed.with_items(self.measure.items(&response)));
+            }
         }
         guard.disarm();
         call.complete();

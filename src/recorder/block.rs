@@ -26,6 +26,8 @@ pub(crate) struct Block {
 pub(super) struct Cells {
     /// The first cell of each sum.
     pub(super) sums: Vec<usize>,
+    /// The first cell of the longest durations of late.
+    pub(super) longest: Option<usize>,
     /// After all numbers.
     pub(super) exemplars: Range<usize>,
 }
@@ -41,6 +43,10 @@ pub(crate) struct Exemplar {
 
 /// A sum takes two cells: its low half, and twice the number of times that the low half has overflowed.
 pub(super) const SUM_CELLS: usize = 2;
+
+/// The longest durations of late take two cells for even windows and two for odd ones: the window, from 1 on, and its longest
+/// duration.
+pub(super) const LONGEST_CELLS: usize = 4;
 
 /// The cells of an exemplar: a version and five words.
 pub(super) const EXEMPLAR_CELLS: usize = 6;
@@ -131,12 +137,49 @@ impl Block {
         }
     }
 
+    /// Keeps `nanos` if it is the longest duration of this window. `at` is the first of [`LONGEST_CELLS`].
+    pub(super) fn keep_longest(&self, at: usize, window: u64, nanos: u64) {
+        let [begun, longest] = self.longest_cells(at, window);
+        let before = match begun.load(Ordering::Relaxed) == window {
+            true => longest.load(Ordering::Relaxed),
+            false => 0,
+        };
+        longest.store(before.max(nanos), Ordering::Relaxed);
+        // Release: whoever sees the window sees none of the durations that had the cell before.
+        begun.store(window, Ordering::Release);
+    }
+
+    /// The longest duration of this window, or 0.
+    pub(super) fn longest(&self, at: usize, window: u64) -> u64 {
+        let [begun, longest] = self.longest_cells(at, window);
+        match begun.load(Ordering::Acquire) == window {
+            true => longest.load(Ordering::Relaxed),
+            false => 0,
+        }
+    }
+
+    fn longest_cells(&self, at: usize, window: u64) -> [&AtomicU64; 2] {
+        let first = at + 2 * (window % 2) as usize;
+        [self.cell(first), self.cell(first + 1)]
+    }
+
     /// Adds the numbers of an ended thread's block. No other thread writes to either.
     pub(super) fn take_in(&self, ended: &Self, cells: &Cells) {
         let sums = &cells.sums;
-        let is_in_sum = |cell| sums.iter().any(|at| (*at..at + SUM_CELLS).contains(&cell));
-        for cell in (0..cells.numbers()).filter(|cell| !is_in_sum(*cell)) {
+        let sums = sums.iter().map(|at| *at..at + SUM_CELLS);
+        let longest = cells.longest.map(|at| at..at + LONGEST_CELLS);
+        let special: Vec<_> = sums.chain(longest).collect();
+        let is_special = |cell| special.iter().any(|cells| cells.contains(&cell));
+        for cell in (0..cells.numbers()).filter(|cell| !is_special(*cell)) {
             self.add(cell, ended.get(cell));
+        }
+        if let Some(at) = cells.longest {
+            for window in [ended.get(at), ended.get(at + 2)] {
+                let [later, _] = self.longest_cells(at, window);
+                if window > 0 && window >= later.load(Ordering::Relaxed) {
+                    self.keep_longest(at, window, ended.longest(at, window));
+                }
+            }
         }
         for &at in &cells.sums {
             let sum = self.sum(at) + ended.sum(at);
@@ -246,6 +289,7 @@ mod tests {
     fn sums_go_beyond_64_bits() {
         let cells = Cells {
             sums: vec![1],
+            longest: None,
             exemplars: 3..3,
         };
         let [block, ended] = [(); 2].map(|()| Block::new(cells.all()));

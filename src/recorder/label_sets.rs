@@ -343,10 +343,11 @@ impl LabelSets {
         } = self;
         let schema = &shared.settings.schema;
         let known = lookup.known(sets, values);
-        // The root has no series if requests have labels.
+        // If requests have labels, the root has only the series without.
         let has_series = !values.is_empty() || !schema.asks(Moment::Begin);
         let groups = shared.layout.groups().iter().zip(series);
         let of_groups = groups.map(|(group, series)| {
+            let has_series = has_series || group.is_unlabelled;
             let is_known = has_series && group.known_at <= lookup.moment;
             is_known.then(|| {
                 let new = Arc::new(Series::new(schema.project(group.carrier, known)));

@@ -3,10 +3,10 @@
 //! Metrics with the same labels share their series, so that one block has all of them. With constant labels alone there is
 //! one series for all metrics. By method, route and status there are two, with and without the status.
 
-use super::block::{Cells, EXEMPLAR_CELLS};
+use super::block::{Cells, EXEMPLAR_CELLS, LONGEST_CELLS};
 use super::histogram::Histogram;
-use crate::buckets::Buckets;
 use crate::labels::{Carrier, Moment};
+use crate::measured::Measured;
 use crate::settings::Settings;
 
 /// The cells of a layer's numbers.
@@ -18,8 +18,8 @@ pub(crate) struct Layout {
     histograms: [Option<Histogram>; Measured::ALL.len()],
     /// The histogram of [`Measured::Duration`], which every layer has.
     duration: Histogram,
-    /// The first cell of `errors_total`, if there is one: declared types first, then `_OTHER`.
-    pub(crate) errors_at: Option<usize>,
+    /// The first cell of each.
+    optional: [Option<usize>; Optional::ALL.len()],
 }
 
 /// Metrics with the same labels.
@@ -29,18 +29,24 @@ pub(crate) struct Group {
     pub(crate) carrier: Carrier,
     /// When all labels are known.
     pub(super) known_at: Moment,
+    /// Whether there are no labels.
+    pub(super) is_unlabelled: bool,
     pub(super) cells: Cells,
 }
 
-/// What can have a histogram.
+/// Numbers that only some layers have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Measured {
-    ResponseHead,
-    FirstByte,
-    Duration,
-    StreamDuration,
-    RequestSize,
-    ResponseSize,
+pub(crate) enum Optional {
+    /// `errors_total`: declared types first, then `_OTHER`.
+    Errors,
+    Items,
+    SlowPolls,
+    /// Waits for the service that have [begun](WAITS_BEGUN), [ended](WAITS_ENDED) and [been given up](WAITS_GIVEN_UP).
+    Waits,
+    /// Written by scrapes.
+    Oldest,
+    /// See [`Block::keep_longest`](super::block::Block::keep_longest).
+    Longest,
 }
 
 // The first cells of all blocks. They fill one cache line, and each group uses those of its metrics.
@@ -54,40 +60,47 @@ pub(crate) const REQUESTS: usize = 6;
 pub(crate) const CANCELLATIONS: usize = 7;
 const COUNTERS: usize = 8;
 
-// === impl Measured ===
+// The cells of `Optional::Waits`.
+pub(crate) const WAITS_BEGUN: usize = 0;
+pub(crate) const WAITS_ENDED: usize = 1;
+pub(crate) const WAITS_GIVEN_UP: usize = 2;
 
-impl Measured {
+// === impl Optional ===
+
+impl Optional {
     const ALL: [Self; 6] = [
-        Self::ResponseHead,
-        Self::FirstByte,
-        Self::Duration,
-        Self::StreamDuration,
-        Self::RequestSize,
-        Self::ResponseSize,
+        Self::Errors,
+        Self::Items,
+        Self::SlowPolls,
+        Self::Waits,
+        Self::Oldest,
+        Self::Longest,
     ];
 
     pub(crate) fn carrier(self) -> Carrier {
         match self {
-            Self::ResponseHead | Self::FirstByte => Carrier::Head,
-            _ => Carrier::Duration,
+            Self::Errors => Carrier::Errors,
+            Self::Items => Carrier::Head,
+            Self::SlowPolls | Self::Oldest => Carrier::Begin,
+            Self::Waits => Carrier::Ready,
+            Self::Longest => Carrier::Duration,
         }
     }
 
-    fn buckets(self, settings: &Settings) -> Option<&Buckets> {
-        let sizes = settings.sizes.as_ref();
-        match self {
-            Self::ResponseHead => settings.response_head.as_ref(),
-            Self::FirstByte => settings.first_byte.as_ref(),
-            Self::Duration => Some(&settings.buckets),
-            Self::StreamDuration => settings.streams.as_ref().map(|streams| &streams.buckets),
-            Self::RequestSize => sizes.map(|[request, _]| request),
-            Self::ResponseSize => sizes.map(|[_, response]| response),
-        }
-    }
-
-    /// Whether it is a time. Only times have exemplars.
-    fn is_timed(self) -> bool {
-        !matches!(self, Self::RequestSize | Self::ResponseSize)
+    /// How many cells it has.
+    fn cells(self, settings: &Settings) -> usize {
+        let (is_on, cells) = match self {
+            Self::Errors => (
+                !settings.naming.is_open_telemetry(),
+                settings.error_types.len() + 1,
+            ),
+            Self::Items => (settings.items, 1),
+            Self::SlowPolls => (settings.slow_polls.is_some(), 1),
+            Self::Waits => (settings.histograms.has(Measured::ReadyWait), 3),
+            Self::Oldest => (settings.oldest, 1),
+            Self::Longest => (settings.longest, LONGEST_CELLS),
+        };
+        if is_on { cells } else { 0 }
     }
 }
 
@@ -95,36 +108,16 @@ impl Measured {
 
 impl Layout {
     pub(super) fn new(settings: &Settings) -> Self {
-        let schema = &settings.schema;
-        let mut groups: Vec<Group> = Vec::new();
-        let of = Carrier::ALL.map(|carrier| {
-            // OpenTelemetry's conventions have no metric for errors.
-            let carrier = match carrier {
-                Carrier::Errors if settings.naming.is_open_telemetry() => Carrier::End,
-                carrier => carrier,
-            };
-            let same = |group: &Group| schema.names(group.carrier).eq(schema.names(carrier));
-            groups.iter().position(same).unwrap_or_else(|| {
-                groups.push(Group {
-                    carrier,
-                    known_at: schema.known_at(carrier),
-                    cells: Cells {
-                        sums: Vec::new(),
-                        exemplars: COUNTERS..COUNTERS,
-                    },
-                });
-                groups.len() - 1
-            })
-        });
+        let (groups, of) = groups(settings);
         let mut layout = Self {
             groups,
             of,
             histograms: Default::default(),
-            duration: Histogram::new(&settings.buckets, COUNTERS).0,
-            errors_at: None,
+            duration: Histogram::new(&settings.duration, COUNTERS).0,
+            optional: Default::default(),
         };
         for measured in Measured::ALL {
-            if let Some(buckets) = measured.buckets(settings) {
+            if let Some(buckets) = settings.buckets(measured) {
                 let cells = &mut layout.groups[of[measured.carrier() as usize]].cells;
                 let (histogram, end) = Histogram::new(buckets, cells.all());
                 cells.sums.push(histogram.at);
@@ -132,15 +125,21 @@ impl Layout {
                 layout.histograms[measured as usize] = Some(histogram);
             }
         }
-        if !settings.naming.is_open_telemetry() {
-            let cells = &mut layout.groups[of[Carrier::Errors as usize]].cells;
-            let at = cells.all();
-            layout.errors_at = Some(at);
-            let end = at + settings.error_types.len() + 1;
-            cells.exemplars = end..end;
+        for optional in Optional::ALL {
+            let count = optional.cells(settings);
+            if count > 0 {
+                let cells = &mut layout.groups[of[optional.carrier() as usize]].cells;
+                let at = cells.all();
+                layout.optional[optional as usize] = Some(at);
+                cells.exemplars = at + count..at + count;
+            }
+        }
+        if let Some(at) = layout.optional(Optional::Longest) {
+            let group = layout.group_of(Optional::Longest.carrier());
+            layout.groups[group].cells.longest = Some(at);
         }
         if settings.exemplars.is_some() {
-            for measured in Measured::ALL.into_iter().filter(|of| of.is_timed()) {
+            for measured in Measured::ALL.into_iter().filter(|of| of.has_exemplars()) {
                 if let Some(histogram) = &mut layout.histograms[measured as usize] {
                     let group = of[measured.carrier() as usize];
                     let cells = &mut layout.groups[group].cells.exemplars;
@@ -175,10 +174,45 @@ impl Layout {
         self.histograms[measured as usize].as_ref()
     }
 
+    /// The first cell of these numbers, if the layer has them.
+    #[inline]
+    pub(crate) fn optional(&self, optional: Optional) -> Option<usize> {
+        self.optional[optional as usize]
+    }
+
     /// The histograms of a group.
     pub(super) fn histograms_of(&self, group: usize) -> impl Iterator<Item = &Histogram> {
         let all = Measured::ALL.into_iter();
         let of_group = all.filter(move |of| self.group_of(of.carrier()) == group);
         of_group.filter_map(|of| self.histogram(of))
     }
+}
+
+/// Puts carriers with the same labels into one group. Returns the group of each carrier, too.
+fn groups(settings: &Settings) -> (Vec<Group>, [usize; Carrier::ALL.len()]) {
+    let schema = &settings.schema;
+    let mut groups: Vec<Group> = Vec::new();
+    let of = Carrier::ALL.map(|carrier| {
+        let carrier = match carrier {
+            // OpenTelemetry's conventions have no metric for errors.
+            Carrier::Errors if settings.naming.is_open_telemetry() => Carrier::End,
+            Carrier::Ready if !settings.histograms.has(Measured::ReadyWait) => Carrier::Begin,
+            carrier => carrier,
+        };
+        let same = |group: &Group| schema.names(group.carrier).eq(schema.names(carrier));
+        groups.iter().position(same).unwrap_or_else(|| {
+            groups.push(Group {
+                carrier,
+                known_at: schema.known_at(carrier),
+                is_unlabelled: schema.names(carrier).next().is_none(),
+                cells: Cells {
+                    sums: Vec::new(),
+                    longest: None,
+                    exemplars: COUNTERS..COUNTERS,
+                },
+            });
+            groups.len() - 1
+        })
+    });
+    (groups, of)
 }

@@ -50,11 +50,11 @@ pub(crate) use self::block::Exemplar;
 pub(crate) use self::histogram::Histogram;
 pub(crate) use self::label_set::{ROOT, SetIndex};
 pub(crate) use self::layout::{
-    CANCELLATIONS, ENDED, Layout, Measured, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS,
-    RESPONSE_BYTES, RESPONSE_MESSAGES,
+    CANCELLATIONS, ENDED, Layout, Optional, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS,
+    RESPONSE_BYTES, RESPONSE_MESSAGES, WAITS_BEGUN, WAITS_ENDED, WAITS_GIVEN_UP,
 };
 pub(crate) use self::local::LocalRecorder;
 pub(crate) use self::recorder::{Key, Recorder};
 pub(crate) use self::series::{Rare, Series};
-pub(crate) use self::shared::Shared;
+pub(crate) use self::shared::{Lent, Shared};
 pub(crate) use self::thread::{with_recorder, with_recorder_and_slots, with_slots};

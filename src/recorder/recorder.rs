@@ -4,7 +4,10 @@ use super::label_set::{LabelSet, Lookup, SetIndex};
 use super::label_sets::LabelSets;
 use super::series::Series;
 use super::shared::Shared;
+use crate::labels::Carrier;
+use crate::open_call::OpenCalls;
 use crate::settings::Settings;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
@@ -25,7 +28,7 @@ pub(crate) struct Recorder {
 ///
 /// Keys are copied freely: with every service, call and body.
 // The low half is a slot. The high half is a generation: it tells the recorders of one slot apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key(u64);
 
 /// The recorders of the process.
@@ -78,6 +81,20 @@ impl Recorder {
     /// The series of a group, in the order of the page.
     pub(crate) fn series(&self, group: usize) -> Vec<Arc<Series>> {
         self.read().series(group)
+    }
+
+    /// The age in nanoseconds of the oldest open call of each series of the begin, if pages show it.
+    pub(crate) fn ages(&self, open: &OpenCalls) -> HashMap<*const Series, u64> {
+        let group = self.shared.layout.group_of(Carrier::Begin);
+        let mut ages = HashMap::new();
+        for &(begin, began) in open.of(self.key) {
+            let set = self.set(begin);
+            if let Some(series) = set.as_ref().and_then(|set| set.series[group].as_ref()) {
+                let oldest = ages.entry(Arc::as_ptr(series)).or_default();
+                *oldest = self.shared.clock.nanos_since(began).max(*oldest);
+            }
+        }
+        ages
     }
 
     pub(super) fn set(&self, index: SetIndex) -> Option<Arc<LabelSet>> {

@@ -1,7 +1,8 @@
 //! The numbers of one label set: how threads write them, and how a scrape reads them.
 
 use super::block::{Block, EXEMPLAR_CELLS, Exemplar};
-use super::layout::{BEGUN, ENDED, Group, Layout};
+use super::layout::{BEGUN, ENDED, Group, Optional, WAITS_BEGUN, WAITS_ENDED};
+use super::shared::Shared;
 use crate::labels::LabelText;
 use crate::sync::{Mutex, MutexGuard};
 use std::cmp;
@@ -113,19 +114,39 @@ impl Series {
         self.lock().count_undeclared(error_type, 1);
     }
 
-    /// Appends the sums of all threads to `numbers`, cell by cell. Buckets are cumulative, and [`ENDED`] has the calls in
-    /// flight.
-    pub(crate) fn read(&self, layout: &Layout, group: usize, numbers: &mut Vec<u64>) -> Rare {
+    /// Appends the sums of all threads to `numbers`, cell by cell. Buckets are cumulative. [`ENDED`] has the calls in flight,
+    /// and [`WAITS_ENDED`] those that wait. [`Optional::Longest`] has the longest of this window and the one before.
+    pub(crate) fn read(
+        &self,
+        shared: &Shared,
+        group: usize,
+        window: u64,
+        numbers: &mut Vec<u64>,
+    ) -> Rare {
+        let layout = &shared.layout;
         let cells = &layout.groups()[group].cells;
+        let waits = layout.optional(Optional::Waits);
+        let waits = waits.filter(|_| layout.group_of(Optional::Waits.carrier()) == group);
         let first = numbers.len();
         numbers.resize(first + cells.numbers(), 0);
         let numbers = &mut numbers[first..];
         let counts = self.lock();
-        let in_flight = counts.in_flight();
+        let in_flight = counts.open([BEGUN, ENDED]);
+        let waiting = waits.map(|at| counts.open([at + WAITS_BEGUN, at + WAITS_ENDED]));
         for block in counts.blocks() {
             block.add_to(numbers);
         }
         numbers[ENDED] = in_flight;
+        if let (Some(at), Some(waiting)) = (waits, waiting) {
+            numbers[at + WAITS_ENDED] = waiting;
+        }
+        if let Some(at) = cells.longest {
+            let of_block = |block: &Block| {
+                let windows = [window - 1, window].into_iter();
+                windows.map(|window| block.longest(at, window)).max()
+            };
+            numbers[at] = counts.blocks().filter_map(of_block).max().unwrap_or(0);
+        }
         for &at in &cells.sums {
             let sum: u128 = counts.blocks().map(|block| block.sum(at)).sum();
             numbers[at] = sum as u64;
@@ -200,18 +221,18 @@ impl Counts {
         }
     }
 
-    /// Calls that have begun and not ended. Never negative: the second sum has the beginning of each call whose end is in
+    /// Calls or waits that have begun and not ended. Never negative: the second sum has the beginning of each call whose end is in
     /// the first.
     ///
     /// A call that begins and ends between the two sums looks as if it were in flight. If calls have ended meanwhile, both
     /// are taken again, and the lowest difference counts.
-    fn in_flight(&self) -> u64 {
+    fn open(&self, [begun, ended]: [usize; 2]) -> u64 {
         const ATTEMPTS: usize = 8;
-        let ended = || -> u64 { self.blocks().map(|block| block.get_published(ENDED)).sum() };
+        let ended = || -> u64 { self.blocks().map(|block| block.get_published(ended)).sum() };
         let mut lowest = u64::MAX;
         for _ in 0..ATTEMPTS {
             let before = ended();
-            let begun: u64 = self.blocks().map(|block| block.get(BEGUN)).sum();
+            let begun: u64 = self.blocks().map(|block| block.get(begun)).sum();
             lowest = lowest.min(begun.saturating_sub(before));
             if ended() == before {
                 break;
@@ -232,7 +253,7 @@ mod loom_tests {
     use loom::thread;
 
     struct World {
-        layout: Layout,
+        shared: Shared,
         series: Series,
         /// Set by one thread, read by another.
         signal: AtomicU64,
@@ -241,7 +262,7 @@ mod loom_tests {
     impl World {
         fn new() -> Arc<Self> {
             Arc::new(Self {
-                layout: Layout::new(&Settings::default()),
+                shared: Shared::new(Settings::default()),
                 series: Series::new(Box::default()),
                 signal: AtomicU64::new(0),
             })
@@ -249,7 +270,7 @@ mod loom_tests {
 
         /// A thread counts, and ends.
         fn thread_life(&self, thread: u64, count: impl FnOnce(&Block)) {
-            let group = &self.layout.groups()[0];
+            let group = &self.shared.layout.groups()[0];
             let block = self.series.block_of(thread, group);
             count(&block);
             self.series.let_go(&block, group);
@@ -257,7 +278,7 @@ mod loom_tests {
 
         fn read(&self) -> Vec<u64> {
             let mut numbers = Vec::new();
-            self.series.read(&self.layout, 0, &mut numbers);
+            self.series.read(&self.shared, 0, 1, &mut numbers);
             numbers
         }
     }

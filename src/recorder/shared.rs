@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     pub(super) removals: AtomicU64,
     pub(crate) clock: Reader,
     began: Time,
+    /// The time from one page to the next, from 1 on. The longest durations are kept for a window.
+    window: AtomicU64,
 }
 
 /// What a thread lends to a call that runs users' functions.
@@ -45,6 +47,7 @@ impl Shared {
             removals: AtomicU64::new(0),
             began: clock.now(),
             clock,
+            window: AtomicU64::new(1),
             settings,
         }
     }
@@ -62,6 +65,17 @@ impl Shared {
     /// How many calls were beyond the cardinality limit.
     pub(crate) fn overflowed(&self) -> u64 {
         self.overflowed.load(Ordering::Relaxed)
+    }
+
+    /// The window of calls that end now.
+    #[inline]
+    pub(super) fn window(&self) -> u64 {
+        self.window.load(Ordering::Relaxed)
+    }
+
+    /// Returns the window that ends with this page.
+    pub(crate) fn end_window(&self) -> u64 {
+        self.window.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Nanoseconds since the recorder was made.

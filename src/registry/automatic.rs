@@ -1,6 +1,7 @@
 //! The metrics that every layer has.
 
 use super::family::Kind;
+use crate::measured::Measured;
 use crate::naming::Naming;
 use crate::settings::Settings;
 
@@ -17,27 +18,46 @@ pub(crate) struct AutomaticMetric {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Metric {
+    AbandonedWaits,
     ActiveRequests,
     Cancellations,
     ConcurrentRequests,
     Errors,
     FirstByteSeconds,
+    FirstItemSeconds,
+    HandlerPollSeconds,
+    ItemGapSeconds,
+    Items,
     LabelOverflow,
+    OldestRequestAgeSeconds,
+    QueueWaitSeconds,
+    ReadyWaitSeconds,
     RequestBodySizeBytes,
     RequestBytes,
     RequestDurationSeconds,
     RequestMessages,
     Requests,
     RequestsDurationSeconds,
+    RequestsLongestSeconds,
     RequestsPending,
     ResponseBodySizeBytes,
     ResponseBytes,
     ResponseHeadSeconds,
     ResponseMessages,
+    SlowPolls,
     StreamDurationSeconds,
+    TimePerItemSeconds,
+    WaitingRequests,
 }
 
-pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 18] = [
+pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 30] = [
+    AutomaticMetric {
+        metric: Metric::AbandonedWaits,
+        name: "abandoned_waits",
+        kind: Kind::Counter,
+        unit: None,
+        help: "Waits for the service to be ready that ended without a call",
+    },
     AutomaticMetric {
         metric: Metric::ActiveRequests,
         name: "active_requests",
@@ -74,11 +94,60 @@ pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 18] = [
         help: "Time from the beginning of a call to the first byte of its response",
     },
     AutomaticMetric {
+        metric: Metric::FirstItemSeconds,
+        name: "first_item_seconds",
+        kind: Kind::Histogram,
+        unit: Some("seconds"),
+        help: "Time from the beginning of a call to the first item of its response",
+    },
+    AutomaticMetric {
+        metric: Metric::HandlerPollSeconds,
+        name: "handler_poll_seconds",
+        kind: Kind::Histogram,
+        unit: Some("seconds"),
+        help: "Time that the polls of a call's service and response body took, all together",
+    },
+    AutomaticMetric {
+        metric: Metric::ItemGapSeconds,
+        name: "item_gap_seconds",
+        kind: Kind::Histogram,
+        unit: Some("seconds"),
+        help: "Time from one item of a response to the next",
+    },
+    AutomaticMetric {
+        metric: Metric::Items,
+        name: "items",
+        kind: Kind::Counter,
+        unit: None,
+        help: "Items of responses, as the caller has taken them",
+    },
+    AutomaticMetric {
         metric: Metric::LabelOverflow,
         name: "label_overflow",
         kind: Kind::Counter,
         unit: None,
         help: "Calls recorded under _OTHER because there was no room for their labels",
+    },
+    AutomaticMetric {
+        metric: Metric::OldestRequestAgeSeconds,
+        name: "oldest_request_age_seconds",
+        kind: Kind::Gauge,
+        unit: Some("seconds"),
+        help: "Age of the oldest call that has not ended, or 0",
+    },
+    AutomaticMetric {
+        metric: Metric::QueueWaitSeconds,
+        name: "queue_wait_seconds",
+        kind: Kind::Histogram,
+        unit: Some("seconds"),
+        help: "Time from the front proxy's X-Request-Start to the beginning of the call",
+    },
+    AutomaticMetric {
+        metric: Metric::ReadyWaitSeconds,
+        name: "ready_wait_seconds",
+        kind: Kind::Histogram,
+        unit: Some("seconds"),
+        help: "Time from when the service was found not to be ready to the next call, or until the wait was given up",
     },
     AutomaticMetric {
         metric: Metric::RequestBodySizeBytes,
@@ -123,6 +192,13 @@ pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 18] = [
         help: "Time from the beginning of a call to the end of its response",
     },
     AutomaticMetric {
+        metric: Metric::RequestsLongestSeconds,
+        name: "requests_longest_seconds",
+        kind: Kind::Gauge,
+        unit: Some("seconds"),
+        help: "Duration of the longest call that ended since the page before the last one, or 0",
+    },
+    AutomaticMetric {
         metric: Metric::RequestsPending,
         name: "requests_pending",
         kind: Kind::Gauge,
@@ -158,11 +234,32 @@ pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 18] = [
         help: "Messages of responses, as the caller has taken them",
     },
     AutomaticMetric {
+        metric: Metric::SlowPolls,
+        name: "slow_polls",
+        kind: Kind::Counter,
+        unit: None,
+        help: "Polls of services and response bodies that took at least the time set for slow ones",
+    },
+    AutomaticMetric {
         metric: Metric::StreamDurationSeconds,
         name: "stream_duration_seconds",
         kind: Kind::Histogram,
         unit: Some("seconds"),
         help: "Time from the beginning of a call to the end of its response, where that stays open by intent",
+    },
+    AutomaticMetric {
+        metric: Metric::TimePerItemSeconds,
+        name: "time_per_item_seconds",
+        kind: Kind::Histogram,
+        unit: Some("seconds"),
+        help: "Time per item of a completed response after its first item",
+    },
+    AutomaticMetric {
+        metric: Metric::WaitingRequests,
+        name: "waiting_requests",
+        kind: Kind::Gauge,
+        unit: None,
+        help: "Services that were found not to be ready and have not been called since",
     },
 ];
 
@@ -175,21 +272,33 @@ impl AutomaticMetric {
     /// Returns whether a layer with these settings records this metric.
     pub(crate) fn is_on(&self, settings: &Settings) -> bool {
         let naming = settings.naming;
+        let histograms = &settings.histograms;
         match self.metric {
-            Metric::FirstByteSeconds => settings.first_byte.is_some(),
-            Metric::ResponseHeadSeconds => settings.response_head.is_some(),
+            Metric::FirstByteSeconds => histograms.has(Measured::FirstByte),
+            Metric::FirstItemSeconds => histograms.has(Measured::FirstItem),
+            Metric::HandlerPollSeconds => histograms.has(Measured::HandlerPoll),
+            Metric::ItemGapSeconds => histograms.has(Measured::ItemGap),
+            Metric::QueueWaitSeconds => histograms.has(Measured::QueueWait),
+            Metric::ReadyWaitSeconds | Metric::WaitingRequests | Metric::AbandonedWaits => {
+                histograms.has(Measured::ReadyWait)
+            }
+            Metric::ResponseHeadSeconds => histograms.has(Measured::ResponseHead),
+            Metric::StreamDurationSeconds => histograms.has(Measured::StreamDuration),
+            Metric::TimePerItemSeconds => histograms.has(Measured::TimePerItem),
+            Metric::RequestBodySizeBytes => histograms.has(Measured::RequestSize),
+            Metric::ResponseBodySizeBytes => histograms.has(Measured::ResponseSize),
+            Metric::Items => settings.items,
+            Metric::OldestRequestAgeSeconds => settings.oldest,
+            Metric::RequestsLongestSeconds => settings.longest,
+            Metric::SlowPolls => settings.slow_polls.is_some(),
             Metric::LabelOverflow => !settings.schema.is_empty(),
             Metric::RequestMessages | Metric::ResponseMessages => settings.messages,
-            Metric::StreamDurationSeconds => settings.streams.is_some(),
             Metric::RequestDurationSeconds => naming != Naming::AxumPrometheus,
             Metric::ConcurrentRequests => naming == Naming::Own,
             Metric::RequestsDurationSeconds | Metric::RequestsPending => {
                 naming == Naming::AxumPrometheus
             }
             Metric::ActiveRequests => naming.is_open_telemetry(),
-            Metric::RequestBodySizeBytes | Metric::ResponseBodySizeBytes => {
-                settings.sizes.is_some()
-            }
             Metric::Cancellations
             | Metric::Errors
             | Metric::RequestBytes

@@ -37,6 +37,9 @@ fn write_series(family: &mut FamilyWriter<'_>, series: &SeriesSnapshot<'_>) {
             metric.counter(*count as f64, None, None);
         }),
         SeriesValue::Gauge(count) => family.metric(labels, |metric| metric.gauge(*count as f64)),
+        SeriesValue::Time(nanos) => family.metric(labels, |metric| {
+            metric.gauge(seconds((*nanos).into()));
+        }),
         SeriesValue::Durations(durations) => family.metric(labels, |metric| {
             write_histogram(metric, durations, seconds(durations.sum()));
         }),
