@@ -1,9 +1,9 @@
 //! How a call ends, and what is counted then.
 
 use super::call::{Call, Passed, UNKNOWN};
+use super::hear::Ended;
 use crate::answering::{self, Identity};
 use crate::classify::{ErrorType, GrpcCode};
-use crate::ended::Ended;
 use crate::error_types::{OTHER_INDEX, Outcome};
 use crate::flags::Flags;
 use crate::labels::{Carrier, Moment, Values};
@@ -195,7 +195,10 @@ fn observe_rare(
     };
     if !flags.has(Flags::UNTIMED) {
         local.observe(set, timed, nanos, trace);
-        local.keep_longest(set, nanos);
+        let window = local.shared().window();
+        if let Some((block, at)) = local.optional(set, Optional::Longest) {
+            block.keep_longest(at, window, nanos);
+        }
     }
     if let Some((items, first)) = slot.items()
         && items > 1

@@ -99,14 +99,14 @@ impl<'a> Snapshot<'a> {
         let shared = endpoint.recorder.shared();
         let layout = &shared.layout;
         let window = shared.end_window();
-        let mut ages = endpoint.recorder.ages(open);
+        let mut ages = endpoint.recorder.ages(open.of(endpoint.recorder.key()));
         let text = texts.push(&endpoint.label_text);
         let groups = layout.groups().iter().enumerate();
         let groups = groups.map(|(number, group)| {
             let first = all.len();
             for series in endpoint.recorder.series(number) {
                 let start = numbers.len();
-                let rare = series.read(shared, number, window, numbers);
+                let rare = series.read(layout, number, window, numbers);
                 if let Some(at) = layout.optional(Optional::Oldest)
                     && let Some(age) = ages.remove(&Arc::as_ptr(&series))
                 {

@@ -138,7 +138,7 @@ impl Block {
     }
 
     /// Keeps `nanos` if it is the longest duration of this window. `at` is the first of [`LONGEST_CELLS`].
-    pub(super) fn keep_longest(&self, at: usize, window: u64, nanos: u64) {
+    pub(crate) fn keep_longest(&self, at: usize, window: u64, nanos: u64) {
         let [begun, longest] = self.longest_cells(at, window);
         let before = match begun.load(Ordering::Relaxed) == window {
             true => longest.load(Ordering::Relaxed),

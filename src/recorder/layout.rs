@@ -3,7 +3,7 @@
 //! Metrics with the same labels share their series, so that one block has all of them. With constant labels alone there is
 //! one series for all metrics. By method, route and status there are two, with and without the status.
 
-use super::block::{Cells, EXEMPLAR_CELLS, LONGEST_CELLS};
+use super::block::{Block, Cells, EXEMPLAR_CELLS, LONGEST_CELLS};
 use super::histogram::Histogram;
 use crate::labels::{Carrier, Moment};
 use crate::measured::Measured;
@@ -165,11 +165,6 @@ impl Layout {
     }
 
     #[inline]
-    pub(super) fn duration(&self) -> &Histogram {
-        &self.duration
-    }
-
-    #[inline]
     pub(crate) fn histogram(&self, measured: Measured) -> Option<&Histogram> {
         self.histograms[measured as usize].as_ref()
     }
@@ -178,6 +173,23 @@ impl Layout {
     #[inline]
     pub(crate) fn optional(&self, optional: Optional) -> Option<usize> {
         self.optional[optional as usize]
+    }
+
+    /// Counts the end of a call: in the blocks of its begin, its head, its end and its duration. `bytes` are its last ones.
+    #[inline(always)]
+    pub(super) fn count_end(
+        &self,
+        [begin, head, end, timed]: [&Block; 4],
+        bytes: u64,
+        nanos: Option<u64>,
+    ) {
+        head.add(RESPONSE_BYTES, bytes);
+        end.add(REQUESTS, 1);
+        if let Some(nanos) = nanos {
+            self.duration.observe(timed, nanos);
+        }
+        // Last: a scrape that sees it sees all the rest.
+        begin.publish(ENDED);
     }
 
     /// The histograms of a group.

@@ -4,9 +4,8 @@
 //! and label set.
 
 use super::block::{Block, Exemplar};
-use super::histogram::Histogram;
 use super::label_set::{LabelSet, Lookup, ROOT, SetIndex};
-use super::layout::{BEGUN, ENDED, Optional, REQUESTS, RESPONSE_BYTES};
+use super::layout::{BEGUN, Optional};
 use super::met_sets::MetSets;
 use super::recorder::{Key, Recorder};
 use super::series::Series;
@@ -152,14 +151,6 @@ impl LocalRecorder {
         Some((self.block(set, optional.carrier()), at))
     }
 
-    /// Keeps the duration of a call that ends, if it is the longest of late.
-    pub(crate) fn keep_longest(&mut self, set: SetIndex, nanos: u64) {
-        let window = self.shared.window();
-        if let Some((block, at)) = self.optional(set, Optional::Longest) {
-            block.keep_longest(at, window, nanos);
-        }
-    }
-
     #[inline]
     pub(crate) fn clock(&self) -> Reader {
         self.clock
@@ -176,12 +167,8 @@ impl LocalRecorder {
     pub(crate) fn end_plainly(&self, bytes: u64, began: Time) {
         if let Some(block) = &self.plain {
             let nanos = self.clock.nanos_since(began);
-            count_end(
-                self.shared.layout.duration(),
-                [block; 4],
-                bytes,
-                Some(nanos),
-            );
+            let blocks = [block; 4];
+            self.shared.layout.count_end(blocks, bytes, Some(nanos));
         }
     }
 
@@ -202,7 +189,7 @@ impl LocalRecorder {
         let [begin, head, end, timed] = places;
         // Not by `map`, which is not compiled into this. (40 instructions.)
         let blocks = [self.at(begin), self.at(head), self.at(end), self.at(timed)];
-        count_end(self.shared.layout.duration(), blocks, bytes, nanos);
+        self.shared.layout.count_end(blocks, bytes, nanos);
         if self.needs.uses {
             self.exit(sets);
         }
@@ -210,8 +197,7 @@ impl LocalRecorder {
 
     /// Counts a failure by an undeclared error type.
     pub(crate) fn count_undeclared(&mut self, set: SetIndex, error_type: usize) {
-        let group = self.shared.layout.group_of(Carrier::Errors);
-        if let Some(series) = self.series(set, group) {
+        if let Some(series) = self.series_of(set, Carrier::Errors) {
             series.count_undeclared(error_type);
         }
     }
@@ -383,23 +369,6 @@ impl LocalRecorder {
             recorder.prove(begin);
         }
     }
-}
-
-/// Counts the end of a call: in the blocks of its begin, its head, its end and its duration.
-#[inline(always)]
-fn count_end(
-    duration: &Histogram,
-    [begin, head, end, timed]: [&Block; 4],
-    bytes: u64,
-    nanos: Option<u64>,
-) {
-    head.add(RESPONSE_BYTES, bytes);
-    end.add(REQUESTS, 1);
-    if let Some(nanos) = nanos {
-        duration.observe(timed, nanos);
-    }
-    // Last: a scrape that sees it sees all the rest.
-    begin.publish(ENDED);
 }
 
 impl Drop for LocalRecorder {

@@ -4,8 +4,8 @@ use super::label_set::{LabelSet, Lookup, SetIndex};
 use super::label_sets::LabelSets;
 use super::series::Series;
 use super::shared::Shared;
+use crate::clock::Moment as Time;
 use crate::labels::Carrier;
-use crate::open_call::OpenCalls;
 use crate::settings::Settings;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -83,11 +83,11 @@ impl Recorder {
         self.read().series(group)
     }
 
-    /// The age in nanoseconds of the oldest open call of each series of the begin, if pages show it.
-    pub(crate) fn ages(&self, open: &OpenCalls) -> HashMap<*const Series, u64> {
+    /// The age in nanoseconds of the oldest of these `open` calls for each series of the begin.
+    pub(crate) fn ages(&self, open: &[(SetIndex, Time)]) -> HashMap<*const Series, u64> {
         let group = self.shared.layout.group_of(Carrier::Begin);
         let mut ages = HashMap::new();
-        for &(begin, began) in open.of(self.key) {
+        for &(begin, began) in open {
             let set = self.set(begin);
             if let Some(series) = set.as_ref().and_then(|set| set.series[group].as_ref()) {
                 let oldest = ages.entry(Arc::as_ptr(series)).or_default();

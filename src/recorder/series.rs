@@ -1,8 +1,7 @@
 //! The numbers of one label set: how threads write them, and how a scrape reads them.
 
 use super::block::{Block, EXEMPLAR_CELLS, Exemplar};
-use super::layout::{BEGUN, ENDED, Group, Optional, WAITS_BEGUN, WAITS_ENDED};
-use super::shared::Shared;
+use super::layout::{BEGUN, ENDED, Group, Layout, Optional, WAITS_BEGUN, WAITS_ENDED};
 use crate::labels::LabelText;
 use crate::sync::{Mutex, MutexGuard};
 use std::cmp;
@@ -118,12 +117,11 @@ impl Series {
     /// and [`WAITS_ENDED`] those that wait. [`Optional::Longest`] has the longest of this window and the one before.
     pub(crate) fn read(
         &self,
-        shared: &Shared,
+        layout: &Layout,
         group: usize,
         window: u64,
         numbers: &mut Vec<u64>,
     ) -> Rare {
-        let layout = &shared.layout;
         let cells = &layout.groups()[group].cells;
         let waits = layout.optional(Optional::Waits);
         let waits = waits.filter(|_| layout.group_of(Optional::Waits.carrier()) == group);
@@ -253,7 +251,7 @@ mod loom_tests {
     use loom::thread;
 
     struct World {
-        shared: Shared,
+        layout: Layout,
         series: Series,
         /// Set by one thread, read by another.
         signal: AtomicU64,
@@ -262,7 +260,7 @@ mod loom_tests {
     impl World {
         fn new() -> Arc<Self> {
             Arc::new(Self {
-                shared: Shared::new(Settings::default()),
+                layout: Layout::new(&Settings::default()),
                 series: Series::new(Box::default()),
                 signal: AtomicU64::new(0),
             })
@@ -270,7 +268,7 @@ mod loom_tests {
 
         /// A thread counts, and ends.
         fn thread_life(&self, thread: u64, count: impl FnOnce(&Block)) {
-            let group = &self.shared.layout.groups()[0];
+            let group = &self.layout.groups()[0];
             let block = self.series.block_of(thread, group);
             count(&block);
             self.series.let_go(&block, group);
@@ -278,7 +276,7 @@ mod loom_tests {
 
         fn read(&self) -> Vec<u64> {
             let mut numbers = Vec::new();
-            self.series.read(&self.shared, 0, 1, &mut numbers);
+            self.series.read(&self.layout, 0, 1, &mut numbers);
             numbers
         }
     }

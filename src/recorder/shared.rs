@@ -69,7 +69,7 @@ impl Shared {
 
     /// The window of calls that end now.
     #[inline]
-    pub(super) fn window(&self) -> u64 {
+    pub(crate) fn window(&self) -> u64 {
         self.window.load(Ordering::Relaxed)
     }
 
