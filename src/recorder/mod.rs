@@ -32,8 +32,11 @@
 //! | [`layout`] | which numbers there are, and their cells in a block |
 //! | [`block`] | what one thread has counted of one series, and the latest traced call of each bucket |
 //! | [`histogram`] | buckets, classic and native |
+//! | `completed` | how many calls have completed, for the status server |
 
 mod block;
+#[cfg(feature = "server")]
+mod completed;
 mod histogram;
 mod label_set;
 mod label_sets;
