@@ -33,11 +33,14 @@
 //! | [`block`] | what one thread has counted of one series, and the latest traced call of each bucket |
 //! | [`histogram`] | buckets, classic and native |
 //! | `completed` | how many calls have completed, for the status server |
+//! | `in_flight` | how many calls are in flight, for tests |
 
 mod block;
 #[cfg(feature = "server")]
 mod completed;
 mod histogram;
+#[cfg(feature = "testing")]
+mod in_flight;
 mod label_set;
 mod label_sets;
 mod layout;

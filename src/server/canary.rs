@@ -57,7 +57,7 @@ impl Canary {
         self
     }
 
-    /// Maximum time of a probe. Later, it is dropped and has failed.
+    /// Maximum time of a probe. Later, it is dropped and has failed. So a probe must not block its thread.
     ///
     /// Defaults to 3 seconds.
     pub fn timeout(mut self, timeout: Duration) -> Self {
