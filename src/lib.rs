@@ -133,7 +133,7 @@
 //! | use OpenTelemetry's names and labels for HTTP | [`open_telemetry`] |
 //! | know which crates are part of the API, and how their versions are followed | [`dependencies`] |
 //! | serve the page | [`exporter`], or `server` for a port of its own |
-//! | get the page as text, for a log or a push | [`MetricsRegistry::encode`] |
+//! | get the page as text, for a test, a log or a push | [`MetricsRegistry::encode`] |
 //! | assert the metrics of a service in its tests | [`guide::testing`] |
 //! | see the numbers live in a browser | `dashboard`, a page beside the exporter |
 //!

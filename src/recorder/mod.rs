@@ -32,8 +32,7 @@
 //! | [`layout`] | which numbers there are, and their cells in a block |
 //! | [`block`] | what one thread has counted of one series, and the latest traced call of each bucket |
 //! | [`histogram`] | buckets, classic and native |
-//! | `completed` | how many calls have completed, for the status server |
-//! | `in_flight` | how many calls are in flight, for tests |
+//! | `completed`, `in_flight`, `sum` | how many calls have completed, for the status server, and are in flight, for tests |
 
 mod block;
 #[cfg(feature = "server")]
@@ -50,6 +49,8 @@ mod met_sets;
 mod recorder;
 mod series;
 mod shared;
+#[cfg(any(feature = "server", feature = "testing"))]
+mod sum;
 mod thread;
 
 pub(crate) use self::block::Exemplar;

@@ -41,7 +41,8 @@ impl Health {
     /// A watch of the endpoint goes on. Set to [`NotReady`](HealthStatus::NotReady), the endpoint is not ready whatever
     /// its calls do.
     pub fn set(&self, endpoint: impl Into<String>, status: HealthStatus) {
-        self.lock().get_or_insert(endpoint.into()).status = status;
+        let endpoint = endpoint.into();
+        self.lock().get_or_insert(endpoint).status = status;
     }
 
     /// Removes `endpoint`, ends its watch, and returns its status, or `None` if it was not set.
@@ -68,7 +69,7 @@ impl Health {
     /// [timeout](Canary::timeout), the endpoint is not ready, and `/health` says why. The next call that completes, or
     /// the next probe that succeeds, makes it ready again.
     ///
-    /// The endpoint is not ready until then at the start, too. The first probe is sent at once.
+    /// At the start, the endpoint is not ready until its first success. The first probe is sent at once.
     ///
     /// Watching costs calls nothing, because it reads what the layer counts anyway. The watch ends when the endpoint is
     /// [removed](Self::remove), when the process [drains](Self::drain), and when the last handle to this health is
@@ -109,14 +110,12 @@ impl Health {
     ///
     /// Panics outside of a tokio runtime. The runtime needs time enabled.
     pub fn watch<P>(&self, endpoint: impl Into<String>, layer: &MetricsLayer<P>, canary: Canary) {
+        let endpoint = endpoint.into();
         let watch = Watch::spawn(Arc::clone(&layer.endpoint().recorder), canary);
         let mut endpoints = self.lock();
         let unused = match endpoints.draining {
             true => Some(watch),
-            false => endpoints
-                .get_or_insert(endpoint.into())
-                .watch
-                .replace(watch),
+            false => endpoints.get_or_insert(endpoint).watch.replace(watch),
         };
         drop(endpoints);
         drop(unused);
