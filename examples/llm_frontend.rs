@@ -16,6 +16,7 @@
 //! | `DYN_WORKER` | where `llm_worker` is | 127.0.0.1:8090 |
 //! | `UPSTREAM` | the server to forward to instead: `http://…`, without `/v1` | none |
 //! | `DYN_SYSTEM_*` | the status server, see `StatusServer::from_env` | none |
+//! | `DYN_CANARY_IDLE_MS` | how long without a chat that completes until the worker is probed, see `Health::watch` | never |
 //! | `DRAIN_MS` | how long to take requests after Ctrl-C or SIGTERM, with 503 at `/health` | 2000 |
 
 mod llm;
@@ -40,7 +41,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Json, Router};
 use bytes::Bytes;
-use futures_util::stream::{self, Stream, StreamExt};
+use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -51,6 +52,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tower::BoxError;
 use tower_http::timeout::RequestBodyTimeoutLayer;
+use tower_openmetrics::server::Canary;
 use tower_openmetrics::{CallHandle, Error, ErrorType, MetricsLayer, MetricsRegistry};
 
 /// The maximum size of a request. Longer ones are refused.
@@ -58,6 +60,8 @@ const MAX_REQUEST_BYTES: usize = 1 << 20;
 
 /// The maximum size of an answer that is sent as a whole. Longer ones are cut off.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
+
+const CHAT: &str = "chat";
 
 // === the two routers ===
 
@@ -83,24 +87,13 @@ fn routes<S: Clone + Send + Sync + 'static>(
     chat: MethodRouter<S>,
     models: MethodRouter<S>,
 ) -> Result<Router<S>, Error> {
-    // Two endpoints on one page.
-    let metrics = |endpoint| {
-        MetricsLayer::builder()
-            .registry(registry)
-            .first_byte_seconds(true)
-            .build([
-                ("namespace", "dyn_example_namespace"),
-                ("component", "frontend"),
-                ("endpoint", endpoint),
-            ])
-    };
     let pass_handle = |request: &mut Request<_>, call: CallHandle| {
         request.extensions_mut().insert(call);
     };
-    let chat_metrics = metrics("chat")?.pass_handle(pass_handle);
+    let chat_metrics = metrics(registry, CHAT)?.pass_handle(pass_handle);
     Ok(Router::new()
         .route("/v1/chat/completions", chat.layer(chat_metrics))
-        .route("/v1/models", models.layer(metrics("models")?))
+        .route("/v1/models", models.layer(metrics(registry, "models")?))
         .fallback(async |method: Method, uri: Uri| {
             let message = format!("there is no {method} {}", uri.path());
             Problem::new(StatusCode::NOT_FOUND, message)
@@ -111,6 +104,18 @@ fn routes<S: Clone + Send + Sync + 'static>(
         })
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .layer(RequestBodyTimeoutLayer::new(serving::UPLOAD)))
+}
+
+/// Returns the layer of an endpoint. Each call returns the same one, and all endpoints are on one page.
+fn metrics(registry: &MetricsRegistry, endpoint: &str) -> Result<MetricsLayer, Error> {
+    MetricsLayer::builder()
+        .registry(registry)
+        .first_byte_seconds(true)
+        .build([
+            ("namespace", "dyn_example_namespace"),
+            ("component", "frontend"),
+            ("endpoint", endpoint),
+        ])
 }
 
 // === a chat with the worker ===
@@ -180,6 +185,28 @@ impl Worker {
     }
 }
 
+/// Has the worker make one token.
+fn chat_canary(worker: String) -> Canary {
+    let worker = Arc::new(Worker {
+        addr: worker,
+        chats: AtomicU64::new(0),
+    });
+    Canary::new(move || {
+        let worker = Arc::clone(&worker);
+        async move {
+            let prompt = Prompt {
+                text: "hello".to_owned(),
+                max_tokens: Some(1),
+            };
+            let tokens: Vec<_> = worker.tokens(&prompt).await?.try_collect().await?;
+            match tokens.is_empty() {
+                true => Err("the worker made no token".into()),
+                false => Ok::<_, BoxError>(()),
+            }
+        }
+    })
+}
+
 // === another server instead ===
 
 #[derive(Clone, Debug)]
@@ -238,6 +265,21 @@ async fn forward(
     Ok(response.map(Body::new))
 }
 
+/// Asks the other server for its models.
+fn forward_canary(upstream: &str) -> Result<Canary, BoxError> {
+    let upstream = Upstream::at(upstream)?;
+    let models = upstream.uri(&Uri::from_static("/v1/models"))?;
+    Ok(Canary::new(move || {
+        let response = upstream.client.get(models.clone());
+        async move {
+            match response.await?.status() {
+                StatusCode::OK => Ok::<_, BoxError>(()),
+                status => Err(format!("the server answered {status}").into()),
+            }
+        }
+    }))
+}
+
 // === the process ===
 
 #[tokio::main]
@@ -248,18 +290,23 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), BoxError> {
     let stop = Stop::on_signals()?;
     let registry = MetricsRegistry::new();
-    let (app, behind) = match process::variable::<String>("UPSTREAM")? {
-        Some(upstream) => (forwarder(upstream.clone(), &registry)?, upstream),
+    let (app, canary, behind) = match process::variable::<String>("UPSTREAM")? {
+        Some(upstream) => {
+            let canary = forward_canary(&upstream)?;
+            (forwarder(upstream.clone(), &registry)?, canary, upstream)
+        }
         None => {
             let worker = process::variable("DYN_WORKER")?;
             let worker = worker.unwrap_or_else(|| String::from("127.0.0.1:8090"));
-            (front_end(worker.clone(), &registry)?, worker)
+            let canary = chat_canary(worker.clone());
+            (front_end(worker.clone(), &registry)?, canary, worker)
         }
     };
     let listener = process::listen(Ipv4Addr::UNSPECIFIED, "DYN_HTTP_PORT", 8080).await?;
     let here = listener.local_addr()?;
     println!("front end:     http://{here}/v1 before {behind}");
-    let status = status::serve(registry.exporter(), "chat", &stop.asked).await?;
+    let chats = metrics(&registry, CHAT)?;
+    let status = status::serve_watched(&chats, canary, CHAT, &stop.asked).await?;
     serving::serve(listener, app, stop.closing).await;
     if let Some(status) = status {
         status.shutdown().await;

@@ -27,6 +27,7 @@
 //! |---|---|---|
 //! | `DYN_WORKER_PORT` | the worker's port; 0 picks a free one | 8090 |
 //! | `DYN_SYSTEM_*` | the status server, see `StatusServer::from_env` | none |
+//! | `DYN_CANARY_IDLE_MS` | how long without a call that completes until the work is probed, see `Health::watch` | never |
 //! | `DRAIN_MS` | how long to take requests after Ctrl-C or SIGTERM, with 503 at `/health` | 2000 |
 
 mod process;
@@ -35,7 +36,7 @@ mod status;
 pub(crate) mod transport;
 
 use self::process::Stop;
-use futures_util::stream::{self, Stream, StreamExt};
+use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use prometheus_client::metrics::counter::Counter;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
@@ -46,6 +47,7 @@ use tokio::time::sleep;
 use tower::{BoxError, ServiceBuilder, service_fn};
 use tower_openmetrics::MetricsLayer;
 use tower_openmetrics::classify::by_error;
+use tower_openmetrics::server::Canary;
 
 const ENDPOINT: &str = "work";
 
@@ -105,6 +107,21 @@ pub(crate) async fn work(
     Ok(items.chain(stream::iter(failure)))
 }
 
+/// Works on one character.
+async fn probe() -> Result<(), BoxError> {
+    let request = Request {
+        text: "a".to_owned(),
+        items: None,
+        delay_ms: 0,
+        fail: None,
+    };
+    let items: Vec<_> = work(request).await?.try_collect().await?;
+    match items.as_slice() {
+        [Item { data: 'a' }] => Ok(()),
+        other => Err(format!("these items came: {other:?}").into()),
+    }
+}
+
 // === the process ===
 
 #[tokio::main]
@@ -132,13 +149,12 @@ async fn run() -> Result<(), BoxError> {
         bytes_processed.inc_by(request.text.len() as u64);
         work(request)
     });
-    let page = metrics.exporter();
     let handler = ServiceBuilder::new()
-        .layer(metrics)
+        .layer(metrics.clone())
         .service(transport::json(engine));
 
     let listener = process::listen(Ipv4Addr::UNSPECIFIED, "DYN_WORKER_PORT", 8090).await?;
-    let status = status::serve(page, ENDPOINT, &stop.asked).await?;
+    let status = status::serve_watched(&metrics, Canary::new(probe), ENDPOINT, &stop.asked).await?;
     println!("work handler:  {}", listener.local_addr()?);
 
     serving::accept(listener, stop.closing.clone(), |io, _, _| {

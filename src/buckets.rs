@@ -63,8 +63,7 @@ pub(crate) const NATIVE_CELLS: usize = 1 + NATIVE_BUCKETS;
 /// Upper bounds in whole nanoseconds, the threshold first. Rounding down is exact: durations are whole nanoseconds, too.
 static NATIVE_BOUNDS: LazyLock<[u64; NATIVE_CELLS]> = LazyLock::new(|| {
     array::from_fn(|cell| {
-        let index = NATIVE_BELOW + cell as i32;
-        let seconds = (f64::from(index) / f64::from(FINENESS)).exp2();
+        let seconds = native_bound(NATIVE_BELOW + cell as i32);
         (seconds * 1e9).floor() as u64
     })
 });
@@ -187,6 +186,11 @@ impl Default for Buckets {
             LazyLock::new(|| Buckets::of_seconds(DEFAULT_BUCKETS.into()));
         DEFAULT.clone()
     }
+}
+
+/// The upper bound of a native bucket, in seconds.
+pub(crate) fn native_bound(index: i32) -> f64 {
+    (f64::from(index) / f64::from(FINENESS)).exp2()
 }
 
 /// The counter of a native histogram that counts `nanos`.

@@ -134,6 +134,7 @@
 //! | know which crates are part of the API, and how their versions are followed | [`dependencies`] |
 //! | serve the page | [`exporter`], or `server` for a port of its own |
 //! | get the page as text, for a test, a log or a push | [`MetricsRegistry::encode`] |
+//! | assert the metrics of a service in its tests | [`guide::testing`] |
 //! | see the numbers live in a browser | `dashboard`, a page beside the exporter |
 //!
 //! # Features
@@ -149,6 +150,7 @@
 //! | `protobuf` | no | pages in Prometheus' protobuf format for clients that ask for it; Prometheus asks for it to scrape native histograms |
 //! | `process` | no | `process_*` metrics as a [collector](collectors) |
 //! | `server` | no | the status server: `/metrics`, `/health`, `/live` |
+//! | `testing` | no | for your own tests: assertions about metrics by name and labels, and waits for calls to end |
 //! | `tonic` | no | [`MetricsLayer::boxed`] for tonic's body; looks inside the errors of its channel and bodies, see [`classify`](classify#errors-that-are-known) |
 //! | `tower-http` | yes | recognises the error of tower-http's time limits for bodies |
 //! | `zstd` | no | pages compressed with zstd for clients that prefer it; builds libzstd, in C |
@@ -203,6 +205,8 @@ mod service;
 mod settings;
 pub mod stream;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod trace;
 pub mod upgrade;
 mod wait;

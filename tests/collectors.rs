@@ -6,8 +6,9 @@ use prometheus_client::registry::Registry;
 use support::{Page, page_of};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
-use tower_openmetrics::MetricsRegistry;
 use tower_openmetrics::collectors::TokioCollector;
+use tower_openmetrics::testing::Snapshot;
+use tower_openmetrics::{MetricsRegistry, assert_metrics};
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
 
@@ -99,13 +100,12 @@ tokio_workers 1
 fn tasks_are_alive_until_they_end() {
     let runtime = Builder::new_current_thread().build().unwrap();
     let registry = registry_of(runtime.handle());
-    let alive = || Page::read(registry.exporter()).integer("tokio_alive_tasks");
     let (end, ended) = oneshot::channel::<()>();
     let task = runtime.spawn(ended);
-    assert_eq!(alive(), 1);
+    assert_metrics!(Snapshot::of(&registry), { "tokio_alive_tasks" {} => 1 });
     end.send(()).unwrap();
     runtime.block_on(task).unwrap().unwrap();
-    assert_eq!(alive(), 0);
+    assert_metrics!(Snapshot::of(&registry), { "tokio_alive_tasks" {} => 0 });
 }
 
 #[test]
@@ -153,15 +153,11 @@ fn several_runtimes_are_distinguished_by_name() {
             .register_collector(TokioCollector::new(runtime.handle()).runtime(name))
             .unwrap();
     }
-    let page = Page::read(registry.exporter());
-    let labels: Vec<_> = page
-        .all("tokio_workers")
-        .map(|(labels, _)| labels)
-        .collect();
-    assert_eq!(
-        labels,
-        ["{runtime=\"background\"}", "{runtime=\"requests\"}"]
-    );
+    let workers = |runtime: &Runtime| runtime.metrics().num_workers();
+    assert_metrics!(Snapshot::of(&registry), {
+        "tokio_workers" {runtime = "requests"} => workers(&runtimes[0]),
+        "tokio_workers" {runtime = "background"} => workers(&runtimes[1]),
+    });
 
     // Without names, both collectors would show the same series.
     let registry = registry_of(runtimes[0].handle());

@@ -10,6 +10,8 @@ mod collector;
 mod families;
 mod include;
 mod included;
+#[cfg(feature = "testing")]
+mod native_series;
 mod number;
 #[cfg(feature = "protobuf")]
 mod protobuf;

@@ -11,6 +11,7 @@
 //! | [`servers_and_clients`] | how to measure without axum: hyper, clients, a transport of your own |
 //! | [`custom_metrics`] | how to show metrics of your own, several layers, other registries, the process |
 //! | [`showing`] | where to serve the page: a route, a port of its own, behind a password, by push |
+//! | [`testing`] | how to test that a service counts what it should |
 //! | [`at_night`] | what to look at when something is broken |
 
 #[doc = include_str!("at_night.md")]
@@ -33,3 +34,5 @@ pub mod servers_and_clients {}
 pub mod showing {}
 #[doc = include_str!("streams.md")]
 pub mod streams {}
+#[doc = include_str!("testing.md")]
+pub mod testing {}

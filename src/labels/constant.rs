@@ -1,4 +1,4 @@
-use super::LabelText;
+use super::{ERROR_TYPE, LabelText};
 use crate::Error;
 use std::fmt;
 
@@ -34,7 +34,7 @@ pub(crate) struct Labels {
 }
 
 /// Names that the crate or the formats use.
-const RESERVED: [&str; 3] = ["error_type", "le", "quantile"];
+const RESERVED: [&str; 3] = [ERROR_TYPE, "le", "quantile"];
 
 // === impl ConstantLabels ===
 

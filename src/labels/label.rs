@@ -1,7 +1,7 @@
 use super::http::{self, RequestHead};
 use super::source::{FromMessage, Moment, Source};
 use super::values::{DeclaredValues, KeptValue, Value};
-use super::{OTHER, grpc};
+use super::{ERROR_TYPE, OTHER, grpc};
 use crate::classify::{GrpcCode, Head};
 use crate::function::Function;
 use std::any::Any;
@@ -216,7 +216,7 @@ impl Label {
     /// `error_type` on metrics that are recorded at the end, by OpenTelemetry's conventions. It is empty if the call didn't
     /// fail.
     pub(crate) fn error_type() -> Self {
-        Self::new("error_type", Source::ErrorType).absent("")
+        Self::new(ERROR_TYPE, Source::ErrorType).absent("")
     }
 
     fn new(name: impl Into<Cow<'static, str>>, source: Source) -> Self {

@@ -183,5 +183,8 @@ pub(crate) use self::source::{MOMENTS, Moment};
 pub(crate) use self::text::{ExtraLabel, LabelStr, LabelText, LabelTexts, Span, push_escaped};
 pub(crate) use self::values::{KeptValue, Value, Values};
 
+/// The label that says how a call failed. The crate alone may set it.
+pub(crate) const ERROR_TYPE: &str = "error_type";
+
 /// Replaces a value that is unknown, too long, undeclared, or beyond the cardinality limit.
 pub(crate) const OTHER: &str = "_OTHER";

@@ -19,8 +19,8 @@ pub(crate) struct Histogram {
 /// The buckets of a native histogram.
 #[derive(Debug, PartialEq)]
 #[cfg_attr(
-    not(any(test, feature = "protobuf")),
-    expect(dead_code, reason = "only protobuf shows them")
+    not(any(test, feature = "protobuf", feature = "testing")),
+    expect(dead_code, reason = "text doesn't show them")
 )]
 pub(crate) struct Native {
     /// Observations at or below [`ZERO_THRESHOLD`](buckets::ZERO_THRESHOLD).
@@ -106,7 +106,7 @@ impl Histogram {
     }
 
     /// The native histogram, if there is one.
-    #[cfg(any(test, feature = "protobuf"))]
+    #[cfg(any(test, feature = "protobuf", feature = "testing"))]
     pub(crate) fn native_of(&self, numbers: &[u64]) -> Option<Native> {
         let is_native = self.buckets.is_native();
         let cells = is_native.then(|| &numbers[self.native_cells()])?;

@@ -23,6 +23,8 @@ pub(crate) use self::encoding::{encode, encode_source, included_family};
 pub(crate) use self::family::{Kind, is_metric_name};
 #[cfg(feature = "protobuf")]
 pub(crate) use self::included::parse_labels;
+#[cfg(feature = "testing")]
+pub(crate) use self::included::unescaped;
 pub(crate) use self::included::{IncludedFamily, Sample, allow_exemplar, parse};
 pub(crate) use self::table::{Endpoint, Table};
 

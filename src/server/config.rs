@@ -1,5 +1,7 @@
-use super::health::{Health, HealthStatus};
+use super::health::Health;
+use super::health_status::HealthStatus;
 use super::limits::Limits;
+use super::paths::Paths;
 use super::running::BoundStatusServer;
 use crate::error::Error;
 use crate::exporter::MetricsExporter;
@@ -15,6 +17,7 @@ pub struct StatusServer {
     host: String,
     port: u16,
     health: Health,
+    paths: Paths,
     limits: Limits,
 }
 
@@ -27,6 +30,7 @@ impl StatusServer {
             host: "0.0.0.0".to_owned(),
             port: 0,
             health: Health::new(HealthStatus::NotReady),
+            paths: Paths::default(),
             limits: Limits::default(),
         }
     }
@@ -69,6 +73,23 @@ impl StatusServer {
     /// ready.
     pub fn starting_health_status(self, status: HealthStatus) -> Self {
         self.health.set_starting(status);
+        self
+    }
+
+    /// The path of the health, for a platform that asks for it elsewhere.
+    ///
+    /// Defaults to `/health`. The path of another page, and a text that is not a path, are errors when the server is
+    /// bound.
+    pub fn health_path(mut self, path: impl Into<String>) -> Self {
+        self.paths.health = path.into();
+        self
+    }
+
+    /// The path that is 200 while the server serves.
+    ///
+    /// Defaults to `/live`. The path of another page, and a text that is not a path, are errors when the server is bound.
+    pub fn live_path(mut self, path: impl Into<String>) -> Self {
+        self.paths.live = path.into();
         self
     }
 
@@ -138,7 +159,8 @@ impl StatusServer {
     /// # Errors
     ///
     /// Returns an error if the server can't listen on the address (it is in use, not permitted,
-    /// not resolved, or belongs to another machine), or if `max_connections` is 0.
+    /// not resolved, or belongs to another machine), if `max_connections` is 0, or if two pages have the same
+    /// path or one has none.
     ///
     /// # Panics
     ///
@@ -148,12 +170,14 @@ impl StatusServer {
             host,
             port,
             health,
+            paths,
             limits,
         } = self;
         if limits.max_connections == 0 {
             return Err(Error::new("max_connections is 0: use at least 1"));
         }
-        BoundStatusServer::bind(&host, port, exporter, health, limits).await
+        paths.check()?;
+        BoundStatusServer::bind(&host, port, exporter, health, paths, limits).await
     }
 }
 

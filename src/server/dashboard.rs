@@ -3,7 +3,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 
-pub(super) const PATHS: &str = "/metrics, /dashboard, /health and /live";
+pub(super) const PATH: Option<&str> = Some("/dashboard");
 
 /// The live page, at a path of the status server.
 #[derive(Debug)]

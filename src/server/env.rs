@@ -1,5 +1,6 @@
 use super::config::StatusServer;
-use super::health::HealthStatus;
+use super::health_status::HealthStatus;
+use super::paths::is_path;
 use crate::error::Error;
 use std::env;
 use std::ffi::OsString;
@@ -33,6 +34,8 @@ impl StatusServer {
     /// | `DYN_SYSTEM_HOST` | any [`host`](Self::host), such as `0.0.0.0`, `::1`, `[::1]` or `localhost` | `0.0.0.0` |
     /// | `DYN_SYSTEM_PORT` | 0 to 65535; 0 picks a free port; -1 disables the server | a free port if enabled |
     /// | `DYN_SYSTEM_STARTING_HEALTH_STATUS` | `ready`, `notready` | `notready` |
+    /// | `DYN_SYSTEM_HEALTH_PATH` | the [`health_path`](Self::health_path) | `/health` |
+    /// | `DYN_SYSTEM_LIVE_PATH` | the [`live_path`](Self::live_path) | `/live` |
     ///
     /// A port alone enables the server. `ENABLED` and `PORT` can each disable it:
     ///
@@ -95,6 +98,13 @@ where
             parse_status,
         )? {
             server = server.starting_health_status(status);
+        }
+        let path = |s: &str| is_path(s).then(|| s.to_owned());
+        if let Some(path) = self.read("HEALTH_PATH", "a path such as `/health`", path)? {
+            server = server.health_path(path);
+        }
+        if let Some(path) = self.read("LIVE_PATH", "a path such as `/live`", path)? {
+            server = server.live_path(path);
         }
         Ok(Some(server))
     }
@@ -232,6 +242,8 @@ mod tests {
                 ("DYN_SYSTEM_HOST", ""),
                 ("DYN_SYSTEM_PORT", ""),
                 ("DYN_SYSTEM_STARTING_HEALTH_STATUS", ""),
+                ("DYN_SYSTEM_HEALTH_PATH", ""),
+                ("DYN_SYSTEM_LIVE_PATH", ""),
             ];
             assert_eq!(read(&empty).unwrap().unwrap(), new);
         }
@@ -242,12 +254,16 @@ mod tests {
         let expected = StatusServer::new()
             .host("localhost")
             .port(8081)
-            .starting_health_status(HealthStatus::Ready);
+            .starting_health_status(HealthStatus::Ready)
+            .health_path("/ready")
+            .live_path("/up");
         let read = read(&[
             ("DYN_SYSTEM_ENABLED", "true"),
             ("DYN_SYSTEM_HOST", "localhost"),
             ("DYN_SYSTEM_PORT", "8081"),
             ("DYN_SYSTEM_STARTING_HEALTH_STATUS", "Ready"),
+            ("DYN_SYSTEM_HEALTH_PATH", "/ready"),
+            ("DYN_SYSTEM_LIVE_PATH", " /up "),
             ("SYSTEM_PORT", "1"),
             ("DYN_SYSTEM_PORT_", "2"),
         ]);
@@ -263,6 +279,8 @@ mod tests {
             ("PORT", "http://10.3.4.5", "a port, 0 to 65535"),
             ("PORT", "80 81", "a port, 0 to 65535"),
             ("STARTING_HEALTH_STATUS", "ill", "`ready` or `notready`"),
+            ("HEALTH_PATH", "health", "a path such as `/health`"),
+            ("LIVE_PATH", "/live?", "a path such as `/live`"),
         ] {
             let name = format!("DYN_SYSTEM_{name}");
             let error = read(&[(&name, value), ("DYN_SYSTEM_ENABLED", "1")]).unwrap_err();
@@ -275,7 +293,14 @@ mod tests {
     fn a_value_that_is_not_utf8_is_an_error() {
         use std::os::unix::ffi::OsStringExt;
 
-        for suffix in ["ENABLED", "HOST", "PORT", "STARTING_HEALTH_STATUS"] {
+        for suffix in [
+            "ENABLED",
+            "HOST",
+            "PORT",
+            "STARTING_HEALTH_STATUS",
+            "HEALTH_PATH",
+            "LIVE_PATH",
+        ] {
             let name = format!("S_{suffix}");
             let lookup = |asked: &str| match asked {
                 asked if asked == name => Some(OsString::from_vec(b"1\xff".to_vec())),

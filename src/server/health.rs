@@ -1,21 +1,12 @@
-use crate::error::Error;
-use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
+use super::canary::Canary;
+use super::endpoints::Endpoints;
+use super::health_status::HealthStatus;
+use super::watch::Watch;
+use crate::layer::MetricsLayer;
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// Whether an endpoint accepts work.
-///
-/// Displayed and parsed as `ready` and `notready`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum HealthStatus {
-    /// The endpoint accepts work.
-    Ready,
-    /// The endpoint is starting, draining or broken.
-    NotReady,
-}
+use tokio::time::sleep;
 
 /// The health of a process, endpoint by endpoint.
 ///
@@ -24,53 +15,16 @@ pub enum HealthStatus {
 ///
 /// - While no endpoint is set, the process has the starting status.
 /// - Otherwise the process is ready if every endpoint is ready.
+/// - A process that [drains](Self::drain) is not ready.
+///
+/// An endpoint has the status that it was [set](Self::set) to. A [watched](Self::watch) one is ready only while its
+/// calls complete.
 ///
 /// A process with several endpoints first sets each one to [`NotReady`](HealthStatus::NotReady).
 /// Otherwise the process would be ready as soon as the first endpoint is.
 #[derive(Clone, Debug)]
 pub struct Health {
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Debug)]
-struct State {
-    starting: HealthStatus,
-    // Sorted, so that equal states have equal reports.
-    endpoints: BTreeMap<String, HealthStatus>,
-}
-
-// === impl HealthStatus ===
-
-impl HealthStatus {
-    /// Returns `ready` or `notready`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            HealthStatus::Ready => "ready",
-            HealthStatus::NotReady => "notready",
-        }
-    }
-}
-
-impl fmt::Display for HealthStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Ignores the letter case.
-impl FromStr for HealthStatus {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        [HealthStatus::Ready, HealthStatus::NotReady]
-            .into_iter()
-            .find(|status| text.eq_ignore_ascii_case(status.as_str()))
-            .ok_or_else(|| {
-                Error::new(format!(
-                    "{text:?} is not a health status: use `ready` or `notready`"
-                ))
-            })
-    }
+    endpoints: Arc<Mutex<Endpoints>>,
 }
 
 // === impl Health ===
@@ -78,31 +32,139 @@ impl FromStr for HealthStatus {
 impl Health {
     pub(super) fn new(starting: HealthStatus) -> Self {
         Self {
-            state: Arc::new(Mutex::new(State {
-                starting,
-                endpoints: BTreeMap::new(),
-            })),
+            endpoints: Arc::new(Mutex::new(Endpoints::new(starting))),
         }
     }
 
     /// Sets the status of `endpoint`. Any name will do.
+    ///
+    /// A watch of the endpoint goes on. Set to [`NotReady`](HealthStatus::NotReady), the endpoint is not ready whatever
+    /// its calls do.
     pub fn set(&self, endpoint: impl Into<String>, status: HealthStatus) {
-        self.lock().endpoints.insert(endpoint.into(), status);
+        let endpoint = endpoint.into();
+        self.lock().get_or_insert(endpoint).status = status;
     }
 
-    /// Removes `endpoint` and returns its status, or `None` if it was not set.
+    /// Removes `endpoint`, ends its watch, and returns its status, or `None` if it was not set.
     pub fn remove(&self, endpoint: &str) -> Option<HealthStatus> {
-        self.lock().endpoints.remove(endpoint)
+        // Dropped without the lock, as it owns a layer's numbers.
+        let removed = self.lock().remove(endpoint)?;
+        Some(removed.check().0)
     }
 
     /// Returns the status of `endpoint`, or `None` if it is not set.
     pub fn get(&self, endpoint: &str) -> Option<HealthStatus> {
-        self.lock().endpoints.get(endpoint).copied()
+        Some(self.lock().get(endpoint)?.check().0)
     }
 
     /// Returns the status of the process, as `/health` reports it.
     pub fn status(&self) -> HealthStatus {
         self.lock().status()
+    }
+
+    /// Makes `endpoint` ready while the calls of `layer` complete.
+    ///
+    /// A call that completes proves that the endpoint works. Failures and cancellations prove nothing. If no call
+    /// completes within the [idle time](Canary::idle), the probe is sent. If that fails, panics, or exceeds its
+    /// [timeout](Canary::timeout), the endpoint is not ready, and `/health` says why. The next call that completes, or
+    /// the next probe that succeeds, makes it ready again.
+    ///
+    /// At the start, the endpoint is not ready until its first success. The first probe is sent at once.
+    ///
+    /// Watching costs calls nothing, because it reads what the layer counts anyway. The watch ends when the endpoint is
+    /// [removed](Self::remove), when the process [drains](Self::drain), and when the last handle to this health is
+    /// dropped. A second watch of the same endpoint replaces the first; to watch two layers, name two endpoints. A dropped
+    /// layer is still watched, because its services may still be called.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower::{Layer, ServiceExt, service_fn};
+    /// use tower_openmetrics::MetricsLayer;
+    /// use tower_openmetrics::server::{Canary, StatusServer};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let model = service_fn(async |prompt: String| Ok::<_, &str>(format!("You said: {prompt}")));
+    /// let metrics = MetricsLayer::unary([("endpoint", "generate")]);
+    /// let service = metrics.layer(model);
+    ///
+    /// // Calls the model without the layer, so that probes are not counted.
+    /// let canary = Canary::new(move || async move {
+    ///     let answer = model.oneshot("hello".to_owned()).await?;
+    ///     if answer.is_empty() { Err("an empty answer") } else { Ok(()) }
+    /// });
+    /// let server = StatusServer::new().host("127.0.0.1");
+    /// server.health().watch("generate", &metrics, canary.idle(Duration::from_secs(30)));
+    ///
+    /// // `/health` is 503 until the first probe has succeeded.
+    /// let server = server.bind(metrics.exporter()).await?.spawn();
+    /// # let health = server.health();
+    /// # while health.status() != tower_openmetrics::server::HealthStatus::Ready { tokio::task::yield_now().await }
+    /// # service.oneshot("hello".to_owned()).await?;
+    /// # server.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of a tokio runtime. The runtime needs time enabled.
+    pub fn watch<P>(&self, endpoint: impl Into<String>, layer: &MetricsLayer<P>, canary: Canary) {
+        let endpoint = endpoint.into();
+        let watch = Watch::spawn(Arc::clone(&layer.endpoint().recorder), canary);
+        let mut endpoints = self.lock();
+        let unused = match endpoints.draining {
+            true => Some(watch),
+            false => endpoints.get_or_insert(endpoint).watch.replace(watch),
+        };
+        drop(endpoints);
+        drop(unused);
+    }
+
+    /// Makes the process not ready, for good. Returns a future that completes after `pause`.
+    ///
+    /// Call it when the process is asked to stop. `/health` is 503 from now on, even if the future is never polled. During
+    /// the pause, those who send work notice that and choose another process, so it should last for some periods of
+    /// their readiness probe. Then stop accepting, finish the calls in flight, and stop the status server last. All
+    /// watches end.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use std::error::Error;
+    /// use std::time::Duration;
+    /// use tokio::net::TcpListener;
+    /// use tower_openmetrics::MetricsLayer;
+    /// use tower_openmetrics::server::{HealthStatus, StatusServer};
+    ///
+    /// async fn run(asked_to_stop: impl Future<Output = ()> + Send + 'static) -> Result<(), Box<dyn Error>> {
+    ///     let metrics = MetricsLayer::new([("endpoint", "shop")]);
+    ///     let app: Router = Router::new().route("/", get(async || "hello")).layer(metrics.clone());
+    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    ///     let status = StatusServer::new().host("127.0.0.1").bind(metrics.exporter()).await?.spawn();
+    ///
+    ///     let health = status.health();
+    ///     health.set("shop", HealthStatus::Ready);
+    ///     axum::serve(listener, app)
+    ///         .with_graceful_shutdown(async move {
+    ///             asked_to_stop.await;
+    ///             health.drain(Duration::from_secs(5)).await;
+    ///         })
+    ///         .await?;
+    ///     status.shutdown().await;
+    ///     Ok(())
+    /// }
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn Error>> {
+    /// #     run(std::future::ready(())).await
+    /// # }
+    /// ```
+    pub fn drain(&self, pause: Duration) -> impl Future<Output = ()> + Send + use<> {
+        let mut endpoints = self.lock();
+        endpoints.draining = true;
+        let watches = endpoints.take_watches();
+        drop(endpoints);
+        drop(watches);
+        async move { sleep(pause).await }
     }
 
     pub(super) fn set_starting(&self, status: HealthStatus) {
@@ -111,58 +173,15 @@ impl Health {
 
     /// Returns the status of the process and the JSON of `/health`, both of one moment.
     pub(super) fn report(&self, uptime: Duration) -> (HealthStatus, String) {
-        let state = self.lock();
-        let status = state.status();
-        let mut json = format!(
-            r#"{{"status":"{status}","uptime":{:.3},"endpoints":{{"#,
-            uptime.as_secs_f64()
-        );
-        for (i, (endpoint, status)) in state.endpoints.iter().enumerate() {
-            if i > 0 {
-                json.push(',');
-            }
-            push_json_string(&mut json, endpoint);
-            json.push_str(":\"");
-            json.push_str(status.as_str());
-            json.push('"');
-        }
-        json.push_str("}}");
-        (status, json)
+        self.lock().report(uptime)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A poisoned lock is fine: no panic leaves the state half changed.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Endpoints> {
+        // A poisoned lock is fine: no panic leaves the endpoints half changed.
+        self.endpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-// === impl State ===
-
-impl State {
-    fn status(&self) -> HealthStatus {
-        if self.endpoints.is_empty() {
-            return self.starting;
-        }
-        let ready = |status: &HealthStatus| *status == HealthStatus::Ready;
-        if self.endpoints.values().all(ready) {
-            HealthStatus::Ready
-        } else {
-            HealthStatus::NotReady
-        }
-    }
-}
-
-/// Appends `text` as a JSON string (RFC 8259, section 7).
-fn push_json_string(json: &mut String, text: &str) {
-    json.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => json.extend(['\\', c]),
-            '\0'..='\x1f' => json.push_str(&format!("\\u{:04x}", u32::from(c))),
-            _ => json.push(c),
-        }
-    }
-    json.push('"');
 }
 
 #[cfg(test)]
@@ -194,37 +213,5 @@ mod tests {
         assert_eq!(health.get("a"), Some(Ready));
         health.clone().set("b", Ready);
         assert_eq!(health.status(), Ready);
-    }
-
-    #[test]
-    fn the_report_is_sorted_and_has_the_uptime_in_seconds() {
-        let health = Health::new(NotReady);
-        let uptime = Duration::from_millis(61_500);
-        let empty = r#"{"status":"notready","uptime":61.500,"endpoints":{}}"#;
-        assert_eq!(health.report(uptime), (NotReady, empty.to_owned()));
-        health.set("b", Ready);
-        health.set("a", Ready);
-        let both = r#"{"status":"ready","uptime":61.500,"endpoints":{"a":"ready","b":"ready"}}"#;
-        assert_eq!(health.report(uptime), (Ready, both.to_owned()));
-    }
-
-    #[test]
-    fn any_string_can_be_written_as_json() {
-        let every_char = (0..=0x2fff_u32).filter_map(char::from_u32);
-        let text: String = every_char.chain("🦀\u{10ffff}".chars()).collect();
-        let mut json = String::new();
-        push_json_string(&mut json, &text);
-        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
-        assert!(!json.contains('\n'));
-    }
-
-    #[test]
-    fn a_status_is_parsed_in_any_case() {
-        assert_eq!("READY".parse::<HealthStatus>().unwrap(), Ready);
-        assert_eq!("NotReady".parse::<HealthStatus>().unwrap(), NotReady);
-        for bad in ["", "healthy", "ready ", "not ready"] {
-            let error = bad.parse::<HealthStatus>().unwrap_err().to_string();
-            assert!(error.starts_with(&format!("{bad:?} ")), "{error}");
-        }
     }
 }

@@ -12,14 +12,17 @@
 //! | `/live` | 200 while the server serves, regardless of the health |
 //!
 //! All paths accept `GET` and `HEAD`. Another method is a 405 with `Allow`, another path is a 404.
-//! The body of `/health` is
+//! [`health_path`](StatusServer::health_path) and [`live_path`](StatusServer::live_path) change the last two. The body
+//! of `/health` is
 //!
 //! ```json
 //! {"status":"notready","uptime":12.345,"endpoints":{"cart":"ready","stock":"notready"}}
 //! ```
 //!
 //! and the body of `/live` is `{"status":"live","uptime":12.345}`, both as `application/json`.
-//! `uptime` is the time since the server was bound, in seconds.
+//! `uptime` is the time since the server was bound, in seconds. The body of `/health` has two more fields where they say
+//! something: `"reasons":{"cart":"…"}` has what each failed [watch](Health::watch) found, and `"draining":true` says that
+//! the process [drains](Health::drain). A reason contains the text of the probe's error, which must not be secret.
 //!
 //! # Example
 //!
@@ -47,6 +50,15 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Health
+//!
+//! | an endpoint is ready | by |
+//! |---|---|
+//! | when the program says so | [`Health::set`] |
+//! | while its calls, or else a canary, succeed | [`Health::watch`] |
+//!
+//! When the process stops, [`Health::drain`] makes it not ready first, so that no more work is sent to it.
 //!
 //! # Environment variables
 //!
@@ -83,6 +95,7 @@
 
 mod accept;
 mod activity;
+mod canary;
 mod config;
 mod connection;
 #[cfg(feature = "dashboard")]
@@ -90,13 +103,19 @@ mod dashboard;
 #[cfg(not(feature = "dashboard"))]
 #[path = "no_dashboard.rs"]
 mod dashboard;
+mod endpoints;
 mod env;
 mod health;
+mod health_status;
 mod limits;
+mod paths;
 mod routes;
 mod running;
 mod tracked;
+mod watch;
 
+pub use self::canary::Canary;
 pub use self::config::StatusServer;
-pub use self::health::{Health, HealthStatus};
+pub use self::health::Health;
+pub use self::health_status::HealthStatus;
 pub use self::running::{BoundStatusServer, StatusServerHandle};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 
-pub(super) const PATHS: &str = "/metrics, /health and /live";
+pub(super) const PATH: Option<&str> = None;
 
 #[derive(Debug)]
 pub(super) struct Dashboard;

@@ -1,5 +1,7 @@
-use super::dashboard::{Dashboard, PATHS};
-use super::health::{Health, HealthStatus};
+use super::dashboard::Dashboard;
+use super::health::Health;
+use super::health_status::HealthStatus;
+use super::paths::{METRICS, Paths};
 use crate::exporter::{self, MetricsExporter};
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
@@ -14,6 +16,7 @@ use tower_service::Service;
 pub(super) struct Routes {
     exporter: MetricsExporter,
     health: Health,
+    paths: Paths,
     dashboard: Dashboard,
     since: Instant,
 }
@@ -29,10 +32,11 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 // === impl Routes ===
 
 impl Routes {
-    pub(super) fn new(exporter: MetricsExporter, health: Health) -> Self {
+    pub(super) fn new(exporter: MetricsExporter, health: Health, paths: Paths) -> Self {
         Self {
             exporter,
             health,
+            paths,
             dashboard: Dashboard::new(),
             since: Instant::now(),
         }
@@ -43,16 +47,22 @@ impl Routes {
     /// The response to HEAD is that to GET: hyper sends its length without the body.
     pub(super) async fn respond<B>(&self, request: Request<B>) -> Response<Body> {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        let own = match request.uri().path() {
-            "/metrics" => return self.scrape(request).await.map(Either::Left),
-            "/health" if is_read => self.health(),
-            "/live" if is_read => self.live(),
-            "/health" | "/live" => response(
-                StatusCode::METHOD_NOT_ALLOWED,
-                [(ALLOW, ALLOWED), (CONTENT_TYPE, TEXT)],
-                "only GET and HEAD are allowed here\n",
-            ),
-            _ => self.dashboard.answer(&request).unwrap_or_else(not_found),
+        let path = request.uri().path();
+        if path == METRICS {
+            return self.scrape(request).await.map(Either::Left);
+        }
+        let (is_health, is_live) = (path == self.paths.health, path == self.paths.live);
+        let own = if is_read && is_health {
+            self.health()
+        } else if is_read && is_live {
+            self.live()
+        } else if is_health || is_live {
+            let headers = [(ALLOW, ALLOWED), (CONTENT_TYPE, TEXT)];
+            let text = "only GET and HEAD are allowed here\n";
+            response(StatusCode::METHOD_NOT_ALLOWED, headers, text)
+        } else {
+            let page = self.dashboard.answer(&request);
+            page.unwrap_or_else(|| self.not_found())
         };
         own.map(Either::Right)
     }
@@ -86,11 +96,11 @@ impl Routes {
         let headers = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE)];
         response(StatusCode::OK, headers, json)
     }
-}
 
-fn not_found() -> Response<Full<Bytes>> {
-    let text = format!("not found: the paths are {PATHS}\n");
-    response(StatusCode::NOT_FOUND, [(CONTENT_TYPE, TEXT)], text)
+    fn not_found(&self) -> Response<Full<Bytes>> {
+        let text = format!("not found: the paths are {}\n", self.paths.list());
+        response(StatusCode::NOT_FOUND, [(CONTENT_TYPE, TEXT)], text)
+    }
 }
 
 fn response<const N: usize>(

@@ -1,6 +1,7 @@
 use super::accept;
 use super::health::Health;
 use super::limits::Limits;
+use super::paths::Paths;
 use super::routes::Routes;
 use crate::error::Error;
 use crate::exporter::MetricsExporter;
@@ -50,6 +51,7 @@ impl BoundStatusServer {
         port: u16,
         exporter: MetricsExporter,
         health: Health,
+        paths: Paths,
         limits: Limits,
     ) -> Result<Self, Error> {
         let failed = |source: io::Error| {
@@ -62,7 +64,7 @@ impl BoundStatusServer {
         Ok(Self {
             listener,
             local_addr,
-            routes: Routes::new(exporter, health.clone()),
+            routes: Routes::new(exporter, health.clone(), paths),
             health,
             limits,
             runtime: Handle::current(),

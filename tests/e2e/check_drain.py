@@ -1,5 +1,6 @@
 """Each example on SIGTERM: it reports not ready, serves for a while, and ends."""
 
+import json
 import signal
 import subprocess
 import unittest
@@ -37,6 +38,8 @@ class Drain(unittest.TestCase):
         self.assertEqual(process.status("/health").status, 200)
         process.terminate()
         wait_until("503", lambda: process.status("/health").status == 503)
+        self.assertIs(json.loads(process.status("/health").text)["draining"], True)
+        self.assertEqual(process.status("/live").status, 200)
         self.addCleanup(process.process.kill)
 
     def test_over_http(self):

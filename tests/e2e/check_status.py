@@ -2,11 +2,12 @@
 
 import json
 import re
+import signal
 import socket
 import subprocess
 import unittest
 
-from clients import Raw
+from clients import Raw, wait_until
 from example import Example
 from processes import ADDRESS, Process
 from tally import wait_for
@@ -33,6 +34,56 @@ class Status(unittest.TestCase):
         for path in ("/metrics", "/health", "/live", "/nope"):
             self.example.status(path)
         wait_for(self.example)
+
+
+class Paths(unittest.TestCase):
+    def test_paths_of_health_checks(self):
+        paths = {"DYN_SYSTEM_HEALTH_PATH": "/ready", "DYN_SYSTEM_LIVE_PATH": "/up"}
+        process = self.enterContext(Process("work_handler", **paths))
+        answers = {path: process.status(path).status for path in ("/ready", "/up", "/health", "/live")}
+        self.assertEqual(answers, {"/ready": 200, "/up": 200, "/health": 404, "/live": 404})
+
+
+class Watched(unittest.TestCase):
+    """Endpoints that are ready while their calls, or a canary, succeed."""
+
+    def wait_for_health(self, process, status):
+        """Waits until /health has this status, and returns its JSON."""
+
+        def health():
+            answer = process.status("/health")
+            return answer.status == status and json.loads(answer.text)
+
+        return wait_until(f"{status} at /health", health)
+
+    def test_a_model_that_hangs_or_is_gone(self):
+        worker = self.enterContext(Process("llm_worker", DYN_TOKEN_DELAY_MS="1"))
+        self.addCleanup(worker.process.send_signal, signal.SIGCONT)
+        front = self.enterContext(
+            Process("llm_frontend", DYN_WORKER=worker.addresses["worker"], DYN_CANARY_IDLE_MS="100")
+        )
+        ready = self.wait_for_health(front, 200)
+        self.assertEqual(ready["endpoints"], {"chat": "ready"})
+        self.assertNotIn("reasons", ready)
+
+        worker.process.send_signal(signal.SIGSTOP)
+        hung = self.wait_for_health(front, 503)
+        self.assertEqual(hung["endpoints"], {"chat": "notready"})
+        self.assertIn("took longer", hung["reasons"]["chat"])
+        self.assertEqual(front.status("/live").status, 200)
+
+        worker.process.send_signal(signal.SIGCONT)
+        self.wait_for_health(front, 200)
+        # Only the worker counts the probes.
+        self.assertEqual(front.number("requests_total", endpoint="chat"), 0)
+
+        self.assertEqual(worker.stop(), 0)
+        gone = self.wait_for_health(front, 503)
+        self.assertIn("the probe failed: ", gone["reasons"]["chat"])
+
+    def test_work_that_succeeds(self):
+        process = self.enterContext(Process("work_handler", DYN_CANARY_IDLE_MS="100"))
+        self.wait_for_health(process, 200)
 
 
 class Addresses(unittest.TestCase):

@@ -1,6 +1,6 @@
 //! Layers in and around axum's routers.
 
-use crate::wire_support::{Http1, Http2, Numbers, Server, bounded};
+use crate::wire_support::{BOUND, Http1, Http2, Numbers, Server, bounded};
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Json};
 use axum::routing::{get, post};
@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tower::timeout::error::Elapsed;
 use tower::{BoxError, ServiceBuilder};
+use tower_openmetrics::testing::wait_until_idle;
 use tower_openmetrics::{ErrorType, MetricsLayer, ResponseBody};
 
 /// Returns handlers with one extractor each. They respond with the length that they extracted.
@@ -100,7 +101,8 @@ async fn uploads_that_break_off() {
         let begun = Numbers::open().read(7).taken(sent_back);
         begun.expect(&layer, path).await;
         client.close();
-        let numbers = Numbers::at_rest(&layer).await;
+        wait_until_idle(layer.registry(), BOUND).await;
+        let numbers = Numbers::of(&layer).await;
         // Hyper may still take the text of a 400 that nobody receives.
         let taken = numbers.response_bytes();
         assert_eq!(numbers, Numbers::cancelled().read(7).taken(taken), "{path}");

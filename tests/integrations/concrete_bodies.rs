@@ -1,12 +1,13 @@
 //! Services that need a certain body type, behind `RequestBody::into_inner`.
 
-use crate::wire_support::{Http1, Numbers, Server};
+use crate::wire_support::{BOUND, Http1, Numbers, Server};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use std::convert::Infallible;
 use tower::{ServiceBuilder, service_fn};
+use tower_openmetrics::testing::wait_until_idle;
 use tower_openmetrics::{ErrorType, MetricsLayer, RequestBody};
 
 async fn handler(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -49,7 +50,8 @@ async fn the_service_decides_about_an_upload_that_breaks_off() {
         .await;
     Numbers::open().expect(&layer, "begun").await;
     client.close();
-    let numbers = Numbers::at_rest(&layer).await;
+    wait_until_idle(layer.registry(), BOUND).await;
+    let numbers = Numbers::of(&layer).await;
     let bad_request = Numbers::failed(ErrorType::DESERIALIZATION);
     assert_eq!(numbers, bad_request.taken(numbers.response_bytes()));
     server.stop().await;

@@ -3,8 +3,9 @@
 use super::{all, assert_all, begin, call, get, serve};
 use crate::support::{Page, panic_of};
 use std::future::Ready;
-use tower_openmetrics::MetricsLayer;
 use tower_openmetrics::labels::Label;
+use tower_openmetrics::testing::Snapshot;
+use tower_openmetrics::{MetricsLayer, assert_metrics};
 
 #[test]
 fn a_declared_label_set_stands_at_0_with_all_error_types() {
@@ -119,7 +120,7 @@ fn errors_stand_at_0_when_the_first_call_begins() {
     let errors = all(&layer, "errors_total");
     assert_eq!(errors.len(), 9);
     assert!(errors.iter().all(|(_, count)| *count == 0), "{errors:?}");
-    assert_eq!(Page::read(layer.exporter()).one("concurrent_requests"), "1");
+    assert_metrics!(Snapshot::of(layer.registry()), { "concurrent_requests" => 1 });
     drop(answer);
 }
 

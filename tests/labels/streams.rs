@@ -1,7 +1,7 @@
 //! Responses that stay open by intent.
 
 use super::{Answer, begin, call, get};
-use crate::support::{Page, SECOND, panic_of, take_to_end};
+use crate::support::{SECOND, panic_of, take_to_end};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -9,7 +9,8 @@ use std::convert::Infallible;
 use std::pin::pin;
 use tower::{Layer, Service, service_fn};
 use tower_openmetrics::labels::{LongLived, is_long_lived};
-use tower_openmetrics::{Clock, MetricsLayer, MetricsLayerBuilder, RequestBody};
+use tower_openmetrics::testing::{ABSENT, Snapshot};
+use tower_openmetrics::{Clock, MetricsLayer, MetricsLayerBuilder, RequestBody, assert_metrics};
 
 fn answer(layer: &MetricsLayer, change: impl Fn(&mut Response<Full<Bytes>>) + Clone) -> Answer {
     begin(layer, get("/"), move |_| {
@@ -53,21 +54,14 @@ fn long_lived_responses_have_their_own_histogram() {
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     }));
 
-    let page = Page::read(layer.exporter());
-    assert_eq!(page.integer("requests_total"), 5);
-    assert_eq!(
-        page.buckets("request_duration_seconds"),
-        [(0.1, 0), (1.0, 1), (f64::INFINITY, 1)]
-    );
-    assert_eq!(page.one("request_duration_seconds_sum"), "1.0");
-    let streams = page.buckets("stream_duration_seconds");
-    let below = |bound| streams.iter().find(|(b, _)| *b == bound).unwrap().1;
     // The upgrade is not followed, so it is not timed.
-    assert_eq!(
-        (below(1.0), below(60.0), below(300.0), below(f64::INFINITY)),
-        (0, 0, 3, 3)
-    );
-    assert_eq!(page.one("stream_duration_seconds_sum"), "300.0");
+    assert_metrics!(Snapshot::of(layer.registry()), {
+        "requests_total" {a = "1"} => 5,
+        "request_duration_seconds" {a = "1"} => [1.0],
+        "request_duration_seconds_sum" {a = "1"} => 1,
+        "stream_duration_seconds" {a = "1"} => [100.0, 100.0, 100.0],
+        "stream_duration_seconds_sum" {a = "1"} => 300,
+    });
 }
 
 #[test]
@@ -81,44 +75,41 @@ fn streams_can_have_their_own_function_and_buckets() {
         *response.status_mut() = StatusCode::ACCEPTED;
     }));
     drop(answer(&layer, |_| ()));
-    let page = Page::read(layer.exporter());
-    let bounds: Vec<f64> = page
-        .buckets("stream_duration_seconds")
-        .iter()
-        .map(|(bound, _)| *bound)
-        .collect();
-    assert_eq!(bounds, [60.0, 3_600.0, f64::INFINITY]);
-    assert_eq!(page.integer("stream_duration_seconds_count"), 1);
-    assert_eq!(page.integer("request_duration_seconds_count"), 1);
+    // Both last no time, so each of the three buckets has the stream.
+    assert_metrics!(Snapshot::of(layer.registry()), {
+        "stream_duration_seconds_bucket" {a = "1", le = "60.0"} => 1,
+        "stream_duration_seconds_bucket" {a = "1", le = "3600.0"} => 1,
+        "stream_duration_seconds_bucket" => 3,
+        "request_duration_seconds_count" {a = "1"} => 1,
+    });
 }
 
 #[test]
 fn stream_durations_are_off_by_default() {
-    let page = Page::read(MetricsLayer::default().exporter());
-    assert_eq!(page.all("stream_duration_seconds_count").count(), 0);
+    let layer = MetricsLayer::default();
+    assert_metrics!(Snapshot::of(layer.registry()), { "stream_duration_seconds_count" => ABSENT });
 }
 
 fn watches() -> MetricsLayerBuilder {
     MetricsLayer::builder().stream_requests(|head| head.uri.query() == Some("watch=true"))
 }
 
-fn counts(layer: &MetricsLayer) -> [u64; 3] {
-    let page = Page::read(layer.exporter());
-    let names = [
-        "requests_total",
-        "request_duration_seconds_count",
-        "stream_duration_seconds_count",
-    ];
-    names.map(|name| page.integer(name))
+#[track_caller]
+fn assert_counts(layer: &MetricsLayer, [requests, durations, streams]: [u64; 3]) {
+    assert_metrics!(Snapshot::of(layer.registry()), {
+        "requests_total" => requests,
+        "request_duration_seconds_count" => durations,
+        "stream_duration_seconds_count" => streams,
+    });
 }
 
 #[test]
 fn the_request_head_can_mark_a_stream() {
     let layer = watches().build([("a", "1")]).unwrap();
-    assert_eq!(counts(&layer), [0, 0, 0]);
+    assert_counts(&layer, [0, 0, 0]);
     call(&layer, get("/?watch=true"));
     call(&layer, get("/?watch=false"));
-    assert_eq!(counts(&layer), [2, 1, 1]);
+    assert_counts(&layer, [2, 1, 1]);
 }
 
 /// A client leaves a long poll before the response.
@@ -135,10 +126,11 @@ fn a_marked_request_is_a_stream_without_a_response() {
         clock.advance(SECOND);
         drop(answer);
     }
-    assert_eq!(counts(&layer), [2, 1, 1]);
-    let page = Page::read(layer.exporter());
-    assert_eq!(page.one("stream_duration_seconds_sum"), "1.0");
-    assert_eq!(page.integer("cancellations_total"), 2);
+    assert_counts(&layer, [2, 1, 1]);
+    assert_metrics!(Snapshot::of(layer.registry()), {
+        "stream_duration_seconds_sum" {a = "1"} => 1,
+        "cancellations_total" {a = "1"} => 2,
+    });
 }
 
 #[test]
@@ -157,7 +149,7 @@ fn either_head_can_mark_a_stream() {
     events("/?watch=true");
     call(&layer, get("/?watch=true"));
     call(&layer, get("/"));
-    assert_eq!(counts(&layer), [4, 1, 3]);
+    assert_counts(&layer, [4, 1, 3]);
 }
 
 #[test]
@@ -165,6 +157,8 @@ fn a_panic_in_a_stream_function_counts_as_a_panic() {
     let layer = MetricsLayer::builder().stream_requests(|_| panic!("a bug"));
     let layer = layer.build([("a", "1")]).unwrap();
     panic_of(|| call(&layer, get("/")));
-    assert_eq!(counts(&layer), [1, 1, 0]);
-    assert_eq!(Page::read(layer.exporter()).numbers().errors["panic"], 1);
+    assert_counts(&layer, [1, 1, 0]);
+    assert_metrics!(Snapshot::of(layer.registry()), {
+        "errors_total" {a = "1", error_type = "panic"} => 1,
+    });
 }

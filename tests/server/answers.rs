@@ -109,6 +109,21 @@ async fn another_path_is_a_404() {
 }
 
 #[tokio::test]
+async fn the_paths_of_health_checks_are_settable() {
+    let server = start_empty(patient().health_path("/ready/now").live_path("/health")).await;
+    let mut client = Client::connect(server.local_addr()).await;
+    assert_eq!(client.get("/ready/now").await.status, 503);
+    assert_eq!(client.get("/health").await.json()["status"], "live");
+    assert_eq!(client.request("POST", "/ready/now").await.status, 405);
+    let answer = client.get("/live").await;
+    assert_eq!(answer.status, 404);
+    assert!(
+        answer.text().contains("/ready/now and /health\n"),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
 async fn another_method_is_a_405_with_allow() {
     let server = start_empty(patient()).await;
     let mut client = Client::connect(server.local_addr()).await;

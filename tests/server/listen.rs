@@ -45,6 +45,44 @@ async fn an_ipv6_address_may_be_in_brackets() {
 }
 
 #[tokio::test]
+async fn an_error_names_a_path_that_is_wrong() {
+    let bad = [
+        "",
+        "health",
+        "/a b",
+        "/health?full",
+        "/health#1",
+        "*",
+        "http://a/b",
+    ];
+    for path in bad.into_iter().chain(["/metrics"]) {
+        for (setting, server) in [
+            ("health_path", patient().health_path(path)),
+            ("live_path", patient().live_path(path)),
+        ] {
+            let bound = server.bind(MetricsRegistry::new().exporter()).await;
+            let error = bound.unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("{setting} is {path:?}")),
+                "{error}"
+            );
+        }
+    }
+    let same = patient().health_path("/live");
+    let error = same.bind(MetricsRegistry::new().exporter()).await;
+    let error = error.unwrap_err().to_string();
+    assert_eq!(error, "health_path and live_path are both \"/live\"");
+}
+
+#[cfg(feature = "dashboard")]
+#[tokio::test]
+async fn the_dashboards_path_is_taken() {
+    let server = patient().health_path("/dashboard");
+    let error = server.bind(MetricsRegistry::new().exporter()).await;
+    assert!(error.unwrap_err().to_string().contains("\"/dashboard\""));
+}
+
+#[tokio::test]
 async fn an_error_names_a_port_in_use() {
     let server = start_empty(patient()).await;
     let addr = server.local_addr();

@@ -10,6 +10,7 @@ mod clients;
 mod listen;
 mod metrics;
 mod shutdown;
+mod watch;
 
 use crate::client::within;
 use std::net::SocketAddr;

@@ -2,9 +2,13 @@
 
 use crate::client::{Client, within};
 use crate::metrics::{Gate, HUGE, huge_page};
-use crate::{SHORT, patient, refused, start, start_empty};
+use crate::{HOUR, SHORT, patient, refused, start, start_empty};
+use axum::Router;
+use axum::routing::get;
+use std::sync::Arc;
+use tokio::net::TcpListener;
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tower_openmetrics::MetricsRegistry;
 use tower_openmetrics::server::HealthStatus;
 
@@ -100,6 +104,66 @@ async fn serve_with_shutdown_returns_after_its_signal() {
     within(serving).await.unwrap();
     client.closed().await;
     refused(addr).await;
+}
+
+/// As the docs of `Health::drain` have it. Here the test ends the pause.
+#[tokio::test]
+async fn a_process_drains_stops_accepting_finishes_and_ends() {
+    let release = Arc::new(Semaphore::new(0));
+    let released = Arc::clone(&release);
+    let slow = get(async move || drop(released.acquire().await));
+    let app: Router = Router::new().route("/slow", slow).route("/", get(()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let status = start_empty(patient()).await;
+    let status_addr = status.local_addr();
+    status.health().set("app", HealthStatus::Ready);
+
+    let (ask, asked) = oneshot::channel::<()>();
+    let (end_pause, pause_ended) = oneshot::channel::<()>();
+    let health = status.health();
+    let process = tokio::spawn(async move {
+        let signal = async move {
+            asked.await.unwrap();
+            tokio::select! {
+                () = health.drain(HOUR) => {}
+                _ = pause_ended => {}
+            }
+        };
+        let serving = axum::serve(listener, app).with_graceful_shutdown(signal);
+        serving.await.unwrap();
+        status.shutdown().await;
+    });
+
+    let mut prober = Client::connect(status_addr).await;
+    assert_eq!(prober.get("/health").await.status, 200);
+    let mut caller = Client::connect(addr).await;
+    caller.send_request("GET", "/slow").await.unwrap();
+    ask.send(()).unwrap();
+    let answer = within(async {
+        loop {
+            let answer = prober.get("/health").await;
+            if answer.status == 503 {
+                return answer;
+            }
+        }
+    });
+    let json = answer.await.json();
+    assert_eq!(
+        (&json["status"], &json["draining"]),
+        (&"notready".into(), &true.into())
+    );
+    let mut late = Client::connect(addr).await;
+    assert_eq!(late.get("/").await.status, 200);
+
+    end_pause.send(()).unwrap();
+    refused(addr).await;
+    assert_eq!(prober.get("/live").await.status, 200);
+    assert!(!process.is_finished());
+    release.add_permits(1);
+    assert_eq!(caller.answer().await.status, 200);
+    within(process).await.unwrap();
+    refused(status_addr).await;
 }
 
 #[tokio::test]

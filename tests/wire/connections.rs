@@ -1,7 +1,7 @@
 //! Whole connections: several calls on one, large bodies, shutdown.
 
 use crate::wire_support::{
-    Handler, Handlers, Http1, Http2, Numbers, Scripted, Server, bounded, data,
+    BOUND, Handler, Handlers, Http1, Http2, Numbers, Scripted, Server, bounded, data,
 };
 use crate::{promising, status};
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tower::{Service, ServiceBuilder, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_layer::Layer;
+use tower_openmetrics::testing::wait_until_idle;
 use tower_openmetrics::{ErrorType, MetricsLayer, RequestBody};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -133,7 +134,8 @@ async fn a_caller_that_stops_reading_and_leaves_cancels_the_call() {
     http1.reset();
     stream.reset();
     // The socket buffers decide how much hyper has taken.
-    let seen = Numbers::at_rest(&layer).await;
+    wait_until_idle(layer.registry(), BOUND).await;
+    let seen = Numbers::of(&layer).await;
     assert_eq!(
         seen,
         (Numbers::cancelled() * 2).taken(seen.response_bytes())
@@ -156,7 +158,8 @@ async fn an_upload_abandoned_before_it_is_read_cancels_the_call() {
     client.close();
     handler.tell();
     server.begin_to_stop();
-    let numbers = Numbers::at_rest(&layer).await;
+    wait_until_idle(layer.registry(), BOUND).await;
+    let numbers = Numbers::of(&layer).await;
     // hyper reads the response only if the client is still connected.
     assert_eq!(
         numbers,

@@ -95,29 +95,19 @@ impl Numbers {
         Self::on_page(&layer.registry().encode(Format::Prometheus).unwrap())
     }
 
-    /// Returns the numbers on the layer's page once no call is open.
-    pub(crate) async fn at_rest<P>(layer: &MetricsLayer<P>) -> Self {
-        Self::poll(layer, |seen| seen.concurrent == 0).await
-    }
-
     pub(crate) fn response_bytes(&self) -> u64 {
         self.response_bytes
     }
 
     /// Waits until the layer's page shows these numbers.
     pub(crate) async fn expect<P>(self, layer: &MetricsLayer<P>, name: &str) {
-        let seen = Self::poll(layer, |seen| *seen == self).await;
-        assert_eq!(seen, self, "{name} (left: on the page)");
-    }
-
-    async fn poll<P>(layer: &MetricsLayer<P>, done: impl Fn(&Self) -> bool) -> Self {
         let deadline = Instant::now() + BOUND;
         let mut seen = Self::of(layer).await;
-        while !done(&seen) && Instant::now() < deadline {
+        while seen != self && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(1)).await;
             seen = Self::of(layer).await;
         }
-        seen
+        assert_eq!(seen, self, "{name} (left: on the page)");
     }
 
     fn on_page(page: &str) -> Self {

@@ -8,6 +8,8 @@ mod rules;
 mod sample;
 
 pub(crate) use self::parse::parse;
+#[cfg(feature = "testing")]
+pub(crate) use self::parse::unescaped;
 pub(crate) use self::rules::allow_exemplar;
 pub(crate) use self::sample::Sample;
 #[cfg(feature = "protobuf")]

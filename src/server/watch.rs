@@ -1,0 +1,103 @@
+//! Watches whether a layer's calls complete.
+
+use super::canary::Canary;
+use crate::recorder::Recorder;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
+
+/// A layer that is watched. Dropping it ends the watch.
+#[derive(Debug)]
+pub(super) struct Watch {
+    watched: Arc<Watched>,
+    task: AbortHandle,
+}
+
+/// What the watch and its task share.
+///
+/// Calls know nothing of it: it reads what they count anyway.
+#[derive(Debug)]
+struct Watched {
+    recorder: Arc<Recorder>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// How many calls had completed at the last look of the task.
+    completed: i64,
+    /// Why the endpoint doesn't work. `None` if it does.
+    failure: Option<String>,
+}
+
+// === impl Watch ===
+
+impl Watch {
+    /// Spawns the task of a watch. It sends the first probe at once.
+    pub(super) fn spawn(recorder: Arc<Recorder>, canary: Canary) -> Self {
+        let state = State {
+            completed: recorder.completed(),
+            failure: Some("no call has completed and no probe has succeeded yet".to_owned()),
+        };
+        let watched = Arc::new(Watched {
+            recorder,
+            state: Mutex::new(state),
+        });
+        let task = tokio::spawn(run(Arc::clone(&watched), canary)).abort_handle();
+        Self { watched, task }
+    }
+
+    /// Returns why the endpoint doesn't work, or `None` if it does. A call that has just completed counts.
+    pub(super) fn failure(&self) -> Option<String> {
+        let mut state = self.watched.state();
+        // The count at the last look stays, so that the task sees the call, too.
+        if state.failure.is_some() && self.watched.recorder.completed() > state.completed {
+            state.failure = None;
+        }
+        state.failure.clone()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn run(watched: Arc<Watched>, canary: Canary) {
+    loop {
+        watched.probed(canary.send().await);
+        sleep(canary.idle_time()).await;
+        while watched.has_completed() {
+            sleep(canary.idle_time()).await;
+        }
+    }
+}
+
+// === impl Watched ===
+
+impl Watched {
+    /// A probe has ended. A call that completed before a failure no longer proves anything.
+    fn probed(&self, result: Result<(), String>) {
+        let mut state = self.state();
+        state.completed = self.recorder.completed();
+        state.failure = result.err();
+    }
+
+    /// Returns whether a call has completed since the last look.
+    fn has_completed(&self) -> bool {
+        let mut state = self.state();
+        let completed = self.recorder.completed();
+        let has_completed = completed > state.completed;
+        state.completed = completed;
+        if has_completed {
+            state.failure = None;
+        }
+        has_completed
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A poisoned lock is fine: no panic leaves the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
