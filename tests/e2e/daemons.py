@@ -3,6 +3,7 @@
 import contextlib
 import json
 import pathlib
+import random
 import re
 import socket
 import subprocess
@@ -23,9 +24,13 @@ scrape_configs:
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """Returns a port for a server that can't choose one itself. The system gives ports from 32768 on to connections, so none
+    of these takes it meanwhile."""
+    while True:
+        port = random.randrange(10_000, 32_768)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 class Server:
@@ -51,18 +56,20 @@ class Database(Server):
         body = self.get(f"/api/v1/{path}")
         return body and json.loads(body)["data"]
 
-    def query(self, expression):
-        """Returns the result of a query: `[(labels, value)]`."""
+    def _result(self, expression):
         data = self.api(f"query?query={quote(expression)}")
-        return [(one["metric"], float(one["value"][1])) for one in data["result"]]
+        return data["result"] if data else []
+
+    def query(self, expression):
+        """Returns the result of a query: `[(labels, value)]`, which is empty until the server is up."""
+        return [(one["metric"], float(one["value"][1])) for one in self._result(expression)]
 
     def history(self, selector):
         """Returns the samples of the last hour as they are stored: `[(labels, [(time, value)])]`."""
-        data = self.api(f"query?query={quote(selector)}[1h]")
         # VictoriaMetrics tells the end of a series too, which is marked by NaN.
         return [
             (one["metric"], [(time, float(value)) for time, value in one["values"] if value != "NaN"])
-            for one in data["result"]
+            for one in self._result(f"{selector}[1h]")
         ]
 
 

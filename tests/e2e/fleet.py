@@ -14,6 +14,8 @@ from daemons import free_port
 from processes import Process
 from tally import ERROR_TYPES
 
+WORKERS = 20
+
 COMPLETED, CANCELLED = "completed", "cancelled"
 
 # What the calls of the script ask for: what their clients have to see, and how they have to be counted.
@@ -48,8 +50,8 @@ Call = collections.namedtuple("Call", "number fate seen begin end")
 
 
 class Calls:
-    """The calls to one endpoint in one run of a worker. They were made one after another, so a worker has counted a beginning
-    of them at any time."""
+    """The calls to one endpoint in one run of a worker. They were made one after another, so what the worker has counted
+    at any time is a beginning of them."""
 
     def __init__(self, calls):
         self.calls = calls
@@ -78,9 +80,9 @@ class Fleet(Process):
     def __init__(self, calls):
         self.directory = tempfile.TemporaryDirectory()
         self.path = pathlib.Path(self.directory.name)
-        self.calls_each = calls
         self.prometheus_port = free_port()
         variables = {
+            "FLEET_WORKERS": str(WORKERS),
             "FLEET_CALLS": str(calls),
             "FLEET_DIR": str(self.path),
             "FLEET_PROMETHEUS_PORT": str(self.prometheus_port),
