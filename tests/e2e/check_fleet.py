@@ -150,21 +150,20 @@ class TheFleet(unittest.TestCase):
 
     def test_completed_scrapes_lose_nothing(self):
         """A scrape has each call that had ended when it began, and none that began after it had ended."""
-        durations = {
-            (labels["instance"], time): value
-            for store in self.monitoring.stores.values()
-            for labels, values in store.history('scrape_duration_seconds{job="fleet"}')
-            for time, value in values
-        }
-        for name, places in self.histories.items():
-            self.assertEqual(places.keys(), self.calls.keys(), name)
-            for place, counters in places.items():
+        for name, store in self.monitoring.stores.items():
+            durations = {
+                (labels["instance"], time): value
+                for labels, values in store.history('scrape_duration_seconds{job="fleet"}')
+                for time, value in values
+            }
+            self.assertEqual(self.histories[name].keys(), self.calls.keys(), name)
+            for place, counters in self.histories[name].items():
                 self.assertEqual(counters.keys(), COUNTERS.keys(), (name, place))
                 for counter, values in counters.items():
                     for time, value in values:
-                        # The last scrape of all may have none yet. No call is made during that.
-                        end = time + durations.get((place.instance, time), 0)
                         least = self.calls[place].ended(counter, time)
+                        # The last scrape of all may have no duration yet. No call is made during that.
+                        end = time + durations.get((place.instance, time), 0)
                         most = self.calls[place].begun(counter, end)
                         if not least <= value <= most:
                             self.fail(f"{name} {place} {counter} {time}: {value}, not {least} to {most}")
