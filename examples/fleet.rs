@@ -39,7 +39,6 @@ use std::env;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 use tower::BoxError;
 
@@ -66,12 +65,12 @@ async fn run() -> Result<(), BoxError> {
         .map_err(|error| format!("can't create {}: {error}", directory.display()))?;
 
     let targets = directory.join("targets.json");
+    let fleet = Fleet::new(workers, targets.clone())?;
     println!("targets:       {}", targets.display());
-    let fleet = Arc::new(Fleet::new(workers, targets));
     let _prometheus = prometheus::start(&directory)?;
     let clients = Clients::new(&directory, calls, Duration::from_millis(pause))?;
     tokio::try_join!(
-        Arc::clone(&fleet).supervise(stop.closing),
+        fleet.supervise(stop.closing),
         clients.call(&fleet, stop.asked),
     )?;
     Ok(())

@@ -2,7 +2,8 @@
 
 use super::supervisor::{Fleet, Run, Worker};
 use super::worker::ENDPOINTS;
-use http::{Method, Request, Uri};
+use futures_util::future::try_join_all;
+use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
@@ -13,7 +14,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -58,7 +58,7 @@ pub(crate) struct Clients {
     http: Client<HttpConnector, Full<Bytes>>,
     calls: u64,
     pause: Duration,
-    journal: Mutex<File>,
+    journal: File,
 }
 
 // === impl Clients ===
@@ -69,19 +69,18 @@ impl Clients {
             http: Client::builder(TokioExecutor::new()).build_http(),
             calls: if calls == 0 { u64::MAX } else { calls },
             pause,
-            journal: Mutex::new(File::create(directory.join("calls.jsonl"))?),
+            journal: File::create(directory.join("calls.jsonl"))?,
         })
     }
 
     /// Makes all calls, until `stop`, and prints what became of them.
     pub(crate) async fn call(self, fleet: &Fleet, stop: CancellationToken) -> Result<(), BoxError> {
-        let each = fleet
-            .workers
-            .iter()
-            .flat_map(|worker| ENDPOINTS.map(|endpoint| (worker, endpoint)));
-        let each = each.map(|(worker, endpoint)| self.call_one(worker, endpoint, &stop));
+        let workers = fleet.workers.iter();
+        let (clients, stop) = (&self, &stop);
+        let each = workers
+            .flat_map(|worker| ENDPOINTS.map(|endpoint| clients.call_one(worker, endpoint, stop)));
         let mut total = BTreeMap::new();
-        for seen in futures_util::future::try_join_all(each).await? {
+        for seen in try_join_all(each).await? {
             for (what, count) in seen {
                 *total.entry(what).or_insert(0) += count;
             }
@@ -99,18 +98,15 @@ impl Clients {
         stop: &CancellationToken,
     ) -> Result<BTreeMap<String, u64>, BoxError> {
         let mut total = BTreeMap::new();
-        let mut current = worker.run.subscribe();
-        // The run that the last call went to, and how many calls that has counted.
+        // The run of the last call, and how many calls it has counted.
         let (mut run, mut counted) = (None, 0);
         for (number, fate) in (1..=self.calls).zip(SCRIPT.iter().cycle()) {
-            let here = tokio::select! {
-                () = stop.cancelled() => break,
-                here = current.wait_for(Option::is_some) => *here?,
+            let Some(here) = stop.run_until_cancelled(worker.running()).await else {
+                break;
             };
-            if run != here {
-                (run, counted) = (here, 0);
+            if run.replace(here) != Some(here) {
+                counted = 0;
             }
-            let Some(here) = here else { continue };
             let begin = now();
             let mut seen = self.ask(here, endpoint, fate).await;
             counted += 1;
@@ -118,7 +114,7 @@ impl Clients {
             if !matches!(seen, Seen::Answer(_)) {
                 tokio::select! {
                     () = self.until_counted(here, endpoint, counted) => {}
-                    _ = current.wait_for(|now| *now != run) => seen = Seen::Lost,
+                    () = worker.ended(here) => seen = Seen::Lost,
                 }
             }
             let seen = seen.name();
@@ -126,7 +122,7 @@ impl Clients {
                 "instance": worker.instance, "run": here.number, "endpoint": endpoint, "number": number,
                 "fate": fate, "seen": seen, "begin": begin, "end": now(),
             });
-            self.write(&line.to_string())?;
+            (&self.journal).write_all(format!("{line}\n").as_bytes())?;
             *total.entry(seen).or_insert(0) += 1;
             sleep(self.pause).await;
         }
@@ -167,11 +163,6 @@ impl Clients {
             sleep(Duration::from_millis(5)).await;
         }
     }
-
-    fn write(&self, line: &str) -> io::Result<()> {
-        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        writeln!(journal, "{line}")
-    }
 }
 
 // === impl Seen ===
@@ -190,9 +181,8 @@ impl Seen {
 fn request(method: Method, run: Run, path: &str, body: &'static str) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::from(body));
     *request.method_mut() = method;
-    *request.uri_mut() = format!("http://{}{path}", run.address)
-        .parse()
-        .unwrap_or(Uri::default());
+    let uri = format!("http://{}{path}", run.address);
+    *request.uri_mut() = uri.parse().expect("an address and a path make a URI");
     request
 }
 

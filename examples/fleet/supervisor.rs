@@ -1,5 +1,6 @@
 //! Keeps the workers running and tells where they are.
 
+use futures_util::future::try_join_all;
 use serde_json::json;
 use std::env;
 use std::fs;
@@ -7,12 +8,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tower::BoxError;
@@ -35,7 +34,7 @@ pub(crate) struct Fleet {
 pub(crate) struct Worker {
     pub(crate) instance: String,
     /// The current run. `None` while the worker is down.
-    pub(crate) run: watch::Sender<Option<Run>>,
+    run: watch::Sender<Option<Run>>,
 }
 
 /// A worker from its start to its end.
@@ -49,35 +48,32 @@ pub(crate) struct Run {
 // === impl Fleet ===
 
 impl Fleet {
-    pub(crate) fn new(workers: usize, targets: PathBuf) -> Self {
+    pub(crate) fn new(workers: usize, targets: PathBuf) -> io::Result<Self> {
         let worker = |number| Worker {
             instance: format!("worker-{number:02}"),
             run: watch::Sender::new(None),
         };
-        Self {
+        let fleet = Self {
             workers: (0..workers).map(worker).collect(),
             targets,
-        }
+        };
+        // None yet, whatever an earlier fleet has left there.
+        fleet.write_targets()?;
+        Ok(fleet)
     }
 
     /// Starts all workers, and each again when it has ended, until `stop`.
-    pub(crate) async fn supervise(
-        self: Arc<Self>,
-        stop: CancellationToken,
-    ) -> Result<(), BoxError> {
-        let mut all = JoinSet::new();
-        for index in 0..self.workers.len() {
-            let (fleet, stop) = (Arc::clone(&self), stop.clone());
-            all.spawn(async move { fleet.keep_running(index, stop).await });
-        }
-        while let Some(ended) = all.join_next().await {
-            ended??;
-        }
+    pub(crate) async fn supervise(&self, stop: CancellationToken) -> Result<(), BoxError> {
+        let workers = self.workers.iter();
+        try_join_all(workers.map(|worker| self.keep_running(worker, &stop))).await?;
         Ok(())
     }
 
-    async fn keep_running(&self, index: usize, stop: CancellationToken) -> Result<(), BoxError> {
-        let worker = &self.workers[index];
+    async fn keep_running(
+        &self,
+        worker: &Worker,
+        stop: &CancellationToken,
+    ) -> Result<(), BoxError> {
         for number in 1.. {
             let mut process = Command::new(env::current_exe()?)
                 .arg(WORKER)
@@ -134,5 +130,26 @@ impl Fleet {
         let written = self.targets.with_extension("new");
         fs::write(&written, json!(targets).to_string())?;
         fs::rename(written, &self.targets)
+    }
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// Returns the current run, once there is one.
+    pub(crate) async fn running(&self) -> Run {
+        let mut current = self.run.subscribe();
+        loop {
+            if let Some(run) = *current.borrow_and_update() {
+                return run;
+            }
+            let _ = current.changed().await;
+        }
+    }
+
+    /// Waits for the end of a run.
+    pub(crate) async fn ended(&self, run: Run) {
+        let mut current = self.run.subscribe();
+        let _ = current.wait_for(|current| *current != Some(run)).await;
     }
 }

@@ -72,6 +72,7 @@ class TheFleet(unittest.TestCase):
     def setUpClass(cls):
         cls.fleet = cls.enterClassContext(Fleet(CALLS))
         cls.monitoring = cls.enterClassContext(Monitoring(cls.fleet))
+        wait_until("all workers", lambda: len(cls.fleet.workers()) == WORKERS)
         cls.monitoring.wait_for_first_scrapes()
         # A third of them.
         cls.killed = [f"worker-{number:02}" for number in range(0, WORKERS, 3)]
