@@ -17,8 +17,8 @@ from tally import samples
 # How many calls each endpoint of a worker gets. There are two.
 CALLS = 480
 ALL_CALLS = WORKERS * 2 * CALLS
-# The first worker is killed after so many of them, and another one after each few more. A worker has then had more than
-# half of its calls, so its next run never reaches what it had counted.
+# The first worker is killed after so many of them, and another one after each few more. It has then
+# had more than half of its calls, so its next run never reaches what it had counted.
 FIRST_KILL, NEXT_KILL = CALLS // 2 + 16, 25
 
 # The time limit of what takes as long as the calls, in seconds.

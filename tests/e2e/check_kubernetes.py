@@ -76,18 +76,21 @@ class Kubernetes(unittest.TestCase):
         labels = self.pods["metadata"]["labels"]
         selectors = [
             self.manifests["Deployment", "work-handler"]["spec"]["selector"]["matchLabels"],
-            *(self.manifests["Service", name]["spec"]["selector"] for name in ("work-handler", "work-handler-metrics")),
+            self.manifests["Service", "work-handler"]["spec"]["selector"],
+            self.manifests["Service", "work-handler-metrics"]["spec"]["selector"],
         ]
         for selector in selectors:
             self.assertLessEqual(selector.items(), labels.items())
         monitor = self.manifests["ServiceMonitor", "work-handler"]["spec"]
+        wanted = monitor["selector"]["matchLabels"].items()
         selected = [
-            manifest
-            for (kind, _), manifest in self.manifests.items()
-            if kind == "Service" and monitor["selector"]["matchLabels"].items() <= manifest["metadata"]["labels"].items()
+            name
+            for (kind, name), manifest in self.manifests.items()
+            if kind == "Service" and wanted <= manifest["metadata"]["labels"].items()
         ]
-        self.assertEqual([one["metadata"]["name"] for one in selected], ["work-handler-metrics"])
-        ports = [port["name"] for port in selected[0]["spec"]["ports"]]
+        self.assertEqual(selected, ["work-handler-metrics"])
+        service = self.manifests["Service", selected[0]]["spec"]
+        ports = [port["name"] for port in service["ports"]]
         self.assertEqual([one["port"] for one in monitor["endpoints"]], ports)
 
     @unittest.skipUnless(shutil.which("promtool"), "needs promtool")

@@ -24,8 +24,8 @@ scrape_configs:
 
 
 def free_port():
-    """Returns a port for a server that can't choose one itself. The system gives ports from 32768 on to connections, so none
-    of these takes it meanwhile."""
+    """Returns a port for a server that can't choose one itself. The system gives ports from 32768 on
+    to connections, so none of these takes it meanwhile."""
     while True:
         port = random.randrange(10_000, 32_768)
         with socket.socket() as listener, contextlib.suppress(OSError):

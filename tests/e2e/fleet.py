@@ -50,8 +50,8 @@ Call = collections.namedtuple("Call", "number fate seen begin end")
 
 
 class Calls:
-    """The calls to one endpoint in one run of a worker. They were made one after another, so what the worker has counted
-    at any time is a beginning of them."""
+    """The calls to one endpoint in one run of a worker. They were made one after another, so what the
+    worker has counted at any time is a beginning of them."""
 
     def __init__(self, calls):
         self.calls = calls
@@ -78,7 +78,7 @@ class Fleet(Process):
     """The running fleet, with a Prometheus of its own."""
 
     def __init__(self, calls):
-        self.directory = tempfile.TemporaryDirectory()
+        self.directory = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.path = pathlib.Path(self.directory.name)
         self.prometheus_port = free_port()
         variables = {
