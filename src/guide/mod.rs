@@ -12,6 +12,7 @@
 //! | [`custom_metrics`] | how to show metrics of your own, several layers, other registries, the process |
 //! | [`showing`] | where to serve the page: a route, a port of its own, behind a password, by push |
 //! | [`testing`] | how to test that a service counts what it should |
+//! | [`fleet`] | what many instances cost, what a restart loses, and where to add up |
 //! | [`at_night`] | what to look at when something is broken |
 
 #[doc = include_str!("at_night.md")]
@@ -22,6 +23,8 @@ pub mod bodies {}
 pub mod choosing_labels {}
 #[doc = include_str!("custom_metrics.md")]
 pub mod custom_metrics {}
+#[doc = include_str!("fleet.md")]
+pub mod fleet {}
 #[doc = include_str!("layer_order.md")]
 pub mod layer_order {}
 #[doc = include_str!("numbers.md")]

@@ -5,8 +5,8 @@ import shutil
 import unittest
 from urllib.parse import urlsplit
 
-from check_prometheus import Prometheus, free_port
 from clients import ask, wait_until
+from daemons import Prometheus, free_port
 from processes import Process
 
 GRPC = {"content-type": "application/grpc"}

@@ -4,8 +4,8 @@ import shutil
 import unittest
 from urllib.parse import urlsplit
 
-from check_prometheus import Prometheus
 from clients import ask, wait_until
+from daemons import Prometheus
 from processes import Process
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"

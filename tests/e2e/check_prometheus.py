@@ -1,31 +1,17 @@
 """A real Prometheus scrapes the example and returns the right numbers."""
 
-import contextlib
-import json
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import unittest
-from urllib.parse import quote
 
-from clients import ask, wait_until
+from clients import wait_until
+from daemons import Prometheus
 from example import Example
 from processes import ROOT
 from tally import ERROR_TYPES, LABELS, wait_for
-
-CONFIG = """\
-global:
-  scrape_interval: 1s
-  scrape_timeout: 1s
-scrape_configs:
-  - job_name: example
-    static_configs:
-      - targets: ["127.0.0.1:{port}"]
-"""
-
 
 # The target labels of service discovery in Kubernetes.
 TARGET = """        labels:
@@ -41,104 +27,6 @@ def readme_config():
     if not found:
         raise AssertionError("README.md has no config below config:scrape")
     return found[1]
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-class Prometheus:
-    """A Prometheus that scrapes one target. Its data is in a temporary directory."""
-
-    def __init__(self, target_port, *options, config=CONFIG):
-        self.port = free_port()
-        config = config.replace("{port}", str(target_port))
-        with contextlib.ExitStack() as stack:
-            directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            file = directory / "prometheus.yml"
-            file.write_text(config)
-            self.log_path = directory / "log"
-            log = stack.enter_context(self.log_path.open("w"))
-            self.process = subprocess.Popen(
-                [
-                    "prometheus",
-                    f"--config.file={file}",
-                    f"--storage.tsdb.path={directory / 'data'}",
-                    f"--web.listen-address=127.0.0.1:{self.port}",
-                    *options,
-                ],
-                cwd=directory,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-            stack.callback(self._stop)
-            self._cleanup = stack.pop_all()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._cleanup.close()
-
-    def _stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait(5)
-
-    def log(self):
-        return self.log_path.read_text()
-
-    def api(self, path):
-        """Returns the `data` of an API response, or None until Prometheus is up."""
-        if self.process.poll() is not None:
-            raise AssertionError(f"Prometheus ended early:\n{self.log()}")
-        try:
-            answer = ask(self.port, "GET", f"/api/v1/{path}")
-        except OSError:
-            return None
-        return json.loads(answer.body)["data"] if answer.status == 200 else None
-
-    def query(self, expression):
-        """Returns the result of a query: `[(labels, value)]`."""
-        data = self.api(f"query?query={quote(expression)}")
-        return [(one["metric"], float(one["value"][1])) for one in data["result"]]
-
-    def wait_for_scrape(self):
-        """Waits for the first scrape and returns its health and error."""
-
-        def target_was_scraped():
-            targets = (self.api("targets") or {}).get("activeTargets")
-            return targets and targets[0]["health"] != "unknown" and targets[0]
-
-        target = wait_until("the first scrape", target_was_scraped, patience=60, pause=0.2)
-        return target["health"], target["lastError"]
-
-    def types(self):
-        """Returns the types of the target's families: `{name: type}`."""
-        return {one["metric"]: one["type"] for one in self.api("targets/metadata")}
-
-    def complaints(self):
-        """Returns the warnings about scrapes in the log."""
-        return [
-            line
-            for line in self.log().splitlines()
-            if "scrape" in line and ("level=warn" in line or "level=error" in line)
-        ]
-
-    def samples(self):
-        """Returns the target's series now: `{labels: value}`, without those of Prometheus itself."""
-        own = re.compile("scrape_.*|up|uptime_seconds")
-        return {
-            tuple(sorted(labels.items())): value
-            for labels, value in self.query('{job="example"}')
-            if not own.fullmatch(labels["__name__"])
-        }
 
 
 @unittest.skipUnless(shutil.which("promtool"), "needs promtool")

@@ -3,12 +3,12 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import unittest
 
 from clients import PATIENCE, ask, wait_until
+from daemons import free_port
 from processes import EXAMPLES
 from tally import samples
 
@@ -19,9 +19,7 @@ class Pushgateway:
     """A Pushgateway without a file for its data."""
 
     def __init__(self, log):
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            self.port = listener.getsockname()[1]
+        self.port = free_port()
         self.process = subprocess.Popen(
             [
                 "prometheus-pushgateway",

@@ -8,8 +8,8 @@ import time
 import unittest
 from urllib.parse import quote
 
-from check_prometheus import Prometheus
 from clients import PATIENCE, wait_until
+from daemons import Prometheus
 from example import Example
 from processes import EXAMPLES, Process
 from tally import wait_for

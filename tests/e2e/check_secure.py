@@ -7,8 +7,8 @@ import subprocess
 import tempfile
 import unittest
 
-from check_prometheus import Prometheus
 from clients import PATIENCE, wait_until
+from daemons import Prometheus
 from processes import DEBUG_EXAMPLES
 
 # A debug build, because building TLS again for a release takes long.
