@@ -11,6 +11,7 @@
 //! | [`servers_and_clients`] | how to measure without axum: hyper, clients, a transport of your own |
 //! | [`custom_metrics`] | how to show metrics of your own, several layers, other registries, the process |
 //! | [`showing`] | where to serve the page: a route, a port of its own, behind a password, by push |
+//! | [`dashboards`] | how to get a dashboard, alerts and runbooks |
 //! | [`at_night`] | what to look at when something is broken |
 
 #[doc = include_str!("at_night.md")]
@@ -21,6 +22,8 @@ pub mod bodies {}
 pub mod choosing_labels {}
 #[doc = include_str!("custom_metrics.md")]
 pub mod custom_metrics {}
+#[doc = include_str!("dashboards.md")]
+pub mod dashboards {}
 #[doc = include_str!("layer_order.md")]
 pub mod layer_order {}
 #[doc = include_str!("numbers.md")]
