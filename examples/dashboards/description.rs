@@ -7,7 +7,7 @@ use crate::promql::{BEFORE_LABELS, KEYWORDS, matchers, without_matchers, words};
 use axum::body::Body;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Request, Response};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use tower::util::ServiceFn;
@@ -23,10 +23,12 @@ pub(crate) struct Description {
     labels: BTreeSet<String>,
     pub(crate) error_types: BTreeSet<String>,
     bounds: BTreeSet<String>,
+    /// The text of a family's HELP, by the family's name.
+    helps: BTreeMap<String, String>,
 }
 
 /// Labels that Prometheus adds.
-const LABELS_OF_PROMETHEUS: [&str; 3] = ["__name__", "job", "instance"];
+const LABELS_OF_PROMETHEUS: [&str; 2] = ["job", "instance"];
 
 type Call = Request<Body>;
 
@@ -67,6 +69,12 @@ impl Description {
         let mut labels: BTreeSet<String> = LABELS_OF_PROMETHEUS.map(str::to_owned).into();
         let mut error_types = BTreeSet::new();
         let mut bounds = BTreeSet::new();
+        let helps = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '));
+        let helps = helps
+            .map(|(name, text)| (name.to_owned(), text.to_owned()))
+            .collect();
         for sample in page.lines().filter(|line| !line.starts_with('#')) {
             let end = sample.find(['{', ' ']).unwrap_or(sample.len());
             names.insert(sample[..end].to_owned());
@@ -84,6 +92,7 @@ impl Description {
             labels,
             error_types,
             bounds,
+            helps,
         }
     }
 
@@ -135,6 +144,23 @@ impl Description {
         Ok(())
     }
 
+    /// Returns what the page says of the family of a sample.
+    ///
+    /// # Errors
+    ///
+    /// It says nothing.
+    pub(crate) fn help(&self, sample: &str) -> Result<&str, BoxError> {
+        let suffixes = ["_total", "_bucket", "_count", "_sum"];
+        let families = suffixes
+            .iter()
+            .filter_map(|suffix| sample.strip_suffix(suffix));
+        let help = families
+            .chain([sample])
+            .find_map(|family| self.helps.get(family));
+        let help = help.ok_or_else(|| format!("no HELP for `{sample}` on the page"))?;
+        Ok(help)
+    }
+
     /// Checks that there is a bucket at the objective's threshold.
     ///
     /// # Errors
@@ -184,9 +210,12 @@ mod tests {
     use super::*;
     use crate::naming::NAMINGS;
 
-    const PAGE: &str = "# TYPE errors counter
+    const PAGE: &str = "# HELP errors About errors
+# TYPE errors counter
 errors_total{error_type=\"timeout\",route=\"/\"} 0
+# HELP took_seconds About took_seconds
 took_seconds_bucket{le=\"0.5\"} 0
+# HELP open About open
 open 0
 # EOF";
 
@@ -219,6 +248,28 @@ open 0
         }
         page.record("job:open:sum");
         page.check("open / job:open:sum").expect("it is recorded");
+    }
+
+    #[test]
+    fn a_sample_has_the_help_of_its_family() {
+        let page = Description::parse(PAGE);
+        for sample in [
+            "errors_total",
+            "took_seconds_bucket",
+            "took_seconds_sum",
+            "open",
+        ] {
+            let family = sample
+                .trim_end_matches("_total")
+                .trim_end_matches("_bucket");
+            let family = family.trim_end_matches("_sum");
+            assert_eq!(
+                page.help(sample).expect("a text"),
+                format!("About {family}")
+            );
+        }
+        let error = page.help("closed_total").unwrap_err();
+        assert!(error.to_string().contains("closed_total"), "{error}");
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod layers;
 mod naming;
 mod objective;
 mod open_slo;
+mod panels;
 mod promql;
 mod rules;
 mod runbooks;
