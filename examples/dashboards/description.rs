@@ -22,7 +22,8 @@ pub(crate) struct Description {
     names: BTreeSet<String>,
     labels: BTreeSet<String>,
     pub(crate) error_types: BTreeSet<String>,
-    bounds: BTreeSet<String>,
+    /// The name of a bucket, and its bound.
+    bounds: BTreeSet<(String, String)>,
     /// The text of a family's HELP, by the family's name.
     helps: BTreeMap<String, String>,
 }
@@ -76,13 +77,13 @@ impl Description {
             .map(|(name, text)| (name.to_owned(), text.to_owned()))
             .collect();
         for sample in page.lines().filter(|line| !line.starts_with('#')) {
-            let end = sample.find(['{', ' ']).unwrap_or(sample.len());
-            names.insert(sample[..end].to_owned());
+            let name = sample.split(['{', ' ']).next().unwrap_or(sample);
+            names.insert(name.to_owned());
             for (label, value) in matchers(sample) {
                 labels.insert(label.to_owned());
                 match label {
                     "error_type" if !value.is_empty() => drop(error_types.insert(value.to_owned())),
-                    "le" => drop(bounds.insert(value.to_owned())),
+                    "le" => drop(bounds.insert((name.to_owned(), value.to_owned()))),
                     _ => {}
                 }
             }
@@ -108,10 +109,8 @@ impl Description {
     /// Names what is not on the page.
     pub(crate) fn check(&self, expression: &str) -> Result<(), BoxError> {
         let refuse = |what, name: &str| {
-            Err(
-                format!("no {what} `{name}` on the page, but in the expression\n{expression}")
-                    .into(),
-            )
+            let expression = expression.replace('\n', " ");
+            Err(format!("no {what} `{name}` on the page, but in `{expression}`").into())
         };
         for (label, value) in matchers(expression) {
             if !self.labels.contains(label) {
@@ -161,21 +160,23 @@ impl Description {
         Ok(help)
     }
 
-    /// Checks that there is a bucket at the objective's threshold.
+    /// Checks that one of the buckets with this name ends at the objective's threshold.
     ///
     /// # Errors
     ///
     /// There is none.
-    pub(crate) fn check_objective(&self, objective: &Objective) -> Result<(), BoxError> {
+    pub(crate) fn check_objective(
+        &self,
+        objective: &Objective,
+        bucket: &str,
+    ) -> Result<(), BoxError> {
         let threshold = objective.threshold;
-        if self
-            .bounds
-            .iter()
-            .any(|bound| bound.parse() == Ok(threshold))
-        {
+        let is_it =
+            |(name, bound): &(String, String)| name == bucket && bound.parse() == Ok(threshold);
+        if self.bounds.iter().any(is_it) {
             return Ok(());
         }
-        Err(format!("no bucket at {threshold} s on the page: {:?}", self.bounds).into())
+        Err(format!("no `{bucket}` at {threshold} s on the page").into())
     }
 }
 
@@ -215,6 +216,8 @@ mod tests {
 errors_total{error_type=\"timeout\",route=\"/\"} 0
 # HELP took_seconds About took_seconds
 took_seconds_bucket{le=\"0.5\"} 0
+# HELP streamed_seconds About streamed_seconds
+streamed_seconds_bucket{le=\"0.3\"} 0
 # HELP open About open
 open 0
 # EOF";
@@ -279,9 +282,18 @@ open 0
             threshold,
             ..crate::objective::OBJECTIVE
         };
-        page.check_objective(&objective(0.5)).expect("it is there");
-        let error = page.check_objective(&objective(0.3)).unwrap_err();
-        assert!(error.to_string().contains("no bucket at 0.3 s"), "{error}");
+        let check = |threshold, bucket| page.check_objective(&objective(threshold), bucket);
+        check(0.5, "took_seconds_bucket").expect("it is there");
+        for (threshold, bucket) in [
+            (0.3, "took_seconds_bucket"),
+            (0.5, "streamed_seconds_bucket"),
+        ] {
+            let error = check(threshold, bucket).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("`{bucket}` at {threshold} s")),
+                "{error}"
+            );
+        }
     }
 
     #[tokio::test]

@@ -97,7 +97,7 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, BoxEr
 /// Names what an expression has and the page doesn't.
 async fn files(naming: &Naming, runbooks: &str) -> Result<Vec<(String, String)>, BoxError> {
     let mut page = Description::of(naming).await?;
-    page.check_objective(&OBJECTIVE)?;
+    page.check_objective(&OBJECTIVE, &naming.duration("bucket").name)?;
     // First, because the other files use what the rules record.
     let rules = rules::rules(naming, &mut page, runbooks)?;
     let objective = open_slo(naming, &page)?;

@@ -30,8 +30,8 @@ pub(crate) struct Naming {
     pub(crate) in_flight_labels: &'static str,
     /// Failures and cancellations have counters of their own, and are no label of the duration.
     pub(crate) has_counters: bool,
-    /// Error types that are the fault of callers.
-    pub(crate) faults_of_callers: &'static str,
+    /// Values of `error_type` that are not this side's fault, for a regular expression.
+    pub(crate) no_fault: &'static str,
     /// Limits all selectors.
     scope: Option<&'static str>,
 }
@@ -47,7 +47,7 @@ pub(crate) const NAMINGS: [Naming; 4] = [
         route: "route",
         in_flight_labels: ", route",
         has_counters: true,
-        faults_of_callers: "deserialization|invalid_message",
+        no_fault: "deserialization|invalid_message",
         scope: None,
     },
     Naming {
@@ -60,7 +60,7 @@ pub(crate) const NAMINGS: [Naming; 4] = [
         route: "endpoint",
         in_flight_labels: ", endpoint",
         has_counters: true,
-        faults_of_callers: "deserialization|invalid_message",
+        no_fault: "deserialization|invalid_message",
         scope: None,
     },
     Naming {
@@ -73,7 +73,7 @@ pub(crate) const NAMINGS: [Naming; 4] = [
         route: "http_route",
         in_flight_labels: "",
         has_counters: false,
-        faults_of_callers: "deserialization|invalid_message",
+        no_fault: "|cancelled|deserialization|invalid_message",
         scope: None,
     },
     Naming {
@@ -86,7 +86,7 @@ pub(crate) const NAMINGS: [Naming; 4] = [
         route: "url_template",
         in_flight_labels: "",
         has_counters: false,
-        faults_of_callers: "",
+        no_fault: "|cancelled",
         scope: None,
     },
 ];
@@ -163,34 +163,33 @@ impl Naming {
         self.selector(self.in_flight)
     }
 
-    /// All failures, with the label `error_type`.
-    pub(crate) fn errors(&self) -> Selector {
+    /// Series by the label `error_type`.
+    fn outcomes(&self) -> Selector {
         if self.has_counters {
             self.metric("errors_total")
         } else {
-            self.timed().with(r#"error_type!~"|cancelled""#)
+            self.timed()
+        }
+    }
+
+    /// All failures.
+    pub(crate) fn errors(&self) -> Selector {
+        if self.has_counters {
+            self.outcomes()
+        } else {
+            self.outcomes().with(r#"error_type!~"|cancelled""#)
         }
     }
 
     pub(crate) fn errors_of_type(&self, error_type: &str) -> Selector {
-        let counter = if self.has_counters {
-            self.metric("errors_total")
-        } else {
-            self.timed()
-        };
-        counter.with(format!(r#"error_type="{error_type}""#))
+        self.outcomes()
+            .with(format!(r#"error_type="{error_type}""#))
     }
 
-    /// Failures that are the service's fault.
+    /// Failures that are this side's fault.
     pub(crate) fn failed(&self) -> Selector {
-        let types = self.faults_of_callers;
-        match (self.has_counters, types.is_empty()) {
-            (_, true) => self.errors(),
-            (true, _) => self.errors().with(format!(r#"error_type!~"{types}""#)),
-            (false, _) => self
-                .timed()
-                .with(format!(r#"error_type!~"|cancelled|{types}""#)),
-        }
+        let matcher = format!(r#"error_type!~"{}""#, self.no_fault);
+        self.outcomes().with(matcher)
     }
 
     /// Calls whose caller left. With OpenTelemetry's names, apart from streams.
@@ -198,7 +197,7 @@ impl Naming {
         if self.has_counters {
             self.metric("cancellations_total")
         } else {
-            self.timed().with(r#"error_type="cancelled""#)
+            self.errors_of_type("cancelled")
         }
     }
 
@@ -240,10 +239,7 @@ impl Naming {
             let (in_time, failed) = (sum(in_time), sum(self.failed()));
             return format!("  {timed}\n  - {in_time}\n  + {failed}");
         }
-        let good = in_time.with(match self.faults_of_callers {
-            "" => r#"error_type=~"|cancelled""#.to_owned(),
-            types => format!(r#"error_type=~"|cancelled|{types}""#),
-        });
+        let good = in_time.with(format!(r#"error_type=~"{}""#, self.no_fault));
         format!(
             "  {timed}\n  - (\n    {}\n    or 0 * {timed}\n  )",
             sum(good)

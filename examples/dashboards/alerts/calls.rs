@@ -38,7 +38,7 @@ pub(super) fn error_ratio_high(naming: &Naming) -> Alert {
             fires: vec![],
         },
     ];
-    if !naming.faults_of_callers.is_empty() {
+    if naming.no_fault.contains("deserialization") {
         scenarios.push(Scenario {
             what: "callers send nonsense",
             phases: vec![failing(25, 50, "deserialization")],
@@ -96,6 +96,8 @@ pub(super) fn error_budget_burn(naming: &Naming) -> Alert {
         rule.labels.push(("window", burn.long));
         rule
     });
+    let labels = format!("job, {}, le", naming.route);
+    let buckets = naming.duration("bucket").rate_by(&labels, "5m");
     Alert {
         name: "ErrorBudgetBurn",
         summary: "{{ $labels.job }} misses its objective too often",
@@ -112,12 +114,7 @@ pub(super) fn error_budget_burn(naming: &Naming) -> Alert {
                 by_route(naming, &naming.failed()),
                 (
                     "How slow is each route?",
-                    format!(
-                        "histogram_quantile(0.99, {})",
-                        naming
-                            .duration("bucket")
-                            .rate_by(&format!("job, {}, le", naming.route), "5m")
-                    ),
+                    format!("histogram_quantile(0.99, {buckets})"),
                 ),
             ],
             causes: &[
