@@ -186,6 +186,12 @@ impl Naming {
             .with(format!(r#"error_type="{error_type}""#))
     }
 
+    /// Panics that [`errors_of_type`](Self::errors_of_type) doesn't count.
+    pub(crate) fn panics_of_streams(&self) -> Option<Selector> {
+        let streams = self.metric("stream_duration_seconds_count");
+        (!self.has_counters).then(|| streams.with(r#"error_type="panic""#))
+    }
+
     /// Failures that are this side's fault.
     pub(crate) fn failed(&self) -> Selector {
         let matcher = format!(r#"error_type!~"{}""#, self.no_fault);

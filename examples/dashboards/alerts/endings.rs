@@ -1,7 +1,7 @@
 //! Alerts about calls that end before their answer.
 
 use super::{Alert, Rule, Runbook, TICKET, by_route};
-use crate::naming::Naming;
+use crate::naming::{Naming, Selector};
 use crate::scenario::{Fired, Phase, Scenario};
 
 pub(super) fn cancellations_surge(naming: &Naming) -> Alert {
@@ -79,22 +79,53 @@ pub(super) fn panicked(naming: &Naming) -> Alert {
         error_type: "panic",
         ..Phase::calm(1, 99)
     };
-    let of_new = panics
-        .clone()
-        .with(r#"job="shop""#)
-        .with(r#"instance="shop-2""#);
+    // A series that is new and not at 0 has had its first panic before its first scrape.
+    let happened = |panics: &Selector| {
+        format!(
+            "sum by (job) (increase({panics}[15m])) > 0\nor\nsum by (job) ({panics} unless {panics} offset 15m) > 0"
+        )
+    };
+    let of_new = |panics: &Selector| {
+        let target = panics
+            .clone()
+            .with(r#"job="shop""#)
+            .with(r#"instance="shop-2""#);
+        (target.to_string(), "_x24 1x4")
+    };
+    let of_streams = naming.panics_of_streams();
+    let counters = of_streams.iter().chain([&panics]);
+    let happened: Vec<_> = counters.map(happened).collect();
+    let mut scenarios = vec![
+        Scenario {
+            what: "the first panic",
+            phases: vec![Phase::calm(30, 100), one.clone(), Phase::calm(5, 100)],
+            others: vec![],
+            fires: Fired::job(""),
+        },
+        Scenario {
+            what: "a panic before the first scrape",
+            phases: vec![Phase::calm(30, 100)],
+            others: vec![of_new(&panics)],
+            fires: Fired::job(""),
+        },
+        Scenario {
+            what: "no panic for 20 minutes",
+            phases: vec![Phase::calm(10, 100), one, Phase::calm(20, 100)],
+            others: vec![],
+            fires: vec![],
+        },
+    ];
+    scenarios.extend(of_streams.iter().map(|panics| Scenario {
+        what: "a stream panics",
+        phases: vec![Phase::calm(30, 100)],
+        others: vec![of_new(panics)],
+        fires: Fired::job(""),
+    }));
     Alert {
         name: "Panicked",
         summary: "A handler of {{ $labels.job }} panicked",
         description: "A call ended by a panic within the last 15 minutes.",
-        rules: vec![Rule::new(
-            // A series that is new and not at 0 has had its first panic before its first scrape.
-            format!(
-                "sum by (job) (increase({panics}[15m])) > 0\nor\nsum by (job) ({panics} unless {panics} offset 15m) > 0"
-            ),
-            "0s",
-            TICKET,
-        )],
+        rules: vec![Rule::new(happened.join("\nor\n"), "0s", TICKET)],
         runbook: Runbook {
             meaning: "A handler panicked. Its caller got an error or a broken connection. Any panic is a bug, so the first one counts.",
             queries: vec![
@@ -114,25 +145,6 @@ pub(super) fn panicked(naming: &Naming) -> Alert {
                 "If a lock is poisoned, restart the instance.",
             ],
         },
-        scenarios: vec![
-            Scenario {
-                what: "the first panic",
-                phases: vec![Phase::calm(30, 100), one.clone(), Phase::calm(5, 100)],
-                others: vec![],
-                fires: Fired::job(""),
-            },
-            Scenario {
-                what: "a panic before the first scrape",
-                phases: vec![Phase::calm(30, 100)],
-                others: vec![(of_new.to_string(), "_x24 1x4")],
-                fires: Fired::job(""),
-            },
-            Scenario {
-                what: "no panic for 20 minutes",
-                phases: vec![Phase::calm(10, 100), one, Phase::calm(20, 100)],
-                others: vec![],
-                fires: vec![],
-            },
-        ],
+        scenarios,
     }
 }
