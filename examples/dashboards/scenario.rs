@@ -29,7 +29,7 @@ pub(crate) struct Scenario {
     pub(crate) what: &'static str,
     pub(crate) phases: Vec<Phase>,
     /// Series beside those of the calls, in promtool's notation.
-    pub(crate) others: Vec<(String, &'static str)>,
+    pub(crate) others: Vec<(Selector, &'static str)>,
     /// The alerts that fire: the labels they have besides their rule's, and their value as text.
     pub(crate) fires: Vec<Fired>,
 }
@@ -42,14 +42,8 @@ pub(crate) struct Fired {
     pub(crate) value: String,
 }
 
-/// Values of one series, one for each minute.
-#[derive(Debug, Default)]
-struct Values {
-    text: Vec<String>,
-    last: u32,
-}
-
-const TARGET: &str = r#"job="shop", instance="shop-1""#;
+/// The job and the instance of all scenarios.
+pub(crate) const TARGET: &str = r#"job="shop", instance="shop-1""#;
 
 // === impl Phase ===
 
@@ -82,28 +76,21 @@ impl Scenario {
     /// Returns the series in the notation of `promtool test rules`.
     pub(crate) fn series(&self, naming: &Naming) -> Yaml {
         let mut series = self.calls(naming);
-        series.push((
-            naming.in_flight().to_string(),
-            self.gauge(|phase| phase.in_flight),
-        ));
-        let series = series.into_iter().map(|(name, values)| {
-            let name = match name.strip_suffix('}') {
-                Some(labeled) => format!("{labeled}, {TARGET}}}"),
-                None => format!("{name}{{{TARGET}}}"),
-            };
-            (name, values)
-        });
-        let others = self.others.iter();
-        let others = others.map(|(name, values)| (name.clone(), (*values).to_owned()));
-        list(
-            series
-                .chain(others)
-                .map(|(name, values)| map([("series", name.into()), ("values", values.into())])),
-        )
+        series.push((naming.in_flight(), self.gauge(|phase| phase.in_flight)));
+        let series = series.into_iter();
+        let series = series.map(|(selector, values)| (selector.with(TARGET), values));
+        let others = self.others.iter().cloned();
+        let others = others.map(|(selector, values)| (selector, values.to_owned()));
+        list(series.chain(others).map(|(selector, values)| {
+            map([
+                ("series", selector.to_string().into()),
+                ("values", values.into()),
+            ])
+        }))
     }
 
     /// The counters of calls.
-    fn calls(&self, naming: &Naming) -> Vec<(String, String)> {
+    fn calls(&self, naming: &Naming) -> Vec<(Selector, String)> {
         let types: BTreeSet<_> = self.phases.iter().map(|phase| phase.error_type).collect();
         let types = types.into_iter().filter(|one| !one.is_empty());
         let threshold = format!(r#"le="{}""#, OBJECTIVE.threshold);
@@ -120,7 +107,7 @@ impl Scenario {
         naming: &Naming,
         in_time: Selector,
         types: impl Iterator<Item = &'static str>,
-    ) -> Vec<(String, String)> {
+    ) -> Vec<(Selector, String)> {
         let fast = |phase: &Phase| phase.completed + phase.failed + phase.cancelled;
         let timed = move |phase: &Phase| fast(phase) + phase.slow;
         let ended = move |phase: &Phase| timed(phase) + phase.streams;
@@ -137,9 +124,7 @@ impl Scenario {
             let failed = |phase: &Phase| phase.failed_as(error_type);
             (naming.errors_of_type(error_type), self.counter(failed))
         });
-        let all = series.into_iter().chain(errors);
-        all.map(|(selector, values)| (selector.to_string(), values))
-            .collect()
+        series.into_iter().chain(errors).collect()
     }
 
     /// An outcome that never occurs has no series.
@@ -148,15 +133,15 @@ impl Scenario {
         naming: &Naming,
         in_time: Selector,
         types: impl Iterator<Item = &'static str>,
-    ) -> Vec<(String, String)> {
+    ) -> Vec<(Selector, String)> {
         let mut all = Vec::new();
         let mut outcome =
             |label: &str, timed: &dyn Fn(&Phase) -> u32, fast: &dyn Fn(&Phase) -> u32| {
                 if self.phases.iter().any(|phase| timed(phase) > 0) {
                     let label = format!(r#"error_type="{label}""#);
                     let selector = naming.timed().with(&*label);
-                    all.push((selector.to_string(), self.counter(timed)));
-                    all.push((in_time.clone().with(label).to_string(), self.counter(fast)));
+                    all.push((selector, self.counter(timed)));
+                    all.push((in_time.clone().with(label), self.counter(fast)));
                 }
             };
         let completed = |phase: &Phase| phase.completed;
@@ -171,18 +156,16 @@ impl Scenario {
     }
 
     fn counter(&self, a_minute: impl Fn(&Phase) -> u32) -> String {
-        let mut values = Values::default();
+        let mut values = Vec::new();
+        let mut last = None;
         for phase in &self.phases {
-            let (minutes, step) = (phase.minutes, a_minute(phase));
-            // The first value of a phase is the one after the last of the phase before.
-            let begin = match values.text.is_empty() {
-                true => 0,
-                false => values.last + step,
-            };
-            values.text.push(format!("{begin}+{step}x{}", minutes - 1));
-            values.last = begin + step * (minutes - 1);
+            let (steps, step) = (phase.minutes - 1, a_minute(phase));
+            // A phase goes on a minute after the last value of the one before.
+            let begin = last.map_or(0, |last| last + step);
+            values.push(format!("{begin}+{step}x{steps}"));
+            last = Some(begin + step * steps);
         }
-        values.text.join(" ")
+        values.join(" ")
     }
 
     fn gauge(&self, at_all_times: impl Fn(&Phase) -> u32) -> String {

@@ -86,11 +86,8 @@ pub(super) fn panicked(naming: &Naming) -> Alert {
         )
     };
     let of_new = |panics: &Selector| {
-        let target = panics
-            .clone()
-            .with(r#"job="shop""#)
-            .with(r#"instance="shop-2""#);
-        (target.to_string(), "_x24 1x4")
+        let target = panics.clone().with(r#"job="shop", instance="shop-2""#);
+        (target, "_x24 1x4")
     };
     let of_streams = naming.panics_of_streams();
     let counters = of_streams.iter().chain([&panics]);

@@ -2,7 +2,7 @@
 
 use super::{Alert, PAGE, Rule, Runbook, TICKET, by_route};
 use crate::naming::Naming;
-use crate::scenario::{Fired, Phase, Scenario};
+use crate::scenario::{Fired, Phase, Scenario, TARGET};
 
 pub(super) fn calls_refused(naming: &Naming) -> Alert {
     let refusing = |failed, error_type| {
@@ -106,11 +106,11 @@ pub(super) fn calls_stuck(naming: &Naming) -> Alert {
         },
     ];
     if let Some(bytes) = naming.flowing_bytes() {
-        let bytes = bytes.with(r#"job="shop""#).with(r#"instance="shop-1""#);
+        let bytes = bytes.with(TARGET);
         scenarios.push(Scenario {
             what: "3 streams flow",
             phases: vec![hanging],
-            others: vec![(bytes.to_string(), "0+100x30")],
+            others: vec![(bytes, "0+100x30")],
             fires: vec![],
         });
     }
@@ -149,7 +149,7 @@ pub(super) fn calls_stuck(naming: &Naming) -> Alert {
 }
 
 pub(super) fn file_descriptors_run_out(naming: &Naming) -> Alert {
-    let target = |name: &str| format!(r#"{name}{{job="shop", instance="shop-1"}}"#);
+    let target = |name: &str| naming.selector(name).with(TARGET);
     let scenario = |what, open, fires| Scenario {
         what,
         phases: vec![Phase::calm(20, 100)],
@@ -199,14 +199,11 @@ pub(super) fn file_descriptors_run_out(naming: &Naming) -> Alert {
 
 pub(super) fn labels_overflow(naming: &Naming) -> Alert {
     let overflow = naming.metric("label_overflow_total");
-    let of_target = overflow
-        .clone()
-        .with(r#"job="shop""#)
-        .with(r#"instance="shop-1""#);
+    let of_target = overflow.clone().with(TARGET);
     let scenario = |what, values, fires| Scenario {
         what,
         phases: vec![Phase::calm(20, 100)],
-        others: vec![(of_target.to_string(), values)],
+        others: vec![(of_target.clone(), values)],
         fires,
     };
     Alert {

@@ -2,16 +2,13 @@
 
 use super::{Alert, PAGE, Rule, Runbook};
 use crate::naming::Naming;
-use crate::scenario::{Fired, Phase, Scenario};
+use crate::scenario::{Fired, Phase, Scenario, TARGET};
 
 pub(super) fn crash_loop(naming: &Naming) -> Alert {
     let scenario = |what, uptime, fires| Scenario {
         what,
         phases: vec![Phase::calm(20, 100)],
-        others: vec![(
-            r#"uptime_seconds{job="shop", instance="shop-1"}"#.to_owned(),
-            uptime,
-        )],
+        others: vec![(naming.selector("uptime_seconds").with(TARGET), uptime)],
         fires,
     };
     Alert {
@@ -64,23 +61,20 @@ pub(super) fn crash_loop(naming: &Naming) -> Alert {
     }
 }
 
-pub(super) fn target_down(_: &Naming) -> Alert {
+pub(super) fn target_down(naming: &Naming) -> Alert {
     let scenario = |what, up: &str, values, fires| Scenario {
         what,
         phases: vec![Phase::calm(20, 100)],
         others: vec![
-            (format!(r#"up{{{up}}}"#), values),
+            (naming.selector("up").with(up), values),
             (
-                r#"uptime_seconds{job="shop", instance="shop-1"}"#.to_owned(),
+                naming.selector("uptime_seconds").with(TARGET),
                 "0+60x9 stale",
             ),
         ],
         fires,
     };
-    let (shop, other) = (
-        r#"job="shop", instance="shop-1""#,
-        r#"job="other", instance="other-1""#,
-    );
+    let (shop, other) = (TARGET, r#"job="other", instance="other-1""#);
     Alert {
         name: "TargetDown",
         summary: "{{ $labels.instance }} of {{ $labels.job }} can't be scraped",
