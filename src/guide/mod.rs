@@ -13,6 +13,7 @@
 //! | [`showing`] | where to serve the page: a route, a port of its own, behind a password, by push |
 //! | [`testing`] | how to test that a service counts what it should |
 //! | [`fleet`] | what many instances cost, what a restart loses, and where to add up |
+//! | [`dashboards`] | how to get a dashboard, alerts and runbooks |
 //! | [`at_night`] | what to look at when something is broken |
 
 #[doc = include_str!("at_night.md")]
@@ -23,6 +24,8 @@ pub mod bodies {}
 pub mod choosing_labels {}
 #[doc = include_str!("custom_metrics.md")]
 pub mod custom_metrics {}
+#[doc = include_str!("dashboards.md")]
+pub mod dashboards {}
 #[doc = include_str!("fleet.md")]
 pub mod fleet {}
 #[doc = include_str!("layer_order.md")]

@@ -1,14 +1,9 @@
 //! Calls that end as they are told to, at the endpoints of a shop, for the live page to draw.
 //!
-//! A request to `/{endpoint}/{fate}` takes one of these fates; who asks is what the header `x-who` says, and becomes a label:
-//!
-//! | fate | the call |
-//! |---|---|
-//! | a number | completes after as many milliseconds, with as many bytes |
-//! | `generate`, `overloaded`, `timeout`, `deserialization` | fails so |
-//! | `panic` | panics |
-//! | `wait` | begins its answer and never ends it |
+//! A request to `/{endpoint}/{fate}` takes one of the [fates](fate); who asks is what the header `x-who` says, and becomes
+//! a label.
 
+mod fate;
 #[path = "../../examples/process/mod.rs"]
 mod process;
 #[path = "../../examples/serving/mod.rs"]
@@ -17,19 +12,13 @@ mod serving;
 mod status;
 
 use self::process::Stop;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::Path;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{Router, any};
-use futures_util::stream::{StreamExt, once, pending};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
-use std::time::Duration;
-use tokio::time::sleep;
 use tower::BoxError;
 use tower_openmetrics::labels::Label;
 use tower_openmetrics::{MetricsLayer, MetricsRegistry, TraceContext};
@@ -60,7 +49,7 @@ async fn run() -> Result<(), BoxError> {
         let handler = any(async move |Path(fate): Path<String>, _upload: Bytes| {
             let kind = ("kind".to_owned(), format!("<b>{endpoint}</b>"));
             sold.get_or_create(&vec![kind]).inc();
-            answer(&fate).await
+            fate::answer(&fate).await
         });
         app = app.route(&format!("/{endpoint}/{{fate}}"), handler.layer(metrics));
     }
@@ -73,25 +62,4 @@ async fn run() -> Result<(), BoxError> {
         status.shutdown().await;
     }
     Ok(())
-}
-
-async fn answer(fate: &str) -> Response {
-    match fate {
-        "generate" => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        "overloaded" => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        "timeout" => StatusCode::GATEWAY_TIMEOUT.into_response(),
-        "deserialization" => StatusCode::BAD_REQUEST.into_response(),
-        "panic" => panic!("as it was asked to"),
-        "wait" => {
-            let first = once(async { Ok::<_, Infallible>(Bytes::from("so far\n")) });
-            Body::from_stream(first.chain(pending())).into_response()
-        }
-        millis => match millis.parse() {
-            Ok(millis) => {
-                sleep(Duration::from_millis(millis)).await;
-                "x".repeat(millis as usize).into_response()
-            }
-            Err(_) => StatusCode::NOT_FOUND.into_response(),
-        },
-    }
 }
