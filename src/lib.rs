@@ -207,6 +207,8 @@ pub mod stream;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(any(feature = "server", feature = "testing"))]
+mod totals;
 mod trace;
 pub mod upgrade;
 mod wait;

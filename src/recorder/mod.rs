@@ -32,14 +32,9 @@
 //! | [`layout`] | which numbers there are, and their cells in a block |
 //! | [`block`] | what one thread has counted of one series, and the latest traced call of each bucket |
 //! | [`histogram`] | buckets, classic and native |
-//! | `completed`, `in_flight`, `sum` | how many calls have completed, for the status server, and are in flight, for tests |
 
 mod block;
-#[cfg(feature = "server")]
-mod completed;
 mod histogram;
-#[cfg(feature = "testing")]
-mod in_flight;
 mod label_set;
 mod label_sets;
 mod layout;
@@ -49,8 +44,6 @@ mod met_sets;
 mod recorder;
 mod series;
 mod shared;
-#[cfg(any(feature = "server", feature = "testing"))]
-mod sum;
 mod thread;
 
 pub(crate) use self::block::Exemplar;

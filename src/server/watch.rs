@@ -2,6 +2,7 @@
 
 use super::canary::Canary;
 use crate::recorder::Recorder;
+use crate::totals;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
@@ -36,7 +37,7 @@ impl Watch {
     /// Spawns the task of a watch. It sends the first probe at once.
     pub(super) fn spawn(recorder: Arc<Recorder>, canary: Canary) -> Self {
         let state = State {
-            completed: recorder.completed(),
+            completed: totals::completed(&recorder),
             failure: Some("no call has completed and no probe has succeeded yet".to_owned()),
         };
         let watched = Arc::new(Watched {
@@ -51,7 +52,7 @@ impl Watch {
     pub(super) fn failure(&self) -> Option<String> {
         let mut state = self.watched.state();
         // The count at the last look stays, so that the task sees the call, too.
-        if state.failure.is_some() && self.watched.recorder.completed() > state.completed {
+        if state.failure.is_some() && totals::completed(&self.watched.recorder) > state.completed {
             state.failure = None;
         }
         state.failure.clone()
@@ -80,14 +81,14 @@ impl Watched {
     /// A probe has ended. A call that completed before a failure no longer proves anything.
     fn probed(&self, result: Result<(), String>) {
         let mut state = self.state();
-        state.completed = self.recorder.completed();
+        state.completed = totals::completed(&self.recorder);
         state.failure = result.err();
     }
 
     /// Returns whether a call has completed since the last look.
     fn has_completed(&self) -> bool {
         let mut state = self.state();
-        let completed = self.recorder.completed();
+        let completed = totals::completed(&self.recorder);
         let has_completed = completed > state.completed;
         state.completed = completed;
         if has_completed {

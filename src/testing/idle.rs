@@ -1,4 +1,5 @@
 use crate::registry::MetricsRegistry;
+use crate::totals;
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 use std::thread;
@@ -62,6 +63,6 @@ fn in_flight(registry: &MetricsRegistry) -> u64 {
     let layers = table.layers.values();
     let endpoints = layers.flat_map(|layers| layers.endpoints.values());
     endpoints
-        .map(|endpoint| endpoint.recorder.in_flight())
+        .map(|endpoint| totals::in_flight(&endpoint.recorder))
         .sum()
 }

@@ -1,0 +1,86 @@
+//! Totals of a recorder, over all label sets.
+
+use crate::labels::Carrier;
+#[cfg(feature = "server")]
+use crate::labels::ERROR_TYPE;
+#[cfg(feature = "server")]
+use crate::measured::Measured;
+#[cfg(feature = "testing")]
+use crate::recorder::ENDED;
+use crate::recorder::Recorder;
+#[cfg(feature = "server")]
+use crate::recorder::{CANCELLATIONS, Layout, Optional, REQUESTS};
+
+/// How many calls have begun and not ended. All that an ended call counts is counted by then.
+#[cfg(feature = "testing")]
+pub(crate) fn in_flight(recorder: &Recorder) -> u64 {
+    sum(recorder, Carrier::Begin, |_, numbers, _| numbers[ENDED])
+}
+
+/// How many calls have completed. Only a difference to an earlier count means something: label sets that leave
+/// take their calls along, so the count may fall.
+///
+/// A call counts its failure before its end, and here the ends are read first: a call that fails meanwhile is not taken
+/// for one that completes. On a processor that reorders the two, one count may be wrong, and the next one is right.
+#[cfg(feature = "server")]
+pub(crate) fn completed(recorder: &Recorder) -> i64 {
+    let Some(first) = recorder.shared().layout.optional(Optional::Errors) else {
+        return completed_by_label(recorder);
+    };
+    let ended = sum(recorder, Carrier::End, |_, numbers, _| {
+        numbers[REQUESTS].wrapping_sub(numbers[CANCELLATIONS])
+    });
+    let types = recorder.settings().error_types.len() + 1;
+    let failed = sum(recorder, Carrier::Errors, |_, numbers, undeclared| {
+        let declared = &numbers[first..first + types];
+        let undeclared = undeclared.iter().map(|(_, failures)| failures);
+        declared.iter().chain(undeclared).sum()
+    });
+    ended.wrapping_sub(failed) as i64
+}
+
+/// By OpenTelemetry's conventions, a label of the durations tells how a call ended.
+#[cfg(feature = "server")]
+fn completed_by_label(recorder: &Recorder) -> i64 {
+    let mut names = recorder.settings().schema.names(Carrier::Duration);
+    let error_type = names.position(|name| name == ERROR_TYPE);
+    let has_completed = |values: &[Box<str>]| error_type.is_none_or(|at| values[at].is_empty());
+    let layout = &recorder.shared().layout;
+    let ended = sum(
+        recorder,
+        Carrier::Duration,
+        |values, numbers, _| match has_completed(values) {
+            true => timed(layout, numbers),
+            false => 0,
+        },
+    );
+    ended as i64
+}
+
+/// How many calls have a duration, those that stay open by intent among them.
+#[cfg(feature = "server")]
+fn timed(layout: &Layout, numbers: &[u64]) -> u64 {
+    let measured = [Measured::Duration, Measured::StreamDuration];
+    let histograms = measured
+        .into_iter()
+        .filter_map(|measured| layout.histogram(measured));
+    let counts = histograms.filter_map(|histogram| histogram.cumulative(numbers).last());
+    counts.sum()
+}
+
+/// Adds up what `count` makes of each series: of its values, its numbers, and its failures by undeclared types.
+fn sum(
+    recorder: &Recorder,
+    carrier: Carrier,
+    count: impl Fn(&[Box<str>], &[u64], &[(usize, u64)]) -> u64,
+) -> u64 {
+    let shared = recorder.shared();
+    let group = shared.layout.group_of(carrier);
+    let mut numbers = Vec::new();
+    let counts = recorder.series(group).into_iter().map(|series| {
+        numbers.clear();
+        let rare = series.read(&shared.layout, group, shared.window(), &mut numbers);
+        count(series.values(), &numbers, &rare.undeclared)
+    });
+    counts.fold(0, u64::wrapping_add)
+}
