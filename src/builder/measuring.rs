@@ -166,7 +166,7 @@ impl<P> MetricsLayerBuilder<P> {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let metrics = MetricsLayer::streaming_builder()
     ///     // An empty message is a keep-alive.
-    ///     .measure_responses(message::items(Own, |token: &&str| u64::from(!token.is_empty())))
+    ///     .measure_items(message::items(Own, |token: &&str| u64::from(!token.is_empty())))
     ///     .items_total(true)
     ///     .first_item_seconds(true)
     ///     .first_item_buckets(buckets::INFERENCE)

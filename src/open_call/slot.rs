@@ -274,3 +274,37 @@ impl OpenCall {
         )
     }
 }
+
+#[cfg(all(test, openmetrics_loom))]
+mod loom_tests {
+    use super::*;
+    use crate::recorder::ROOT;
+    use loom::thread;
+
+    /// A page looks at a slot while its call ends and the next one begins. It sees one of the two, or none.
+    #[test]
+    fn loom_an_age_is_that_of_one_call() {
+        loom::model(|| {
+            let slot: &'static OpenCall = Box::leak(Box::new(OpenCall::new()));
+            let begin = |call: u64| {
+                let (key, began) = (Key::from_bits(call), Time::from_bits(call));
+                slot.begin(key, [call as SetIndex, ROOT], began, Flags::AGE);
+            };
+            begin(1);
+            let calls = thread::spawn(move || {
+                slot.set_flags(Flags::NONE);
+                slot.end();
+                begin(2);
+            });
+            if let Some((key, set, began)) = slot.age_of() {
+                let call = began.to_bits();
+                assert_eq!((key.to_bits(), u64::from(set)), (call, call));
+            }
+            calls.join().unwrap();
+            assert!(
+                slot.age_of()
+                    .is_some_and(|(.., began)| began.to_bits() == 2)
+            );
+        });
+    }
+}
