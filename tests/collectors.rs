@@ -3,6 +3,7 @@
 mod support;
 
 use prometheus_client::registry::Registry;
+use std::time::Duration;
 use support::{Page, page_of};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
@@ -106,6 +107,36 @@ fn tasks_are_alive_until_they_end() {
     end.send(()).unwrap();
     runtime.block_on(task).unwrap().unwrap();
     assert_metrics!(Snapshot::of(&registry), { "tokio_alive_tasks" {} => 0 });
+}
+
+/// The clock is stopped, so that all delays are known.
+#[tokio::test(start_paused = true)]
+async fn a_task_that_does_not_yield_delays_others() {
+    let registry = MetricsRegistry::new();
+    let interval = Duration::from_millis(100);
+    let collector = TokioCollector::new(&Handle::current()).event_loop_delay(interval);
+    registry.register_collector(collector).unwrap();
+    // In time, again and again.
+    tokio::time::sleep(10 * interval + interval / 2).await;
+    let before = Snapshot::of(&registry);
+    assert_metrics!(before, {
+        "tokio_event_loop_delay_seconds_count" {} => 10,
+        "tokio_event_loop_delay_seconds_sum" {} => 0,
+    });
+    // Its timer is due after 50 ms, and it runs after 200 ms.
+    tokio::time::advance(Duration::from_millis(200)).await;
+    tokio::task::yield_now().await;
+    let delay = registry.since(&before);
+    assert_metrics!(delay, { "tokio_event_loop_delay_seconds_count" {} => 1 });
+    let page = Page::read(registry.exporter());
+    assert_eq!(page.one("tokio_event_loop_delay_seconds_sum"), "0.15");
+
+    // The task ends with its collector.
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    assert_eq!(tasks(), 1);
+    drop((registry, page));
+    tokio::task::yield_now().await;
+    assert_eq!(tasks(), 0);
 }
 
 #[test]

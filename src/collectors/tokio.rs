@@ -1,12 +1,17 @@
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeCounterValue, MetricEncoder, NoLabelSet,
+    DescriptorEncoder, EncodeCounterValue, EncodeMetric, MetricEncoder, NoLabelSet,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeMetrics};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until};
 
 /// A collector for the metrics of a tokio runtime.
 ///
@@ -17,8 +22,10 @@ use tokio::runtime::{Handle, RuntimeMetrics};
 /// | `tokio_global_queue_depth` | gauge | tasks in the queue shared by all workers |
 /// | `tokio_worker_busy_seconds_total{worker}` | counter | time a worker has spent running tasks and drivers |
 /// | `tokio_worker_parks_total{worker}` | counter | how often a worker went to sleep with nothing to do |
+/// | `tokio_event_loop_delay_seconds` | histogram | [opt-in](Self::event_loop_delay): by how much a task runs later than it asked for |
 ///
-/// A worker that is always busy, or a queue that grows, points to tasks that don't yield.
+/// A worker that is always busy, a queue that grows, or a delay of many milliseconds points to tasks that don't yield. Which
+/// handler that is, [`slow_polls_total`](crate::MetricsLayerBuilder::slow_polls_total) shows.
 ///
 /// These are the stable numbers of [`Handle::metrics`]. Its other numbers, and most of the crate
 /// tokio-metrics, need a build with `--cfg tokio_unstable`. tokio-metrics returns the changes since the last
@@ -41,8 +48,17 @@ use tokio::runtime::{Handle, RuntimeMetrics};
 #[derive(Clone, Debug)]
 #[must_use = "collectors do nothing unless registered"]
 pub struct TokioCollector {
+    handle: Handle,
     metrics: RuntimeMetrics,
     runtime: Option<String>,
+    delay: Option<Arc<DelayTask>>,
+}
+
+/// A task that measures how late it runs. It ends with the last collector.
+#[derive(Debug)]
+struct DelayTask {
+    delays: Histogram,
+    task: AbortHandle,
 }
 
 type LabelPairs<'a> = Vec<(&'static str, &'a str)>;
@@ -53,8 +69,10 @@ impl TokioCollector {
     /// Returns a collector for the runtime of this handle.
     pub fn new(handle: &Handle) -> Self {
         Self {
+            handle: handle.clone(),
             metrics: handle.metrics(),
             runtime: None,
+            delay: None,
         }
     }
 
@@ -78,6 +96,49 @@ impl TokioCollector {
     /// ```
     pub fn runtime(mut self, name: impl Into<String>) -> Self {
         self.runtime = Some(name.into());
+        self
+    }
+
+    /// Adds `tokio_event_loop_delay_seconds`: a task of the runtime sleeps for `interval` again and again, and records by how
+    /// much later it wakes up. Defaults to no such metric.
+    ///
+    /// tokio's timers are late by up to a millisecond anyway. More than that is time for which tasks had to wait for a worker. A
+    /// worker that blocks delays only the tasks that no other worker takes over. The task ends when the collector is dropped.
+    ///
+    /// # Panics
+    ///
+    /// The task panics, and records nothing, if the runtime was built without `enable_time`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tokio::runtime::Handle;
+    /// use tower_openmetrics::MetricsRegistry;
+    /// use tower_openmetrics::collectors::TokioCollector;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let registry = MetricsRegistry::new();
+    /// let collector = TokioCollector::new(&Handle::current());
+    /// registry.register_collector(collector.event_loop_delay(Duration::from_millis(100)))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn event_loop_delay(mut self, interval: Duration) -> Self {
+        let delays = Histogram::new(DELAYS);
+        let measured = delays.clone();
+        // A loop without a pause would take a worker for itself.
+        let interval = interval.max(Duration::from_millis(1));
+        let task = self.handle.spawn(async move {
+            loop {
+                let due = Instant::now() + interval;
+                sleep_until(due).await;
+                measured.observe(due.elapsed().as_secs_f64());
+            }
+        });
+        self.delay = Some(Arc::new(DelayTask {
+            delays,
+            task: task.abort_handle(),
+        }));
         self
     }
 
@@ -116,16 +177,31 @@ impl TokioCollector {
     }
 }
 
+impl Drop for DelayTask {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 impl Collector for TokioCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Self {
-            metrics,
-            runtime: _,
-        } = self;
+        let Self { metrics, delay, .. } = self;
         let encoder = &mut encoder;
         self.gauge(encoder, WORKERS, metrics.num_workers())?;
         self.gauge(encoder, ALIVE_TASKS, metrics.num_alive_tasks())?;
         self.gauge(encoder, GLOBAL_QUEUE_DEPTH, metrics.global_queue_depth())?;
+
+        if let Some(delay) = delay {
+            let (name, help) = EVENT_LOOP_DELAY;
+            let mut family = encoder.encode_descriptor(
+                name,
+                help,
+                Some(&Unit::Seconds),
+                MetricType::Histogram,
+            )?;
+            let labels = self.labels();
+            delay.delays.encode(family.encode_family(&labels)?)?;
+        }
 
         let (name, help) = WORKER_BUSY;
         let family =
@@ -148,6 +224,15 @@ const ALIVE_TASKS: (&str, &str) = (
 const GLOBAL_QUEUE_DEPTH: (&str, &str) = (
     "tokio_global_queue_depth",
     "Tasks in the queue shared by all workers",
+);
+/// From 1 ms, the precision of tokio's timers, to 10 s.
+const DELAYS: [f64; 11] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0,
+];
+/// Without its unit, which the encoder appends.
+const EVENT_LOOP_DELAY: (&str, &str) = (
+    "tokio_event_loop_delay",
+    "Time by which a task runs later than it asked for",
 );
 /// Without its unit, which the encoder appends.
 const WORKER_BUSY: (&str, &str) = (
