@@ -33,11 +33,12 @@ fn registry() -> MetricsRegistry {
 
 fn baked() -> Vec<u8> {
     let family: &[&[u8]] = &[
-        &[13 + 13 + 2 + 13],
+        &[13 + 13 + 2 + 19],
         b"\x0a\x0bbaked_total",
         b"\x12\x0bSo \"many\"\\\n",
         b"\x18\x00",                                 // a counter
-        b"\x22\x0b\x1a\x09\x09\0\0\0\0\0\0\x08\x40", // 3.0 is 1.5 times two to the 1
+        b"\x22\x11\x1a\x0f\x09\0\0\0\0\0\0\x08\x40", // 3.0 is 1.5 times two to the 1
+        b"\x1a\x04\x08\x00\x10\x00",                 // since 0 seconds and 0 nanoseconds
     ];
     family.concat()
 }

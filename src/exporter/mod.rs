@@ -69,6 +69,7 @@
 //!   text: `requests_total`. An info is a gauge, `build_info`. A family without a type is untyped.
 //! - Exemplars and units are included, as in OpenMetrics. A unit is left out if its family's name does
 //!   not end in it, because Prometheus 3 refuses such a page.
+//! - [Created timestamps](#created-timestamps) are included.
 //! - The `+Inf` bucket of a histogram is left out unless it has an exemplar: it equals the count.
 //! - A collector's samples that don't fit the type of their family become untyped families of their own.
 //!
@@ -96,6 +97,51 @@
 //! ```
 //!
 //! [proto]: https://github.com/prometheus/client_model/blob/v0.6.1/io/prometheus/client/metrics.proto
+//!
+//! # Created timestamps
+//!
+//! A created timestamp tells when a counter or a histogram began to count from 0. It distinguishes a series that is new from one that
+//! was missed, so that the first calls after a gap are an increase. Protobuf always has them. OpenMetrics text has them as
+//! `_created` samples if [`created_timestamps`](MetricsExporter::created_timestamps) is on. Format 0.0.4 has none.
+//!
+//! | series | began |
+//! |---|---|
+//! | of a layer | with the first call that has its labels, or when the layer was built if it has no request labels or they are [declared](crate::MetricsLayerBuilder::declare) |
+//! | of `errors_total` under an error type that is not declared | with the first failure |
+//! | of a removed layer that is built again, or of a label set that was [idle](crate::MetricsLayerBuilder::series_idle_timeout) | when it came back |
+//! | of a metric registered here | when it was registered |
+//! | of the exporter's own metrics | when [`self_metrics`](MetricsExporter::self_metrics) was called |
+//! | of a collector or an included registry | as its text says |
+//!
+//! Prometheus uses them with `--enable-feature=created-timestamp-zero-ingestion`: it adds a sample of 0 where a series began.
+//! Without that feature, and in other scrapers, `_created` samples become series of their own.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_openmetrics::{Clock, MetricsLayer};
+//! # use http::Request;
+//! # use http_body_util::BodyExt;
+//! # use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let clock = Clock::manual();
+//! clock.advance(Duration::from_secs(90));
+//! let metrics = MetricsLayer::builder().clock(clock).build([("namespace", "shop")])?;
+//! let exporter = metrics.exporter().created_timestamps(true);
+//!
+//! let scrape = Request::get("/metrics?name[]=requests_total");
+//! let scrape = scrape.header("accept", "application/openmetrics-text").body(())?;
+//! let page = exporter.oneshot(scrape).await?.into_body().collect().await?.to_bytes();
+//! assert_eq!(page, r#"# HELP requests Calls that have ended, however they ended
+//! ## TYPE requests counter
+//! requests_total{namespace="shop"} 0
+//! requests_created{namespace="shop"} 90.0
+//! ## EOF
+//! "#);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Selecting families
 //!

@@ -1,5 +1,5 @@
 use super::parameters::{Parameters, split};
-use crate::exposition::{Encoding, Format, Protobuf};
+use crate::exposition::{Encoding, Format, Protobuf, TextEncoding};
 use http::HeaderMap;
 use http::header::ACCEPT;
 use std::cmp::Reverse;
@@ -44,10 +44,12 @@ impl Representation {
         preferences.preferred().unwrap_or(Self::Prometheus)
     }
 
-    pub(super) fn encoding(self) -> Encoding {
+    /// `created` tells whether text shows created timestamps.
+    pub(super) fn encoding(self, created: bool) -> Encoding {
+        let text = |format| Encoding::Text(TextEncoding { format, created });
         match self {
-            Self::OpenMetrics(..) => Encoding::Text(Format::OpenMetrics),
-            Self::Prometheus => Encoding::Text(Format::Prometheus),
+            Self::OpenMetrics(..) => text(Format::OpenMetrics),
+            Self::Prometheus => text(Format::Prometheus),
             Self::Protobuf(protobuf, _) => Encoding::Protobuf(protobuf),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Format;
 use super::number::canonical;
-use super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesValue};
+use super::series_snapshot::{ErrorCount, ErrorCounts, HistogramSnapshot, SeriesValue};
 use super::snapshot::Snapshot;
 use super::text::{TextWriter, ValueWriter};
 use crate::labels::{ExtraLabel, LabelStr, push_escaped};
@@ -53,6 +53,7 @@ pub(super) fn write(
         match &series.value {
             SeriesValue::Counter(count) => {
                 text.sample("_total", labels.as_str(), |value| value.integer(*count));
+                text.created(labels.as_str(), series.created);
             }
             SeriesValue::Gauge(count) => {
                 text.sample("", labels.as_str(), |value| value.integer(*count));
@@ -62,6 +63,7 @@ pub(super) fn write(
                 write_histogram(text, labels, bounds, durations, |sum| {
                     sum.seconds(durations.sum());
                 });
+                text.created(labels.as_str(), series.created);
             }
             SeriesValue::Sizes(sizes) => {
                 let bounds = bound_texts.get(sizes.layout.buckets.shown());
@@ -69,6 +71,7 @@ pub(super) fn write(
                     // No process moves more than 2^64 bytes.
                     sum.integer(sizes.sum() as u64);
                 });
+                text.created(labels.as_str(), series.created);
             }
             SeriesValue::Errors(errors) => write_errors(text, labels, errors),
         }
@@ -76,7 +79,11 @@ pub(super) fn write(
 }
 
 /// Returns about how many bytes a family takes as text. It rarely takes more.
-pub(super) fn size(name: &str, (automatic, snapshot): &AutomaticFamily<'_>) -> usize {
+pub(super) fn size(
+    name: &str,
+    (automatic, snapshot): &AutomaticFamily<'_>,
+    shows_created: bool,
+) -> usize {
     /// The bytes of HELP, TYPE and UNIT, apart from the help text and the name, which is there three
     /// times.
     const METADATA: usize = 64;
@@ -84,12 +91,14 @@ pub(super) fn size(name: &str, (automatic, snapshot): &AutomaticFamily<'_>) -> u
     const SAMPLE: usize = 48;
     let mut size = METADATA + automatic.help.len() + 3 * name.len();
     snapshot.for_each_series(automatic.metric, &mut |series| {
+        let created = usize::from(shows_created);
         let samples = match &series.value {
-            SeriesValue::Counter(_) | SeriesValue::Gauge(_) => 1,
+            SeriesValue::Gauge(_) => 1,
+            SeriesValue::Counter(_) => 1 + created,
             SeriesValue::Durations(histogram) | SeriesValue::Sizes(histogram) => {
-                histogram.cumulative().len() + 2
+                histogram.cumulative().len() + 2 + created
             }
-            SeriesValue::Errors(errors) => errors.iter().count(),
+            SeriesValue::Errors(errors) => errors.iter().count() * (1 + created),
         };
         size += samples * (name.len() + series.labels.as_str().len() + SAMPLE);
     });
@@ -127,10 +136,16 @@ impl BoundTexts {
 fn write_errors(text: &mut TextWriter, labels: LabelStr<'_>, errors: &ErrorCounts<'_>) {
     let mut samples = text.samples_with("_total", labels, ExtraLabel::ErrorType);
     let mut escaped = String::new();
-    for (name, count) in errors.iter() {
+    for ErrorCount {
+        error_type,
+        count,
+        created,
+    } in errors.iter()
+    {
         escaped.clear();
-        push_escaped(&mut escaped, name.as_str());
+        push_escaped(&mut escaped, error_type.as_str());
         samples.sample(&escaped, |value| value.integer(count));
+        samples.created(&escaped, created);
     }
 }
 

@@ -200,10 +200,10 @@ fn encode(encoder: &mut MetricEncoder<'_>, series: &SeriesSnapshot<'_>) -> fmt::
             encode_histogram(&mut encoder.encode_family(&labels)?, sizes, sum)
         }
         SeriesValue::Errors(errors) => {
-            for (name, count) in errors.iter() {
+            for errors in errors.iter() {
                 let mut labels = labels.clone();
-                labels.push(("error_type", name.as_str()));
-                encode_counter(encoder, &labels, count)?;
+                labels.push(("error_type", errors.error_type.as_str()));
+                encode_counter(encoder, &labels, errors.count)?;
             }
             Ok(())
         }

@@ -1,6 +1,7 @@
 //! Writes a registry as a page.
 //!
-//! Families are sorted by name and series by labels, so that equal states give equal bytes. [`families`] collects all
+//! Families are sorted by name and series by labels, so that equal states give equal bytes. Only the info about the target
+//! comes before all others. [`families`] collects all
 //! families of a page. Automatic families come from a [`snapshot`] of the layers' numbers, included families from what
 //! their encoders write. [`automatic`] and [`included`] write them as text, with the lines of [`text`]. [`protobuf`]
 //! writes both as protobuf.
@@ -24,7 +25,7 @@ mod text;
 pub(crate) use self::protobuf::Protobuf;
 pub(crate) use self::selection::Selection;
 
-use self::families::{ErrorHandler, Families, PageFamily, families, included_texts};
+use self::families::{ErrorHandler, Families, PageFamily, families, in_order, included_texts};
 use self::text::TextWriter;
 use crate::Error;
 use crate::labels::LabelText;
@@ -48,8 +49,16 @@ pub enum Format {
 /// The encodings that a page can be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
-    Text(Format),
+    Text(TextEncoding),
     Protobuf(Protobuf),
+}
+
+/// A text format, and which of its optional parts are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TextEncoding {
+    pub(crate) format: Format,
+    /// Whether counters and histograms say when they began, if the format can.
+    pub(crate) created: bool,
 }
 
 // === impl Format ===
@@ -66,6 +75,24 @@ impl Format {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+// === impl TextEncoding ===
+
+impl TextEncoding {
+    /// Returns whether samples say when their series began. 0.0.4 has no such samples.
+    fn shows_created(self) -> bool {
+        self.created && self.format == Format::OpenMetrics
+    }
+}
+
+impl From<Format> for TextEncoding {
+    fn from(format: Format) -> Self {
+        Self {
+            format,
+            created: false,
         }
     }
 }
@@ -99,7 +126,7 @@ impl MetricsRegistry {
     /// the page that it is called for.
     pub fn encode(&self, format: Format) -> Result<String, Error> {
         self.with_families(&Selection::default(), &Err, |families, uptime| {
-            text_page(families, uptime, format)
+            text_page(families, uptime, format.into())
         })
     }
 
@@ -116,7 +143,7 @@ impl MetricsRegistry {
         on_error: &ErrorHandler<'_>,
     ) -> Result<Bytes, Error> {
         self.with_families(selection, on_error, |families, uptime| match encoding {
-            Encoding::Text(format) => text_page(families, uptime, format).into(),
+            Encoding::Text(encoding) => text_page(families, uptime, encoding).into(),
             Encoding::Protobuf(protobuf) => protobuf.page(families, uptime),
         })
     }
@@ -138,13 +165,13 @@ impl MetricsRegistry {
     }
 }
 
-fn text_page(families: &Families<'_>, uptime: Duration, format: Format) -> String {
+fn text_page(families: &Families<'_>, uptime: Duration, encoding: TextEncoding) -> String {
     let sizes = families.iter().map(|(name, family)| match family {
-        PageFamily::Automatic(family) => automatic::size(name, family),
+        PageFamily::Automatic(family) => automatic::size(name, family, encoding.shows_created()),
         PageFamily::Included(_) | PageFamily::Uptime(_) => 0,
     });
-    let mut text = TextWriter::with_capacity(sizes.sum(), format);
-    for (name, family) in families {
+    let mut text = TextWriter::with_capacity(sizes.sum(), encoding);
+    for (name, family) in in_order(families) {
         match family {
             PageFamily::Automatic(family) => automatic::write(&mut text, name, family),
             PageFamily::Included(family) => included::write(&mut text, name, family),

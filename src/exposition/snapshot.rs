@@ -139,6 +139,7 @@ impl<'a> Snapshot<'a> {
                 write(&SeriesSnapshot {
                     labels: self.texts.get(&layer.text),
                     value: SeriesValue::Counter(layer.overflowed),
+                    created: layer.endpoint.created,
                     endpoint: layer.endpoint,
                     label_values: (Carrier::Begin, &[]),
                 });
@@ -150,6 +151,7 @@ impl<'a> Snapshot<'a> {
                     write(&SeriesSnapshot {
                         labels: self.texts.get(&read.text),
                         value,
+                        created: read.series.created(),
                         endpoint: layer.endpoint,
                         label_values: (carrier, read.series.values()),
                     });
@@ -184,6 +186,7 @@ impl<'a> Snapshot<'a> {
                 types: &layer.error_types,
                 counts: &numbers[layer.layout().errors_at?..],
                 undeclared: read.rare.as_ref().map_or(&[], |rare| &rare.undeclared),
+                created: read.series.created(),
             }),
             MetricNumbers::Overflow => return None,
         })

@@ -1,5 +1,6 @@
-use super::Format;
 use super::number::{push_integer, push_seconds};
+use super::{Format, TextEncoding};
+use crate::clock::WallTime;
 use crate::labels::{ExtraLabel, LabelStr};
 use crate::recorder::Exemplar;
 use crate::registry::Kind;
@@ -7,7 +8,7 @@ use crate::registry::Kind;
 /// A page that is being written.
 pub(super) struct TextWriter {
     page: String,
-    format: Format,
+    encoding: TextEncoding,
     /// The name of the current family.
     family: String,
     /// The common parts of consecutive lines: before and after the value of the label in which they differ.
@@ -18,8 +19,12 @@ pub(super) struct TextWriter {
 /// Writes samples that differ in one label.
 pub(super) struct SampleWriter<'a> {
     page: &'a mut String,
+    family: &'a str,
     /// The text before the label's value.
     start: &'a str,
+    /// Where in `start` the labels begin.
+    labels_at: usize,
+    shows_created: bool,
     /// The text between the label's value and the sample's value.
     middle: &'a str,
 }
@@ -31,10 +36,10 @@ pub(super) struct ValueWriter<'a>(&'a mut String);
 
 impl TextWriter {
     /// Returns a writer with room for this many bytes, so that a large page is not copied while it grows.
-    pub(super) fn with_capacity(bytes: usize, format: Format) -> Self {
+    pub(super) fn with_capacity(bytes: usize, encoding: TextEncoding) -> Self {
         Self {
             page: String::with_capacity(bytes),
-            format,
+            encoding,
             family: String::new(),
             line_start: String::new(),
             line_middle: String::new(),
@@ -42,7 +47,12 @@ impl TextWriter {
     }
 
     pub(super) fn format(&self) -> Format {
-        self.format
+        self.encoding.format
+    }
+
+    /// Returns whether samples say when their series began.
+    pub(super) fn shows_created(&self) -> bool {
+        self.encoding.shows_created()
     }
 
     /// Begins a family.
@@ -54,7 +64,7 @@ impl TextWriter {
         self.push_help(help);
         self.comment("TYPE", suffix);
         self.page.push_str(self.type_name(kind));
-        let unit = unit.filter(|_| self.format == Format::OpenMetrics && kind.may_have_unit());
+        let unit = unit.filter(|_| self.format() == Format::OpenMetrics && kind.may_have_unit());
         if let Some(unit) = unit {
             self.comment("UNIT", suffix);
             self.page.push_str(unit);
@@ -81,6 +91,13 @@ impl TextWriter {
         self.page.push('\n');
     }
 
+    /// Writes when a counter or a histogram began, if the page shows it. `labels` is the text between the braces.
+    pub(super) fn created(&mut self, labels: &str, created: WallTime) {
+        if self.shows_created() {
+            self.sample("_created", labels, |value| value.seconds(created.nanos()));
+        }
+    }
+
     /// Returns a writer for samples that differ in one extra label, which is sorted among the others.
     pub(super) fn samples_with<'a>(
         &'a mut self,
@@ -98,7 +115,10 @@ impl TextWriter {
             self.line_middle.push_str(part);
         }
         SampleWriter {
+            shows_created: self.encoding.shows_created(),
             page: &mut self.page,
+            labels_at: self.family.len() + suffix.len(),
+            family: &self.family,
             start: &self.line_start,
             middle: &self.line_middle,
         }
@@ -113,7 +133,7 @@ impl TextWriter {
     }
 
     pub(super) fn finish(mut self) -> String {
-        if self.format == Format::OpenMetrics {
+        if self.format() == Format::OpenMetrics {
             self.page.push_str("# EOF\n");
         }
         self.page
@@ -129,7 +149,7 @@ impl TextWriter {
 
     /// Returns the suffix of the name in metadata. In 0.0.4 it is the suffix of the samples.
     fn metadata_suffix(&self, kind: Kind) -> &'static str {
-        match (self.format, kind) {
+        match (self.format(), kind) {
             (Format::Prometheus, Kind::Counter) => "_total",
             (Format::Prometheus, Kind::Info) => "_info",
             _ => "",
@@ -138,7 +158,7 @@ impl TextWriter {
 
     /// Returns the name of the type. 0.0.4 has fewer types.
     fn type_name(&self, kind: Kind) -> &'static str {
-        match (self.format, kind) {
+        match (self.format(), kind) {
             (Format::Prometheus, Kind::Info | Kind::StateSet) => "gauge",
             (Format::Prometheus, Kind::PlainCounter) => "counter",
             (Format::Prometheus, Kind::Unknown) => "untyped",
@@ -149,7 +169,7 @@ impl TextWriter {
     /// Appends escaped help. Only OpenMetrics escapes quotes.
     fn push_help(&mut self, help: &str) {
         for c in help.chars() {
-            match (c, self.format) {
+            match (c, self.format()) {
                 ('\\', _) => self.page.push_str("\\\\"),
                 ('\n', _) => self.page.push_str("\\n"),
                 ('"', Format::OpenMetrics) => self.page.push_str("\\\""),
@@ -164,16 +184,26 @@ impl TextWriter {
 impl SampleWriter<'_> {
     /// Writes the sample with this value of the label.
     pub(super) fn sample(&mut self, escaped: &str, value: impl FnOnce(&mut ValueWriter<'_>)) {
-        let Self {
-            page,
-            start,
-            middle,
-        } = self;
-        page.push_str(start);
-        page.push_str(escaped);
-        page.push_str(middle);
-        value(&mut ValueWriter(page));
-        page.push('\n');
+        self.page.push_str(self.start);
+        self.finish(escaped, value);
+    }
+
+    /// Writes when the sample with this value of the label began, if the page shows it.
+    pub(super) fn created(&mut self, escaped: &str, created: WallTime) {
+        if self.shows_created {
+            let labels = &self.start[self.labels_at..];
+            for part in [self.family, "_created", labels] {
+                self.page.push_str(part);
+            }
+            self.finish(escaped, |value| value.seconds(created.nanos()));
+        }
+    }
+
+    fn finish(&mut self, escaped: &str, value: impl FnOnce(&mut ValueWriter<'_>)) {
+        self.page.push_str(escaped);
+        self.page.push_str(self.middle);
+        value(&mut ValueWriter(self.page));
+        self.page.push('\n');
     }
 }
 
@@ -207,7 +237,7 @@ mod tests {
     use super::*;
 
     fn family(format: Format, kind: Kind, unit: Option<&str>) -> String {
-        let mut text = TextWriter::with_capacity(0, format);
+        let mut text = TextWriter::with_capacity(0, format.into());
         text.family("x", kind, unit, "say \"a\\b\"\n");
         text.finish()
     }

@@ -1,9 +1,10 @@
 //! Metrics and sources of families that users register.
 
-use super::IncludedFamily;
 use super::family::Kind;
 use super::names::{Claim, Owner};
+use super::{IncludedFamily, parse};
 use crate::Error;
+use crate::clock::WallTime;
 use crate::labels::Labels;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text;
@@ -28,8 +29,17 @@ pub(crate) struct CustomFamily {
 #[derive(Clone, Debug)]
 pub(super) struct Member {
     registry: Arc<Registry>,
+    /// When it was registered.
+    created: WallTime,
     /// The series that it had when it was registered.
     claim: Arc<Claim>,
+}
+
+/// What a member's encoder writes.
+#[derive(Debug)]
+pub(crate) struct MemberText {
+    text: String,
+    created: WallTime,
 }
 
 /// A source of included families: a collector, another registry, or a closure. It encodes them as text.
@@ -38,6 +48,8 @@ pub(crate) struct FamilySource {
     /// The name of its type, for errors.
     name: &'static str,
     encode: Arc<Encode>,
+    /// When its metrics began to count, if that is known.
+    created: Option<WallTime>,
     /// The families that it is known to show, by name.
     claims: Arc<BTreeMap<String, Arc<Claim>>>,
 }
@@ -59,12 +71,14 @@ impl CustomFamily {
         help: String,
         name: &str,
         labels: &Labels,
+        created: WallTime,
         metric: impl Metric,
     ) -> Self {
         let mut registry = labelled(labels);
         registry.register(name, "", metric);
         let member = Member {
             registry: Arc::new(registry),
+            created,
             claim: Arc::new(Claim::new(name.to_owned(), kind, Owner::Included)),
         };
         Self {
@@ -153,23 +167,44 @@ impl CustomFamily {
         )))
     }
 
-    /// Returns the text that prometheus-client writes for all members, metadata included.
+    /// Returns the text that prometheus-client writes for each member, metadata included.
     ///
     /// # Errors
     ///
     /// Returns an error if a member can't be encoded.
-    pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
-        let mut text = String::new();
-        for member in self.members.values() {
-            text::encode_registry(&mut text, &member.registry)?;
+    pub(crate) fn encode(&self) -> Result<Vec<MemberText>, fmt::Error> {
+        let members = self.members.values();
+        members.map(Member::encode).collect()
+    }
+
+    /// Returns the family with its own metadata and the samples in these texts.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the line that is not a sample.
+    pub(crate) fn read<'a>(&self, texts: &'a [MemberText]) -> Result<IncludedFamily<'a>, Error> {
+        let mut family = IncludedFamily::new(self.kind);
+        family.unit.clone_from(&self.unit);
+        family.help.clone_from(&self.help);
+        for MemberText { text, created } in texts {
+            family.add_samples(text, *created)?;
         }
-        Ok(text)
+        Ok(family)
     }
 }
 
 // === impl Member ===
 
 impl Member {
+    fn encode(&self) -> Result<MemberText, fmt::Error> {
+        let mut text = String::new();
+        text::encode_registry(&mut text, &self.registry)?;
+        Ok(MemberText {
+            text,
+            created: self.created,
+        })
+    }
+
     pub(super) fn claim(&self) -> &Claim {
         &self.claim
     }
@@ -186,8 +221,15 @@ impl FamilySource {
         Self {
             name,
             encode: Arc::new(encode),
+            created: None,
             claims: Arc::default(),
         }
+    }
+
+    /// Sets when its metrics began to count. By default that is unknown.
+    pub(crate) fn created(mut self, created: WallTime) -> Self {
+        self.created = Some(created);
+        self
     }
 
     /// Adds the families that it shows now.
@@ -248,6 +290,24 @@ impl FamilySource {
         let mut text = String::new();
         (self.encode)(&mut text)?;
         Ok(text)
+    }
+
+    /// Returns the families in a text that it has encoded.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names what can't be read.
+    pub(crate) fn read<'a>(
+        &self,
+        text: &'a str,
+    ) -> Result<Vec<(&'a str, IncludedFamily<'a>)>, Error> {
+        let mut families = parse(text)?;
+        for (_, family) in &mut families {
+            for sample in &mut family.samples {
+                sample.created = self.created;
+            }
+        }
+        Ok(families)
     }
 }
 

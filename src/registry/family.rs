@@ -71,6 +71,11 @@ impl Kind {
         }
     }
 
+    /// Returns whether the type may tell when its series began.
+    pub(crate) fn has_created(self) -> bool {
+        self.suffixes().contains(&"_created")
+    }
+
     /// Returns the suffix that prometheus-client adds to each sample.
     fn own_suffix(self) -> Option<&'static str> {
         match self {

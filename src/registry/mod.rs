@@ -18,8 +18,8 @@ pub use self::builder::MetricsRegistryBuilder;
 pub(crate) use self::automatic::{
     AUTOMATIC_METRICS, AutomaticMetric, Metric, UPTIME_HELP, UPTIME_UNIT,
 };
-pub(crate) use self::custom::{CustomFamily, FamilySource, LateClaims};
-pub(crate) use self::encoding::{encode, encode_source, included_family};
+pub(crate) use self::custom::{CustomFamily, FamilySource, LateClaims, MemberText};
+pub(crate) use self::encoding::{encode, encode_source};
 pub(crate) use self::family::{Kind, is_metric_name};
 #[cfg(feature = "protobuf")]
 pub(crate) use self::included::parse_labels;
@@ -28,7 +28,7 @@ pub(crate) use self::table::{Endpoint, Table};
 
 use self::registered::Registered;
 use crate::Error;
-use crate::clock::{Clock, Stopwatch};
+use crate::clock::{Clock, Stopwatch, WallTime};
 use crate::labels::{ConstantLabels, Labels};
 use crate::settings::Settings;
 use prometheus_client::metrics::info::Info;
@@ -63,6 +63,7 @@ pub struct MetricsRegistry {
 }
 
 struct Shared {
+    clock: Clock,
     created: Stopwatch,
     /// The prefix of all names that the crate chooses. It ends in `_` unless it is empty.
     prefix: String,
@@ -98,6 +99,7 @@ impl MetricsRegistry {
         Self {
             shared: Arc::new(Shared {
                 created: clock.stopwatch(),
+                clock,
                 registered: RwLock::new(Registered::new(&prefix, labels)),
                 rendering: Mutex::default(),
                 prefix,
@@ -251,7 +253,7 @@ impl MetricsRegistry {
         let unit = unit.map(Unit::as_str);
         let name = family::name(name, unit, kind)?;
         let labels = self.labels_of(endpoint)?;
-        let joining = CustomFamily::new(kind, unit, help, &name, &labels, metric);
+        let joining = CustomFamily::new(kind, unit, help, &name, &labels, self.wall_time(), metric);
         let claim = encoding::custom_claim(&name, &joining)?;
         let joining = joining.claiming(claim);
         let mut registered = self.write();
@@ -311,6 +313,11 @@ impl MetricsRegistry {
     /// Returns the time since the registry was created.
     pub(crate) fn uptime(&self) -> Duration {
         self.shared.created.elapsed()
+    }
+
+    /// Returns what the registry's clock shows.
+    pub(crate) fn wall_time(&self) -> WallTime {
+        self.shared.clock.wall_time()
     }
 
     /// Returns a copy of what is registered now. Reading it blocks no registration.

@@ -2,6 +2,7 @@ use super::automatic::AUTOMATIC_METRICS;
 use super::custom::{CustomFamily, FamilySource};
 use super::label_names::{LabelNames, agree};
 use crate::Error;
+use crate::clock::WallTime;
 use crate::labels::{Carrier, LabelText, Labels};
 use crate::recorder::Recorder;
 use crate::settings::Settings;
@@ -43,12 +44,14 @@ pub(crate) struct Endpoint {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) labels: Labels,
     pub(crate) label_text: LabelText,
+    pub(crate) created: WallTime,
 }
 
 impl Endpoint {
     pub(super) fn new(prefix: String, labels: Labels, settings: Settings) -> Self {
         Self {
             prefix,
+            created: settings.clock.wall_time(),
             recorder: Recorder::new(settings),
             label_text: LabelText::new(labels.iter()),
             labels,

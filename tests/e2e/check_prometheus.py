@@ -52,7 +52,7 @@ def free_port():
 class Prometheus:
     """A Prometheus that scrapes one target. Its data is in a temporary directory."""
 
-    def __init__(self, target_port, *options, config=CONFIG):
+    def __init__(self, target_port, *options, config=CONFIG, binary="prometheus"):
         self.port = free_port()
         config = config.replace("{port}", str(target_port))
         with contextlib.ExitStack() as stack:
@@ -63,7 +63,7 @@ class Prometheus:
             log = stack.enter_context(self.log_path.open("w"))
             self.process = subprocess.Popen(
                 [
-                    "prometheus",
+                    binary,
                     f"--config.file={file}",
                     f"--storage.tsdb.path={directory / 'data'}",
                     f"--web.listen-address=127.0.0.1:{self.port}",

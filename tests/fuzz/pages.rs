@@ -47,7 +47,7 @@ pub(crate) fn ask(exporter: &MetricsExporter, request: Request<()>) -> Answer {
 /// Checks that both formats can be parsed, are equivalent, and contain `expected`. If the registry can't be shown, only checks
 /// that it responds with an error.
 pub(crate) fn check(registry: &MetricsRegistry, expected: &[Expected]) -> Shown {
-    let exporter = registry.exporter();
+    let exporter = registry.exporter().created_timestamps(true);
     let [open_metrics, text] = ["application/openmetrics-text", "text/plain"].map(|accept| {
         let request = Request::get("/metrics").header("accept", accept);
         ask(&exporter, request.body(()).expect("a request"))

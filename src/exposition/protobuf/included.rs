@@ -88,7 +88,10 @@ fn labels_of_metric<'a>(kind: Kind, sample: &Sample<'a>) -> Vec<(&'a str, Cow<'a
 
 impl<'s, 'a> MetricSamples<'s, 'a> {
     fn new(kind: Kind, family: &str, samples: &[&'s Sample<'a>]) -> Self {
-        let mut series = Self::default();
+        let mut series = Self {
+            created: samples[0].created.map(Timestamp::from),
+            ..Self::default()
+        };
         for sample in samples {
             match role(kind, family, sample) {
                 Some(Role::Value) => series.value = Some(sample),

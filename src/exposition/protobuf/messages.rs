@@ -6,6 +6,7 @@
 
 use super::native::NativeBuckets;
 use super::wire::Fields;
+use crate::clock::WallTime;
 use crate::registry::Kind;
 use std::borrow::Cow;
 
@@ -269,6 +270,12 @@ impl Timestamp {
         let micros = (self.seconds * 1e6).round() as i64;
         message.int(1, micros.div_euclid(1_000_000));
         message.int(2, micros.rem_euclid(1_000_000) * 1_000);
+    }
+}
+
+impl From<WallTime> for Timestamp {
+    fn from(time: WallTime) -> Self {
+        Self::new(time.nanos() as f64 / 1e9)
     }
 }
 

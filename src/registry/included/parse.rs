@@ -92,7 +92,7 @@ fn with_created<'a>(
         let of = name.strip_suffix(CREATED);
         let owner = families
             .iter_mut()
-            .find(|(name, family)| Some(*name) == of && family.kind.suffixes().contains(&CREATED));
+            .find(|(name, family)| Some(*name) == of && family.kind.has_created());
         match owner {
             Some((_, family)) => family.samples.extend(gauge.samples),
             None => families.push((name, gauge)),

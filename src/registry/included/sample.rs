@@ -1,6 +1,7 @@
 //! Parses a line with a sample.
 
 use crate::Error;
+use crate::clock::WallTime;
 use crate::registry::Kind;
 use std::borrow::Cow;
 
@@ -14,6 +15,8 @@ pub(crate) struct Sample<'a> {
     /// The timestamp in seconds.
     pub(crate) timestamp: Option<Cow<'a, str>>,
     pub(crate) exemplar: Option<&'a str>,
+    /// When its metric was registered, if this registry knows.
+    pub(crate) created: Option<WallTime>,
 }
 
 /// Labels sorted by name. Values are as written between the quotes.
@@ -46,6 +49,7 @@ impl<'a> Sample<'a> {
             number: value.parse().ok()?,
             timestamp: timestamp.map(Cow::Borrowed),
             exemplar,
+            created: None,
         })
     }
 
