@@ -172,6 +172,7 @@ mod error;
 #[doc = include_str!("dependencies.md")]
 pub mod dependencies {}
 mod error_types;
+mod escaping;
 pub mod exporter;
 mod exposition;
 mod flags;

@@ -23,10 +23,9 @@
 //! | request | answer |
 //! |---|---|
 //! | GET that prefers `application/openmetrics-text` without a version, or with version 1.0.0 or 0.0.1 | 200, OpenMetrics 1.0 as `application/openmetrics-text; version=1.0.0; charset=utf-8`; a client that asks for 0.0.1 gets `version=0.0.1` |
-//! | the same with `escaping=allow-utf-8` or `escaping=underscores` | the same, and `; escaping=…` repeated |
-//! | the same with `escaping=dots` or `escaping=values` | the same, and `; escaping=underscores` |
+//! | the same with a known [`escaping`](#names-in-any-characters) | the same, and `; escaping=…` repeated |
 //! | with the feature `protobuf`: GET that prefers `application/vnd.google.protobuf` with `proto=io.prometheus.client.MetricFamily` and `encoding=delimited` | 200, [protobuf](#protobuf) as `application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited`, with `; escaping=…` as above |
-//! | any other GET | 200, `text/plain; version=0.0.4; charset=utf-8` |
+//! | any other GET | 200, `text/plain; version=0.0.4; charset=utf-8`, with `; escaping=…` as above if `text/plain` has it |
 //! | the same with `?name[]=requests_total`, once or more | the page with only these families |
 //! | HEAD | the answer to GET without the body |
 //! | any other method | 405 and `Allow: GET, HEAD` |
@@ -54,8 +53,8 @@
 //! - These ranges are ignored: malformed ranges, ranges of weight 0, versions of OpenMetrics other
 //!   than the two above, other messages and encodings of protobuf, and all other types, including
 //!   `application/*`.
-//! - An OpenMetrics range may have the parameters `q`, `version` and `escaping`. An unknown
-//!   `escaping` and all other parameters are ignored.
+//! - A range may have the parameters `q`, `version` and `escaping`. An unknown `escaping` and all other
+//!   parameters are ignored.
 //! - If no range is left, the answer is 0.0.4 text and never a 406: every scraper reads that format.
 //!
 //! # Protobuf
@@ -97,6 +96,24 @@
 //! ```
 //!
 //! [proto]: https://github.com/prometheus/client_model/blob/v0.6.1/io/prometheus/client/metrics.proto
+//!
+//! # Names in any characters
+//!
+//! Metrics and labels may have names in any characters, except for control characters. Prometheus reads them from version 3 on. In
+//! PromQL they are in quotes: `{"http.server.duration"}`. Scrapers that read only `[a-zA-Z0-9_:]` get escaped names, by the
+//! [scheme][escaping] that they name in `Accept`:
+//!
+//! | `escaping` | `my.metric` | `my_metric` |
+//! |---|---|---|
+//! | `allow-utf-8` | `my.metric` | `my_metric` |
+//! | `underscores`, or none | `my_metric` | `my_metric` |
+//! | `dots` | `my_dot_metric` | `my__metric` |
+//! | `values` | `U__my_2e_metric` | `my_metric` |
+//!
+//! Prometheus 3.5 names no scheme when it asks for protobuf. The suffixes of histograms and summaries are not escaped:
+//! `my_dot_metric_bucket`, `U__my_2e_metric_bucket`. Names that would become equal are an error when the second one is registered.
+//!
+//! [escaping]: https://prometheus.io/docs/instrumenting/escaping_schemes/
 //!
 //! # Created timestamps
 //!

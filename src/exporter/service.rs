@@ -175,7 +175,7 @@ impl MetricsExporter {
         match deadline.bound(&self.timer, page).await {
             Some(Some(Ok(page))) => {
                 let slices = Slices::page(page, permit);
-                let response = response::page(representation.content_type(), slices);
+                let response = response::page(&representation.content_type(), slices);
                 compress(&head.headers, response).await.map(Body::new)
             }
             Some(Some(Err(why))) => response::encoding_failed(why),

@@ -5,7 +5,8 @@ use super::number::canonical;
 use super::series_snapshot::{ErrorCount, ErrorCounts, HistogramSnapshot, SeriesValue};
 use super::snapshot::Snapshot;
 use super::text::{TextWriter, ValueWriter};
-use crate::labels::{ExtraLabel, LabelStr, push_escaped};
+use crate::escaping::{Escaping, push_escaped};
+use crate::labels::{ExtraLabel, LabelStr};
 use crate::registry::{AUTOMATIC_METRICS, AutomaticMetric, Endpoint, Table};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -14,7 +15,7 @@ use std::rc::Rc;
 pub(super) type AutomaticFamily<'a> = (&'static AutomaticMetric, Rc<Snapshot<'a>>);
 
 /// Takes a snapshot of all layers and returns their families by name.
-pub(super) fn families(table: &Table) -> BTreeMap<String, AutomaticFamily<'_>> {
+pub(super) fn families(table: &Table, escaping: Escaping) -> BTreeMap<String, AutomaticFamily<'_>> {
     let mut families = BTreeMap::new();
     for (prefix, layers) in &*table.layers {
         let endpoints: Vec<&Endpoint> = layers
@@ -22,7 +23,7 @@ pub(super) fn families(table: &Table) -> BTreeMap<String, AutomaticFamily<'_>> {
             .values()
             .map(|endpoint| &**endpoint)
             .collect();
-        let snapshot = Rc::new(Snapshot::take(&endpoints));
+        let snapshot = Rc::new(Snapshot::take(&endpoints, escaping));
         for automatic in AUTOMATIC_METRICS
             .iter()
             .filter(|automatic| snapshot.has(automatic.metric))

@@ -4,6 +4,7 @@ use super::Selection;
 use super::automatic;
 use super::included::is_selected;
 use crate::Error;
+use crate::escaping::Escaping;
 use crate::labels::Labels;
 use crate::registry::{
     CustomFamily, FamilySource, IncludedFamily, Kind, LateClaims, MemberText, Table, encode,
@@ -35,10 +36,11 @@ pub(super) fn families<'a>(
     table: &'a Table,
     texts: &'a [Encoded<'a>],
     selection: &Selection,
+    escaping: Escaping,
     on_error: &ErrorHandler<'_>,
     late: &mut Vec<LateClaims>,
 ) -> Result<Families<'a>, Error> {
-    let mut families: Families<'_> = automatic::families(table)
+    let mut families: Families<'_> = automatic::families(table, escaping)
         .into_iter()
         .filter(|(name, (metric, _))| selection.contains(name, metric.kind))
         .map(|(name, family)| (name, PageFamily::Automatic(family)))
@@ -49,7 +51,8 @@ pub(super) fn families<'a>(
     for encoded in texts {
         let included = match encoded {
             Encoded::Custom(name, family, texts) => {
-                family.read(texts).map(|family| vec![(*name, family)])
+                let family = family.read(name, texts);
+                family.map(|family| vec![((*name).into(), family)])
             }
             Encoded::Source(source, text) => {
                 let families = source.read(text);
@@ -62,7 +65,7 @@ pub(super) fn families<'a>(
                     .into_iter()
                     .filter(|(name, family)| is_selected(selection, name, family));
                 for (name, family) in selected {
-                    insert(&mut families, name, family).or_else(on_error)?;
+                    insert(&mut families, &name, family).or_else(on_error)?;
                 }
             }
             Err(error) => on_error(error)?,

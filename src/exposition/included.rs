@@ -6,13 +6,14 @@
 use super::number::{canonical, millis};
 use super::text::TextWriter;
 use super::{Format, Selection};
+use crate::escaping::Escaping;
 use crate::registry::{IncludedFamily, Kind, Sample, allow_exemplar};
 use std::borrow::Cow;
 
 /// Returns whether a family is selected, by its name or by the name of a sample. A family may have
 /// samples that its type does not imply.
 pub(super) fn is_selected(selection: &Selection, name: &str, family: &IncludedFamily<'_>) -> bool {
-    let by_sample = |sample: &Sample<'_>| selection.contains_sample(sample.name);
+    let by_sample = |sample: &Sample<'_>| selection.contains_sample(&sample.name);
     selection.contains(name, family.kind) || family.samples.iter().any(by_sample)
 }
 
@@ -28,11 +29,11 @@ pub(super) fn write(text: &mut TextWriter, name: &str, family: &IncludedFamily<'
             if std::mem::take(&mut is_empty) {
                 text.family(name, family.kind, family.unit.as_deref(), &family.help);
             }
-            write_sample(text, family.kind, sample);
+            write_sample(text, name, family.kind, sample);
         }
         let created = series[0].created.filter(|_| family.kind.has_created());
         if let Some(created) = created {
-            let labels = label_text(family.kind, series[0].series());
+            let labels = label_text(text.escaping(), family.kind, series[0].series());
             text.created(&labels, created);
         }
     }
@@ -62,18 +63,16 @@ fn is_in_format(format: Format, suffix: &str, with_sum: bool) -> bool {
     }
 }
 
-fn write_sample(text: &mut TextWriter, kind: Kind, sample: &Sample<'_>) {
-    let labels = label_text(kind, sample.labels.iter().copied());
+fn write_sample(text: &mut TextWriter, family: &str, kind: Kind, sample: &Sample<'_>) {
+    let labels = label_text(text.escaping(), kind, sample.pairs());
+    text.series(&sample.name[family.len()..], &labels);
     let value = match sample.number {
         f64::INFINITY => "+Inf",
         f64::NEG_INFINITY => "-Inf",
         number if number.is_nan() => "NaN",
         _ => sample.value,
     };
-    let mut line = match &*labels {
-        "" => vec![sample.name, " ", value],
-        labels => vec![sample.name, "{", labels, "} ", value],
-    };
+    let mut line = vec![" ", value];
     let timestamp = sample
         .timestamp
         .as_deref()
@@ -82,7 +81,7 @@ fn write_sample(text: &mut TextWriter, kind: Kind, sample: &Sample<'_>) {
         line.extend([" ", timestamp]);
     }
     let exemplar = sample.exemplar.filter(|exemplar| {
-        text.format() == Format::OpenMetrics && allow_exemplar(kind, sample.name, exemplar)
+        text.format() == Format::OpenMetrics && allow_exemplar(kind, &sample.name, exemplar)
     });
     if let Some(exemplar) = exemplar {
         line.extend([" # ", exemplar]);
@@ -91,15 +90,19 @@ fn write_sample(text: &mut TextWriter, kind: Kind, sample: &Sample<'_>) {
 }
 
 /// Returns the text between the braces. Label values are escaped as they were written.
-fn label_text<'a>(kind: Kind, labels: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+fn label_text<'a>(
+    escaping: Escaping,
+    kind: Kind,
+    labels: impl Iterator<Item = (&'a str, &'a str)>,
+) -> String {
     let mut text = String::new();
-    for (name, value) in labels {
+    for (name, value) in escaping.labels_in_text(labels) {
         if !text.is_empty() {
             text.push(',');
         }
-        text.push_str(name);
+        text.push_str(&name);
         text.push_str("=\"");
-        match name {
+        match &*name {
             "le" if kind == Kind::Histogram => text.push_str(&canonical_bound(value)),
             _ => text.push_str(value),
         }
@@ -128,12 +131,18 @@ mod tests {
     fn rewritten(format: Format, line: &str) -> String {
         let mut text = TextWriter::with_capacity(0, format.into());
         let sample = Sample::parse(line).unwrap();
-        let kind = match sample.label("le") {
-            Some(_) => Kind::Histogram,
-            None => Kind::Counter,
+        let (name, kind) = match sample.name.strip_suffix("_total") {
+            Some(name) => (name, Kind::Counter),
+            None if sample.name.ends_with("_bucket") => ("a", Kind::Histogram),
+            None => ("a", Kind::Unknown),
         };
-        write_sample(&mut text, kind, &sample);
-        text.finish().replace("# EOF\n", "")
+        text.family(name, kind, None, "");
+        write_sample(&mut text, name, kind, &sample);
+        let page = text.finish().replace("# EOF\n", "");
+        page.lines()
+            .skip(2)
+            .map(|line| format!("{line}\n"))
+            .collect()
     }
 
     #[test]
@@ -168,8 +177,8 @@ mod tests {
     fn page(format: Format, text: &str) -> String {
         let mut writer = TextWriter::with_capacity(0, format.into());
         for (name, mut family) in parse(text).unwrap() {
-            family.arrange(name).unwrap();
-            write(&mut writer, name, &family);
+            family.arrange(&name).unwrap();
+            write(&mut writer, &name, &family);
         }
         writer.finish().replace("# EOF\n", "")
     }

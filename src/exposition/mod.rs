@@ -28,6 +28,7 @@ pub(crate) use self::selection::Selection;
 use self::families::{ErrorHandler, Families, PageFamily, families, in_order, included_texts};
 use self::text::TextWriter;
 use crate::Error;
+use crate::escaping::Escaping;
 use crate::labels::LabelText;
 use crate::registry::{Kind, MetricsRegistry, UPTIME_HELP, UPTIME_UNIT};
 use bytes::Bytes;
@@ -50,13 +51,14 @@ pub enum Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Text(TextEncoding),
-    Protobuf(Protobuf),
+    Protobuf(Protobuf, Escaping),
 }
 
 /// A text format, and which of its optional parts are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TextEncoding {
     pub(crate) format: Format,
+    pub(crate) escaping: Escaping,
     /// Whether counters and histograms say when they began, if the format can.
     pub(crate) created: bool,
 }
@@ -79,6 +81,16 @@ impl Format {
     }
 }
 
+// === impl Encoding ===
+
+impl Encoding {
+    fn escaping(self) -> Escaping {
+        match self {
+            Self::Text(TextEncoding { escaping, .. }) | Self::Protobuf(_, escaping) => escaping,
+        }
+    }
+}
+
 // === impl TextEncoding ===
 
 impl TextEncoding {
@@ -92,6 +104,7 @@ impl From<Format> for TextEncoding {
     fn from(format: Format) -> Self {
         Self {
             format,
+            escaping: Escaping::Underscores,
             created: false,
         }
     }
@@ -125,8 +138,10 @@ impl MetricsRegistry {
     /// If a metric, a collector or an included registry can't be shown: the error names it. Or if an encoder calls this for
     /// the page that it is called for.
     pub fn encode(&self, format: Format) -> Result<String, Error> {
-        self.with_families(&Selection::default(), &Err, |families, uptime| {
-            text_page(families, uptime, format.into())
+        let encoding = TextEncoding::from(format);
+        let all = Selection::default();
+        self.with_families(&all, encoding.escaping, &Err, |families, uptime| {
+            text_page(families, uptime, encoding)
         })
     }
 
@@ -142,16 +157,22 @@ impl MetricsRegistry {
         selection: &Selection,
         on_error: &ErrorHandler<'_>,
     ) -> Result<Bytes, Error> {
-        self.with_families(selection, on_error, |families, uptime| match encoding {
-            Encoding::Text(encoding) => text_page(families, uptime, encoding).into(),
-            Encoding::Protobuf(protobuf) => protobuf.page(families, uptime),
-        })
+        self.with_families(
+            selection,
+            encoding.escaping(),
+            on_error,
+            |families, uptime| match encoding {
+                Encoding::Text(encoding) => text_page(families, uptime, encoding).into(),
+                Encoding::Protobuf(protobuf, escaping) => protobuf.page(families, uptime, escaping),
+            },
+        )
     }
 
     /// Calls `write` with the families that are selected, and the uptime.
     fn with_families<R>(
         &self,
         selection: &Selection,
+        escaping: Escaping,
         on_error: &ErrorHandler<'_>,
         write: impl FnOnce(&Families<'_>, Duration) -> R,
     ) -> Result<R, Error> {
@@ -159,7 +180,7 @@ impl MetricsRegistry {
         let table = self.table();
         let texts = included_texts(&table, selection, on_error)?;
         let mut late = Vec::new();
-        let families = families(&table, &texts, selection, on_error, &mut late);
+        let families = families(&table, &texts, selection, escaping, on_error, &mut late);
         self.add_late_claims(&late);
         Ok(write(&families?, self.uptime()))
     }
@@ -176,7 +197,7 @@ fn text_page(families: &Families<'_>, uptime: Duration, encoding: TextEncoding) 
             PageFamily::Automatic(family) => automatic::write(&mut text, name, family),
             PageFamily::Included(family) => included::write(&mut text, name, family),
             PageFamily::Uptime(labels) => {
-                let labels = LabelText::new(labels.iter());
+                let labels = LabelText::new(encoding.escaping.labels_in_text(labels.iter()));
                 text.family(name, Kind::Gauge, Some(UPTIME_UNIT), UPTIME_HELP);
                 text.sample("", labels.as_str(), |value| {
                     value.seconds(uptime.as_nanos());

@@ -5,6 +5,7 @@
 
 use super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesSnapshot, SeriesValue};
 use crate::error_types::IndexedType;
+use crate::escaping::Escaping;
 use crate::labels::{Carrier, LabelText, LabelTexts, Span};
 use crate::recorder::{
     CANCELLATIONS, ENDED, Layout, Measured, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS,
@@ -61,7 +62,8 @@ enum MetricNumbers {
 // === impl Snapshot ===
 
 impl<'a> Snapshot<'a> {
-    pub(super) fn take(endpoints: &[&'a Endpoint]) -> Self {
+    /// Labels are written with names in this escaping.
+    pub(super) fn take(endpoints: &[&'a Endpoint], escaping: Escaping) -> Self {
         let mut snapshot = Self {
             layers: Vec::with_capacity(endpoints.len()),
             series: Vec::with_capacity(endpoints.len()),
@@ -69,13 +71,13 @@ impl<'a> Snapshot<'a> {
             texts: LabelTexts::default(),
         };
         for endpoint in endpoints {
-            snapshot.add(endpoint);
+            snapshot.add(endpoint, escaping);
         }
         snapshot
     }
 
     /// Adds the numbers of one layer.
-    fn add(&mut self, endpoint: &'a Endpoint) {
+    fn add(&mut self, endpoint: &'a Endpoint, escaping: Escaping) {
         let Self {
             layers,
             series: all,
@@ -85,7 +87,12 @@ impl<'a> Snapshot<'a> {
         endpoint.recorder.sweep();
         let shared = endpoint.recorder.shared();
         let layout = &shared.layout;
-        let text = texts.push(&endpoint.label_text);
+        // The text that is kept has the names as they are.
+        let renames = escaping == Escaping::Dots || !endpoint.has_plain_labels;
+        let text = match renames {
+            true => texts.push(&escaped(escaping, endpoint.labels.iter())),
+            false => texts.push(&endpoint.label_text),
+        };
         let groups = layout.groups().iter().enumerate();
         let groups = groups.map(|(number, group)| {
             let first = all.len();
@@ -95,8 +102,11 @@ impl<'a> Snapshot<'a> {
                 let text = match series.values() {
                     [] => text.clone(),
                     values => {
-                        let pairs = || LabelText::new(endpoint.pairs(group.carrier, values));
-                        texts.push(series.text(pairs))
+                        let pairs = || endpoint.pairs(group.carrier, values);
+                        match renames {
+                            true => texts.push(&escaped(escaping, pairs().into_iter())),
+                            false => texts.push(series.text(|| LabelText::new(pairs()))),
+                        }
                     }
                 };
                 all.push(SeriesNumbers {
@@ -191,6 +201,10 @@ impl<'a> Snapshot<'a> {
             MetricNumbers::Overflow => return None,
         })
     }
+}
+
+fn escaped<'a>(escaping: Escaping, labels: impl Iterator<Item = (&'a str, &'a str)>) -> LabelText {
+    LabelText::new(escaping.labels_in_text(labels))
 }
 
 // === impl LayerSnapshot ===

@@ -1,16 +1,19 @@
 use super::number::{push_integer, push_seconds};
 use super::{Format, TextEncoding};
 use crate::clock::WallTime;
+use crate::escaping::{Escaping, is_metric_name, push_escaped};
 use crate::labels::{ExtraLabel, LabelStr};
 use crate::recorder::Exemplar;
-use crate::registry::Kind;
+use crate::registry::{Kind, ends_in_unit};
 
 /// A page that is being written.
 pub(super) struct TextWriter {
     page: String,
     encoding: TextEncoding,
-    /// The name of the current family.
+    /// The name of the current family, escaped.
     family: String,
+    /// Whether names of the family and its samples are in quotes.
+    quotes: bool,
     /// The common parts of consecutive lines: before and after the value of the label in which they differ.
     line_start: String,
     line_middle: String,
@@ -41,6 +44,7 @@ impl TextWriter {
             page: String::with_capacity(bytes),
             encoding,
             family: String::new(),
+            quotes: false,
             line_start: String::new(),
             line_middle: String::new(),
         }
@@ -57,14 +61,22 @@ impl TextWriter {
 
     /// Begins a family.
     pub(super) fn family(&mut self, name: &str, kind: Kind, unit: Option<&str>, help: &str) {
+        let escaping = self.encoding.escaping;
+        let escaped = kind.escaped(name, escaping);
+        let may_have_unit = |unit: &&str| {
+            self.format() == Format::OpenMetrics
+                && kind.may_have_unit()
+                && ends_in_unit(&escaped, unit)
+        };
+        let unit = unit.filter(may_have_unit);
+        self.quotes = escaping == Escaping::AllowUtf8 && !is_metric_name(name);
         self.family.clear();
-        self.family.push_str(name);
+        push_escaped(&mut self.family, &escaped);
         let suffix = self.metadata_suffix(kind);
         self.comment("HELP", suffix);
         self.push_help(help);
         self.comment("TYPE", suffix);
         self.page.push_str(self.type_name(kind));
-        let unit = unit.filter(|_| self.format() == Format::OpenMetrics && kind.may_have_unit());
         if let Some(unit) = unit {
             self.comment("UNIT", suffix);
             self.page.push_str(unit);
@@ -79,6 +91,21 @@ impl TextWriter {
         labels: &str,
         value: impl FnOnce(&mut ValueWriter<'_>),
     ) {
+        self.series(suffix, labels);
+        self.page.push(' ');
+        value(&mut ValueWriter(&mut self.page));
+        self.page.push('\n');
+    }
+
+    /// Begins a sample of the family. `labels` is the text between the braces.
+    pub(super) fn series(&mut self, suffix: &str, labels: &str) {
+        if self.quotes {
+            let comma = if labels.is_empty() { "" } else { "," };
+            for part in ["{\"", &self.family, suffix, "\"", comma, labels, "}"] {
+                self.page.push_str(part);
+            }
+            return;
+        }
         self.page.push_str(&self.family);
         self.page.push_str(suffix);
         if !labels.is_empty() {
@@ -86,9 +113,6 @@ impl TextWriter {
             self.page.push_str(labels);
             self.page.push('}');
         }
-        self.page.push(' ');
-        value(&mut ValueWriter(&mut self.page));
-        self.page.push('\n');
     }
 
     /// Writes when a counter or a histogram began, if the page shows it. `labels` is the text between the braces.
@@ -98,7 +122,8 @@ impl TextWriter {
         }
     }
 
-    /// Returns a writer for samples that differ in one extra label, which is sorted among the others.
+    /// Returns a writer for samples that differ in one extra label, which is sorted among the others. The family must be an
+    /// automatic one, whose name is never in quotes.
     pub(super) fn samples_with<'a>(
         &'a mut self,
         suffix: &str,
@@ -106,8 +131,9 @@ impl TextWriter {
         extra: ExtraLabel,
     ) -> SampleWriter<'a> {
         let (before, after) = labels.around(extra);
+        let extra = self.encoding.escaping.label(extra.name());
         self.line_start.clear();
-        for part in [&self.family, suffix, "{", before, extra.name(), "=\""] {
+        for part in [&self.family, suffix, "{", before, &extra, "=\""] {
             self.line_start.push_str(part);
         }
         self.line_middle.clear();
@@ -124,12 +150,16 @@ impl TextWriter {
         }
     }
 
-    /// Writes a line as it is.
+    /// Writes the end of a line as it is.
     pub(super) fn line(&mut self, parts: &[&str]) {
         for part in parts {
             self.page.push_str(part);
         }
         self.page.push('\n');
+    }
+
+    pub(super) fn escaping(&self) -> Escaping {
+        self.encoding.escaping
     }
 
     pub(super) fn finish(mut self) -> String {
@@ -142,7 +172,18 @@ impl TextWriter {
     /// Ends the previous line of the family's metadata and begins the next one.
     fn comment(&mut self, keyword: &str, suffix: &str) {
         let line_feed = if keyword == "HELP" { "" } else { "\n" };
-        for part in [line_feed, "# ", keyword, " ", &self.family, suffix, " "] {
+        let quote = if self.quotes { "\"" } else { "" };
+        for part in [
+            line_feed,
+            "# ",
+            keyword,
+            " ",
+            quote,
+            &self.family,
+            suffix,
+            quote,
+            " ",
+        ] {
             self.page.push_str(part);
         }
     }
@@ -238,7 +279,7 @@ mod tests {
 
     fn family(format: Format, kind: Kind, unit: Option<&str>) -> String {
         let mut text = TextWriter::with_capacity(0, format.into());
-        text.family("x", kind, unit, "say \"a\\b\"\n");
+        text.family("y_x", kind, unit, "say \"a\\b\"\n");
         text.finish()
     }
 
@@ -246,16 +287,17 @@ mod tests {
     fn metadata_in_both_formats() {
         assert_eq!(
             family(Format::OpenMetrics, Kind::Counter, Some("x")),
-            "# HELP x say \\\"a\\\\b\\\"\\n\n# TYPE x counter\n# UNIT x x\n# EOF\n"
+            "# HELP y_x say \\\"a\\\\b\\\"\\n\n# TYPE y_x counter\n# UNIT y_x x\n# EOF\n"
         );
         assert_eq!(
             family(Format::Prometheus, Kind::Counter, Some("x")),
-            "# HELP x_total say \"a\\\\b\"\\n\n# TYPE x_total counter\n"
+            "# HELP y_x_total say \"a\\\\b\"\\n\n# TYPE y_x_total counter\n"
         );
-        assert!(family(Format::Prometheus, Kind::Info, None).ends_with("# TYPE x_info gauge\n"));
-        assert!(family(Format::Prometheus, Kind::Unknown, None).ends_with("# TYPE x untyped\n"));
+        assert!(family(Format::Prometheus, Kind::Info, None).ends_with("# TYPE y_x_info gauge\n"));
+        assert!(family(Format::Prometheus, Kind::Unknown, None).ends_with("# TYPE y_x untyped\n"));
         assert!(
-            family(Format::OpenMetrics, Kind::Unknown, None).ends_with("# TYPE x unknown\n# EOF\n")
+            family(Format::OpenMetrics, Kind::Unknown, None)
+                .ends_with("# TYPE y_x unknown\n# EOF\n")
         );
     }
 }

@@ -2,9 +2,10 @@
 
 use super::family::Kind;
 use super::names::{Claim, Owner};
-use super::{IncludedFamily, parse};
+use super::{IncludedFamily, NamedFamily, parse};
 use crate::Error;
 use crate::clock::WallTime;
+use crate::escaping::{is_metric_name, label_in_text};
 use crate::labels::Labels;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text;
@@ -75,7 +76,7 @@ impl CustomFamily {
         metric: impl Metric,
     ) -> Self {
         let mut registry = labelled(labels);
-        registry.register(name, "", metric);
+        registry.register(encoded_as(name), "", metric);
         let member = Member {
             registry: Arc::new(registry),
             created,
@@ -182,12 +183,23 @@ impl CustomFamily {
     /// # Errors
     ///
     /// Returns an error that names the line that is not a sample.
-    pub(crate) fn read<'a>(&self, texts: &'a [MemberText]) -> Result<IncludedFamily<'a>, Error> {
+    pub(crate) fn read<'a>(
+        &self,
+        name: &str,
+        texts: &'a [MemberText],
+    ) -> Result<IncludedFamily<'a>, Error> {
         let mut family = IncludedFamily::new(self.kind);
         family.unit.clone_from(&self.unit);
         family.help.clone_from(&self.help);
         for MemberText { text, created } in texts {
             family.add_samples(text, *created)?;
+        }
+        let encoded_as = encoded_as(name);
+        if encoded_as != name {
+            for sample in &mut family.samples {
+                let suffix = sample.name.strip_prefix(encoded_as).unwrap_or_default();
+                sample.name = format!("{name}{suffix}").into();
+            }
         }
         Ok(family)
     }
@@ -254,10 +266,7 @@ impl FamilySource {
     }
 
     /// Returns those of these families that it was not known to show.
-    pub(crate) fn late_claims(
-        &self,
-        families: &[(&str, IncludedFamily<'_>)],
-    ) -> Option<LateClaims> {
+    pub(crate) fn late_claims(&self, families: &[NamedFamily<'_>]) -> Option<LateClaims> {
         let late = families.iter().filter(|(name, _)| !self.has(name));
         let claims = late.map(|(name, family)| Arc::new(Claim::included(name, family)));
         let claims: Vec<_> = claims.collect();
@@ -297,10 +306,7 @@ impl FamilySource {
     /// # Errors
     ///
     /// Returns an error that names what can't be read.
-    pub(crate) fn read<'a>(
-        &self,
-        text: &'a str,
-    ) -> Result<Vec<(&'a str, IncludedFamily<'a>)>, Error> {
+    pub(crate) fn read<'a>(&self, text: &'a str) -> Result<Vec<NamedFamily<'a>>, Error> {
         let mut families = parse(text)?;
         for (_, family) in &mut families {
             for sample in &mut family.samples {
@@ -319,10 +325,14 @@ impl fmt::Debug for FamilySource {
     }
 }
 
+/// Returns the name that prometheus-client writes for a family. It doesn't put names in quotes.
+fn encoded_as(name: &str) -> &str {
+    if is_metric_name(name) { name } else { "metric" }
+}
+
 fn labelled(labels: &Labels) -> Registry {
-    Registry::with_labels(
-        labels
-            .iter()
-            .map(|(name, value)| (name.to_owned().into(), value.to_owned().into())),
-    )
+    Registry::with_labels(labels.iter().map(|(name, value)| {
+        let name = label_in_text(name);
+        (name.into_owned().into(), value.to_owned().into())
+    }))
 }

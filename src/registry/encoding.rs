@@ -3,6 +3,7 @@
 use super::names::{Claim, Names};
 use super::{CustomFamily, FamilySource, IncludedFamily, MemberText};
 use crate::Error;
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -24,7 +25,7 @@ thread_local! {
 /// Returns an error that says why the family can't be shown.
 pub(super) fn custom_claim(name: &str, family: &CustomFamily) -> Result<Claim, Error> {
     let texts = encode(name, family)?;
-    let mut family = family.read(&texts)?;
+    let mut family = family.read(name, &texts)?;
     family.arrange(name)?;
     Ok(Claim::included(name, &family))
 }
@@ -36,19 +37,22 @@ pub(super) fn custom_claim(name: &str, family: &CustomFamily) -> Result<Claim, E
 /// Returns an error that says why a family can't be shown.
 pub(super) fn source_claims(source: &FamilySource) -> Result<Vec<Claim>, Error> {
     let text = encode_source(source)?;
-    let mut families: BTreeMap<&str, IncludedFamily<'_>> = BTreeMap::new();
+    let mut families: BTreeMap<Cow<'_, str>, IncludedFamily<'_>> = BTreeMap::new();
     for (name, family) in source.read(&text)? {
         match families.entry(name) {
             Entry::Vacant(place) => drop(place.insert(family)),
-            Entry::Occupied(mut there) => there.get_mut().join(name, family)?,
+            Entry::Occupied(mut there) => {
+                let name = there.key().clone();
+                there.get_mut().join(&name, family)?;
+            }
         }
     }
     // Families of one source may clash with each other.
     let mut names = Names::default();
     let mut claims = Vec::new();
     for (name, mut family) in families {
-        family.arrange(name)?;
-        let claim = Claim::included(name, &family);
+        family.arrange(&name)?;
+        let claim = Claim::included(&name, &family);
         names.check(&claim)?;
         names.add(&claim);
         claims.push(claim);

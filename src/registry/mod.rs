@@ -20,10 +20,10 @@ pub(crate) use self::automatic::{
 };
 pub(crate) use self::custom::{CustomFamily, FamilySource, LateClaims, MemberText};
 pub(crate) use self::encoding::{encode, encode_source};
-pub(crate) use self::family::{Kind, is_metric_name};
+pub(crate) use self::family::{Kind, ends_in_unit};
+pub(crate) use self::included::{IncludedFamily, NamedFamily, Sample, allow_exemplar, parse};
 #[cfg(feature = "protobuf")]
-pub(crate) use self::included::parse_labels;
-pub(crate) use self::included::{IncludedFamily, Sample, allow_exemplar, parse};
+pub(crate) use self::included::{parse_labels, unescape};
 pub(crate) use self::table::{Endpoint, Table};
 
 use self::registered::Registered;
@@ -118,7 +118,8 @@ impl MetricsRegistry {
     ///
     /// Returns an error if
     ///
-    /// - the name is not a valid metric name, or clashes with a name on the page;
+    /// - the name is empty, has a control character, or clashes with a name on the page, as it is or
+    ///   [escaped](crate::exporter#names-in-any-characters);
     /// - a metric with this name and these labels is already registered;
     /// - a metric with this name and other labels has another type, unit or help;
     /// - the metric encodes something that scrapers don't read, such as a histogram with unsorted bounds. If this happens

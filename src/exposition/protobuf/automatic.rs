@@ -114,8 +114,11 @@ fn traced(exemplar: &recorder::Exemplar) -> Exemplar<'static> {
     let recorder::Exemplar { trace, nanos, at } = exemplar;
     Exemplar {
         labels: vec![
-            ("span_id", format!("{:016x}", trace.span_id()).into()),
-            ("trace_id", format!("{:032x}", trace.trace_id()).into()),
+            ("span_id".into(), format!("{:016x}", trace.span_id()).into()),
+            (
+                "trace_id".into(),
+                format!("{:032x}", trace.trace_id()).into(),
+            ),
         ],
         value: seconds((*nanos).into()),
         timestamp: Some(Timestamp::new(at.as_secs_f64())),

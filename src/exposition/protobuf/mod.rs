@@ -12,6 +12,7 @@ mod wire;
 
 use self::messages::{Count, PageWriter};
 use super::{Families, PageFamily, in_order};
+use crate::escaping::Escaping;
 use crate::labels::Labels;
 use crate::registry::{Kind, UPTIME_HELP, UPTIME_UNIT};
 use bytes::Bytes;
@@ -27,8 +28,13 @@ impl Protobuf {
     pub(crate) const OFFERED: Option<Self> = Some(Self(()));
 
     /// Returns the page of these families.
-    pub(super) fn page(self, families: &Families<'_>, uptime: Duration) -> Bytes {
-        let mut page = PageWriter::default();
+    pub(super) fn page(
+        self,
+        families: &Families<'_>,
+        uptime: Duration,
+        escaping: Escaping,
+    ) -> Bytes {
+        let mut page = PageWriter::new(escaping);
         for (name, family) in in_order(families) {
             match family {
                 PageFamily::Automatic(family) => automatic::write(&mut page, name, family),

@@ -7,11 +7,11 @@ mod parse;
 mod rules;
 mod sample;
 
-pub(crate) use self::parse::parse;
+pub(crate) use self::parse::{NamedFamily, parse};
 pub(crate) use self::rules::allow_exemplar;
 pub(crate) use self::sample::Sample;
 #[cfg(feature = "protobuf")]
-pub(crate) use self::sample::parse_labels;
+pub(crate) use self::sample::{parse_labels, unescape};
 
 use super::family::Kind;
 use crate::Error;
