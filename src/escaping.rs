@@ -150,13 +150,21 @@ pub(crate) fn is_name(name: &str) -> bool {
 
 /// Returns whether all formats and scrapers accept the name of a metric: `[a-zA-Z_:][a-zA-Z0-9_:]*`.
 pub(crate) fn is_metric_name(name: &str) -> bool {
-    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':');
-    name.bytes().all(is_name_byte) && name.starts_with(|first: char| !first.is_ascii_digit())
+    is_plain(name, |byte| is_label_byte(byte) || byte == b':')
 }
 
 /// Returns whether all formats and scrapers accept the name of a label: `[a-zA-Z_][a-zA-Z0-9_]*`.
 pub(crate) fn is_plain_name(name: &str) -> bool {
-    is_metric_name(name) && !name.contains(':')
+    is_plain(name, is_label_byte)
+}
+
+fn is_plain(name: &str, is_name_byte: impl Fn(u8) -> bool) -> bool {
+    let first = name.bytes().next();
+    first.is_some_and(|first| !first.is_ascii_digit()) && name.bytes().all(is_name_byte)
+}
+
+fn is_label_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ fn each_scheme_writes_a_custom_metric_in_its_own_way() {
         (
             "values",
             "# HELP U__my_2e_jobs__done_ Jobs\n# TYPE U__my_2e_jobs__done_ counter\n\
-             U__my_2e_jobs__done__total{code=\"1\",U__http_2e_path=\"/\"} 1\n",
+             U__my_2e_jobs__done__total{U__http_2e_path=\"/\",code=\"1\"} 1\n",
         ),
     ] {
         assert_eq!(

@@ -144,7 +144,8 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
             "label name {name:?} is invalid: use at least one character, and no control characters"
         )));
     }
-    if RESERVED.contains(&name) {
+    // A scraper may take `error.type` for `error_type`.
+    if RESERVED.contains(&&*Escaping::Underscores.label(name)) {
         return Err(Error::new(format!(
             "label name `{name}` is reserved: it has a meaning of its own on the page, choose another"
         )));
@@ -210,6 +211,7 @@ mod tests {
             (vec![("le", "")], "`le`"),
             (vec![("quantile", "")], "`quantile`"),
             (vec![("error_type", "")], "`error_type`"),
+            (vec![("error.type", "")], "`error.type`"),
             (vec![("__name__", "")], "`__name__`"),
             (vec![("a", "1"), ("b", ""), ("a", "2")], "`a`"),
         ];
