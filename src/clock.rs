@@ -7,7 +7,7 @@
 use std::fs;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The clock of a layer: the real clock, or a manual clock for tests.
 ///
@@ -45,6 +45,16 @@ pub(crate) enum Reader {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Moment(u64);
 
+/// A time of day and date, in whole milliseconds since 1970. Scrapers read no more of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct WallTime(u64);
+
+impl WallTime {
+    pub(crate) fn nanos(self) -> u128 {
+        u128::from(self.0) * 1_000_000
+    }
+}
+
 impl Moment {
     #[inline]
     pub(crate) fn to_bits(self) -> u64 {
@@ -80,7 +90,8 @@ impl Clock {
 
     /// Returns a clock that only [`advance`](Self::advance) moves.
     ///
-    /// Use it in tests. Each one leaks eight bytes.
+    /// Use it in tests. Each one leaks eight bytes. Its time begins in 1970, which
+    /// [created timestamps](crate::MetricsExporter::created_timestamps) show.
     pub fn manual() -> Self {
         Self(Kind::Manual(Box::leak(Box::default())))
     }
@@ -90,6 +101,19 @@ impl Clock {
         if let Kind::Manual(now) = self.0 {
             now.fetch_add(saturating_nanos(by), Ordering::Relaxed);
         }
+    }
+
+    /// Returns what a calendar and a clock on the wall show.
+    pub(crate) fn wall_time(self) -> WallTime {
+        let since_1970 = match self.0 {
+            Kind::Real => {
+                let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+                // Before 1970 it is 1970.
+                since_1970.unwrap_or_default()
+            }
+            Kind::Manual(now) => Duration::from_nanos(now.load(Ordering::Relaxed)),
+        };
+        WallTime(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Returns a stopwatch that starts now.

@@ -404,7 +404,7 @@ impl<P> MetricsLayer<P> {
     ///
     /// Returns an error if
     ///
-    /// - the name is not a valid metric name, or another kind of metric has it;
+    /// - the name is empty or has a control character, or another kind of metric has it;
     /// - the name is registered with the same labels;
     /// - the name is registered with other labels, and type, unit or help differ;
     /// - the layer has been [removed](Self::remove).

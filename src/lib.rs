@@ -175,6 +175,7 @@ mod error;
 pub mod dependencies {}
 mod ended;
 mod error_types;
+mod escaping;
 pub mod exporter;
 mod exposition;
 mod flags;

@@ -7,9 +7,9 @@ use crate::labels::ERROR_TYPE;
 use crate::measured::Measured;
 #[cfg(feature = "testing")]
 use crate::recorder::ENDED;
-use crate::recorder::Recorder;
 #[cfg(feature = "server")]
 use crate::recorder::{CANCELLATIONS, Layout, Optional, REQUESTS};
+use crate::recorder::{Recorder, UndeclaredFailures};
 
 /// How many calls have begun and not ended. All that an ended call counts is counted by then.
 #[cfg(feature = "testing")]
@@ -33,7 +33,7 @@ pub(crate) fn completed(recorder: &Recorder) -> i64 {
     let types = recorder.settings().error_types.len() + 1;
     let failed = sum(recorder, Carrier::Errors, |_, numbers, undeclared| {
         let declared = &numbers[first..first + types];
-        let undeclared = undeclared.iter().map(|(_, failures)| failures);
+        let undeclared = undeclared.iter().map(|failures| &failures.count);
         declared.iter().chain(undeclared).sum()
     });
     ended.wrapping_sub(failed) as i64
@@ -72,7 +72,7 @@ fn timed(layout: &Layout, numbers: &[u64]) -> u64 {
 fn sum(
     recorder: &Recorder,
     carrier: Carrier,
-    count: impl Fn(&[Box<str>], &[u64], &[(usize, u64)]) -> u64,
+    count: impl Fn(&[Box<str>], &[u64], &[UndeclaredFailures]) -> u64,
 ) -> u64 {
     let shared = recorder.shared();
     let group = shared.layout.group_of(carrier);

@@ -30,15 +30,15 @@ fn infos_are_families_of_one_sample() {
     registry
         .build_info([("version", "1.2.3"), ("revision", "a\"b\\c")])
         .unwrap();
-    registry.target_info([("service_name", "cart")]).unwrap();
+    registry.target_info([("service.name", "cart")]).unwrap();
     assert_eq!(
         families(&registry),
-        r#"# HELP build Information about the build, in the labels
-# TYPE build info
-build_info{revision="a\"b\\c",version="1.2.3"} 1
-# HELP target Information about the target, in the labels
+        r#"# HELP target Information about the target, in the labels
 # TYPE target info
 target_info{service_name="cart"} 1
+# HELP build Information about the build, in the labels
+# TYPE build info
+build_info{revision="a\"b\\c",version="1.2.3"} 1
 # EOF
 "#
     );
@@ -50,7 +50,7 @@ target_info{service_name="cart"} 1
 fn an_info_that_is_repeated_or_has_invalid_labels_is_refused() {
     let registry = MetricsRegistry::new();
     for (labels, named) in [
-        (vec![("service.name", "cart")], "\"service.name\""),
+        (vec![("service\n", "cart")], r#""service\n""#),
         (vec![("version", "1"), ("version", "2")], "`version`"),
     ] {
         let error = registry.target_info(labels).unwrap_err().to_string();

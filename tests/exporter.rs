@@ -272,7 +272,7 @@ async fn the_accept_header_is_followed() {
         ),
         (
             "application/openmetrics-text;version=0.0.1;escaping=values",
-            "application/openmetrics-text; version=0.0.1; charset=utf-8; escaping=underscores",
+            "application/openmetrics-text; version=0.0.1; charset=utf-8; escaping=values",
         ),
     ] {
         let response = call(Method::GET, accept).await;

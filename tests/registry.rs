@@ -189,8 +189,11 @@ fn an_error_names_the_wrong_setting() {
             &["`error_type`"],
         ),
         (|layer| layer.build([("__name__", "1")]), &["`__name__`"]),
-        (|layer| layer.build([("9", "1")]), &["\"9\"", "invalid"]),
-        (|layer| layer.build([("a.b", "1")]), &["\"a.b\""]),
+        (|layer| layer.build([("", "1")]), &["\"\"", "invalid"]),
+        (
+            |layer| layer.build([("a.b", "1"), ("a_b", "1")]),
+            &["`a.b`", "`a_b`"],
+        ),
         (|layer| layer.build([("", "1")]), &["\"\""]),
         (
             |layer| layer.build([("a", "1"), ("b", "2"), ("a", "3")]),
@@ -455,17 +458,14 @@ fn similar_names_do_not_clash() {
 
 #[test]
 fn invalid_names_are_refused() {
-    let rows: [(Registering, &[&str]); 8] = [
+    let rows: [(Registering, &[&str]); 5] = [
         (|r| counter(r, ""), &["\"\""]),
-        (|r| counter(r, "a-b"), &["\"a-b\""]),
-        (|r| counter(r, "1a"), &["\"1a\""]),
         (|r| counter(r, "a\nb"), &[r#""a\nb""#]),
         (|r| counter(r, "jobs_total"), &["`jobs_total`", "`jobs`"]),
         (
             |r| r.register("build_info", "Help", NoClone::info()).map(drop),
             &["`build_info`", "`build`"],
         ),
-        (|r| gauge(r, "ä"), &["\"ä\""]),
         (
             |r| {
                 let unit = Unit::Other("per second".to_owned());

@@ -71,8 +71,8 @@ fn metrics_that_parsers_refuse_are_refused_with_the_reason() {
             &["`i_info`", "`endpoint`", "twice"],
         ),
         (
-            |layer| layer.register_info("i", "", Info::new(labels([("a-b", "1")]))),
-            &["`i_info`", "\"a-b\""],
+            |layer| layer.register_info("i", "", Info::new(labels([("a-b", "1"), ("a_b", "")]))),
+            &["`a-b`", "`a_b`"],
         ),
         (
             |layer| layer.register_info("i", "", Info::new(labels([("__a", "1")]))),
@@ -81,10 +81,11 @@ fn metrics_that_parsers_refuse_are_refused_with_the_reason() {
         (
             |layer| {
                 let mut theirs = Registry::default();
-                theirs.register("a-b", "Not a name", Gauge::<i64>::default());
+                theirs.register("a-b", "", Gauge::<i64>::default());
+                theirs.register("a_b", "", Gauge::<i64>::default());
                 layer.registry().include(Arc::new(theirs))
             },
-            &["\"a-b\""],
+            &["`a-b`", "`a_b`"],
         ),
     ];
     for (register, named) in rows {

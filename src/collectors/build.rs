@@ -1,6 +1,7 @@
 //! Infos about the build and the target.
 
 use crate::Error;
+use crate::escaping::label_in_text;
 use crate::labels::Labels;
 use crate::registry::MetricsRegistry;
 use prometheus_client::metrics::info::Info;
@@ -43,14 +44,14 @@ impl MetricsRegistry {
     /// Adds `target_info` to the page: a sample of value 1 whose labels describe the target.
     ///
     /// This is the [target info of OpenMetrics][openmetrics]. It has labels that would otherwise be repeated
-    /// in every series. OpenTelemetry's [resource attributes][opentelemetry] belong here, with `_` in place of
-    /// each dot: `service.name` is `service_name`.
+    /// in every series. OpenTelemetry's [resource attributes][opentelemetry] belong here. Scrapers that don't read dots
+    /// [see `_` in place of each](crate::exporter#names-in-any-characters).
     ///
     /// ```
     /// # use tower_openmetrics::MetricsRegistry;
     /// # fn main() -> Result<(), tower_openmetrics::Error> {
     /// let registry = MetricsRegistry::new();
-    /// registry.target_info([("service_name", "cart"), ("deployment_environment", "staging")])?;
+    /// registry.target_info([("service.name", "cart"), ("deployment.environment", "staging")])?;
     /// # Ok(())
     /// # }
     /// ```
@@ -83,7 +84,10 @@ impl MetricsRegistry {
         let labels = Labels::new(labels)?;
         let pairs: Vec<(String, String)> = labels
             .iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .map(|(name, value)| {
+                let name = label_in_text(name);
+                (name.into_owned(), value.to_owned())
+            })
             .collect();
         self.register_info(name, help, Info::new(pairs))
     }

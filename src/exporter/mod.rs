@@ -23,10 +23,9 @@
 //! | request | answer |
 //! |---|---|
 //! | GET that prefers `application/openmetrics-text` without a version, or with version 1.0.0 or 0.0.1 | 200, OpenMetrics 1.0 as `application/openmetrics-text; version=1.0.0; charset=utf-8`; a client that asks for 0.0.1 gets `version=0.0.1` |
-//! | the same with `escaping=allow-utf-8` or `escaping=underscores` | the same, and `; escaping=…` repeated |
-//! | the same with `escaping=dots` or `escaping=values` | the same, and `; escaping=underscores` |
+//! | the same with a known [`escaping`](#names-in-any-characters) | the same, and `; escaping=…` repeated |
 //! | with the feature `protobuf`: GET that prefers `application/vnd.google.protobuf` with `proto=io.prometheus.client.MetricFamily` and `encoding=delimited` | 200, [protobuf](#protobuf) as `application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited`, with `; escaping=…` as above |
-//! | any other GET | 200, `text/plain; version=0.0.4; charset=utf-8` |
+//! | any other GET | 200, `text/plain; version=0.0.4; charset=utf-8`, with `; escaping=…` as above if `text/plain` has it |
 //! | the same with `?name[]=requests_total`, once or more | the page with only these families |
 //! | HEAD | the answer to GET without the body |
 //! | any other method | 405 and `Allow: GET, HEAD` |
@@ -54,8 +53,8 @@
 //! - These ranges are ignored: malformed ranges, ranges of weight 0, versions of OpenMetrics other
 //!   than the two above, other messages and encodings of protobuf, and all other types, including
 //!   `application/*`.
-//! - An OpenMetrics range may have the parameters `q`, `version` and `escaping`. An unknown
-//!   `escaping` and all other parameters are ignored.
+//! - A range may have the parameters `q`, `version` and `escaping`. An unknown `escaping` and all other
+//!   parameters are ignored.
 //! - If no range is left, the answer is 0.0.4 text and never a 406: every scraper reads that format.
 //!
 //! # Protobuf
@@ -69,6 +68,7 @@
 //!   text: `requests_total`. An info is a gauge, `build_info`. A family without a type is untyped.
 //! - Exemplars and units are included, as in OpenMetrics. A unit is left out if its family's name does
 //!   not end in it, because Prometheus 3 refuses such a page.
+//! - [Created timestamps](#created-timestamps) are included.
 //! - The `+Inf` bucket of a histogram is left out unless it has an exemplar: it equals the count.
 //! - A collector's samples that don't fit the type of their family become untyped families of their own.
 //!
@@ -96,6 +96,69 @@
 //! ```
 //!
 //! [proto]: https://github.com/prometheus/client_model/blob/v0.6.1/io/prometheus/client/metrics.proto
+//!
+//! # Names in any characters
+//!
+//! Metrics and labels may have names in any characters, except for control characters. Prometheus reads them from version 3 on. In
+//! PromQL they are in quotes: `{"http.server.duration"}`. Scrapers that read only `[a-zA-Z0-9_:]` get escaped names, by the
+//! [scheme][escaping] that they name in `Accept`:
+//!
+//! | `escaping` | `my.metric` | `my_metric` |
+//! |---|---|---|
+//! | `allow-utf-8` | `my.metric` | `my_metric` |
+//! | `underscores`, or none | `my_metric` | `my_metric` |
+//! | `dots` | `my_dot_metric` | `my__metric` |
+//! | `values` | `U__my_2e_metric` | `my_metric` |
+//!
+//! Prometheus 3.5 names no scheme when it asks for protobuf. The suffixes of histograms and summaries are not escaped:
+//! `my_dot_metric_bucket`, `U__my_2e_metric_bucket`. Names that would become equal are an error when the second one is registered.
+//!
+//! [escaping]: https://prometheus.io/docs/instrumenting/escaping_schemes/
+//!
+//! # Created timestamps
+//!
+//! A created timestamp tells when a counter or a histogram began to count from 0. It distinguishes a series that is new from one that
+//! was missed, so that the first calls after a gap are an increase. Protobuf always has them. OpenMetrics text has them as
+//! `_created` samples if [`created_timestamps`](MetricsExporter::created_timestamps) is on. Format 0.0.4 has none.
+//!
+//! | series | began |
+//! |---|---|
+//! | of a layer | with the first call that has its labels, or when the layer was built if it has no request labels or they are [declared](crate::MetricsLayerBuilder::declare) |
+//! | of `errors_total` under an error type that is not declared | with the first failure |
+//! | of a removed layer that is built again, or of a label set that was [idle](crate::MetricsLayerBuilder::series_idle_timeout) | when it came back |
+//! | of a metric registered here | when it was registered |
+//! | of the exporter's own metrics | when [`self_metrics`](MetricsExporter::self_metrics) was called |
+//! | of a collector or an included registry | as its text says |
+//!
+//! Prometheus uses them with `--enable-feature=created-timestamp-zero-ingestion`: it adds a sample of 0 where a series began.
+//! Without that feature, and in other scrapers, `_created` samples become series of their own.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_openmetrics::{Clock, MetricsLayer};
+//! # use http::Request;
+//! # use http_body_util::BodyExt;
+//! # use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let clock = Clock::manual();
+//! clock.advance(Duration::from_secs(90));
+//! let metrics = MetricsLayer::builder().clock(clock).build([("namespace", "shop")])?;
+//! let exporter = metrics.exporter().created_timestamps(true);
+//!
+//! let scrape = Request::get("/metrics?name[]=requests_total");
+//! let scrape = scrape.header("accept", "application/openmetrics-text").body(())?;
+//! let page = exporter.oneshot(scrape).await?.into_body().collect().await?.to_bytes();
+//! assert_eq!(page, r#"# HELP requests Calls that have ended, however they ended
+//! ## TYPE requests counter
+//! requests_total{namespace="shop"} 0
+//! requests_created{namespace="shop"} 90.0
+//! ## EOF
+//! "#);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Selecting families
 //!

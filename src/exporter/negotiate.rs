@@ -1,14 +1,16 @@
 use super::parameters::{Parameters, split};
-use crate::exposition::{Encoding, Format, Protobuf};
+use crate::escaping::Escaping;
+use crate::exposition::{Encoding, Format, Protobuf, TextEncoding};
 use http::HeaderMap;
 use http::header::ACCEPT;
+use std::borrow::Cow;
 use std::cmp::Reverse;
 
 /// A representation of the page that `Accept` can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Representation {
     OpenMetrics(OpenMetricsVersion, Option<Escaping>),
-    Prometheus,
+    Prometheus(Option<Escaping>),
     Protobuf(Protobuf, Option<Escaping>),
 }
 
@@ -17,13 +19,6 @@ pub(super) enum Representation {
 pub(super) enum OpenMetricsVersion {
     V0_0_1,
     V1_0_0,
-}
-
-/// How a scraper wants characters of names outside `[a-zA-Z0-9_:]` to be escaped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Escaping {
-    AllowUtf8,
-    Underscores,
 }
 
 // === impl Representation ===
@@ -41,48 +36,43 @@ impl Representation {
                 preferences.add(weight, range);
             }
         }
-        preferences.preferred().unwrap_or(Self::Prometheus)
+        preferences.preferred().unwrap_or(Self::Prometheus(None))
     }
 
-    pub(super) fn encoding(self) -> Encoding {
-        match self {
-            Self::OpenMetrics(..) => Encoding::Text(Format::OpenMetrics),
-            Self::Prometheus => Encoding::Text(Format::Prometheus),
-            Self::Protobuf(protobuf, _) => Encoding::Protobuf(protobuf),
-        }
+    /// `created` tells whether text shows created timestamps.
+    pub(super) fn encoding(self, created: bool) -> Encoding {
+        let (format, escaping) = match self {
+            Self::OpenMetrics(_, escaping) => (Format::OpenMetrics, escaping),
+            Self::Prometheus(escaping) => (Format::Prometheus, escaping),
+            Self::Protobuf(protobuf, escaping) => {
+                return Encoding::Protobuf(protobuf, escaping.unwrap_or(Escaping::Underscores));
+            }
+        };
+        Encoding::Text(TextEncoding {
+            format,
+            escaping: escaping.unwrap_or(Escaping::Underscores),
+            created,
+        })
     }
 
-    pub(super) fn content_type(self) -> &'static str {
-        use Escaping::{AllowUtf8, Underscores};
-        use OpenMetricsVersion::{V0_0_1, V1_0_0};
-
-        match self {
-            Self::OpenMetrics(V1_0_0, None) => Format::OpenMetrics.content_type(),
-            Self::OpenMetrics(V1_0_0, Some(AllowUtf8)) => {
-                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
+    pub(super) fn content_type(self) -> Cow<'static, str> {
+        let (media_type, escaping) = match self {
+            Self::OpenMetrics(OpenMetricsVersion::V1_0_0, escaping) => {
+                (Format::OpenMetrics.content_type(), escaping)
             }
-            Self::OpenMetrics(V1_0_0, Some(Underscores)) => {
-                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
-            }
-            Self::OpenMetrics(V0_0_1, None) => {
-                "application/openmetrics-text; version=0.0.1; charset=utf-8"
-            }
-            Self::OpenMetrics(V0_0_1, Some(AllowUtf8)) => {
-                "application/openmetrics-text; version=0.0.1; charset=utf-8; escaping=allow-utf-8"
-            }
-            Self::OpenMetrics(V0_0_1, Some(Underscores)) => {
-                "application/openmetrics-text; version=0.0.1; charset=utf-8; escaping=underscores"
-            }
-            Self::Prometheus => Format::Prometheus.content_type(),
-            Self::Protobuf(_, None) => {
-                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
-            }
-            Self::Protobuf(_, Some(AllowUtf8)) => {
-                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=allow-utf-8"
-            }
-            Self::Protobuf(_, Some(Underscores)) => {
-                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=underscores"
-            }
+            Self::OpenMetrics(OpenMetricsVersion::V0_0_1, escaping) => (
+                "application/openmetrics-text; version=0.0.1; charset=utf-8",
+                escaping,
+            ),
+            Self::Prometheus(escaping) => (Format::Prometheus.content_type(), escaping),
+            Self::Protobuf(_, escaping) => (
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
+                escaping,
+            ),
+        };
+        match escaping {
+            None => media_type.into(),
+            Some(escaping) => format!("{media_type}; escaping={}", escaping.as_str()).into(),
         }
     }
 }
@@ -94,20 +84,6 @@ impl OpenMetricsVersion {
         match name {
             b"0.0.1" => Some(Self::V0_0_1),
             b"1.0.0" => Some(Self::V1_0_0),
-            _ => None,
-        }
-    }
-}
-
-// === impl Escaping ===
-
-impl Escaping {
-    fn from_name(name: &[u8]) -> Option<Self> {
-        match &*name.to_ascii_lowercase() {
-            b"allow-utf-8" => Some(Self::AllowUtf8),
-            // `dots` and `values` are not offered. Every scraper that asks for them reads
-            // underscores.
-            b"underscores" | b"dots" | b"values" => Some(Self::Underscores),
             _ => None,
         }
     }
@@ -138,7 +114,7 @@ impl MediaRange {
         } else if is("application/vnd.google.protobuf") && parameters.name_delimited_families() {
             Self::Exactly(Representation::Protobuf(protobuf?, escaping(&parameters)))
         } else if is("text/plain") {
-            Self::Exactly(Representation::Prometheus)
+            Self::Exactly(Representation::Prometheus(escaping(&parameters)))
         } else if is("text/*") {
             Self::AnyText
         } else if is("*/*") {
@@ -189,12 +165,12 @@ struct Preference {
 impl Preferences {
     fn add(&mut self, weight: u16, range: MediaRange) {
         let (slot, representation) = match range {
-            MediaRange::Exactly(Representation::Prometheus) => {
-                (&mut self.plain_text, Representation::Prometheus)
+            MediaRange::Exactly(text @ Representation::Prometheus(_)) => {
+                (&mut self.plain_text, text)
             }
             MediaRange::Exactly(named) => (&mut self.named, named),
-            MediaRange::AnyText => (&mut self.any_text, Representation::Prometheus),
-            MediaRange::Any => (&mut self.anything, Representation::Prometheus),
+            MediaRange::AnyText => (&mut self.any_text, Representation::Prometheus(None)),
+            MediaRange::Any => (&mut self.anything, Representation::Prometheus(None)),
         };
         let position = self.count;
         self.count += 1;
@@ -229,7 +205,7 @@ mod tests {
 
     const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-    fn negotiate(accept: impl AsRef<[u8]>) -> &'static str {
+    fn negotiate(accept: impl AsRef<[u8]>) -> Cow<'static, str> {
         let value = HeaderValue::from_bytes(accept.as_ref()).expect("a header value");
         let headers = HeaderMap::from_iter([(ACCEPT, value)]);
         Representation::negotiate(&headers, None).content_type()
@@ -305,7 +281,7 @@ mod protobuf_tests {
             "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
              encoding=delimited;escaping=dots",
             PROTOBUF,
-            "; escaping=underscores",
+            "; escaping=dots",
         ),
         (
             "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\

@@ -15,7 +15,7 @@ const NO_THREAD_TEXT: &str = "\
 The metrics could not be written: the runtime is shutting down, or no thread could be started. The next \
 scrape tries again.\n";
 
-pub(super) fn page(content_type: &'static str, slices: Slices) -> Response<Slices> {
+pub(super) fn page(content_type: &str, slices: Slices) -> Response<Slices> {
     respond(StatusCode::OK, content_type, slices)
 }
 
@@ -60,12 +60,14 @@ fn respond_text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     respond(status, "text/plain; charset=utf-8", text).map(|text| Body::new(text.into()))
 }
 
-fn respond(status: StatusCode, content_type: &'static str, content: Slices) -> Response<Slices> {
+fn respond(status: StatusCode, content_type: &str, content: Slices) -> Response<Slices> {
     let length = http_body::Body::size_hint(&content).lower();
     let mut response = Response::new(content);
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Ok(content_type) = HeaderValue::from_str(content_type) {
+        headers.insert(CONTENT_TYPE, content_type);
+    }
     // Set here, because servers would send 0 for the empty body of a response to HEAD.
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));

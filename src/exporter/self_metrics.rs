@@ -1,7 +1,7 @@
 //! Metrics of the exporter's own scrapes.
 
 use crate::Error;
-use crate::registry::MetricsRegistry;
+use crate::registry::{FamilySource, MetricsRegistry};
 use http::StatusCode;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -68,8 +68,11 @@ impl SelfMetrics {
     /// Returns an error if the names are taken.
     pub(super) fn register(registry: &MetricsRegistry) -> Result<Self, Error> {
         let metrics = ScrapeMetrics::new(registry.prefix());
+        let created = registry.wall_time();
         registry
-            .register_collector(metrics.clone())
+            .add_source(None, |labels| {
+                FamilySource::collector(labels, metrics.clone()).created(created)
+            })
             .map_err(|error| {
                 Error::new(format!(
                     "the exporter's own metrics can't be shown: {error}; if another exporter of this registry shows its own, clone that one"

@@ -42,6 +42,7 @@ use tower_service::Service;
 pub struct MetricsExporter {
     concurrent_scrapes: usize,
     deadline: Duration,
+    created_timestamps: bool,
     on_error: OnError,
     timer: Arc<Timer>,
     permits: Arc<Permits>,
@@ -56,6 +57,7 @@ impl MetricsExporter {
         Self {
             concurrent_scrapes: 8,
             deadline: Duration::from_secs(30),
+            created_timestamps: false,
             on_error: OnError::default(),
             timer: Arc::default(),
             permits: Arc::default(),
@@ -89,6 +91,18 @@ impl MetricsExporter {
     /// Defaults to 30 seconds.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// Shows when each counter and histogram began to count, as `_created` samples of OpenMetrics text.
+    ///
+    /// Turn it on for a scraper that reads them, such as Prometheus with
+    /// `--enable-feature=created-timestamp-zero-ingestion`. Other scrapers store them as series of their own. Protobuf
+    /// always has these times, and format 0.0.4 never. See the [module docs](crate::exporter#created-timestamps).
+    ///
+    /// Defaults to false.
+    pub fn created_timestamps(mut self, on: bool) -> Self {
+        self.created_timestamps = on;
         self
     }
 
@@ -154,14 +168,14 @@ impl MetricsExporter {
         };
         let representation = Representation::negotiate(&head.headers, Protobuf::OFFERED);
         let page = self.renderer.page(PageOptions {
-            encoding: representation.encoding(),
+            encoding: representation.encoding(self.created_timestamps),
             selection: query::selection(&head.uri),
             on_error: self.on_error.clone(),
         });
         match deadline.bound(&self.timer, page).await {
             Some(Some(Ok(page))) => {
                 let slices = Slices::page(page, permit);
-                let response = response::page(representation.content_type(), slices);
+                let response = response::page(&representation.content_type(), slices);
                 compress(&head.headers, response).await.map(Body::new)
             }
             Some(Some(Err(why))) => response::encoding_failed(why),
@@ -192,6 +206,7 @@ impl fmt::Debug for MetricsExporter {
         let Self {
             concurrent_scrapes,
             deadline,
+            created_timestamps,
             on_error,
             timer: _,
             permits: _,
@@ -202,6 +217,7 @@ impl fmt::Debug for MetricsExporter {
             .field("registry", renderer.registry())
             .field("concurrent_scrapes", concurrent_scrapes)
             .field("deadline", deadline)
+            .field("created_timestamps", created_timestamps)
             .field("self_metrics", &self_metrics.is_some())
             .field("on_error", on_error)
             .finish_non_exhaustive()

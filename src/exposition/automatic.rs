@@ -2,10 +2,11 @@
 
 use super::Format;
 use super::number::canonical;
-use super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesValue};
+use super::series_snapshot::{ErrorCount, ErrorCounts, HistogramSnapshot, SeriesValue};
 use super::snapshot::Snapshot;
 use super::text::{TextWriter, ValueWriter};
-use crate::labels::{ExtraLabel, LabelStr, push_escaped};
+use crate::escaping::{Escaping, push_escaped};
+use crate::labels::{ExtraLabel, LabelStr};
 use crate::registry::{AUTOMATIC_METRICS, AutomaticMetric, Endpoint, Table};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -14,7 +15,7 @@ use std::rc::Rc;
 pub(super) type AutomaticFamily<'a> = (&'static AutomaticMetric, Rc<Snapshot<'a>>);
 
 /// Takes a snapshot of all layers and returns their families by name.
-pub(super) fn families(table: &Table) -> BTreeMap<String, AutomaticFamily<'_>> {
+pub(super) fn families(table: &Table, escaping: Escaping) -> BTreeMap<String, AutomaticFamily<'_>> {
     let mut families = BTreeMap::new();
     for (prefix, layers) in &*table.layers {
         let endpoints: Vec<&Endpoint> = layers
@@ -22,7 +23,7 @@ pub(super) fn families(table: &Table) -> BTreeMap<String, AutomaticFamily<'_>> {
             .values()
             .map(|endpoint| &**endpoint)
             .collect();
-        let snapshot = Rc::new(Snapshot::take(&endpoints));
+        let snapshot = Rc::new(Snapshot::take(&endpoints, escaping));
         for automatic in AUTOMATIC_METRICS
             .iter()
             .filter(|automatic| snapshot.has(automatic.metric))
@@ -53,6 +54,7 @@ pub(super) fn write(
         match &series.value {
             SeriesValue::Counter(count) => {
                 text.sample("_total", labels.as_str(), |value| value.integer(*count));
+                text.created(labels.as_str(), series.created);
             }
             SeriesValue::Gauge(count) => {
                 text.sample("", labels.as_str(), |value| value.integer(*count));
@@ -65,6 +67,7 @@ pub(super) fn write(
                 write_histogram(text, labels, bounds, durations, |sum| {
                     sum.seconds(durations.sum());
                 });
+                text.created(labels.as_str(), series.created);
             }
             SeriesValue::Sizes(sizes) => {
                 let bounds = bound_texts.get(sizes.layout.buckets.shown());
@@ -72,6 +75,7 @@ pub(super) fn write(
                     // No process moves more than 2^64 bytes.
                     sum.integer(sizes.sum() as u64);
                 });
+                text.created(labels.as_str(), series.created);
             }
             SeriesValue::Errors(errors) => write_errors(text, labels, errors),
         }
@@ -79,7 +83,11 @@ pub(super) fn write(
 }
 
 /// Returns about how many bytes a family takes as text. It rarely takes more.
-pub(super) fn size(name: &str, (automatic, snapshot): &AutomaticFamily<'_>) -> usize {
+pub(super) fn size(
+    name: &str,
+    (automatic, snapshot): &AutomaticFamily<'_>,
+    shows_created: bool,
+) -> usize {
     /// The bytes of HELP, TYPE and UNIT, apart from the help text and the name, which is there three
     /// times.
     const METADATA: usize = 64;
@@ -87,12 +95,14 @@ pub(super) fn size(name: &str, (automatic, snapshot): &AutomaticFamily<'_>) -> u
     const SAMPLE: usize = 48;
     let mut size = METADATA + automatic.help.len() + 3 * name.len();
     snapshot.for_each_series(automatic.metric, &mut |series| {
+        let created = usize::from(shows_created);
         let samples = match &series.value {
-            SeriesValue::Counter(_) | SeriesValue::Gauge(_) | SeriesValue::Time(_) => 1,
+            SeriesValue::Gauge(_) | SeriesValue::Time(_) => 1,
+            SeriesValue::Counter(_) => 1 + created,
             SeriesValue::Durations(histogram) | SeriesValue::Sizes(histogram) => {
-                histogram.cumulative().len() + 2
+                histogram.cumulative().len() + 2 + created
             }
-            SeriesValue::Errors(errors) => errors.iter().count(),
+            SeriesValue::Errors(errors) => errors.iter().count() * (1 + created),
         };
         size += samples * (name.len() + series.labels.as_str().len() + SAMPLE);
     });
@@ -130,10 +140,16 @@ impl BoundTexts {
 fn write_errors(text: &mut TextWriter, labels: LabelStr<'_>, errors: &ErrorCounts<'_>) {
     let mut samples = text.samples_with("_total", labels, ExtraLabel::ErrorType);
     let mut escaped = String::new();
-    for (name, count) in errors.iter() {
+    for ErrorCount {
+        error_type,
+        count,
+        created,
+    } in errors.iter()
+    {
         escaped.clear();
-        push_escaped(&mut escaped, name.as_str());
+        push_escaped(&mut escaped, error_type.as_str());
         samples.sample(&escaped, |value| value.integer(count));
+        samples.created(&escaped, created);
     }
 }
 

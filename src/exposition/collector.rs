@@ -3,6 +3,7 @@
 use super::automatic::families;
 use super::series_snapshot::{HistogramSnapshot, SeriesSnapshot, SeriesValue};
 use crate::Error;
+use crate::escaping::Escaping;
 use crate::registry::{Kind, MetricsRegistry, UPTIME_HELP, UPTIME_UNIT, parse};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode_registry;
@@ -10,6 +11,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -93,7 +95,7 @@ impl Collector for RegistryCollector {
 }
 
 /// The families of a registry, with their types and how often each appears.
-struct FamilyCounts<'a>(BTreeMap<&'a str, (Kind, usize)>);
+struct FamilyCounts<'a>(BTreeMap<Cow<'a, str>, (Kind, usize)>);
 
 fn encoded(registry: &Registry) -> Result<String, Error> {
     let mut text = String::new();
@@ -115,9 +117,9 @@ impl<'a> FamilyCounts<'a> {
     }
 
     /// All names that the families show, each with its family's name.
-    fn names(&self) -> impl Iterator<Item = (String, &'a str)> {
+    fn names(&self) -> impl Iterator<Item = (String, &str)> {
         let families = self.0.iter();
-        families.flat_map(|(name, (kind, _))| kind.names(name).map(move |shown| (shown, *name)))
+        families.flat_map(|(name, (kind, _))| kind.names(name).map(move |shown| (shown, &**name)))
     }
 
     /// Returns the prefix of the families that `text` adds. One of them is `uptime`.
@@ -138,14 +140,16 @@ impl<'a> FamilyCounts<'a> {
                 )));
             }
         }
-        let mut prefix = "";
+        let mut prefix = String::new();
         for (name, mut family) in parse(text)? {
-            if is_new(name) {
-                family.arrange(name)?;
-                prefix = name.strip_suffix(uptime).unwrap_or(prefix);
+            if is_new(&name) {
+                family.arrange(&name)?;
+                if let Some(before) = name.strip_suffix(uptime) {
+                    before.clone_into(&mut prefix);
+                }
             }
         }
-        Ok(prefix.to_owned())
+        Ok(prefix)
     }
 }
 
@@ -157,7 +161,7 @@ impl<'a> FamilyCounts<'a> {
 impl Collector for MetricsRegistry {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let table = self.table();
-        for (name, (metric, snapshot)) in families(&table) {
+        for (name, (metric, snapshot)) in families(&table, Escaping::Underscores) {
             let unit = metric.unit.map(unit);
             let stem = stem(&name, metric.unit);
             let kind = metric_type(metric.kind);
@@ -171,7 +175,7 @@ impl Collector for MetricsRegistry {
             encoded?;
         }
         let uptime = self.uptime().as_secs_f64();
-        let labels: Vec<_> = table.labels.iter().collect();
+        let labels = Escaping::Underscores.labels_in_text(table.labels.iter());
         let unit = unit(UPTIME_UNIT);
         let mut encoder = encoder.encode_descriptor(
             stem(&table.uptime, Some(UPTIME_UNIT)),
@@ -187,7 +191,8 @@ impl Collector for MetricsRegistry {
 }
 
 fn encode(encoder: &mut MetricEncoder<'_>, series: &SeriesSnapshot<'_>) -> fmt::Result {
-    let labels = series.pairs();
+    // prometheus-client doesn't put names in quotes.
+    let labels = Escaping::Underscores.labels_in_text(series.pairs().into_iter());
     match &series.value {
         SeriesValue::Counter(count) => encode_counter(encoder, &labels, *count),
         SeriesValue::Gauge(count) => encoder.encode_family(&labels)?.encode_gauge(count),
@@ -204,10 +209,10 @@ fn encode(encoder: &mut MetricEncoder<'_>, series: &SeriesSnapshot<'_>) -> fmt::
             encode_histogram(&mut encoder.encode_family(&labels)?, sizes, sum)
         }
         SeriesValue::Errors(errors) => {
-            for (name, count) in errors.iter() {
+            for errors in errors.iter() {
                 let mut labels = labels.clone();
-                labels.push(("error_type", name.as_str()));
-                encode_counter(encoder, &labels, count)?;
+                labels.push(("error_type".into(), errors.error_type.as_str()));
+                encode_counter(encoder, &labels, errors.count)?;
             }
             Ok(())
         }
@@ -216,7 +221,7 @@ fn encode(encoder: &mut MetricEncoder<'_>, series: &SeriesSnapshot<'_>) -> fmt::
 
 fn encode_counter(
     encoder: &mut MetricEncoder<'_>,
-    labels: &Vec<(&str, &str)>,
+    labels: &Vec<(Cow<'_, str>, &str)>,
     count: u64,
 ) -> fmt::Result {
     let no_exemplar: Option<&Exemplar<NoLabelSet, u64>> = None;

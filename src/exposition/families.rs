@@ -4,10 +4,11 @@ use super::Selection;
 use super::automatic;
 use super::included::is_selected;
 use crate::Error;
+use crate::escaping::Escaping;
 use crate::labels::Labels;
 use crate::registry::{
-    CustomFamily, FamilySource, IncludedFamily, Kind, LateClaims, Table, encode, encode_source,
-    included_family, parse,
+    CustomFamily, FamilySource, IncludedFamily, Kind, LateClaims, MemberText, Table, encode,
+    encode_source,
 };
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -17,6 +18,9 @@ pub(super) type ErrorHandler<'a> = dyn Fn(Error) -> Result<(), Error> + 'a;
 
 /// The families of a page, by name.
 pub(super) type Families<'a> = BTreeMap<String, PageFamily<'a>>;
+
+/// The name of the family that describes the target.
+const TARGET: &str = "target";
 
 /// A family of a page.
 pub(super) enum PageFamily<'a> {
@@ -30,12 +34,13 @@ pub(super) enum PageFamily<'a> {
 /// began to show after they were registered.
 pub(super) fn families<'a>(
     table: &'a Table,
-    texts: &'a [(Encoded<'a>, String)],
+    texts: &'a [Encoded<'a>],
     selection: &Selection,
+    escaping: Escaping,
     on_error: &ErrorHandler<'_>,
     late: &mut Vec<LateClaims>,
 ) -> Result<Families<'a>, Error> {
-    let mut families: Families<'_> = automatic::families(table)
+    let mut families: Families<'_> = automatic::families(table, escaping)
         .into_iter()
         .filter(|(name, (metric, _))| selection.contains(name, metric.kind))
         .map(|(name, family)| (name, PageFamily::Automatic(family)))
@@ -43,13 +48,15 @@ pub(super) fn families<'a>(
     if selection.contains(&table.uptime, Kind::Gauge) {
         families.insert(table.uptime.to_string(), PageFamily::Uptime(&table.labels));
     }
-    for (encoded, text) in texts {
+    for encoded in texts {
         let included = match encoded {
-            Encoded::Custom(name, family) => {
-                included_family(family, text).map(|family| vec![(*name, family)])
+            Encoded::Custom(name, family, texts) => {
+                let family = family.read(name, texts);
+                family.map(|family| vec![((*name).into(), family)])
             }
-            Encoded::Source(source) => {
-                parse(text).inspect(|families| late.extend(source.late_claims(families)))
+            Encoded::Source(source, text) => {
+                let families = source.read(text);
+                families.inspect(|families| late.extend(source.late_claims(families)))
             }
         };
         match included {
@@ -58,7 +65,7 @@ pub(super) fn families<'a>(
                     .into_iter()
                     .filter(|(name, family)| is_selected(selection, name, family));
                 for (name, family) in selected {
-                    insert(&mut families, name, family).or_else(on_error)?;
+                    insert(&mut families, &name, family).or_else(on_error)?;
                 }
             }
             Err(error) => on_error(error)?,
@@ -67,6 +74,19 @@ pub(super) fn families<'a>(
     remove_clashing(&mut families, on_error)?;
     remove_invalid(&mut families, on_error)?;
     Ok(families)
+}
+
+/// Returns the families in the order of the page. The info about the target comes first (OpenMetrics 1.0, "Supporting
+/// target metadata").
+pub(super) fn in_order<'f, 'a>(
+    families: &'f Families<'a>,
+) -> impl Iterator<Item = (&'f String, &'f PageFamily<'a>)> {
+    let is_target = |(name, family): &(&String, &PageFamily<'_>)| {
+        *name == TARGET && family.kind() == Kind::Info
+    };
+    let target = families.get_key_value(TARGET).filter(is_target);
+    let others = families.iter().filter(move |family| !is_target(family));
+    target.into_iter().chain(others)
 }
 
 /// Removes included families that show the same name as another family. The names of an included
@@ -128,10 +148,10 @@ impl PageFamily<'_> {
     }
 }
 
-/// What was encoded: one registered family, or a source of any number of families.
+/// What was encoded, and its text: one registered family, or a source of any number of families.
 pub(super) enum Encoded<'a> {
-    Custom(&'a str, &'a CustomFamily),
-    Source(&'a FamilySource),
+    Custom(&'a str, &'a CustomFamily, Vec<MemberText>),
+    Source(&'a FamilySource, String),
 }
 
 /// Encodes registered families and sources as text. Skips registered families that are not selected. What a source shows
@@ -140,18 +160,18 @@ pub(super) fn included_texts<'a>(
     table: &'a Table,
     selection: &Selection,
     on_error: &ErrorHandler<'_>,
-) -> Result<Vec<(Encoded<'a>, String)>, Error> {
+) -> Result<Vec<Encoded<'a>>, Error> {
     let mut texts = Vec::new();
     let custom = table.custom.iter();
     for (name, family) in custom.filter(|(name, family)| selection.contains(name, family.kind)) {
         match encode(name, family) {
-            Ok(text) => texts.push((Encoded::Custom(name, family), text)),
+            Ok(text) => texts.push(Encoded::Custom(name, family, text)),
             Err(error) => on_error(error)?,
         }
     }
     for source in table.sources() {
         match encode_source(source) {
-            Ok(text) => texts.push((Encoded::Source(source), text)),
+            Ok(text) => texts.push(Encoded::Source(source, text)),
             Err(error) => on_error(error)?,
         }
     }

@@ -6,39 +6,37 @@
 use super::number::{canonical, millis};
 use super::text::TextWriter;
 use super::{Format, Selection};
+use crate::escaping::Escaping;
 use crate::registry::{IncludedFamily, Kind, Sample, allow_exemplar};
 use std::borrow::Cow;
 
 /// Returns whether a family is selected, by its name or by the name of a sample. A family may have
 /// samples that its type does not imply.
 pub(super) fn is_selected(selection: &Selection, name: &str, family: &IncludedFamily<'_>) -> bool {
-    let by_sample = |sample: &Sample<'_>| selection.contains_sample(sample.name);
+    let by_sample = |sample: &Sample<'_>| selection.contains_sample(&sample.name);
     selection.contains(name, family.kind) || family.samples.iter().any(by_sample)
 }
 
 /// Writes the family, if it has samples in this format. Its samples must be arranged.
 pub(super) fn write(text: &mut TextWriter, name: &str, family: &IncludedFamily<'_>) {
-    let mut samples = samples_in(text.format(), name, family).peekable();
-    if samples.peek().is_none() {
-        return;
-    }
-    text.family(name, family.kind, family.unit.as_deref(), &family.help);
-    for sample in samples {
-        write_sample(text, family.kind, sample);
-    }
-}
-
-fn samples_in<'f, 'a>(
-    format: Format,
-    name: &'f str,
-    family: &'f IncludedFamily<'a>,
-) -> impl Iterator<Item = &'f Sample<'a>> {
-    let series = family.samples.chunk_by(Sample::is_same_series);
-    series.flat_map(move |series| {
+    let format = text.format();
+    let mut is_empty = true;
+    for series in family.samples.chunk_by(Sample::is_same_series) {
         let with_sum = may_show_sum(format, name, family.kind, series);
-        let samples = series.iter();
-        samples.filter(move |sample| is_in_format(format, &sample.name[name.len()..], with_sum))
-    })
+        let in_format =
+            |sample: &&Sample<'_>| is_in_format(format, &sample.name[name.len()..], with_sum);
+        for sample in series.iter().filter(in_format) {
+            if std::mem::take(&mut is_empty) {
+                text.family(name, family.kind, family.unit.as_deref(), &family.help);
+            }
+            write_sample(text, name, family.kind, sample);
+        }
+        let created = series[0].created.filter(|_| family.kind.has_created());
+        if let Some(created) = created {
+            let labels = label_text(text.escaping(), family.kind, series[0].series());
+            text.created(&labels, created);
+        }
+    }
 }
 
 /// Returns whether a histogram may show its sum and count. With negative observations the sum is not
@@ -65,28 +63,16 @@ fn is_in_format(format: Format, suffix: &str, with_sum: bool) -> bool {
     }
 }
 
-fn write_sample(text: &mut TextWriter, kind: Kind, sample: &Sample<'_>) {
-    let mut labels = String::new();
-    for (name, value) in &sample.labels {
-        labels.push_str(if labels.is_empty() { "{" } else { "," });
-        labels.push_str(name);
-        labels.push_str("=\"");
-        match *name {
-            "le" if kind == Kind::Histogram => labels.push_str(&canonical_bound(value)),
-            _ => labels.push_str(value),
-        }
-        labels.push('"');
-    }
-    if !labels.is_empty() {
-        labels.push('}');
-    }
+fn write_sample(text: &mut TextWriter, family: &str, kind: Kind, sample: &Sample<'_>) {
+    let labels = label_text(text.escaping(), kind, sample.pairs());
+    text.series(&sample.name[family.len()..], &labels);
     let value = match sample.number {
         f64::INFINITY => "+Inf",
         f64::NEG_INFINITY => "-Inf",
         number if number.is_nan() => "NaN",
         _ => sample.value,
     };
-    let mut line = vec![sample.name, &labels, " ", value];
+    let mut line = vec![" ", value];
     let timestamp = sample
         .timestamp
         .as_deref()
@@ -95,12 +81,34 @@ fn write_sample(text: &mut TextWriter, kind: Kind, sample: &Sample<'_>) {
         line.extend([" ", timestamp]);
     }
     let exemplar = sample.exemplar.filter(|exemplar| {
-        text.format() == Format::OpenMetrics && allow_exemplar(kind, sample.name, exemplar)
+        text.format() == Format::OpenMetrics && allow_exemplar(kind, &sample.name, exemplar)
     });
     if let Some(exemplar) = exemplar {
         line.extend([" # ", exemplar]);
     }
     text.line(&line);
+}
+
+/// Returns the text between the braces. Label values are escaped as they were written.
+fn label_text<'a>(
+    escaping: Escaping,
+    kind: Kind,
+    labels: impl Iterator<Item = (&'a str, &'a str)>,
+) -> String {
+    let mut text = String::new();
+    for (name, value) in escaping.labels_in_text(labels) {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(&name);
+        text.push_str("=\"");
+        match &*name {
+            "le" if kind == Kind::Histogram => text.push_str(&canonical_bound(value)),
+            _ => text.push_str(value),
+        }
+        text.push('"');
+    }
+    text
 }
 
 /// Converts a timestamp to the format's unit: milliseconds in 0.0.4, seconds in OpenMetrics.
@@ -121,14 +129,20 @@ mod tests {
     use crate::registry::parse;
 
     fn rewritten(format: Format, line: &str) -> String {
-        let mut text = TextWriter::with_capacity(0, format);
+        let mut text = TextWriter::with_capacity(0, format.into());
         let sample = Sample::parse(line).unwrap();
-        let kind = match sample.label("le") {
-            Some(_) => Kind::Histogram,
-            None => Kind::Counter,
+        let (name, kind) = match sample.name.strip_suffix("_total") {
+            Some(name) => (name, Kind::Counter),
+            None if sample.name.ends_with("_bucket") => ("a", Kind::Histogram),
+            None => ("a", Kind::Unknown),
         };
-        write_sample(&mut text, kind, &sample);
-        text.finish().replace("# EOF\n", "")
+        text.family(name, kind, None, "");
+        write_sample(&mut text, name, kind, &sample);
+        let page = text.finish().replace("# EOF\n", "");
+        page.lines()
+            .skip(2)
+            .map(|line| format!("{line}\n"))
+            .collect()
     }
 
     #[test]
@@ -161,10 +175,10 @@ mod tests {
 
     /// Returns the page of the families in a text.
     fn page(format: Format, text: &str) -> String {
-        let mut writer = TextWriter::with_capacity(0, format);
+        let mut writer = TextWriter::with_capacity(0, format.into());
         for (name, mut family) in parse(text).unwrap() {
-            family.arrange(name).unwrap();
-            write(&mut writer, name, &family);
+            family.arrange(&name).unwrap();
+            write(&mut writer, &name, &family);
         }
         writer.finish().replace("# EOF\n", "")
     }

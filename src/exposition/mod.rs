@@ -1,6 +1,7 @@
 //! Writes a registry as a page.
 //!
-//! Families are sorted by name and series by labels, so that equal states give equal bytes. [`families`] collects all
+//! Families are sorted by name and series by labels, so that equal states give equal bytes. Only the info about the target
+//! comes before all others. [`families`] collects all
 //! families of a page. Automatic families come from a [`snapshot`] of the layers' numbers, included families from what
 //! their encoders write. [`automatic`] and [`included`] write them as text, with the lines of [`text`]. [`protobuf`]
 //! writes both as protobuf.
@@ -26,9 +27,10 @@ mod text;
 pub(crate) use self::protobuf::Protobuf;
 pub(crate) use self::selection::Selection;
 
-use self::families::{ErrorHandler, Families, PageFamily, families, included_texts};
+use self::families::{ErrorHandler, Families, PageFamily, families, in_order, included_texts};
 use self::text::TextWriter;
 use crate::Error;
+use crate::escaping::Escaping;
 use crate::labels::LabelText;
 use crate::registry::{Kind, MetricsRegistry, UPTIME_HELP, UPTIME_UNIT};
 use bytes::Bytes;
@@ -50,8 +52,17 @@ pub enum Format {
 /// The encodings that a page can be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
-    Text(Format),
-    Protobuf(Protobuf),
+    Text(TextEncoding),
+    Protobuf(Protobuf, Escaping),
+}
+
+/// A text format, and which of its optional parts are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TextEncoding {
+    pub(crate) format: Format,
+    pub(crate) escaping: Escaping,
+    /// Whether counters and histograms say when they began, if the format can.
+    pub(crate) created: bool,
 }
 
 // === impl Format ===
@@ -68,6 +79,35 @@ impl Format {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+// === impl Encoding ===
+
+impl Encoding {
+    fn escaping(self) -> Escaping {
+        match self {
+            Self::Text(TextEncoding { escaping, .. }) | Self::Protobuf(_, escaping) => escaping,
+        }
+    }
+}
+
+// === impl TextEncoding ===
+
+impl TextEncoding {
+    /// Returns whether samples say when their series began. 0.0.4 has no such samples.
+    fn shows_created(self) -> bool {
+        self.created && self.format == Format::OpenMetrics
+    }
+}
+
+impl From<Format> for TextEncoding {
+    fn from(format: Format) -> Self {
+        Self {
+            format,
+            escaping: Escaping::Underscores,
+            created: false,
         }
     }
 }
@@ -100,8 +140,10 @@ impl MetricsRegistry {
     /// If a metric, a collector or an included registry can't be shown: the error names it. Or if an encoder calls this for
     /// the page that it is called for.
     pub fn encode(&self, format: Format) -> Result<String, Error> {
-        self.with_families(&Selection::default(), &Err, |families, uptime| {
-            text_page(families, uptime, format)
+        let encoding = TextEncoding::from(format);
+        let all = Selection::default();
+        self.with_families(&all, encoding.escaping, &Err, |families, uptime| {
+            text_page(families, uptime, encoding)
         })
     }
 
@@ -117,16 +159,22 @@ impl MetricsRegistry {
         selection: &Selection,
         on_error: &ErrorHandler<'_>,
     ) -> Result<Bytes, Error> {
-        self.with_families(selection, on_error, |families, uptime| match encoding {
-            Encoding::Text(format) => text_page(families, uptime, format).into(),
-            Encoding::Protobuf(protobuf) => protobuf.page(families, uptime),
-        })
+        self.with_families(
+            selection,
+            encoding.escaping(),
+            on_error,
+            |families, uptime| match encoding {
+                Encoding::Text(encoding) => text_page(families, uptime, encoding).into(),
+                Encoding::Protobuf(protobuf, escaping) => protobuf.page(families, uptime, escaping),
+            },
+        )
     }
 
     /// Calls `write` with the families that are selected, and the uptime.
     fn with_families<R>(
         &self,
         selection: &Selection,
+        escaping: Escaping,
         on_error: &ErrorHandler<'_>,
         write: impl FnOnce(&Families<'_>, Duration) -> R,
     ) -> Result<R, Error> {
@@ -134,24 +182,24 @@ impl MetricsRegistry {
         let table = self.table();
         let texts = included_texts(&table, selection, on_error)?;
         let mut late = Vec::new();
-        let families = families(&table, &texts, selection, on_error, &mut late);
+        let families = families(&table, &texts, selection, escaping, on_error, &mut late);
         self.add_late_claims(&late);
         Ok(write(&families?, self.uptime()))
     }
 }
 
-fn text_page(families: &Families<'_>, uptime: Duration, format: Format) -> String {
+fn text_page(families: &Families<'_>, uptime: Duration, encoding: TextEncoding) -> String {
     let sizes = families.iter().map(|(name, family)| match family {
-        PageFamily::Automatic(family) => automatic::size(name, family),
+        PageFamily::Automatic(family) => automatic::size(name, family, encoding.shows_created()),
         PageFamily::Included(_) | PageFamily::Uptime(_) => 0,
     });
-    let mut text = TextWriter::with_capacity(sizes.sum(), format);
-    for (name, family) in families {
+    let mut text = TextWriter::with_capacity(sizes.sum(), encoding);
+    for (name, family) in in_order(families) {
         match family {
             PageFamily::Automatic(family) => automatic::write(&mut text, name, family),
             PageFamily::Included(family) => included::write(&mut text, name, family),
             PageFamily::Uptime(labels) => {
-                let labels = LabelText::new(labels.iter());
+                let labels = LabelText::new(encoding.escaping.labels_in_text(labels.iter()));
                 text.family(name, Kind::Gauge, Some(UPTIME_UNIT), UPTIME_HELP);
                 text.sample("", labels.as_str(), |value| {
                     value.seconds(uptime.as_nanos());

@@ -2,7 +2,7 @@
 
 use super::families::PageFamily;
 use super::series_snapshot::{HistogramSnapshot, SeriesValue};
-use super::{Format, Selection, text_page};
+use super::{Format, Selection, TextEncoding, text_page};
 use crate::Error;
 use crate::buckets::{NATIVE_BELOW, native_bound};
 use crate::registry::MetricsRegistry;
@@ -24,7 +24,9 @@ impl MetricsRegistry {
     ///
     /// See [`encode`](Self::encode).
     pub(crate) fn encode_with_native(&self) -> Result<(String, Vec<NativeSeries>), Error> {
-        self.with_families(&Selection::default(), &Err, |families, uptime| {
+        let encoding = TextEncoding::from(Format::OpenMetrics);
+        let all = Selection::default();
+        self.with_families(&all, encoding.escaping, &Err, |families, uptime| {
             let mut native = Vec::new();
             for (name, family) in families {
                 let PageFamily::Automatic((metric, snapshot)) = family else {
@@ -47,7 +49,7 @@ impl MetricsRegistry {
                     });
                 });
             }
-            (text_page(families, uptime, Format::OpenMetrics), native)
+            (text_page(families, uptime, encoding), native)
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The protobuf format without the feature `protobuf`: it is never offered.
 
 use super::Families;
+use crate::escaping::Escaping;
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ pub(crate) enum Protobuf {}
 impl Protobuf {
     pub(crate) const OFFERED: Option<Self> = None;
 
-    pub(super) fn page(self, _: &Families<'_>, _: Duration) -> Bytes {
+    pub(super) fn page(self, _: &Families<'_>, _: Duration, _: Escaping) -> Bytes {
         match self {}
     }
 }

@@ -1,9 +1,10 @@
 //! The snapshot of one series, as the writers of a page get it.
 
 use crate::classify::ErrorType;
+use crate::clock::WallTime;
 use crate::error_types::IndexedType;
 use crate::labels::{Carrier, LabelStr};
-use crate::recorder::{self, Exemplar};
+use crate::recorder::{self, Exemplar, UndeclaredFailures};
 use crate::registry::Endpoint;
 
 /// A label set of a metric, with its value.
@@ -11,6 +12,8 @@ pub(super) struct SeriesSnapshot<'r> {
     /// All labels, as text.
     pub(super) labels: LabelStr<'r>,
     pub(super) value: SeriesValue<'r>,
+    /// When it began to count.
+    pub(super) created: WallTime,
     pub(super) endpoint: &'r Endpoint,
     /// The values of labels that are read from calls.
     pub(super) label_values: (Carrier, &'r [Box<str>]),
@@ -42,8 +45,18 @@ pub(super) struct ErrorCounts<'r> {
     pub(super) types: &'r [IndexedType],
     /// The counts of declared types, followed by the count of all types beyond the limit.
     pub(super) counts: &'r [u64],
-    /// The counts of other types, by their places.
-    pub(super) undeclared: &'r [(usize, u64)],
+    /// The counts of other types.
+    pub(super) undeclared: &'r [UndeclaredFailures],
+    /// When the series began to count.
+    pub(super) created: WallTime,
+}
+
+/// The failures by one error type.
+pub(super) struct ErrorCount {
+    pub(super) error_type: ErrorType,
+    pub(super) count: u64,
+    /// When it began to count: with the series, or with the first failure by an undeclared type.
+    pub(super) created: WallTime,
 }
 
 // === impl SeriesSnapshot ===
@@ -80,24 +93,29 @@ impl<'r> HistogramSnapshot<'r> {
 impl ErrorCounts<'_> {
     /// Returns the count of each error type, sorted by name. Declared types are always included, other
     /// types only if they have occurred.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (ErrorType, u64)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = ErrorCount> {
         let Self {
             types,
             counts,
             undeclared,
+            created,
         } = *self;
         let declared = types
             .iter()
             .filter(|(_, _, is_declared)| *is_declared)
             .count();
         types.iter().filter_map(move |(name, place, is_declared)| {
-            let of_type = || undeclared.iter().find(|(other, _)| other == place);
-            let count = match (*is_declared, *name == ErrorType::OTHER) {
-                (true, _) => counts[*place],
-                (_, true) => counts[declared],
-                _ => of_type().map_or(0, |(_, count)| *count),
+            let of_type = || undeclared.iter().find(|other| other.index == *place);
+            let (count, created) = match (*is_declared, *name == ErrorType::OTHER) {
+                (true, _) => (counts[*place], created),
+                (_, true) => (counts[declared], created),
+                _ => of_type().map_or((0, created), |failures| (failures.count, failures.created)),
             };
-            (*is_declared || count > 0).then_some((*name, count))
+            (*is_declared || count > 0).then_some(ErrorCount {
+                error_type: *name,
+                count,
+                created,
+            })
         })
     }
 }

@@ -5,6 +5,7 @@
 
 use super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesSnapshot, SeriesValue};
 use crate::error_types::IndexedType;
+use crate::escaping::Escaping;
 use crate::labels::{Carrier, LabelText, LabelTexts, Span};
 use crate::measured::Measured;
 use crate::open_call::OpenCalls;
@@ -69,7 +70,8 @@ enum MetricNumbers {
 // === impl Snapshot ===
 
 impl<'a> Snapshot<'a> {
-    pub(super) fn take(endpoints: &[&'a Endpoint]) -> Self {
+    /// Labels are written with names in this escaping.
+    pub(super) fn take(endpoints: &[&'a Endpoint], escaping: Escaping) -> Self {
         let mut snapshot = Self {
             layers: Vec::with_capacity(endpoints.len()),
             series: Vec::with_capacity(endpoints.len()),
@@ -82,13 +84,13 @@ impl<'a> Snapshot<'a> {
             false => OpenCalls::default(),
         };
         for endpoint in endpoints {
-            snapshot.add(endpoint, &open);
+            snapshot.add(endpoint, &open, escaping);
         }
         snapshot
     }
 
     /// Adds the numbers of one layer.
-    fn add(&mut self, endpoint: &'a Endpoint, open: &OpenCalls) {
+    fn add(&mut self, endpoint: &'a Endpoint, open: &OpenCalls, escaping: Escaping) {
         let Self {
             layers,
             series: all,
@@ -100,7 +102,12 @@ impl<'a> Snapshot<'a> {
         let layout = &shared.layout;
         let window = shared.end_window();
         let mut ages = endpoint.recorder.ages(open.of(endpoint.recorder.key()));
-        let text = texts.push(&endpoint.label_text);
+        // The text that is kept has the names as they are.
+        let renames = escaping == Escaping::Dots || !endpoint.has_plain_labels;
+        let text = match renames {
+            true => texts.push(&escaped(escaping, endpoint.labels.iter())),
+            false => texts.push(&endpoint.label_text),
+        };
         let groups = layout.groups().iter().enumerate();
         let groups = groups.map(|(number, group)| {
             let first = all.len();
@@ -115,8 +122,11 @@ impl<'a> Snapshot<'a> {
                 let text = match series.values() {
                     [] => text.clone(),
                     values => {
-                        let pairs = || LabelText::new(endpoint.pairs(group.carrier, values));
-                        texts.push(series.text(pairs))
+                        let pairs = || endpoint.pairs(group.carrier, values);
+                        match renames {
+                            true => texts.push(&escaped(escaping, pairs().into_iter())),
+                            false => texts.push(series.text(|| LabelText::new(pairs()))),
+                        }
                     }
                 };
                 all.push(SeriesNumbers {
@@ -159,6 +169,7 @@ impl<'a> Snapshot<'a> {
                 write(&SeriesSnapshot {
                     labels: self.texts.get(&layer.text),
                     value: SeriesValue::Counter(layer.overflowed),
+                    created: layer.endpoint.created,
                     endpoint: layer.endpoint,
                     label_values: (Carrier::Begin, &[]),
                 });
@@ -170,6 +181,7 @@ impl<'a> Snapshot<'a> {
                     write(&SeriesSnapshot {
                         labels: self.texts.get(&read.text),
                         value,
+                        created: read.series.created(),
                         endpoint: layer.endpoint,
                         label_values: (carrier, read.series.values()),
                     });
@@ -213,10 +225,15 @@ impl<'a> Snapshot<'a> {
                 types: &layer.error_types,
                 counts: &numbers[layer.layout().optional(Optional::Errors)?..],
                 undeclared: read.rare.as_ref().map_or(&[], |rare| &rare.undeclared),
+                created: read.series.created(),
             }),
             MetricNumbers::Overflow => return None,
         })
     }
+}
+
+fn escaped<'a>(escaping: Escaping, labels: impl Iterator<Item = (&'a str, &'a str)>) -> LabelText {
+    LabelText::new(escaping.labels_in_text(labels))
 }
 
 // === impl LayerSnapshot ===

@@ -1,15 +1,19 @@
-use super::Format;
 use super::number::{push_integer, push_seconds};
+use super::{Format, TextEncoding};
+use crate::clock::WallTime;
+use crate::escaping::{Escaping, is_metric_name, push_escaped};
 use crate::labels::{ExtraLabel, LabelStr};
 use crate::recorder::Exemplar;
-use crate::registry::Kind;
+use crate::registry::{Kind, ends_in_unit};
 
 /// A page that is being written.
 pub(super) struct TextWriter {
     page: String,
-    format: Format,
-    /// The name of the current family.
+    encoding: TextEncoding,
+    /// The name of the current family, escaped.
     family: String,
+    /// Whether names of the family and its samples are in quotes.
+    quotes: bool,
     /// The common parts of consecutive lines: before and after the value of the label in which they differ.
     line_start: String,
     line_middle: String,
@@ -18,8 +22,12 @@ pub(super) struct TextWriter {
 /// Writes samples that differ in one label.
 pub(super) struct SampleWriter<'a> {
     page: &'a mut String,
+    family: &'a str,
     /// The text before the label's value.
     start: &'a str,
+    /// Where in `start` the labels begin.
+    labels_at: usize,
+    shows_created: bool,
     /// The text between the label's value and the sample's value.
     middle: &'a str,
 }
@@ -31,30 +39,44 @@ pub(super) struct ValueWriter<'a>(&'a mut String);
 
 impl TextWriter {
     /// Returns a writer with room for this many bytes, so that a large page is not copied while it grows.
-    pub(super) fn with_capacity(bytes: usize, format: Format) -> Self {
+    pub(super) fn with_capacity(bytes: usize, encoding: TextEncoding) -> Self {
         Self {
             page: String::with_capacity(bytes),
-            format,
+            encoding,
             family: String::new(),
+            quotes: false,
             line_start: String::new(),
             line_middle: String::new(),
         }
     }
 
     pub(super) fn format(&self) -> Format {
-        self.format
+        self.encoding.format
+    }
+
+    /// Returns whether samples say when their series began.
+    pub(super) fn shows_created(&self) -> bool {
+        self.encoding.shows_created()
     }
 
     /// Begins a family.
     pub(super) fn family(&mut self, name: &str, kind: Kind, unit: Option<&str>, help: &str) {
+        let escaping = self.encoding.escaping;
+        let escaped = kind.escaped(name, escaping);
+        let may_have_unit = |unit: &&str| {
+            self.format() == Format::OpenMetrics
+                && kind.may_have_unit()
+                && ends_in_unit(&escaped, unit)
+        };
+        let unit = unit.filter(may_have_unit);
+        self.quotes = escaping == Escaping::AllowUtf8 && !is_metric_name(name);
         self.family.clear();
-        self.family.push_str(name);
+        push_escaped(&mut self.family, &escaped);
         let suffix = self.metadata_suffix(kind);
         self.comment("HELP", suffix);
         self.push_help(help);
         self.comment("TYPE", suffix);
         self.page.push_str(self.type_name(kind));
-        let unit = unit.filter(|_| self.format == Format::OpenMetrics && kind.may_have_unit());
         if let Some(unit) = unit {
             self.comment("UNIT", suffix);
             self.page.push_str(unit);
@@ -69,6 +91,21 @@ impl TextWriter {
         labels: &str,
         value: impl FnOnce(&mut ValueWriter<'_>),
     ) {
+        self.series(suffix, labels);
+        self.page.push(' ');
+        value(&mut ValueWriter(&mut self.page));
+        self.page.push('\n');
+    }
+
+    /// Begins a sample of the family. `labels` is the text between the braces.
+    pub(super) fn series(&mut self, suffix: &str, labels: &str) {
+        if self.quotes {
+            let comma = if labels.is_empty() { "" } else { "," };
+            for part in ["{\"", &self.family, suffix, "\"", comma, labels, "}"] {
+                self.page.push_str(part);
+            }
+            return;
+        }
         self.page.push_str(&self.family);
         self.page.push_str(suffix);
         if !labels.is_empty() {
@@ -76,12 +113,17 @@ impl TextWriter {
             self.page.push_str(labels);
             self.page.push('}');
         }
-        self.page.push(' ');
-        value(&mut ValueWriter(&mut self.page));
-        self.page.push('\n');
     }
 
-    /// Returns a writer for samples that differ in one extra label, which is sorted among the others.
+    /// Writes when a counter or a histogram began, if the page shows it. `labels` is the text between the braces.
+    pub(super) fn created(&mut self, labels: &str, created: WallTime) {
+        if self.shows_created() {
+            self.sample("_created", labels, |value| value.seconds(created.nanos()));
+        }
+    }
+
+    /// Returns a writer for samples that differ in one extra label, which is sorted among the others. The family must be an
+    /// automatic one, whose name is never in quotes.
     pub(super) fn samples_with<'a>(
         &'a mut self,
         suffix: &str,
@@ -89,8 +131,9 @@ impl TextWriter {
         extra: ExtraLabel,
     ) -> SampleWriter<'a> {
         let (before, after) = labels.around(extra);
+        let extra = self.encoding.escaping.label(extra.name());
         self.line_start.clear();
-        for part in [&self.family, suffix, "{", before, extra.name(), "=\""] {
+        for part in [&self.family, suffix, "{", before, &extra, "=\""] {
             self.line_start.push_str(part);
         }
         self.line_middle.clear();
@@ -98,13 +141,16 @@ impl TextWriter {
             self.line_middle.push_str(part);
         }
         SampleWriter {
+            shows_created: self.encoding.shows_created(),
             page: &mut self.page,
+            labels_at: self.family.len() + suffix.len(),
+            family: &self.family,
             start: &self.line_start,
             middle: &self.line_middle,
         }
     }
 
-    /// Writes a line as it is.
+    /// Writes the end of a line as it is.
     pub(super) fn line(&mut self, parts: &[&str]) {
         for part in parts {
             self.page.push_str(part);
@@ -112,8 +158,12 @@ impl TextWriter {
         self.page.push('\n');
     }
 
+    pub(super) fn escaping(&self) -> Escaping {
+        self.encoding.escaping
+    }
+
     pub(super) fn finish(mut self) -> String {
-        if self.format == Format::OpenMetrics {
+        if self.format() == Format::OpenMetrics {
             self.page.push_str("# EOF\n");
         }
         self.page
@@ -122,14 +172,25 @@ impl TextWriter {
     /// Ends the previous line of the family's metadata and begins the next one.
     fn comment(&mut self, keyword: &str, suffix: &str) {
         let line_feed = if keyword == "HELP" { "" } else { "\n" };
-        for part in [line_feed, "# ", keyword, " ", &self.family, suffix, " "] {
+        let quote = if self.quotes { "\"" } else { "" };
+        for part in [
+            line_feed,
+            "# ",
+            keyword,
+            " ",
+            quote,
+            &self.family,
+            suffix,
+            quote,
+            " ",
+        ] {
             self.page.push_str(part);
         }
     }
 
     /// Returns the suffix of the name in metadata. In 0.0.4 it is the suffix of the samples.
     fn metadata_suffix(&self, kind: Kind) -> &'static str {
-        match (self.format, kind) {
+        match (self.format(), kind) {
             (Format::Prometheus, Kind::Counter) => "_total",
             (Format::Prometheus, Kind::Info) => "_info",
             _ => "",
@@ -138,7 +199,7 @@ impl TextWriter {
 
     /// Returns the name of the type. 0.0.4 has fewer types.
     fn type_name(&self, kind: Kind) -> &'static str {
-        match (self.format, kind) {
+        match (self.format(), kind) {
             (Format::Prometheus, Kind::Info | Kind::StateSet) => "gauge",
             (Format::Prometheus, Kind::PlainCounter) => "counter",
             (Format::Prometheus, Kind::Unknown) => "untyped",
@@ -149,7 +210,7 @@ impl TextWriter {
     /// Appends escaped help. Only OpenMetrics escapes quotes.
     fn push_help(&mut self, help: &str) {
         for c in help.chars() {
-            match (c, self.format) {
+            match (c, self.format()) {
                 ('\\', _) => self.page.push_str("\\\\"),
                 ('\n', _) => self.page.push_str("\\n"),
                 ('"', Format::OpenMetrics) => self.page.push_str("\\\""),
@@ -164,16 +225,26 @@ impl TextWriter {
 impl SampleWriter<'_> {
     /// Writes the sample with this value of the label.
     pub(super) fn sample(&mut self, escaped: &str, value: impl FnOnce(&mut ValueWriter<'_>)) {
-        let Self {
-            page,
-            start,
-            middle,
-        } = self;
-        page.push_str(start);
-        page.push_str(escaped);
-        page.push_str(middle);
-        value(&mut ValueWriter(page));
-        page.push('\n');
+        self.page.push_str(self.start);
+        self.finish(escaped, value);
+    }
+
+    /// Writes when the sample with this value of the label began, if the page shows it.
+    pub(super) fn created(&mut self, escaped: &str, created: WallTime) {
+        if self.shows_created {
+            let labels = &self.start[self.labels_at..];
+            for part in [self.family, "_created", labels] {
+                self.page.push_str(part);
+            }
+            self.finish(escaped, |value| value.seconds(created.nanos()));
+        }
+    }
+
+    fn finish(&mut self, escaped: &str, value: impl FnOnce(&mut ValueWriter<'_>)) {
+        self.page.push_str(escaped);
+        self.page.push_str(self.middle);
+        value(&mut ValueWriter(self.page));
+        self.page.push('\n');
     }
 }
 
@@ -207,8 +278,8 @@ mod tests {
     use super::*;
 
     fn family(format: Format, kind: Kind, unit: Option<&str>) -> String {
-        let mut text = TextWriter::with_capacity(0, format);
-        text.family("x", kind, unit, "say \"a\\b\"\n");
+        let mut text = TextWriter::with_capacity(0, format.into());
+        text.family("y_x", kind, unit, "say \"a\\b\"\n");
         text.finish()
     }
 
@@ -216,16 +287,17 @@ mod tests {
     fn metadata_in_both_formats() {
         assert_eq!(
             family(Format::OpenMetrics, Kind::Counter, Some("x")),
-            "# HELP x say \\\"a\\\\b\\\"\\n\n# TYPE x counter\n# UNIT x x\n# EOF\n"
+            "# HELP y_x say \\\"a\\\\b\\\"\\n\n# TYPE y_x counter\n# UNIT y_x x\n# EOF\n"
         );
         assert_eq!(
             family(Format::Prometheus, Kind::Counter, Some("x")),
-            "# HELP x_total say \"a\\\\b\"\\n\n# TYPE x_total counter\n"
+            "# HELP y_x_total say \"a\\\\b\"\\n\n# TYPE y_x_total counter\n"
         );
-        assert!(family(Format::Prometheus, Kind::Info, None).ends_with("# TYPE x_info gauge\n"));
-        assert!(family(Format::Prometheus, Kind::Unknown, None).ends_with("# TYPE x untyped\n"));
+        assert!(family(Format::Prometheus, Kind::Info, None).ends_with("# TYPE y_x_info gauge\n"));
+        assert!(family(Format::Prometheus, Kind::Unknown, None).ends_with("# TYPE y_x untyped\n"));
         assert!(
-            family(Format::OpenMetrics, Kind::Unknown, None).ends_with("# TYPE x unknown\n# EOF\n")
+            family(Format::OpenMetrics, Kind::Unknown, None)
+                .ends_with("# TYPE y_x unknown\n# EOF\n")
         );
     }
 }

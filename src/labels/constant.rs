@@ -1,5 +1,7 @@
 use super::{ERROR_TYPE, LabelText};
 use crate::Error;
+use crate::escaping::{Escaping, is_name, is_plain_name};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Constant labels to build a layer or a registry with: any collection of name and value pairs, or `()` for none.
@@ -92,6 +94,7 @@ impl Labels {
                 twice[0].0, twice[0].1, twice[1].1
             )));
         }
+        check_clashes(pairs.iter().map(|(name, _)| &**name))?;
         Ok(Self { pairs })
     }
 
@@ -110,10 +113,11 @@ impl Labels {
         }
         self.pairs.extend(common.pairs.iter().cloned());
         self.pairs.sort();
+        check_clashes(self.iter().map(|(name, _)| name))?;
         Ok(self)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.pairs.iter().map(|(name, value)| (&**name, &**value))
     }
 }
@@ -131,25 +135,17 @@ impl fmt::Display for Labels {
     }
 }
 
-/// Whether all formats and scrapers accept the name: `[a-zA-Z_][a-zA-Z0-9_]*`.
-pub(crate) fn is_plain_name(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    bytes
-        .next()
-        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
 /// # Errors
 ///
 /// Returns an error if a label must not have this name.
 pub(super) fn check_name(name: &str) -> Result<(), Error> {
-    if !is_plain_name(name) {
+    if !is_name(name) {
         return Err(Error::new(format!(
-            "label name {name:?} is invalid: use ASCII letters, digits and `_`, and don't begin with a digit"
+            "label name {name:?} is invalid: use at least one character, and no control characters"
         )));
     }
-    if RESERVED.contains(&name) {
+    // A scraper may take `error.type` for `error_type`.
+    if RESERVED.contains(&&*Escaping::Underscores.label(name)) {
         return Err(Error::new(format!(
             "label name `{name}` is reserved: it has a meaning of its own on the page, choose another"
         )));
@@ -158,6 +154,36 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
         return Err(Error::new(format!(
             "label name `{name}` is reserved: names that begin with `__` belong to Prometheus, choose another"
         )));
+    }
+    Ok(())
+}
+
+/// Checks that different names stay different and none is reserved, however they are escaped.
+///
+/// # Errors
+///
+/// Returns an error that names two labels that a scraper would take for one.
+pub(crate) fn check_clashes<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Result<(), Error> {
+    if names.clone().all(is_plain_name) {
+        return Ok(());
+    }
+    for escaping in Escaping::CLASHING {
+        let mut seen = BTreeMap::new();
+        for name in names.clone() {
+            let escaped = escaping.label(name);
+            if escaped.starts_with("__") {
+                return Err(Error::new(format!(
+                    "label name `{name}` is reserved: it is `{escaped}` for a scraper that asks for `{}`, and names that begin with `__` belong to Prometheus; begin it with a letter",
+                    escaping.as_str()
+                )));
+            }
+            if let Some(other) = seen.insert(escaped.clone(), name) {
+                return Err(Error::new(format!(
+                    "labels `{other}` and `{name}` are both `{escaped}` for a scraper that asks for `{}`: rename one",
+                    escaping.as_str()
+                )));
+            }
+        }
     }
     Ok(())
 }
@@ -176,13 +202,16 @@ mod tests {
     fn errors_name_the_bad_label() {
         let cases = [
             (vec![("", "")], "\"\""),
-            (vec![("9a", "")], "\"9a\""),
-            (vec![("a-b", "")], "\"a-b\""),
-            (vec![("ä", "")], "\"ä\""),
+            (vec![("花火", "")], "`__`"),
+            (vec![("_a.b", "")], "`__a_dot_b`"),
+            (vec![("a.b", ""), ("a-b", "")], "`a_b`"),
+            (vec![("a.b", ""), ("a_b", "")], "`a_b`"),
+            (vec![("a.b", ""), ("U__a_2e_b", "")], "`U__a_2e_b`"),
             (vec![("a\n", "")], r#""a\n""#),
             (vec![("le", "")], "`le`"),
             (vec![("quantile", "")], "`quantile`"),
             (vec![("error_type", "")], "`error_type`"),
+            (vec![("error.type", "")], "`error.type`"),
             (vec![("__name__", "")], "`__name__`"),
             (vec![("a", "1"), ("b", ""), ("a", "2")], "`a`"),
         ];

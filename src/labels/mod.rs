@@ -175,12 +175,12 @@ pub use self::constant::ConstantLabels;
 pub use self::http::{LongLived, RequestHead, is_long_lived};
 pub use self::label::Label;
 
-pub(crate) use self::constant::{Labels, is_plain_name};
+pub(crate) use self::constant::{Labels, check_clashes};
 #[cfg(not(feature = "axum-route"))]
 pub(crate) use self::no_axum::WithAxumRoute;
 pub(crate) use self::schema::{Carrier, Declared, Known, Schema};
 pub(crate) use self::source::{MOMENTS, Moment};
-pub(crate) use self::text::{ExtraLabel, LabelStr, LabelText, LabelTexts, Span, push_escaped};
+pub(crate) use self::text::{ExtraLabel, LabelStr, LabelText, LabelTexts, Span};
 pub(crate) use self::values::{KeptValue, Value, Values};
 
 /// The label that says how a call failed. The crate alone may set it.

@@ -1,4 +1,4 @@
-use super::constant::check_name;
+use super::constant::{check_clashes, check_name};
 use super::source::{MOMENTS, Moment};
 use super::values::{KeptValue, MAX_LABELS, Value};
 use super::{Label, Labels, OTHER, RequestHead, Values};
@@ -85,6 +85,8 @@ impl Schema {
                 )));
             }
         }
+        let constant_names = constant.iter().map(|(name, _)| name);
+        check_clashes(labels.iter().map(Label::name).chain(constant_names))?;
         let known_at = |moment| -> Result<Box<[Label]>, Error> {
             let labels = labels.iter().filter(|label| label.moment() == moment);
             let labels: Vec<Label> = labels.cloned().collect();

@@ -1,3 +1,4 @@
+use crate::escaping::push_escaped;
 use std::ops::Range;
 
 /// The labels of a series as text, rendered once. One more label can be written between them, in the order of names.
@@ -44,10 +45,11 @@ const NAMES: [&str; 2] = ["error_type", "le"];
 
 impl LabelText {
     /// Renders labels that are sorted by name.
-    pub(crate) fn new<'a>(sorted: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+    pub(crate) fn new<'a, N: AsRef<str>>(sorted: impl IntoIterator<Item = (N, &'a str)>) -> Self {
         let mut text = String::from(",");
         let mut offsets = [None; 2];
         for (name, value) in sorted {
+            let name = name.as_ref();
             for (offset, extra) in offsets.iter_mut().zip(NAMES) {
                 if name >= extra {
                     offset.get_or_insert(text.len());
@@ -124,24 +126,6 @@ impl ExtraLabel {
     }
 }
 
-/// Appends a label's value. Escapes backslash, quote and line feed, as both text formats require.
-pub(crate) fn push_escaped(out: &mut String, value: &str) {
-    if !value
-        .bytes()
-        .any(|byte| matches!(byte, b'\\' | b'"' | b'\n'))
-    {
-        return out.push_str(value);
-    }
-    for c in value.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '"' => out.push_str("\\\""),
-            '\n' => out.push_str("\\n"),
-            c => out.push(c),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Labels;
@@ -167,7 +151,7 @@ mod tests {
         let (first, last) = (LabelText::new([("m", "1")]), LabelText::new([("a", "1")]));
         assert_eq!(with(&first, ExtraLabel::Le), r#"le="",m="1""#);
         assert_eq!(with(&last, ExtraLabel::Le), r#"a="1",le="""#);
-        let none = LabelText::new([]);
+        let none = LabelText::new([("", ""); 0]);
         assert_eq!(
             (none.as_str(), none.borrow().around(ExtraLabel::Le)),
             ("", ("", ""))

@@ -350,7 +350,8 @@ impl LabelSets {
             let has_series = has_series || group.is_unlabelled;
             let is_known = has_series && group.known_at <= lookup.moment;
             is_known.then(|| {
-                let new = Arc::new(Series::new(schema.project(group.carrier, known)));
+                let values = schema.project(group.carrier, known);
+                let new = Arc::new(Series::new(values, shared.settings.clock));
                 let kept = series.get_key_value(&new);
                 let kept = kept.map_or(new, |(series, _)| series.clone());
                 *series.entry(kept.clone()).or_default() += 1;

@@ -55,6 +55,6 @@ pub(crate) use self::layout::{
 };
 pub(crate) use self::local::LocalRecorder;
 pub(crate) use self::recorder::{Key, Recorder};
-pub(crate) use self::series::{Rare, Series};
+pub(crate) use self::series::{Rare, Series, UndeclaredFailures};
 pub(crate) use self::shared::{Lent, Shared};
 pub(crate) use self::thread::{with_recorder, with_recorder_and_slots, with_slots};

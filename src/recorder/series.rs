@@ -2,6 +2,7 @@
 
 use super::block::{Block, EXEMPLAR_CELLS, Exemplar};
 use super::layout::{BEGUN, ENDED, Group, Layout, Optional, WAITS_BEGUN, WAITS_ENDED};
+use crate::clock::{Clock, WallTime};
 use crate::labels::LabelText;
 use crate::sync::{Mutex, MutexGuard};
 use std::cmp;
@@ -14,6 +15,8 @@ use std::sync::{OnceLock, PoisonError};
 pub(crate) struct Series {
     values: Box<[Box<str>]>,
     text: OnceLock<LabelText>,
+    clock: Clock,
+    created: WallTime,
     /// Locked when a thread begins or ends and by scrapes, never by an ordinary call.
     counts: Mutex<Counts>,
 }
@@ -22,8 +25,7 @@ pub(crate) struct Series {
 struct Counts {
     blocks: Vec<ThreadBlock>,
     rest: Option<Block>,
-    /// Failures by undeclared error types, with the index of each.
-    undeclared: Vec<(usize, u64)>,
+    undeclared: Vec<UndeclaredFailures>,
 }
 
 /// A block, and the thread that writes it.
@@ -37,8 +39,17 @@ struct ThreadBlock {
 pub(crate) struct Rare {
     /// The latest traced call of each bucket of the group. Empty if calls are not traced.
     pub(crate) exemplars: Vec<Option<Exemplar>>,
-    /// Failures by undeclared error types, with the index of each.
-    pub(crate) undeclared: Vec<(usize, u64)>,
+    pub(crate) undeclared: Vec<UndeclaredFailures>,
+}
+
+/// Failures by an undeclared error type.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UndeclaredFailures {
+    /// The index of the error type.
+    pub(crate) index: usize,
+    pub(crate) count: u64,
+    /// When the first one was counted.
+    pub(crate) created: WallTime,
 }
 
 // === impl Rare ===
@@ -52,10 +63,12 @@ impl Rare {
 // === impl Series ===
 
 impl Series {
-    pub(super) fn new(values: Box<[Box<str>]>) -> Self {
+    pub(super) fn new(values: Box<[Box<str>]>, clock: Clock) -> Self {
         Self {
             values,
             text: OnceLock::new(),
+            created: clock.wall_time(),
+            clock,
             counts: Mutex::new(Counts::default()),
         }
     }
@@ -63,6 +76,11 @@ impl Series {
     /// The values of the labels that are not constant, in the order of their names.
     pub(crate) fn values(&self) -> &[Box<str>] {
         &self.values
+    }
+
+    /// When it began to count.
+    pub(crate) fn created(&self) -> WallTime {
+        self.created
     }
 
     /// The text of all labels. `write` is called the first time.
@@ -102,15 +120,19 @@ impl Series {
             .for_each(|block| copy.take_in(block, &group.cells));
         let mut counts = self.lock();
         counts.take_in(copy, group);
-        for &(error_type, failures) in &left.undeclared {
-            counts.count_undeclared(error_type, failures);
+        for failures in &left.undeclared {
+            counts.count_undeclared(*failures);
         }
     }
 
     /// Counts a failure by an undeclared error type.
     #[cold]
     pub(super) fn count_undeclared(&self, error_type: usize) {
-        self.lock().count_undeclared(error_type, 1);
+        self.lock().count_undeclared(UndeclaredFailures {
+            index: error_type,
+            count: 1,
+            created: self.clock.wall_time(),
+        });
     }
 
     /// Appends the sums of all threads to `numbers`, cell by cell. Buckets are cumulative. [`ENDED`] has the calls in flight,
@@ -211,11 +233,11 @@ impl Counts {
         }
     }
 
-    fn count_undeclared(&mut self, error_type: usize, failures: u64) {
+    fn count_undeclared(&mut self, failures: UndeclaredFailures) {
         let mut counted = self.undeclared.iter_mut();
-        match counted.find(|(index, _)| *index == error_type) {
-            Some((_, count)) => *count += failures,
-            None => self.undeclared.push((error_type, failures)),
+        match counted.find(|counted| counted.index == failures.index) {
+            Some(counted) => counted.count += failures.count,
+            None => self.undeclared.push(failures),
         }
     }
 
@@ -261,7 +283,7 @@ mod loom_tests {
         fn new() -> Arc<Self> {
             Arc::new(Self {
                 layout: Layout::new(&Settings::default()),
-                series: Series::new(Box::default()),
+                series: Series::new(Box::default(), Clock::real()),
                 signal: AtomicU64::new(0),
             })
         }

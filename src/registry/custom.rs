@@ -1,9 +1,11 @@
 //! Metrics and sources of families that users register.
 
-use super::IncludedFamily;
 use super::family::Kind;
 use super::names::{Claim, Owner};
+use super::{IncludedFamily, NamedFamily, parse};
 use crate::Error;
+use crate::clock::WallTime;
+use crate::escaping::{is_metric_name, label_in_text};
 use crate::labels::Labels;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text;
@@ -28,8 +30,17 @@ pub(crate) struct CustomFamily {
 #[derive(Clone, Debug)]
 pub(super) struct Member {
     registry: Arc<Registry>,
+    /// When it was registered.
+    created: WallTime,
     /// The series that it had when it was registered.
     claim: Arc<Claim>,
+}
+
+/// What a member's encoder writes.
+#[derive(Debug)]
+pub(crate) struct MemberText {
+    text: String,
+    created: WallTime,
 }
 
 /// A source of included families: a collector, another registry, or a closure. It encodes them as text.
@@ -38,6 +49,8 @@ pub(crate) struct FamilySource {
     /// The name of its type, for errors.
     name: &'static str,
     encode: Arc<Encode>,
+    /// When its metrics began to count, if that is known.
+    created: Option<WallTime>,
     /// The families that it is known to show, by name.
     claims: Arc<BTreeMap<String, Arc<Claim>>>,
 }
@@ -59,12 +72,14 @@ impl CustomFamily {
         help: String,
         name: &str,
         labels: &Labels,
+        created: WallTime,
         metric: impl Metric,
     ) -> Self {
         let mut registry = labelled(labels);
-        registry.register(name, "", metric);
+        registry.register(encoded_as(name), "", metric);
         let member = Member {
             registry: Arc::new(registry),
+            created,
             claim: Arc::new(Claim::new(name.to_owned(), kind, Owner::Included)),
         };
         Self {
@@ -153,23 +168,55 @@ impl CustomFamily {
         )))
     }
 
-    /// Returns the text that prometheus-client writes for all members, metadata included.
+    /// Returns the text that prometheus-client writes for each member, metadata included.
     ///
     /// # Errors
     ///
     /// Returns an error if a member can't be encoded.
-    pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
-        let mut text = String::new();
-        for member in self.members.values() {
-            text::encode_registry(&mut text, &member.registry)?;
+    pub(crate) fn encode(&self) -> Result<Vec<MemberText>, fmt::Error> {
+        let members = self.members.values();
+        members.map(Member::encode).collect()
+    }
+
+    /// Returns the family with its own metadata and the samples in these texts.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the line that is not a sample.
+    pub(crate) fn read<'a>(
+        &self,
+        name: &str,
+        texts: &'a [MemberText],
+    ) -> Result<IncludedFamily<'a>, Error> {
+        let mut family = IncludedFamily::new(self.kind);
+        family.unit.clone_from(&self.unit);
+        family.help.clone_from(&self.help);
+        for MemberText { text, created } in texts {
+            family.add_samples(text, *created)?;
         }
-        Ok(text)
+        let encoded_as = encoded_as(name);
+        if encoded_as != name {
+            for sample in &mut family.samples {
+                let suffix = sample.name.strip_prefix(encoded_as).unwrap_or_default();
+                sample.name = format!("{name}{suffix}").into();
+            }
+        }
+        Ok(family)
     }
 }
 
 // === impl Member ===
 
 impl Member {
+    fn encode(&self) -> Result<MemberText, fmt::Error> {
+        let mut text = String::new();
+        text::encode_registry(&mut text, &self.registry)?;
+        Ok(MemberText {
+            text,
+            created: self.created,
+        })
+    }
+
     pub(super) fn claim(&self) -> &Claim {
         &self.claim
     }
@@ -186,8 +233,15 @@ impl FamilySource {
         Self {
             name,
             encode: Arc::new(encode),
+            created: None,
             claims: Arc::default(),
         }
+    }
+
+    /// Sets when its metrics began to count. By default that is unknown.
+    pub(crate) fn created(mut self, created: WallTime) -> Self {
+        self.created = Some(created);
+        self
     }
 
     /// Adds the families that it shows now.
@@ -212,10 +266,7 @@ impl FamilySource {
     }
 
     /// Returns those of these families that it was not known to show.
-    pub(crate) fn late_claims(
-        &self,
-        families: &[(&str, IncludedFamily<'_>)],
-    ) -> Option<LateClaims> {
+    pub(crate) fn late_claims(&self, families: &[NamedFamily<'_>]) -> Option<LateClaims> {
         let late = families.iter().filter(|(name, _)| !self.has(name));
         let claims = late.map(|(name, family)| Arc::new(Claim::included(name, family)));
         let claims: Vec<_> = claims.collect();
@@ -249,6 +300,21 @@ impl FamilySource {
         (self.encode)(&mut text)?;
         Ok(text)
     }
+
+    /// Returns the families in a text that it has encoded.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names what can't be read.
+    pub(crate) fn read<'a>(&self, text: &'a str) -> Result<Vec<NamedFamily<'a>>, Error> {
+        let mut families = parse(text)?;
+        for (_, family) in &mut families {
+            for sample in &mut family.samples {
+                sample.created = self.created;
+            }
+        }
+        Ok(families)
+    }
 }
 
 impl fmt::Debug for FamilySource {
@@ -259,10 +325,14 @@ impl fmt::Debug for FamilySource {
     }
 }
 
+/// Returns the name that prometheus-client writes for a family. It doesn't put names in quotes.
+fn encoded_as(name: &str) -> &str {
+    if is_metric_name(name) { name } else { "metric" }
+}
+
 fn labelled(labels: &Labels) -> Registry {
-    Registry::with_labels(
-        labels
-            .iter()
-            .map(|(name, value)| (name.to_owned().into(), value.to_owned().into())),
-    )
+    Registry::with_labels(labels.iter().map(|(name, value)| {
+        let name = label_in_text(name);
+        (name.into_owned().into(), value.to_owned().into())
+    }))
 }

@@ -1,8 +1,9 @@
 //! Runs the encoders of users. Nothing else in the crate calls them.
 
 use super::names::{Claim, Names};
-use super::{CustomFamily, FamilySource, IncludedFamily, parse};
+use super::{CustomFamily, FamilySource, IncludedFamily, MemberText};
 use crate::Error;
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -23,8 +24,8 @@ thread_local! {
 ///
 /// Returns an error that says why the family can't be shown.
 pub(super) fn custom_claim(name: &str, family: &CustomFamily) -> Result<Claim, Error> {
-    let text = encode(name, family)?;
-    let mut family = included_family(family, &text)?;
+    let texts = encode(name, family)?;
+    let mut family = family.read(name, &texts)?;
     family.arrange(name)?;
     Ok(Claim::included(name, &family))
 }
@@ -36,19 +37,22 @@ pub(super) fn custom_claim(name: &str, family: &CustomFamily) -> Result<Claim, E
 /// Returns an error that says why a family can't be shown.
 pub(super) fn source_claims(source: &FamilySource) -> Result<Vec<Claim>, Error> {
     let text = encode_source(source)?;
-    let mut families: BTreeMap<&str, IncludedFamily<'_>> = BTreeMap::new();
-    for (name, family) in parse(&text)? {
+    let mut families: BTreeMap<Cow<'_, str>, IncludedFamily<'_>> = BTreeMap::new();
+    for (name, family) in source.read(&text)? {
         match families.entry(name) {
             Entry::Vacant(place) => drop(place.insert(family)),
-            Entry::Occupied(mut there) => there.get_mut().join(name, family)?,
+            Entry::Occupied(mut there) => {
+                let name = there.key().clone();
+                there.get_mut().join(&name, family)?;
+            }
         }
     }
     // Families of one source may clash with each other.
     let mut names = Names::default();
     let mut claims = Vec::new();
     for (name, mut family) in families {
-        family.arrange(name)?;
-        let claim = Claim::included(name, &family);
+        family.arrange(&name)?;
+        let claim = Claim::included(&name, &family);
         names.check(&claim)?;
         names.add(&claim);
         claims.push(claim);
@@ -56,7 +60,7 @@ pub(super) fn source_claims(source: &FamilySource) -> Result<Vec<Claim>, Error> 
     Ok(claims)
 }
 
-pub(crate) fn encode(name: &str, family: &CustomFamily) -> Result<String, Error> {
+pub(crate) fn encode(name: &str, family: &CustomFamily) -> Result<Vec<MemberText>, Error> {
     catch_panic(|| format!("metric `{name}`"), || family.encode())
 }
 
@@ -69,10 +73,10 @@ pub(crate) fn encode_source(source: &FamilySource) -> Result<String, Error> {
 ///
 /// `AssertUnwindSafe` is right because the next scrape reads the encoder's state after a panic, whether it is
 /// caught here or not.
-fn catch_panic(
+fn catch_panic<T>(
     what: impl Fn() -> String,
-    encode: impl FnOnce() -> Result<String, fmt::Error>,
-) -> Result<String, Error> {
+    encode: impl FnOnce() -> Result<T, fmt::Error>,
+) -> Result<T, Error> {
     let nested = NESTED.get();
     if nested == MAX_NESTED {
         return Err(Error::new(format!(
@@ -84,7 +88,7 @@ fn catch_panic(
     let encoded = panic::catch_unwind(AssertUnwindSafe(encode));
     NESTED.set(nested);
     match encoded {
-        Ok(Ok(text)) => Ok(text),
+        Ok(Ok(encoded)) => Ok(encoded),
         Ok(Err(error)) => {
             Err(Error::new(format!("{} can't be encoded", what())).with_source(error))
         }
@@ -93,20 +97,4 @@ fn catch_panic(
             what()
         ))),
     }
-}
-
-/// Returns the family with the metadata of `custom` and the samples in `samples`.
-///
-/// # Errors
-///
-/// Returns an error that names the line that is not a sample.
-pub(crate) fn included_family<'a>(
-    custom: &CustomFamily,
-    samples: &'a str,
-) -> Result<IncludedFamily<'a>, Error> {
-    let mut family = IncludedFamily::new(custom.kind);
-    family.unit.clone_from(&custom.unit);
-    family.help.clone_from(&custom.help);
-    family.add_samples(samples)?;
-    Ok(family)
 }

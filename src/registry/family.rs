@@ -1,8 +1,9 @@
 //! Types of families, and the names of families and samples.
 
 use crate::Error;
-use crate::labels::is_plain_name;
+use crate::escaping::{Escaping, is_metric_name, is_name, is_plain_name};
 use prometheus_client::metrics::MetricType;
+use std::borrow::Cow;
 
 /// The type of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,12 +47,38 @@ impl Kind {
         }
     }
 
-    /// Returns the names that a family shows on the page: its own, and those of its samples.
+    /// Returns the names that a family shows on the page: its own, and those of its samples. If they are escaped, also the
+    /// escaped ones.
     pub(crate) fn names(self, family: &str) -> impl Iterator<Item = String> {
-        self.suffixes()
-            .iter()
-            .chain(&[""])
-            .map(move |suffix| format!("{family}{suffix}"))
+        let escaped = (!is_metric_name(family)).then_some(Escaping::CLASHING);
+        let escaped = escaped.into_iter().flatten();
+        let escaped = escaped.map(move |escaping| self.escaped(family, escaping));
+        let families = std::iter::once(Cow::Borrowed(family)).chain(escaped);
+        families.flat_map(move |family| {
+            let suffixes = self.suffixes().iter().chain(&[""]);
+            suffixes.map(move |suffix| format!("{family}{suffix}"))
+        })
+    }
+
+    /// Returns the escaped name of a family. A name that Prometheus knows with its suffix, such as `jobs_total`, is escaped with
+    /// it.
+    pub(crate) fn escaped(self, family: &str, escaping: Escaping) -> Cow<'_, str> {
+        let Some(suffix) = self.own_suffix() else {
+            return escaping.metric(family);
+        };
+        match escaping {
+            Escaping::AllowUtf8 => family.into(),
+            _ if escaping != Escaping::Dots && is_metric_name(family) => family.into(),
+            _ => {
+                let name = format!("{family}{suffix}");
+                let escaped = escaping.metric(&name);
+                escaped
+                    .strip_suffix(suffix)
+                    .unwrap_or(&escaped)
+                    .to_owned()
+                    .into()
+            }
+        }
     }
 
     /// Returns whether the type may have a unit. Samples of the other types have fixed values (OpenMetrics 1.0,
@@ -69,6 +96,11 @@ impl Kind {
             Self::Histogram => &["_bucket", "_count", "_sum", "_created"],
             Self::Info => &["_info"],
         }
+    }
+
+    /// Returns whether the type may tell when its series began.
+    pub(crate) fn has_created(self) -> bool {
+        self.suffixes().contains(&"_created")
     }
 
     /// Returns the suffix that prometheus-client adds to each sample.
@@ -100,9 +132,9 @@ impl From<MetricType> for Kind {
 /// Returns an error if `name` is not a valid name, if it ends in a suffix that would appear twice, or if the unit is
 /// invalid.
 pub(super) fn name(name: &str, unit: Option<&str>, kind: Kind) -> Result<String, Error> {
-    if !is_metric_name(name) {
+    if !is_name(name) {
         return Err(Error::new(format!(
-            "metric name {name:?} is invalid: use letters, digits, `_` and `:`, not beginning with a digit"
+            "metric name {name:?} is invalid: use at least one character, and no control characters"
         )));
     }
     if let Some(suffix) = kind.own_suffix()
@@ -120,6 +152,14 @@ pub(super) fn name(name: &str, unit: Option<&str>, kind: Kind) -> Result<String,
         Some(unit) if !name.ends_with(&format!("_{unit}")) => Ok(format!("{name}_{unit}")),
         _ => Ok(name.to_owned()),
     }
+}
+
+/// Returns whether the name ends in the unit. Scrapers refuse any other unit.
+pub(crate) fn ends_in_unit(name: &str, unit: &str) -> bool {
+    !unit.is_empty()
+        && name
+            .strip_suffix(unit)
+            .is_some_and(|stem| stem.ends_with('_'))
 }
 
 /// Returns the prefix with exactly one `_` at its end, or an empty string for an empty prefix.
@@ -140,12 +180,6 @@ pub(super) fn prefix(prefix: &str) -> Result<String, Error> {
     Ok(format!("{stem}_"))
 }
 
-/// Returns whether the name matches `[a-zA-Z_:][a-zA-Z0-9_:]*`, which all formats and scrapers accept.
-pub(crate) fn is_metric_name(name: &str) -> bool {
-    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':');
-    name.bytes().all(is_name_byte) && name.starts_with(|first: char| !first.is_ascii_digit())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +189,7 @@ mod tests {
         let ok = [
             ("jobs", None, Kind::Counter, "jobs"),
             ("a:b_c", None, Kind::Gauge, "a:b_c"),
+            ("1 µ.\"", Some("s"), Kind::Gauge, "1 µ.\"_s"),
             ("read", Some("bytes"), Kind::Counter, "read_bytes"),
             ("read_bytes", Some("bytes"), Kind::Counter, "read_bytes"),
             ("things_total", None, Kind::Gauge, "things_total"),
@@ -164,8 +199,6 @@ mod tests {
         }
         let bad = [
             ("", None, Kind::Gauge, "\"\""),
-            ("1a", None, Kind::Gauge, "\"1a\""),
-            ("a b", None, Kind::Gauge, "\"a b\""),
             ("a\n", None, Kind::Gauge, r#""a\n""#),
             ("a", Some("b-c"), Kind::Gauge, "\"b-c\""),
             ("jobs_total", None, Kind::Counter, "`jobs`"),

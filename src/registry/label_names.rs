@@ -3,7 +3,9 @@
 //! Layers with the same label names and different constant labels never do. Layers with different label names may: a
 //! request label of one can be a constant label of the other, and Prometheus treats an empty label as absent.
 
+use crate::escaping::Escaping;
 use crate::labels::{Carrier, Labels, Schema};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// The label names of a layer.
@@ -47,14 +49,20 @@ impl LabelNames {
         Labels::new(pairs?).ok()
     }
 
-    /// Returns all names that Prometheus sees.
-    fn names(&self, carrier: usize) -> BTreeSet<&str> {
+    /// Returns all names that Prometheus sees if it sees the fewest.
+    fn names(&self, carrier: usize) -> BTreeSet<Cow<'_, str>> {
         let constant = self.constant.iter();
         let constant = constant.filter(|(_, is_empty)| !is_empty);
         let constant = constant.map(|(name, _)| &**name);
         let of_requests = self.of_requests[carrier].iter();
-        constant.chain(of_requests.map(|name| &**name)).collect()
+        let names = constant.chain(of_requests.map(|name| &**name));
+        names.map(seen_as).collect()
     }
+}
+
+/// Returns the name under which the most names are equal.
+fn seen_as(name: &str) -> Cow<'_, str> {
+    Escaping::Underscores.label(name)
 }
 
 /// Returns whether no label has different values in `a` and `b`.
@@ -63,7 +71,8 @@ pub(super) fn agree(a: &Labels, b: &Labels) -> bool {
         .filter(|(_, value)| !value.is_empty())
         .all(|(name, value)| {
             let mut of_b = b.iter();
-            let of_b = of_b.find(|(other, of_b)| *other == name && !of_b.is_empty());
+            let of_b =
+                of_b.find(|(other, of_b)| seen_as(other) == seen_as(name) && !of_b.is_empty());
             of_b.is_none_or(|(_, of_b)| of_b == value)
         })
 }

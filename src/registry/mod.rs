@@ -18,19 +18,19 @@ pub use self::builder::MetricsRegistryBuilder;
 pub(crate) use self::automatic::{
     AUTOMATIC_METRICS, AutomaticMetric, Metric, UPTIME_HELP, UPTIME_UNIT,
 };
-pub(crate) use self::custom::{CustomFamily, FamilySource, LateClaims};
-pub(crate) use self::encoding::{encode, encode_source, included_family};
-pub(crate) use self::family::{Kind, is_metric_name};
-#[cfg(feature = "protobuf")]
-pub(crate) use self::included::parse_labels;
+pub(crate) use self::custom::{CustomFamily, FamilySource, LateClaims, MemberText};
+pub(crate) use self::encoding::{encode, encode_source};
+pub(crate) use self::family::{Kind, ends_in_unit};
 #[cfg(feature = "testing")]
 pub(crate) use self::included::unescaped;
-pub(crate) use self::included::{IncludedFamily, Sample, allow_exemplar, parse};
+pub(crate) use self::included::{IncludedFamily, NamedFamily, Sample, allow_exemplar, parse};
+#[cfg(feature = "protobuf")]
+pub(crate) use self::included::{parse_labels, unescape};
 pub(crate) use self::table::{Endpoint, Table};
 
 use self::registered::Registered;
 use crate::Error;
-use crate::clock::{Clock, Stopwatch};
+use crate::clock::{Clock, Stopwatch, WallTime};
 use crate::labels::{ConstantLabels, Labels};
 use crate::settings::Settings;
 use prometheus_client::metrics::info::Info;
@@ -65,6 +65,7 @@ pub struct MetricsRegistry {
 }
 
 struct Shared {
+    clock: Clock,
     created: Stopwatch,
     /// The prefix of all names that the crate chooses. It ends in `_` unless it is empty.
     prefix: String,
@@ -100,6 +101,7 @@ impl MetricsRegistry {
         Self {
             shared: Arc::new(Shared {
                 created: clock.stopwatch(),
+                clock,
                 registered: RwLock::new(Registered::new(&prefix, labels)),
                 rendering: Mutex::default(),
                 prefix,
@@ -118,7 +120,8 @@ impl MetricsRegistry {
     ///
     /// Returns an error if
     ///
-    /// - the name is not a valid metric name, or clashes with a name on the page;
+    /// - the name is empty, has a control character, or clashes with a name on the page, as it is or
+    ///   [escaped](crate::exporter#names-in-any-characters);
     /// - a metric with this name and these labels is already registered;
     /// - a metric with this name and other labels has another type, unit or help;
     /// - the metric encodes something that scrapers don't read, such as a histogram with unsorted bounds. If this happens
@@ -253,7 +256,7 @@ impl MetricsRegistry {
         let unit = unit.map(Unit::as_str);
         let name = family::name(name, unit, kind)?;
         let labels = self.labels_of(endpoint)?;
-        let joining = CustomFamily::new(kind, unit, help, &name, &labels, metric);
+        let joining = CustomFamily::new(kind, unit, help, &name, &labels, self.wall_time(), metric);
         let claim = encoding::custom_claim(&name, &joining)?;
         let joining = joining.claiming(claim);
         let mut registered = self.write();
@@ -313,6 +316,11 @@ impl MetricsRegistry {
     /// Returns the time since the registry was created.
     pub(crate) fn uptime(&self) -> Duration {
         self.shared.created.elapsed()
+    }
+
+    /// Returns what the registry's clock shows.
+    pub(crate) fn wall_time(&self) -> WallTime {
+        self.shared.clock.wall_time()
     }
 
     /// Returns a copy of what is registered now. Reading it blocks no registration.

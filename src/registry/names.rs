@@ -3,6 +3,7 @@
 use super::automatic::Metric;
 use super::{IncludedFamily, Kind};
 use crate::Error;
+use crate::escaping::Escaping;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -70,7 +71,7 @@ impl Claim {
             let mut text = String::new();
             for (label, value) in sample.labels_of_metric(family.kind) {
                 if !value.is_empty() {
-                    text.extend([label, "=\"", value, "\","]);
+                    text.extend([&*Escaping::Underscores.label(label), "=\"", value, "\","]);
                 }
             }
             // The samples of one metric are adjacent.

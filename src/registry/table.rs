@@ -2,6 +2,8 @@ use super::automatic::AUTOMATIC_METRICS;
 use super::custom::{CustomFamily, FamilySource};
 use super::label_names::{LabelNames, agree};
 use crate::Error;
+use crate::clock::WallTime;
+use crate::escaping::is_plain_name;
 use crate::labels::{Carrier, LabelText, Labels};
 use crate::recorder::Recorder;
 use crate::settings::Settings;
@@ -43,12 +45,23 @@ pub(crate) struct Endpoint {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) labels: Labels,
     pub(crate) label_text: LabelText,
+    /// Whether all label names stay as they are if they are escaped, except for dots.
+    pub(crate) has_plain_labels: bool,
+    pub(crate) created: WallTime,
 }
 
 impl Endpoint {
     pub(super) fn new(prefix: String, labels: Labels, settings: Settings) -> Self {
         Self {
             prefix,
+            created: settings.clock.wall_time(),
+            has_plain_labels: {
+                let constant = labels.iter().map(|(name, _)| name);
+                let names = Carrier::ALL.map(|carrier| settings.schema.names(carrier));
+                constant
+                    .chain(names.into_iter().flatten())
+                    .all(is_plain_name)
+            },
             recorder: Recorder::new(settings),
             label_text: LabelText::new(labels.iter()),
             labels,

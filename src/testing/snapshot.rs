@@ -48,13 +48,13 @@ impl Snapshot {
             for sample in read.samples {
                 let labels = sample.labels.into_iter();
                 let series = Series::new(
-                    sample.name,
+                    &*sample.name,
                     labels.map(|(name, value)| (name, plain(value))),
                 );
                 let sample = Sample {
                     value: sample.number,
-                    family: family.to_owned(),
-                    counts: counts(read.kind, sample.name, &series),
+                    family: family.clone().into_owned(),
+                    counts: counts(read.kind, &series),
                 };
                 samples.insert(series, sample);
             }
@@ -109,13 +109,13 @@ fn plain(value: &str) -> String {
     unescaped(value).unwrap_or_else(|| value.to_owned())
 }
 
-fn counts(kind: Kind, name: &str, series: &Series) -> bool {
+fn counts(kind: Kind, series: &Series) -> bool {
     let counts = match kind {
         Kind::Counter | Kind::PlainCounter | Kind::Histogram => true,
         Kind::Summary => !series.labels.contains_key("quantile"),
         _ => false,
     };
-    counts && !name.ends_with("_created")
+    counts && !series.name.ends_with("_created")
 }
 
 // === impl Sample ===

@@ -6,11 +6,15 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use tower_openmetrics::{Clock, MetricsLayer, MetricsRegistry};
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+const TEXT_UTF8: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=allow-utf-8";
 const V1: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const V1_UTF8: &str =
     "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8";
 const V1_UNDERSCORES: &str =
     "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores";
+const V1_DOTS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=dots";
+const V1_VALUES: &str =
+    "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=values";
 const V001: &str = "application/openmetrics-text; version=0.0.1; charset=utf-8";
 const V001_UTF8: &str =
     "application/openmetrics-text; version=0.0.1; charset=utf-8; escaping=allow-utf-8";
@@ -49,7 +53,7 @@ const TABLE: &[(&str, &str)] = &[
     ("*/*", TEXT),
     ("text/*", TEXT),
     ("text/plain", TEXT),
-    ("text/plain;version=1.0.0;escaping=allow-utf-8", TEXT),
+    ("text/plain;version=1.0.0;escaping=allow-utf-8", TEXT_UTF8),
     ("text/plain;version=none-of-ours", TEXT),
     ("application/json", TEXT),
     ("application/*", TEXT),
@@ -66,18 +70,15 @@ const TABLE: &[(&str, &str)] = &[
         "application/openmetrics-text;escaping=underscores",
         V1_UNDERSCORES,
     ),
-    ("application/openmetrics-text;escaping=dots", V1_UNDERSCORES),
-    (
-        "application/openmetrics-text;escaping=values",
-        V1_UNDERSCORES,
-    ),
+    ("application/openmetrics-text;escaping=dots", V1_DOTS),
+    ("application/openmetrics-text;escaping=values", V1_VALUES),
     ("application/openmetrics-text;escaping=unheard-of", V1),
     (
         "application/openmetrics-text;version=0.0.1;escaping=allow-utf-8",
         V001_UTF8,
     ),
     (
-        "application/openmetrics-text;version=0.0.1;escaping=values",
+        "application/openmetrics-text;version=0.0.1;escaping=underscores",
         V001_UNDERSCORES,
     ),
     // A version that is not offered
@@ -318,10 +319,12 @@ fn assert_written_as(answer: &Answer, content_type: &str) {
     let open_metrics = content_type.starts_with("application/openmetrics-text");
     assert_eq!(page.ends_with("\n# EOF\n"), open_metrics, "{page}");
     assert_eq!(page.contains("\n# UNIT "), open_metrics, "{page}");
-    let name = if open_metrics {
-        "requests"
-    } else {
-        "requests_total"
+    let name = match (open_metrics, content_type.ends_with("escaping=dots")) {
+        // Dots escape underscores, too.
+        (true, true) => "requests_",
+        (false, true) => "requests__total",
+        (true, false) => "requests",
+        (false, false) => "requests_total",
     };
     assert!(
         page.contains(&format!("\n# TYPE {name} counter\n")),

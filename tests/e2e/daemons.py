@@ -120,9 +120,17 @@ class Daemon(Server):
 class Prometheus(Daemon, Database):
     """A Prometheus. `{port}` in its configuration is the target's port."""
 
-    def __init__(self, target_port, *options, config=CONFIG, files=None, storage="--storage.tsdb.path"):
+    def __init__(
+        self,
+        target_port,
+        *options,
+        config=CONFIG,
+        files=None,
+        storage="--storage.tsdb.path",
+        binary="prometheus",
+    ):
         super().__init__(
-            "prometheus",
+            binary,
             "--config.file=prometheus.yml",
             f"{storage}=data",
             "--web.listen-address=127.0.0.1:{port}",

@@ -61,7 +61,16 @@ struct Word(String);
 #[derive(Clone, Debug)]
 struct Name(String);
 
-const NAMES: &[&str] = &["a", "b", "c", "a_b", "seconds", "a_seconds"];
+const NAMES: &[&str] = &[
+    "a",
+    "b",
+    "c",
+    "a_b",
+    "a.c",
+    "\u{e9} {\"",
+    "seconds",
+    "a_seconds",
+];
 
 const WORDS: &[&str] = &[
     "a",
@@ -82,6 +91,9 @@ const WORDS: &[&str] = &[
     "requests",
     "uptime_seconds",
     "a:b",
+    "a.b",
+    "_dot_",
+    "U__a_2e_b",
     "9",
     "",
     "\n",

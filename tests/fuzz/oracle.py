@@ -17,6 +17,7 @@ import struct
 import sys
 import traceback
 
+from prometheus_client.openmetrics import exposition
 from prometheus_client.openmetrics import parser as openmetrics
 
 # --- headers: RFC 9110, sections 5.6 and 12.5 ---------------------------------
@@ -70,13 +71,11 @@ def content_type(values):
         version = found.get(b"version", b"1.0.0")
         escaping = found.get(b"escaping", b"").lower()
         if name == OPENMETRICS and version in (b"1.0.0", b"0.0.1"):
-            escapings = {b"allow-utf-8": "allow-utf-8"}
-            escapings.update(dict.fromkeys((b"underscores", b"dots", b"values"), "underscores"))
             answer = f"{OPENMETRICS.decode()}; version={version.decode()}; charset=utf-8"
-            if escaping in escapings:
-                answer += f"; escaping={escapings[escaping]}"
-            named.append((-weight, position, answer))
-        elif name in (b"text/plain", b"text/*", b"*/*"):
+            named.append((-weight, position, answer + repeated(escaping)))
+        elif name == b"text/plain":
+            text.setdefault(name, []).append((-weight, position, TEXT + repeated(escaping)))
+        elif name in (b"text/*", b"*/*"):
             text.setdefault(name, []).append((-weight, position, TEXT))
     for specific in (b"text/plain", b"text/*", b"*/*"):
         if specific in text:
@@ -84,6 +83,11 @@ def content_type(values):
             break
     best = min(named, default=(0, 0, TEXT))
     return best[2] if best[0] else TEXT
+
+
+def repeated(escaping):
+    known = escaping in (b"allow-utf-8", b"underscores", b"dots", b"values")
+    return f"; escaping={escaping.decode()}" if known else ""
 
 
 def coding(values):
@@ -132,7 +136,7 @@ def unescape(text):
     return re.sub(r"\\(.)", lambda found: {"n": "\n"}.get(found[1], found[1]), text)
 
 
-def read_text(page):
+def read_text(page, is_sorted):
     """`{name: (type, help, {(sample, labels): (value, timestamp)})}` of a page in 0.0.4.
 
     It is stricter than real parsers: a family is in one piece, with HELP before TYPE before the samples.
@@ -158,7 +162,7 @@ def read_text(page):
             suffix = found["name"].removeprefix(current)
             require(found["name"].startswith(current) and suffix in TYPES[kind], "astray", line)
             pairs = [(n, unescape(v)) for n, v in ONE_LABEL.findall(found["labels"] or "")]
-            require(pairs == sorted(pairs), "labels out of order", line)
+            require(not is_sorted or pairs == sorted(pairs), "labels out of order", line)
             labels = dict(pairs)
             require(len(labels) == len(pairs), "a label twice", line)
             require(not any(name.startswith("__") for name in labels), "a reserved label", line)
@@ -198,11 +202,16 @@ def same(one, other):
     return one == other or (math.isnan(one) and math.isnan(other))
 
 
-def pages(open_page, text_page, *expected):
-    open_page, text_page = open_page.decode(), text_page.decode()
+def pages(escaping, open_page, text_page, *expected):
+    escaping, open_page, text_page = escaping.decode(), open_page.decode(), text_page.decode()
     read = list(openmetrics.text_string_to_metric_families(open_page))
     require(open_page.endswith("# EOF\n"), "no # EOF")
-    text = read_text(text_page)
+    for one in expected:
+        check_expected({family.name: family for family in read}, escaping, *unpacked(one))
+    if escaping == exposition.ALLOWUTF8:
+        return ""
+    # The extra label of errors has the place of its name without escapes.
+    text = read_text(text_page, is_sorted=escaping != exposition.DOTS)
     in_text = {key: sample for _, _, samples in text.values() for key, sample in samples.items()}
     in_open = {}
     for family in read:
@@ -231,9 +240,24 @@ def pages(open_page, text_page, *expected):
     for key in in_text.keys() - in_open.keys():
         require(key[0].endswith(("_sum", "_count")), "not in OpenMetrics", key)
     check_metadata(read, text)
-    for one in expected:
-        check_expected({family.name: family for family in read}, *unpacked(one))
     return ""
+
+
+def escaped_label(name, escaping):
+    # Two underscores at the beginning belong to Prometheus.
+    if escaping == exposition.DOTS and re.fullmatch("_[a-zA-Z0-9_]*", name):
+        return name
+    return exposition.escape_label_name(name, escaping)
+
+
+def from_values(name):
+    """The name that was escaped by values."""
+    if not name.startswith("U__"):
+        return name
+    def character(code):
+        return chr(int(code[1], 16)) if code[1] else "_"
+
+    return re.sub("__|_([0-9a-f]+)_", character, name.removeprefix("U__"))
 
 
 def check_metadata(read, text):
@@ -259,11 +283,24 @@ def check_metadata(read, text):
     require(described == shown, "metadata", described)
 
 
-def check_expected(families, name, help_of, *labels):
+def check_expected(families, escaping, name, help_of, *labels):
     name, help_of, *labels = (text.decode() for text in (name, help_of, *labels))
+    # A counter and an info are escaped with their suffix.
+    for suffix in ("_total", "_info", ""):
+        escaped = exposition.escape_metric_name(name + suffix, escaping)
+        if escaping == exposition.ALLOWUTF8:
+            escaped = name + suffix
+        elif escaping == exposition.VALUES and escaped != name + suffix:
+            require(from_values(escaped) == name + suffix, "another name", escaped)
+        if families.get(escaped.removesuffix(suffix)):
+            name = escaped.removesuffix(suffix)
+            break
     require(name in families, "not on the page", name)
     require(families[name].documentation == help_of.lstrip(" "), "another help", help_of)
-    labels = set(zip(labels[::2], labels[1::2]))
+    names = labels[::2]
+    if escaping != exposition.ALLOWUTF8:
+        names = [escaped_label(one, escaping) for one in names]
+    labels = set(zip(names, labels[1::2]))
     found = [set(sample.labels.items()) for sample in families[name].samples]
     require(any(labels <= one for one in found), "none has these labels", labels)
 

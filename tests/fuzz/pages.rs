@@ -44,30 +44,35 @@ pub(crate) fn ask(exporter: &MetricsExporter, request: Request<()>) -> Answer {
     }
 }
 
-/// Checks that both formats can be parsed, are equivalent, and contain `expected`. If the registry can't be shown, only checks
-/// that it responds with an error.
+/// Checks that both formats can be parsed, are equivalent, and contain `expected`, however names are escaped. If the registry
+/// can't be shown, only checks that it responds with an error.
 pub(crate) fn check(registry: &MetricsRegistry, expected: &[Expected]) -> Shown {
-    let exporter = registry.exporter();
-    let [open_metrics, text] = ["application/openmetrics-text", "text/plain"].map(|accept| {
-        let request = Request::get("/metrics").header("accept", accept);
-        ask(&exporter, request.body(()).expect("a request"))
-    });
-    assert_eq!(open_metrics.head.status, text.head.status);
-    if open_metrics.head.status != StatusCode::OK {
-        assert_eq!(text.head.status, StatusCode::INTERNAL_SERVER_ERROR);
-        assert!(text.body.starts_with(b"The metrics could not be written"));
-        return Shown::Refused(String::from_utf8_lossy(&text.body).into_owned());
-    }
+    let exporter = registry.exporter().created_timestamps(true);
     let expected: Vec<Vec<u8>> = expected.iter().map(Expected::packed).collect();
-    let mut question: Vec<&[u8]> = vec![b"pages", &open_metrics.body, &text.body];
-    question.extend(expected.iter().map(Vec::as_slice));
-    let complaint = oracle::ask(&question);
-    assert!(
-        complaint.is_empty(),
-        "{complaint}\n{}\n{}",
-        String::from_utf8_lossy(&open_metrics.body),
-        String::from_utf8_lossy(&text.body)
-    );
+    for escaping in ["allow-utf-8", "underscores", "dots", "values"] {
+        let [open_metrics, text] = ["application/openmetrics-text", "text/plain"].map(|accept| {
+            let accept = format!("{accept};escaping={escaping}");
+            let request = Request::get("/metrics").header("accept", accept);
+            ask(&exporter, request.body(()).expect("a request"))
+        });
+        assert_eq!(open_metrics.head.status, text.head.status);
+        if open_metrics.head.status != StatusCode::OK {
+            assert_eq!(text.head.status, StatusCode::INTERNAL_SERVER_ERROR);
+            assert!(text.body.starts_with(b"The metrics could not be written"));
+            return Shown::Refused(String::from_utf8_lossy(&text.body).into_owned());
+        }
+        let head: [&[u8]; 2] = [b"pages", escaping.as_bytes()];
+        let mut question: Vec<&[u8]> = head.to_vec();
+        question.extend([&*open_metrics.body, &*text.body]);
+        question.extend(expected.iter().map(Vec::as_slice));
+        let complaint = oracle::ask(&question);
+        assert!(
+            complaint.is_empty(),
+            "{complaint}\n{}\n{}",
+            String::from_utf8_lossy(&open_metrics.body),
+            String::from_utf8_lossy(&text.body)
+        );
+    }
     Shown::Whole
 }
 

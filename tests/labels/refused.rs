@@ -18,19 +18,17 @@ fn refused(builder: MetricsLayerBuilder) -> String {
 #[test]
 fn an_error_names_the_invalid_label() {
     let named = |name: &'static str| MetricsLayer::builder().label(Label::method().named(name));
-    for name in [
-        "le",
-        "quantile",
-        "error_type",
-        "__name__",
-        "a-b",
-        "",
-        "9",
-        "a",
-    ] {
+    for name in ["le", "quantile", "error_type", "__name__", "a\n", "", "a"] {
         let error = refused(named(name));
         assert!(
             error.contains(&format!("`{name}`")) || error.contains(&format!("{name:?}")),
+            "{error}"
+        );
+    }
+    for (one, other, escaped) in [("a.b", "a-b", "`a_b`"), ("_", "-", "`_`")] {
+        let error = refused(named(one).label(Label::status().named(other)));
+        assert!(
+            error.contains(escaped) && error.contains("`underscores`"),
             "{error}"
         );
     }

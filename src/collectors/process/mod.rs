@@ -220,7 +220,7 @@ mod tests {
         registry
             .register_collector(FixedSnapshot(snapshot))
             .unwrap();
-        let encoding = Encoding::Text(Format::Prometheus);
+        let encoding = Encoding::Text(Format::Prometheus.into());
         let page = registry.render(encoding, &Selection::default(), &Err);
         let page = String::from_utf8(page.unwrap().into()).unwrap();
         let of_process = |line: &&str| line.contains("process_");

@@ -2,7 +2,9 @@
 
 use super::super::automatic;
 use super::super::number::push_seconds;
-use super::super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesSnapshot, SeriesValue};
+use super::super::series_snapshot::{
+    ErrorCount, ErrorCounts, HistogramSnapshot, SeriesSnapshot, SeriesValue,
+};
 use super::Count;
 use super::messages::{Exemplar, FamilyWriter, MetricWriter, PageWriter, Timestamp};
 use super::native::NativeBuckets;
@@ -32,19 +34,20 @@ pub(super) fn seconds(nanos: u128) -> f64 {
 /// Adds one series.
 fn write_series(family: &mut FamilyWriter<'_>, series: &SeriesSnapshot<'_>) {
     let labels = series.pairs();
+    let created = series.created.into();
     match &series.value {
         SeriesValue::Counter(count) => family.metric(labels, |metric| {
-            metric.counter(*count as f64, None, None);
+            metric.counter(*count as f64, None, Some(created));
         }),
         SeriesValue::Gauge(count) => family.metric(labels, |metric| metric.gauge(*count as f64)),
         SeriesValue::Time(nanos) => family.metric(labels, |metric| {
             metric.gauge(seconds((*nanos).into()));
         }),
         SeriesValue::Durations(durations) => family.metric(labels, |metric| {
-            write_histogram(metric, durations, seconds(durations.sum()));
+            write_histogram(metric, durations, seconds(durations.sum()), created);
         }),
         SeriesValue::Sizes(sizes) => family.metric(labels, |metric| {
-            write_histogram(metric, sizes, sizes.sum() as f64);
+            write_histogram(metric, sizes, sizes.sum() as f64, created);
         }),
         SeriesValue::Errors(errors) => write_errors(family, labels, errors),
     }
@@ -58,15 +61,25 @@ fn write_errors<'a>(
     const ERROR_TYPE: &str = "error_type";
     let index = labels.partition_point(|(name, _)| *name < ERROR_TYPE);
     labels.insert(index, (ERROR_TYPE, ""));
-    for (error_type, count) in errors.iter() {
+    for ErrorCount {
+        error_type,
+        count,
+        created,
+    } in errors.iter()
+    {
         labels[index].1 = error_type.as_str();
         family.metric(labels.iter().copied(), |metric| {
-            metric.counter(count as f64, None, None);
+            metric.counter(count as f64, None, Some(created.into()));
         });
     }
 }
 
-fn write_histogram(metric: &mut MetricWriter<'_>, snapshot: &HistogramSnapshot<'_>, sum: f64) {
+fn write_histogram(
+    metric: &mut MetricWriter<'_>,
+    snapshot: &HistogramSnapshot<'_>,
+    sum: f64,
+    created: Timestamp,
+) {
     let count = Count::Integer(snapshot.count());
     metric.histogram(count, Some(sum), |histogram| {
         let exemplars = snapshot.exemplars.iter();
@@ -83,6 +96,7 @@ fn write_histogram(metric: &mut MetricWriter<'_>, snapshot: &HistogramSnapshot<'
                 histogram.bucket(Count::Integer(*cumulative), bound, exemplar);
             }
         }
+        histogram.created(created);
         if let Some(native) = snapshot.layout.native_of(snapshot.numbers) {
             histogram.native(&NativeBuckets {
                 schema: SCHEMA,
@@ -103,8 +117,11 @@ fn traced(exemplar: &recorder::Exemplar) -> Exemplar<'static> {
     let recorder::Exemplar { trace, nanos, at } = exemplar;
     Exemplar {
         labels: vec![
-            ("span_id", format!("{:016x}", trace.span_id()).into()),
-            ("trace_id", format!("{:032x}", trace.trace_id()).into()),
+            ("span_id".into(), format!("{:016x}", trace.span_id()).into()),
+            (
+                "trace_id".into(),
+                format!("{:032x}", trace.trace_id()).into(),
+            ),
         ],
         value: seconds((*nanos).into()),
         timestamp: Some(Timestamp::new(at.as_secs_f64())),

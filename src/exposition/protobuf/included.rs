@@ -1,7 +1,7 @@
 //! Writes included families, from the samples of their text.
 
 use super::messages::{Count, Exemplar, FamilyWriter, MetricWriter, PageWriter, Timestamp};
-use crate::registry::{IncludedFamily, Kind, Sample, allow_exemplar, parse_labels};
+use crate::registry::{IncludedFamily, Kind, Sample, allow_exemplar, parse_labels, unescape};
 use std::borrow::Cow;
 
 /// What a sample means in a family of its type.
@@ -47,11 +47,11 @@ pub(super) fn write(page: &mut PageWriter, name: &str, family: &IncludedFamily<'
 }
 
 fn write_untyped(page: &mut PageWriter, help: &str, mut samples: Vec<&Sample<'_>>) {
-    samples.sort_by_key(|sample| sample.name);
+    samples.sort_by(|a, b| a.name.cmp(&b.name));
     for samples in samples.chunk_by(|a, b| a.name == b.name) {
-        page.family(samples[0].name, Kind::Unknown, None, help, |page| {
+        page.family(&samples[0].name, Kind::Unknown, None, help, |page| {
             for sample in samples {
-                page.metric(unescaped(&sample.labels), |metric| {
+                page.metric(unescaped(sample.pairs()), |metric| {
                     metric.untyped(sample.number);
                     write_timestamp(metric, sample);
                 });
@@ -80,15 +80,18 @@ fn are_of_same_metric(kind: Kind, a: &Sample<'_>, b: &Sample<'_>) -> bool {
     a.labels_of_metric(kind).eq(b.labels_of_metric(kind))
 }
 
-fn labels_of_metric<'a>(kind: Kind, sample: &Sample<'a>) -> Vec<(&'a str, Cow<'a, str>)> {
-    unescaped(&sample.labels_of_metric(kind).collect::<Vec<_>>())
+fn labels_of_metric<'s>(kind: Kind, sample: &'s Sample<'_>) -> Vec<(&'s str, Cow<'s, str>)> {
+    unescaped(sample.labels_of_metric(kind))
 }
 
 // === impl MetricSamples ===
 
 impl<'s, 'a> MetricSamples<'s, 'a> {
     fn new(kind: Kind, family: &str, samples: &[&'s Sample<'a>]) -> Self {
-        let mut series = Self::default();
+        let mut series = Self {
+            created: samples[0].created.map(Timestamp::from),
+            ..Self::default()
+        };
         for sample in samples {
             match role(kind, family, sample) {
                 Some(Role::Value) => series.value = Some(sample),
@@ -106,12 +109,7 @@ impl<'s, 'a> MetricSamples<'s, 'a> {
         series
     }
 
-    fn write(
-        &self,
-        family: &mut FamilyWriter<'_>,
-        kind: Kind,
-        labels: Vec<(&'a str, Cow<'a, str>)>,
-    ) {
+    fn write(&self, family: &mut FamilyWriter<'_>, kind: Kind, labels: Vec<(&str, Cow<'_, str>)>) {
         match (kind, self.value) {
             (Kind::Histogram, _) => family.metric(labels, |metric| self.write_histogram(metric)),
             (Kind::Summary, _) => family.metric(labels, |metric| self.write_summary(metric)),
@@ -190,13 +188,16 @@ fn write_timestamp(metric: &mut MetricWriter<'_>, sample: &Sample<'_>) {
 /// Returns the exemplar of a sample, or `None` if it is malformed. The sample stays.
 fn exemplar<'a>(kind: Kind, sample: &Sample<'a>) -> Option<Exemplar<'a>> {
     let text = sample.exemplar?;
-    if !allow_exemplar(kind, sample.name, text) {
+    if !allow_exemplar(kind, &sample.name, text) {
         return None;
     }
     let (labels, rest) = parse_labels(text)?;
     let (value, timestamp) = value_and_timestamp(rest.trim_start());
     Some(Exemplar {
-        labels: unescaped(&labels),
+        labels: labels
+            .into_iter()
+            .map(|(name, value)| (name, unescape(value)))
+            .collect(),
         value,
         timestamp,
     })
@@ -211,77 +212,37 @@ fn value_and_timestamp(text: &str) -> (f64, Option<Timestamp>) {
     (value.unwrap_or(f64::NAN), timestamp.map(Timestamp::new))
 }
 
-fn unescaped<'a>(labels: &[(&'a str, &'a str)]) -> Vec<(&'a str, Cow<'a, str>)> {
-    let pairs = labels.iter();
-    pairs
-        .map(|(name, value)| (*name, unescape(value)))
+fn unescaped<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(&'a str, Cow<'a, str>)> {
+    labels
+        .map(|(name, value)| (name, unescape(value)))
         .collect()
-}
-
-/// Unescapes a label's value. Text escapes backslash, quote and line feed. Any other backslash stands
-/// for itself.
-fn unescape(value: &str) -> Cow<'_, str> {
-    if !value.contains('\\') {
-        return Cow::Borrowed(value);
-    }
-    let mut plain = String::with_capacity(value.len());
-    let mut chars = value.chars().peekable();
-    while let Some(c) = chars.next() {
-        let escaped = match chars.peek() {
-            Some('\\') if c == '\\' => Some('\\'),
-            Some('"') if c == '\\' => Some('"'),
-            Some('n') if c == '\\' => Some('\n'),
-            _ => None,
-        };
-        if escaped.is_some() {
-            chars.next();
-        }
-        plain.push(escaped.unwrap_or(c));
-    }
-    Cow::Owned(plain)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::escaping::Escaping;
     use crate::registry::parse;
 
     /// Returns the page of the families in a text.
     fn page_of(text: &str) -> Vec<u8> {
-        let mut page = PageWriter::default();
+        let mut page = PageWriter::new(Escaping::AllowUtf8);
         for (name, mut family) in parse(text).unwrap() {
             // Sorts the samples. Families that break a rule never get here, so errors don't matter.
-            let _invalid = family.arrange(name);
-            write(&mut page, name, &family);
+            let _invalid = family.arrange(&name);
+            write(&mut page, &name, &family);
         }
         page.into_bytes()
     }
 
     /// Returns the page that `write` writes.
     fn page(write: impl FnOnce(&mut PageWriter)) -> Vec<u8> {
-        let mut page = PageWriter::default();
+        let mut page = PageWriter::new(Escaping::AllowUtf8);
         write(&mut page);
         page.into_bytes()
     }
 
     const NO_LABELS: [(&str, &str); 0] = [];
-
-    #[test]
-    fn labels_are_unescaped() {
-        for (escaped, plain) in [
-            ("", ""),
-            ("plain é", "plain é"),
-            (r"a\\b", r"a\b"),
-            (r#"say \"a\""#, r#"say "a""#),
-            (r"two\nlines", "two\nlines"),
-            (r"\\n", r"\n"),
-            (r"\\\n", "\\\n"),
-            // No escapes
-            (r"\t\", r"\t\"),
-        ] {
-            assert_eq!(unescape(escaped), plain, "{escaped}");
-        }
-    }
 
     #[test]
     fn numbers_keep_their_type_labels_and_order() {
@@ -327,7 +288,7 @@ mod tests {
              a_bucket{le=\"1\",x=\"0\"} 0.5\n\
              a_bucket{le=\"+Inf\",x=\"0\"} 1.5 # {} 9\n";
         let second = Exemplar {
-            labels: vec![("t", "7".into())],
+            labels: vec![("t".into(), "7".into())],
             value: 1.5,
             timestamp: Some(Timestamp::new(2.0)),
         };
@@ -410,7 +371,10 @@ mod tests {
         ] {
             let found = Sample::parse(text).map(|sample| {
                 let expected = expected.map(|(labels, value, timestamp)| Exemplar {
-                    labels: unescaped(&labels),
+                    labels: labels
+                        .into_iter()
+                        .map(|(name, value): (&str, &str)| (name.into(), value.into()))
+                        .collect(),
                     value,
                     timestamp: timestamp.map(Timestamp::new),
                 });

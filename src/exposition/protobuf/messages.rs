@@ -6,15 +6,23 @@
 
 use super::native::NativeBuckets;
 use super::wire::Fields;
-use crate::registry::Kind;
+use crate::clock::WallTime;
+use crate::escaping::Escaping;
+use crate::registry::{Kind, ends_in_unit};
 use std::borrow::Cow;
 
 /// A page that is being written: messages of the type `MetricFamily`, each preceded by its length.
-#[derive(Debug, Default)]
-pub(super) struct PageWriter(Fields);
+#[derive(Debug)]
+pub(super) struct PageWriter {
+    fields: Fields,
+    escaping: Escaping,
+}
 
 /// A `MetricFamily` that is being written.
-pub(super) struct FamilyWriter<'a>(&'a mut Fields);
+pub(super) struct FamilyWriter<'a> {
+    fields: &'a mut Fields,
+    escaping: Escaping,
+}
 
 /// A `Metric` that is being written: one series, or all series of one histogram.
 pub(super) struct MetricWriter<'a>(&'a mut Fields);
@@ -31,7 +39,7 @@ pub(super) enum Count {
 
 #[derive(Debug, PartialEq)]
 pub(super) struct Exemplar<'a> {
-    pub(super) labels: Vec<(&'a str, Cow<'a, str>)>,
+    pub(super) labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     pub(super) value: f64,
     pub(super) timestamp: Option<Timestamp>,
 }
@@ -39,7 +47,7 @@ pub(super) struct Exemplar<'a> {
 /// A time since 1970.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Timestamp {
-    seconds: f64,
+    micros: i64,
 }
 
 /// A `MetricType`.
@@ -54,8 +62,16 @@ enum Type {
 // === impl PageWriter ===
 
 impl PageWriter {
+    /// Returns a writer of names in this escaping.
+    pub(super) fn new(escaping: Escaping) -> Self {
+        Self {
+            fields: Fields::default(),
+            escaping,
+        }
+    }
+
     pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.0.into_bytes()
+        self.fields.into_bytes()
     }
 
     /// Adds a family. It has the name of its samples, as in 0.0.4 text.
@@ -76,22 +92,19 @@ impl PageWriter {
             Kind::Summary => ("", Type::Summary),
             Kind::Unknown => ("", Type::Untyped),
         };
-        self.0.delimited(|family| {
-            family.string(1, &format!("{name}{suffix}"));
-            family.string(2, help);
-            family.uint(3, metric_type as u64);
-            write(&mut FamilyWriter(family));
-            if let Some(unit) = unit.filter(|unit| ends_in_unit(name, unit)) {
-                family.string(5, unit);
+        let escaping = self.escaping;
+        let name = kind.escaped(name, escaping);
+        self.fields.delimited(|fields| {
+            fields.string(1, &format!("{name}{suffix}"));
+            fields.string(2, help);
+            fields.uint(3, metric_type as u64);
+            write(&mut FamilyWriter { fields, escaping });
+            // Prometheus 3 refuses pages with any other unit.
+            if let Some(unit) = unit.filter(|unit| ends_in_unit(&name, unit)) {
+                fields.string(5, unit);
             }
         });
     }
-}
-
-/// Returns whether the name ends in the unit. Prometheus 3 refuses pages with any other unit.
-fn ends_in_unit(name: &str, unit: &str) -> bool {
-    name.strip_suffix(unit)
-        .is_some_and(|stem| stem.ends_with('_'))
 }
 
 // === impl FamilyWriter ===
@@ -103,20 +116,23 @@ impl FamilyWriter<'_> {
         labels: impl IntoIterator<Item = (&'a str, impl AsRef<str>)>,
         write: impl FnOnce(&mut MetricWriter<'_>),
     ) {
-        self.0.message(4, |metric| {
+        let Self { fields, escaping } = self;
+        let labels = labels.into_iter();
+        let labels = labels.map(|(name, value)| (escaping.label(name), value));
+        fields.message(4, |metric| {
             push_labels(metric, labels);
             write(&mut MetricWriter(metric));
         });
     }
 }
 
-fn push_labels<'a>(
+fn push_labels(
     message: &mut Fields,
-    labels: impl IntoIterator<Item = (&'a str, impl AsRef<str>)>,
+    labels: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<str>)>,
 ) {
     for (name, value) in labels {
         message.message(1, |label| {
-            label.string(1, name);
+            label.string(1, name.as_ref());
             label.string(2, value.as_ref());
         });
     }
@@ -179,8 +195,7 @@ impl MetricWriter<'_> {
 
     /// Sets when the numbers were read, if that is not now.
     pub(super) fn timestamp(&mut self, timestamp: Timestamp) {
-        let milliseconds = (timestamp.seconds * 1e3).round();
-        self.0.int(6, milliseconds as i64);
+        self.0.int(6, (timestamp.micros + 500).div_euclid(1_000));
     }
 
     pub(super) fn histogram(
@@ -248,7 +263,7 @@ impl Exemplar<'_> {
             value,
             timestamp,
         } = self;
-        push_labels(message, labels.iter().map(|(name, value)| (*name, value)));
+        push_labels(message, labels.iter().map(|(name, value)| (name, value)));
         message.double(2, *value);
         if let Some(timestamp) = timestamp {
             message.message(3, |message| timestamp.write(message));
@@ -259,16 +274,27 @@ impl Exemplar<'_> {
 // === impl Timestamp ===
 
 impl Timestamp {
+    /// A float has a precision of about a microsecond for today's times.
     pub(super) fn new(seconds: f64) -> Self {
-        Self { seconds }
+        // The cast saturates.
+        let micros = (seconds * 1e6).round() as i64;
+        Self { micros }
     }
 
     /// Writes a `google.protobuf.Timestamp`. Its nanoseconds count forward from the second, even before
-    /// 1970. A float has a precision of about a microsecond for today's times.
+    /// 1970.
     fn write(self, message: &mut Fields) {
-        let micros = (self.seconds * 1e6).round() as i64;
+        let Self { micros } = self;
         message.int(1, micros.div_euclid(1_000_000));
         message.int(2, micros.rem_euclid(1_000_000) * 1_000);
+    }
+}
+
+impl From<WallTime> for Timestamp {
+    fn from(time: WallTime) -> Self {
+        Self {
+            micros: i64::try_from(time.nanos() / 1_000).unwrap_or(i64::MAX),
+        }
     }
 }
 
@@ -286,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_family_byte_for_byte() {
-        let mut page = PageWriter::default();
+        let mut page = PageWriter::new(Escaping::AllowUtf8);
         page.family(
             "read_bytes",
             Kind::Counter,
@@ -330,7 +356,7 @@ mod tests {
             (Kind::Unknown, "x", 3),
             (Kind::Histogram, "x", 4),
         ] {
-            let mut page = PageWriter::default();
+            let mut page = PageWriter::new(Escaping::AllowUtf8);
             page.family("x", kind, None, "", |_| {});
             let length = name.len() as u8;
             let before = [length + 6, 0x0a, length];
@@ -377,7 +403,7 @@ mod tests {
     #[test]
     fn a_classic_histogram_byte_for_byte() {
         let exemplar = Exemplar {
-            labels: vec![("t", "7".into())],
+            labels: vec![("t".into(), "7".into())],
             value: 0.5,
             timestamp: Some(Timestamp::new(2.25)),
         };

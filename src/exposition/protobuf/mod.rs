@@ -11,7 +11,8 @@ mod native;
 mod wire;
 
 use self::messages::{Count, PageWriter};
-use super::{Families, PageFamily};
+use super::{Families, PageFamily, in_order};
+use crate::escaping::Escaping;
 use crate::labels::Labels;
 use crate::registry::{Kind, UPTIME_HELP, UPTIME_UNIT};
 use bytes::Bytes;
@@ -27,9 +28,14 @@ impl Protobuf {
     pub(crate) const OFFERED: Option<Self> = Some(Self(()));
 
     /// Returns the page of these families.
-    pub(super) fn page(self, families: &Families<'_>, uptime: Duration) -> Bytes {
-        let mut page = PageWriter::default();
-        for (name, family) in families {
+    pub(super) fn page(
+        self,
+        families: &Families<'_>,
+        uptime: Duration,
+        escaping: Escaping,
+    ) -> Bytes {
+        let mut page = PageWriter::new(escaping);
+        for (name, family) in in_order(families) {
             match family {
                 PageFamily::Automatic(family) => automatic::write(&mut page, name, family),
                 PageFamily::Included(family) => included::write(&mut page, name, family),

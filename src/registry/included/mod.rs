@@ -7,16 +7,17 @@ mod parse;
 mod rules;
 mod sample;
 
-pub(crate) use self::parse::parse;
 #[cfg(feature = "testing")]
 pub(crate) use self::parse::unescaped;
+pub(crate) use self::parse::{NamedFamily, parse};
 pub(crate) use self::rules::allow_exemplar;
 pub(crate) use self::sample::Sample;
 #[cfg(feature = "protobuf")]
-pub(crate) use self::sample::parse_labels;
+pub(crate) use self::sample::{parse_labels, unescape};
 
 use super::family::Kind;
 use crate::Error;
+use crate::clock::WallTime;
 
 /// A family that something else than this crate encoded.
 #[derive(Debug)]
@@ -39,14 +40,16 @@ impl<'a> IncludedFamily<'a> {
         }
     }
 
-    /// Adds all samples in `text`. Ignores its metadata.
+    /// Adds all samples in `text`, which count since `created`. Ignores its metadata.
     ///
     /// # Errors
     ///
     /// Returns an error that names the line that is not a sample.
-    pub(crate) fn add_samples(&mut self, text: &'a str) -> Result<(), Error> {
+    pub(crate) fn add_samples(&mut self, text: &'a str, created: WallTime) -> Result<(), Error> {
         for line in text.lines().filter(|line| !line.starts_with('#')) {
-            self.samples.push(Sample::parse_line(line)?);
+            let mut sample = Sample::parse_line(line)?;
+            sample.created = Some(created);
+            self.samples.push(sample);
         }
         Ok(())
     }

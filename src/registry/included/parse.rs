@@ -1,8 +1,10 @@
 //! Parses a whole text into families.
 
+use super::sample::{parse_quoted, unescape};
 use super::{IncludedFamily, Sample};
 use crate::Error;
 use crate::registry::Kind;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Parses a text in OpenMetrics, in the Prometheus text format 0.0.4, or as prometheus-client writes it, which is
@@ -22,7 +24,7 @@ use std::collections::BTreeMap;
 ///
 /// Returns an error that names a line that is not a sample, an OpenMetrics sample before any metadata, or a family whose
 /// type is not in both formats.
-pub(crate) fn parse(text: &str) -> Result<Vec<(&str, IncludedFamily<'_>)>, Error> {
+pub(crate) fn parse(text: &str) -> Result<Vec<NamedFamily<'_>>, Error> {
     let is_open_metrics = text.trim_end().ends_with("# EOF");
     // The last TYPE line of each family.
     let types = text.lines().enumerate();
@@ -30,14 +32,14 @@ pub(crate) fn parse(text: &str) -> Result<Vec<(&str, IncludedFamily<'_>)>, Error
         Metadata::Type(name, _) => Some((name, place)),
         _ => None,
     });
-    let types: BTreeMap<&str, usize> = types.collect();
+    let types: BTreeMap<Cow<'_, str>, usize> = types.collect();
     let mut families = ParsedFamilies::default();
-    let mut help_of = None;
+    let mut help_of: Option<Cow<'_, str>> = None;
     for (place, line) in text.lines().enumerate() {
         let metadata = Metadata::parse(line);
-        if let Some(name) = help_of {
-            if !matches!(metadata, Some(Metadata::Type(of, _)) if of == name) {
-                let help = &mut families.last(name).family.help;
+        if let Some(name) = &help_of {
+            if !matches!(&metadata, Some(Metadata::Type(of, _)) if of == name) {
+                let help = &mut families.last(name.clone()).family.help;
                 help.push('\n');
                 help.push_str(line);
                 continue;
@@ -46,13 +48,13 @@ pub(crate) fn parse(text: &str) -> Result<Vec<(&str, IncludedFamily<'_>)>, Error
         }
         match metadata {
             Some(Metadata::Help(name, help)) => {
-                let last = families.open(name, |last| last.family.help.is_empty());
+                let last = families.open(name.clone(), |last| last.family.help.is_empty());
                 help.clone_into(&mut last.family.help);
-                let is_followed = types.get(name).is_some_and(|of_type| *of_type > place);
+                let is_followed = types.get(&name).is_some_and(|of_type| *of_type > place);
                 help_of = is_followed.then_some(name);
             }
             Some(Metadata::Type(name, kind)) => {
-                let last = families.open(name, |last| !last.is_typed);
+                let last = families.open(name.clone(), |last| !last.is_typed);
                 last.is_typed = true;
                 last.family.kind = Kind::from_text(kind).ok_or_else(|| {
                     Error::new(format!(
@@ -79,11 +81,12 @@ pub(crate) fn parse(text: &str) -> Result<Vec<(&str, IncludedFamily<'_>)>, Error
     })
 }
 
+/// A family and its name.
+pub(crate) type NamedFamily<'a> = (Cow<'a, str>, IncludedFamily<'a>);
+
 /// Moves the samples of `_created` gauges of format 0.0.4 into the families that they belong to, as in OpenMetrics.
 /// Python's client library writes such gauges.
-fn with_created<'a>(
-    families: Vec<(&'a str, IncludedFamily<'a>)>,
-) -> Vec<(&'a str, IncludedFamily<'a>)> {
+fn with_created(families: Vec<NamedFamily<'_>>) -> Vec<NamedFamily<'_>> {
     const CREATED: &str = "_created";
     let (gauges, mut families): (Vec<_>, Vec<_>) = families
         .into_iter()
@@ -92,7 +95,7 @@ fn with_created<'a>(
         let of = name.strip_suffix(CREATED);
         let owner = families
             .iter_mut()
-            .find(|(name, family)| Some(*name) == of && family.kind.suffixes().contains(&CREATED));
+            .find(|(name, family)| Some(&**name) == of && family.kind.has_created());
         match owner {
             Some((_, family)) => family.samples.extend(gauge.samples),
             None => families.push((name, gauge)),
@@ -106,16 +109,16 @@ fn with_created<'a>(
 struct ParsedFamilies<'a>(Vec<ParsedFamily<'a>>);
 
 struct ParsedFamily<'a> {
-    name: &'a str,
+    name: Cow<'a, str>,
     is_typed: bool,
     family: IncludedFamily<'a>,
 }
 
 /// A line with metadata of a family.
 enum Metadata<'a> {
-    Help(&'a str, &'a str),
-    Type(&'a str, &'a str),
-    Unit(&'a str, &'a str),
+    Help(Cow<'a, str>, &'a str),
+    Type(Cow<'a, str>, &'a str),
+    Unit(Cow<'a, str>, &'a str),
 }
 
 // === impl ParsedFamilies ===
@@ -124,19 +127,19 @@ impl<'a> ParsedFamilies<'a> {
     /// Returns the last family if it has this name, has no samples yet and may continue, or else a new family.
     fn open(
         &mut self,
-        name: &'a str,
+        name: Cow<'a, str>,
         may_continue: impl Fn(&ParsedFamily<'a>) -> bool,
     ) -> &mut ParsedFamily<'a> {
         let continues = |last: &ParsedFamily<'a>| {
             last.name == name && last.family.samples.is_empty() && may_continue(last)
         };
         if !self.0.last().is_some_and(continues) {
-            self.0.push(ParsedFamily::new(name));
+            self.0.push(ParsedFamily::new(name.clone()));
         }
         self.last(name)
     }
 
-    fn last(&mut self, name: &'a str) -> &mut ParsedFamily<'a> {
+    fn last(&mut self, name: Cow<'a, str>) -> &mut ParsedFamily<'a> {
         if self.0.is_empty() {
             self.0.push(ParsedFamily::new(name));
         }
@@ -153,9 +156,10 @@ impl<'a> ParsedFamilies<'a> {
             )));
         }
         if !is_open_metrics && !last.is_some_and(|last| last.may_have(&sample)) {
-            self.0.push(ParsedFamily::new(sample.name));
+            self.0.push(ParsedFamily::new(sample.name.clone()));
         }
-        self.last(sample.name).family.samples.push(sample);
+        let last = self.last(sample.name.clone());
+        last.family.samples.push(sample);
         Ok(())
     }
 }
@@ -163,7 +167,7 @@ impl<'a> ParsedFamilies<'a> {
 // === impl ParsedFamily ===
 
 impl<'a> ParsedFamily<'a> {
-    fn new(name: &'a str) -> Self {
+    fn new(name: Cow<'a, str>) -> Self {
         Self {
             name,
             is_typed: false,
@@ -173,13 +177,13 @@ impl<'a> ParsedFamily<'a> {
 
     fn may_have(&self, sample: &Sample<'_>) -> bool {
         let kind = self.family.kind;
-        let suffix = sample.name.strip_prefix(self.name);
+        let suffix = sample.name.strip_prefix(&*self.name);
         suffix.is_some_and(|suffix| {
             kind.suffixes().contains(&suffix) || (kind == Kind::Counter && suffix.is_empty())
         })
     }
 
-    fn finish(self, is_open_metrics: bool) -> (&'a str, IncludedFamily<'a>) {
+    fn finish(self, is_open_metrics: bool) -> NamedFamily<'a> {
         let Self {
             mut name,
             mut family,
@@ -194,7 +198,7 @@ impl<'a> ParsedFamily<'a> {
         let mut samples = family.samples.iter();
         if family.kind == Kind::Counter && samples.all(|sample| sample.name == name) {
             match name.strip_suffix("_total") {
-                Some(stem) => name = stem,
+                Some(stem) => name = stem.to_owned().into(),
                 None if family.samples.is_empty() => {}
                 None => family.kind = Kind::PlainCounter,
             }
@@ -211,7 +215,13 @@ impl<'a> Metadata<'a> {
     /// Parses a line such as `# TYPE name counter`, with any blanks in between.
     fn parse(line: &'a str) -> Option<Self> {
         let (keyword, rest) = word(line.trim_start().strip_prefix('#')?);
-        let (name, rest) = word(rest);
+        let (name, rest) = match parse_quoted(rest.trim_start_matches(BLANKS)) {
+            Some((name, rest)) => (unescape(name), rest),
+            None => {
+                let (name, rest) = word(rest);
+                (name.into(), rest)
+            }
+        };
         if name.is_empty() {
             return None;
         }
@@ -261,7 +271,7 @@ mod tests {
         let [(name, family)] = &families[..] else {
             panic!("one family, not {families:?}");
         };
-        assert_eq!((*name, family.kind), ("a", Kind::Counter));
+        assert_eq!((&**name, family.kind), ("a", Kind::Counter));
         assert_eq!(family.help, "say\n# HELP b\nmore");
         assert_eq!(family.unit.as_deref(), Some("x"));
         assert_eq!(family.samples.len(), 1);

@@ -5,8 +5,10 @@
 
 use super::sample::{Sample, parse_labels};
 use crate::Error;
-use crate::labels::is_plain_name;
-use crate::registry::{Kind, is_metric_name};
+use crate::escaping::{Escaping, is_name, is_plain_name};
+use crate::labels::check_clashes;
+use crate::registry::family::{Kind, ends_in_unit};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Maximum number of characters in the labels of an exemplar (OpenMetrics 1.0, "Exemplars").
@@ -23,9 +25,9 @@ pub(super) fn check(
     unit: Option<&str>,
     samples: &[Sample<'_>],
 ) -> Result<(), Error> {
-    if !is_metric_name(name) {
+    if !is_name(name) {
         return Err(Error::new(format!(
-            "family name {name:?} is invalid: use letters, digits, `_` and `:`, not beginning with a digit"
+            "family name {name:?} is invalid: use at least one character, and no control characters"
         )));
     }
     if let Some(unit) = unit
@@ -67,9 +69,13 @@ pub(crate) fn allow_exemplar(kind: Kind, name: &str, exemplar: &str) -> bool {
     let mut seen = BTreeSet::new();
     // Some parsers mistake an escaped quote for the closing one.
     let plain = labels.iter().all(|(name, value)| {
-        is_label_name(name) && seen.insert(*name) && !value.contains(['\\', '"'])
+        is_plain_name(name)
+            && !name.starts_with("__")
+            && seen.insert(&**name)
+            && !value.contains(['\\', '"'])
     });
-    let length = |(name, value): &(&str, &str)| name.chars().count() + value.chars().count();
+    let length =
+        |(name, value): &(Cow<'_, str>, &str)| name.chars().count() + value.chars().count();
     let short = labels.iter().map(length).sum::<usize>() <= MAX_EXEMPLAR_CHARS;
     let mut numbers = rest.split(' ');
     let numbers = [
@@ -96,22 +102,34 @@ fn can_have_exemplar(kind: Kind, name: &str) -> bool {
 
 /// Checks that no name and labels appear twice. Such samples need not be adjacent.
 fn check_unique(samples: &[Sample<'_>]) -> Result<(), Error> {
-    let mut seen = BTreeSet::new();
-    for sample in samples {
-        // An empty label counts as absent.
-        let labels = sample.labels.iter().filter(|(_, value)| !value.is_empty());
-        if !seen.insert((sample.name, labels.collect::<Vec<_>>())) {
-            return Err(Error::new(format!(
-                "a series of `{}` appears twice: two metrics have the same name and labels, or a histogram has the same bound twice; leave one out",
-                sample.name
-            )));
+    let names = samples.iter().flat_map(|sample| &sample.labels);
+    let is_plain = names.into_iter().all(|(name, _)| is_plain_name(name));
+    // Labels that clash if they are escaped must not make two series one.
+    let escapings: &[Escaping] = match is_plain {
+        true => &[Escaping::AllowUtf8],
+        false => &Escaping::CLASHING,
+    };
+    for escaping in escapings {
+        let mut seen = BTreeSet::new();
+        for sample in samples {
+            // An empty label counts as absent.
+            let labels = sample.labels.iter().filter(|(_, value)| !value.is_empty());
+            let labels = labels.map(|(name, value)| (escaping.label(name), *value));
+            let mut labels: Vec<(Cow<'_, str>, &str)> = labels.collect();
+            labels.sort();
+            if !seen.insert((&*sample.name, labels)) {
+                return Err(Error::new(format!(
+                    "a series of `{}` appears twice: two metrics have the same name and labels, or a histogram has the same bound twice; leave one out",
+                    sample.name
+                )));
+            }
         }
     }
     Ok(())
 }
 
 fn check_sample(family: &str, kind: Kind, sample: &Sample<'_>) -> Result<(), Error> {
-    let name = sample.name;
+    let name = &*sample.name;
     let suffix = name
         .strip_prefix(family)
         .filter(|suffix| kind.suffixes().contains(suffix));
@@ -154,7 +172,7 @@ fn check_labels(sample: &Sample<'_>) -> Result<(), Error> {
     for (label, value) in labels {
         if !is_label_name(label) {
             return Err(Error::new(format!(
-                "a sample of `{name}` has the label {label:?}: use letters, digits and `_`, not beginning with a digit or `__`"
+                "a sample of `{name}` has the label {label:?}: use at least one character, no control characters, and no `__` at the beginning"
             )));
         }
         if !is_escaped(value) {
@@ -164,7 +182,7 @@ fn check_labels(sample: &Sample<'_>) -> Result<(), Error> {
         }
     }
     match labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        None => Ok(()),
+        None => check_clashes(labels.iter().map(|(label, _)| &**label)),
         Some(twice) => Err(Error::new(format!(
             "a sample of `{name}` has the label `{}` twice: a metric's own label can't have the name of one of the layer's labels, or `le` in a histogram",
             twice[0].0
@@ -185,6 +203,10 @@ fn check_series(family: &str, kind: Kind, series: &[Sample<'_>]) -> Result<(), E
     match kind {
         Kind::Histogram => check_histogram(family, series),
         Kind::Summary => check_summary(family, series),
+        // The label has the name of the family, in which a colon is escaped and in the family's is not.
+        Kind::StateSet if family.contains(':') => Err(Error::new(format!(
+            "the stateset `{family}` has a colon in its name, which its label can't have: rename it"
+        ))),
         Kind::StateSet if series.iter().any(|sample| sample.label(family).is_none()) => {
             Err(Error::new(format!(
                 "a sample of the stateset `{family}` has no label `{family}`: add it, with the name of the state"
@@ -240,15 +262,8 @@ fn check_histogram(family: &str, series: &[Sample<'_>]) -> Result<(), Error> {
     }
 }
 
-fn ends_in_unit(name: &str, unit: &str) -> bool {
-    !unit.is_empty()
-        && name
-            .strip_suffix(unit)
-            .is_some_and(|stem| stem.ends_with('_'))
-}
-
 fn is_label_name(name: &str) -> bool {
-    is_plain_name(name) && !name.starts_with("__")
+    is_name(name) && !name.starts_with("__")
 }
 
 /// Returns whether a label's value, as written, has only the escapes `\\`, `\"` and `\n`.
@@ -289,7 +304,7 @@ mod tests {
     fn error_of(text: &str) -> String {
         let families = parse(text).map(|families| {
             let mut families = families.into_iter();
-            families.try_for_each(|(name, mut family)| family.arrange(name))
+            families.try_for_each(|(name, mut family)| family.arrange(&name))
         });
         match families {
             Ok(Ok(())) => String::new(),
@@ -336,7 +351,9 @@ mod tests {
             ),
             ("gauge", "a_total 1", "`a_total`"),
             ("gauge", "b 1", "`b`"),
-            ("gauge", "a{x-y=\"1\"} 1", "\"x-y\""),
+            ("gauge", "a{x-y=\"1\",x_y=\"1\"} 1", "`x_y`"),
+            ("gauge", "a{x-y=\"1\"} 1\na{x_y=\"1\"} 1", "twice"),
+            ("gauge", "a{x.y=\"1\"} 1\na{U__x_2e_y=\"1\"} 1", "twice"),
             ("gauge", "a{=\"1\"} 1", "\"\""),
             ("gauge", "a{__name__=\"1\"} 1", "\"__name__\""),
             ("gauge", "a{x=\"1\",x=\"2\"} 1", "`x`"),
@@ -392,7 +409,7 @@ mod tests {
             assert!(error_of.contains(named), "{text}{error_of}");
         }
         for (text, named) in [
-            ("# HELP a-b .\n# TYPE a-b gauge\n", "\"a-b\""),
+            ("# TYPE \"a\u{7f}\" gauge\n", "\"a\\u{7f}\""),
             ("# HELP a .\n# TYPE a gauge\n# UNIT a x\n", "\"x\""),
         ] {
             let error_of = error_of(text);

@@ -1,35 +1,51 @@
 //! Parses a line with a sample.
 
 use crate::Error;
+use crate::clock::WallTime;
 use crate::registry::Kind;
 use std::borrow::Cow;
 
 /// A sample as it was written.
 #[derive(Debug)]
 pub(crate) struct Sample<'a> {
-    pub(crate) name: &'a str,
+    pub(crate) name: Cow<'a, str>,
     pub(crate) labels: LabelPairs<'a>,
     pub(crate) value: &'a str,
     pub(crate) number: f64,
     /// The timestamp in seconds.
     pub(crate) timestamp: Option<Cow<'a, str>>,
     pub(crate) exemplar: Option<&'a str>,
+    /// When its metric was registered, if this registry knows.
+    pub(crate) created: Option<WallTime>,
 }
 
 /// Labels sorted by name. Values are as written between the quotes.
-type LabelPairs<'a> = Vec<(&'a str, &'a str)>;
+type LabelPairs<'a> = Vec<(Cow<'a, str>, &'a str)>;
+
+/// What stands between braces.
+struct Braces<'a> {
+    /// The name of the sample, if it is in quotes.
+    name: Option<Cow<'a, str>>,
+    labels: LabelPairs<'a>,
+}
 
 // === impl Sample ===
 
 impl<'a> Sample<'a> {
-    /// Parses `name{label="value"} value timestamp # exemplar`. Only the name and the value are required.
+    /// Parses `name{label="value"} value timestamp # exemplar`. Only the name and the value are required. A name with other
+    /// characters is in quotes, that of the sample between the braces: `{"my.name","my.label"="value"} value`.
     pub(crate) fn parse(line: &'a str) -> Option<Self> {
         let line = line.trim();
-        let name = &line[..line.find(['{', ' ', '\t'])?];
-        let rest = &line[name.len()..];
-        let (labels, rest) = match rest.trim_start() {
-            labels if labels.starts_with('{') => parse_pairs(labels, true)?,
-            _ => (Vec::new(), rest),
+        let before = &line[..line.find(['{', ' ', '\t'])?];
+        let rest = &line[before.len()..];
+        let (Braces { name, labels }, rest) = match rest.trim_start() {
+            braces if braces.starts_with('{') => parse_braces(braces, true)?,
+            _ => (Braces::empty(), rest),
+        };
+        let name = match (before, name) {
+            ("", Some(name)) => name,
+            (name, None) => name.into(),
+            (_, Some(_)) => return None,
         };
         let rest = rest.strip_prefix([' ', '\t'])?;
         let (value, exemplar) = match rest.split_once(" # ") {
@@ -46,6 +62,7 @@ impl<'a> Sample<'a> {
             number: value.parse().ok()?,
             timestamp: timestamp.map(Cow::Borrowed),
             exemplar,
+            created: None,
         })
     }
 
@@ -77,7 +94,7 @@ impl<'a> Sample<'a> {
 
     /// Returns the labels that all samples of a series have in common: all but the `le` of a bucket and the `quantile` of
     /// a summary's sample.
-    pub(crate) fn series(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+    pub(crate) fn series(&self) -> impl Iterator<Item = (&str, &'a str)> {
         const PARTS: [&str; 4] = ["_count", "_created", "_sum", "_total"];
         let own = if self.name.ends_with("_bucket") {
             Some("le")
@@ -86,14 +103,13 @@ impl<'a> Sample<'a> {
         } else {
             Some("quantile")
         };
-        let labels = self.labels.iter().copied();
-        labels.filter(move |(name, _)| Some(*name) != own)
+        self.pairs().filter(move |(name, _)| Some(*name) != own)
     }
 
     /// Returns the labels that all samples of a metric with this type have in common.
-    pub(crate) fn labels_of_metric(&self, kind: Kind) -> impl Iterator<Item = (&'a str, &'a str)> {
+    pub(crate) fn labels_of_metric(&self, kind: Kind) -> impl Iterator<Item = (&str, &'a str)> {
         let series = matches!(kind, Kind::Histogram | Kind::Summary).then(|| self.series());
-        let all = series.is_none().then(|| self.labels.iter().copied());
+        let all = series.is_none().then(|| self.pairs());
         series
             .into_iter()
             .flatten()
@@ -101,9 +117,13 @@ impl<'a> Sample<'a> {
     }
 
     /// Returns the labels except this one.
-    pub(crate) fn labels_without(&self, label: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let labels = self.labels.iter().copied();
-        labels.filter(move |(name, _)| *name != label)
+    pub(crate) fn labels_without(&self, label: &str) -> impl Iterator<Item = (&str, &'a str)> {
+        self.pairs().filter(move |(name, _)| *name != label)
+    }
+
+    /// Returns all labels.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &'a str)> {
+        self.labels.iter().map(|(name, value)| (&**name, *value))
     }
 
     /// Returns whether both samples belong to the same series.
@@ -112,10 +132,10 @@ impl<'a> Sample<'a> {
     }
 
     pub(crate) fn label(&self, name: &str) -> Option<&'a str> {
-        let mut labels = self.labels.iter();
-        labels
+        let mut pairs = self.pairs();
+        pairs
             .find(|(label, _)| *label == name)
-            .map(|(_, value)| *value)
+            .map(|(_, value)| value)
     }
 
     /// Returns the upper bound of a bucket.
@@ -127,25 +147,39 @@ impl<'a> Sample<'a> {
 /// Parses the labels at the beginning of `text`, if there are any. Returns them and the rest.
 pub(crate) fn parse_labels(text: &str) -> Option<(LabelPairs<'_>, &str)> {
     if text.starts_with('{') {
-        parse_pairs(text, false)
+        let (Braces { name, labels }, rest) = parse_braces(text, false)?;
+        name.is_none().then_some((labels, rest))
     } else {
         Some((Vec::new(), text))
     }
 }
 
-/// Parses labels between braces. Returns them and the rest. `trailing_comma` allows a comma after the last label.
+/// Parses what stands between braces. Returns it and the rest. `trailing_comma` allows a comma after the last label.
 ///
-/// Blanks are not skipped. They become part of a name, which is then invalid.
-fn parse_pairs(text: &str, trailing_comma: bool) -> Option<(LabelPairs<'_>, &str)> {
-    let mut labels = Vec::new();
+/// Blanks are not skipped. They become part of a name.
+fn parse_braces(text: &str, trailing_comma: bool) -> Option<(Braces<'_>, &str)> {
+    let mut braces = Braces::empty();
     let mut rest = text.strip_prefix('{')?;
     while !rest.starts_with('}') {
-        let (name, value) = rest.split_once('=')?;
-        let value = value.strip_prefix('"')?;
-        let (value, after) = value.split_at(end_of_value(value)?);
-        labels.push((name, value));
-        // Skips the closing quote.
-        rest = &after[1..];
+        let (name, after) = match parse_quoted(rest) {
+            Some((name, after)) => (unescape(name), after),
+            None => {
+                let (name, after) = rest.split_at(rest.find('=')?);
+                (name.into(), after)
+            }
+        };
+        rest = match after.strip_prefix('=') {
+            Some(value) => {
+                let (value, after) = parse_quoted(value)?;
+                braces.labels.push((name, value));
+                after
+            }
+            None if braces.name.is_none() => {
+                braces.name = Some(name);
+                after
+            }
+            None => return None,
+        };
         match rest.strip_prefix(',') {
             Some(next) if trailing_comma || !next.starts_with('}') => rest = next,
             Some(_) => return None,
@@ -153,16 +187,102 @@ fn parse_pairs(text: &str, trailing_comma: bool) -> Option<(LabelPairs<'_>, &str
             None => return None,
         }
     }
-    labels.sort_by_key(|(label, _)| *label);
-    Some((labels, &rest[1..]))
+    braces.labels.sort();
+    Some((braces, &rest[1..]))
 }
 
-/// Returns the index of the quote that closes a label's value.
-fn end_of_value(text: &str) -> Option<usize> {
+/// Returns what stands between the quotes at the beginning of the text, as it was written, and the rest.
+pub(super) fn parse_quoted(text: &str) -> Option<(&str, &str)> {
+    let text = text.strip_prefix('"')?;
     let mut escaped = false;
-    text.bytes().position(|byte| {
+    let end = text.bytes().position(|byte| {
         let ends = byte == b'"' && !escaped;
         escaped = byte == b'\\' && !escaped;
         ends
-    })
+    })?;
+    Some((&text[..end], &text[end + 1..]))
+}
+
+/// Unescapes what stood between quotes. Text escapes backslash, quote and line feed. Any other backslash stands for itself.
+pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let escaped = match chars.peek() {
+            Some('\\') if c == '\\' => Some('\\'),
+            Some('"') if c == '\\' => Some('"'),
+            Some('n') if c == '\\' => Some('\n'),
+            _ => None,
+        };
+        if escaped.is_some() {
+            chars.next();
+        }
+        plain.push(escaped.unwrap_or(c));
+    }
+    Cow::Owned(plain)
+}
+
+// === impl Braces ===
+
+impl Braces<'_> {
+    fn empty() -> Self {
+        Self {
+            name: None,
+            labels: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_unescaped() {
+        for (escaped, plain) in [
+            ("", ""),
+            ("plain é", "plain é"),
+            (r"a\\b", r"a\b"),
+            (r#"say \"a\""#, r#"say "a""#),
+            (r"two\nlines", "two\nlines"),
+            (r"\\n", r"\n"),
+            (r"\\\n", "\\\n"),
+            // No escapes
+            (r"\t\", r"\t\"),
+        ] {
+            assert_eq!(unescape(escaped), plain, "{escaped}");
+        }
+    }
+
+    #[test]
+    fn names_may_be_in_quotes() {
+        for (line, name, labels) in [
+            ("a.b 1", "a.b", &[][..]),
+            ("a.b{c.d=\"1\"} 1", "a.b", &[("c.d", "1")]),
+            (r#"{"a b"} 1"#, "a b", &[]),
+            (r#"{"a\"}b",x="1",} 1"#, "a\"}b", &[("x", "1")]),
+            (
+                r#"{x="1","a","y,\\="="2"} 1"#,
+                "a",
+                &[("x", "1"), ("y,\\=", "2")],
+            ),
+            (r#"a{"="="="} 1"#, "a", &[("=", "=")]),
+        ] {
+            let sample = Sample::parse(line).unwrap();
+            assert_eq!(sample.name, name, "{line}");
+            assert_eq!(sample.pairs().collect::<Vec<_>>(), labels, "{line}");
+        }
+        for line in [
+            r#"a{"b"} 1"#,
+            r#"{"a","b"} 1"#,
+            r#"{"a} 1"#,
+            r#"{"a"=1} 1"#,
+            r#"{"a"x} 1"#,
+        ] {
+            assert!(Sample::parse(line).is_none(), "{line}");
+        }
+    }
 }

@@ -1,0 +1,244 @@
+//! Names in any characters, and how they are escaped for scrapers that read only ASCII letters, digits and `_`.
+//!
+//! The rules are those of Prometheus' [escaping schemes](https://prometheus.io/docs/instrumenting/escaping_schemes/), as its own
+//! client libraries apply them.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// How characters of names outside `[a-zA-Z0-9_:]` are escaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Escaping {
+    /// They stay. Text has such names in quotes.
+    AllowUtf8,
+    /// `my.metric` is `my_metric`.
+    Underscores,
+    /// `my.metric` is `my_dot_metric`, and `my_metric` is `my__metric`.
+    Dots,
+    /// `my.metric` is `U__my_2e_metric`.
+    Values,
+}
+
+/// What a name is of. Only names of metrics may have colons.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Metric,
+    Label,
+}
+
+// === impl Escaping ===
+
+impl Escaping {
+    /// The schemes under which different names may become equal.
+    pub(crate) const CLASHING: [Self; 3] = [Self::Underscores, Self::Dots, Self::Values];
+
+    /// Returns the scheme of this name in `Accept`.
+    pub(crate) fn from_name(name: &[u8]) -> Option<Self> {
+        let all = [Self::AllowUtf8, Self::Underscores, Self::Dots, Self::Values];
+        let mut all = all.into_iter();
+        all.find(|scheme| name.eq_ignore_ascii_case(scheme.as_str().as_bytes()))
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::AllowUtf8 => "allow-utf-8",
+            Self::Underscores => "underscores",
+            Self::Dots => "dots",
+            Self::Values => "values",
+        }
+    }
+
+    pub(crate) fn metric(self, name: &str) -> Cow<'_, str> {
+        self.escape(name, Of::Metric)
+    }
+
+    pub(crate) fn label(self, name: &str) -> Cow<'_, str> {
+        self.escape(name, Of::Label)
+    }
+
+    /// Returns labels as text has them, sorted by their names.
+    pub(crate) fn labels_in_text<'a>(
+        self,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Vec<(Cow<'a, str>, &'a str)> {
+        let labels = labels.map(|(name, value)| (self.label(name), value));
+        let mut labels: Vec<_> = labels.collect();
+        labels.sort();
+        for (name, _) in &mut labels {
+            if !is_plain_name(name) {
+                *name = quoted(name).into();
+            }
+        }
+        labels
+    }
+
+    fn escape(self, name: &str, of: Of) -> Cow<'_, str> {
+        let is_plain = || match of {
+            Of::Metric => is_metric_name(name),
+            Of::Label => is_plain_name(name),
+        };
+        let stays = match self {
+            Self::AllowUtf8 => true,
+            Self::Underscores | Self::Values => is_plain(),
+            // Labels that begin with two underscores belong to Prometheus, which drops them.
+            Self::Dots if of == Of::Label && name.starts_with('_') => is_plain(),
+            Self::Dots => !name.contains('_') && is_plain(),
+        };
+        if stays {
+            return name.into();
+        }
+        let mut escaped = String::with_capacity(2 * name.len());
+        if self == Self::Values {
+            escaped.push_str("U__");
+        }
+        for (place, c) in name.char_indices() {
+            match c {
+                '_' if self != Self::Underscores => escaped.push_str("__"),
+                '_' | 'a'..='z' | 'A'..='Z' => escaped.push(c),
+                '0'..='9' if place > 0 => escaped.push(c),
+                ':' if of == Of::Metric => escaped.push(c),
+                '.' if self == Self::Dots => escaped.push_str("_dot_"),
+                _ => match self {
+                    Self::Dots => escaped.push_str("__"),
+                    // Writing to a string never fails.
+                    Self::Values => drop(write!(escaped, "_{:x}_", u32::from(c))),
+                    _ => escaped.push('_'),
+                },
+            }
+        }
+        escaped.into()
+    }
+}
+
+/// Appends what stands between quotes, such as a label's value. Escapes backslash, quote and line feed, as both text formats require.
+pub(crate) fn push_escaped(out: &mut String, value: &str) {
+    if !value
+        .bytes()
+        .any(|byte| matches!(byte, b'\\' | b'"' | b'\n'))
+    {
+        return out.push_str(value);
+    }
+    for c in value.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            c => out.push(c),
+        }
+    }
+}
+
+/// Returns a label's name as text has it: in quotes, if it has other characters.
+pub(crate) fn label_in_text(name: &str) -> Cow<'_, str> {
+    match is_plain_name(name) {
+        true => name.into(),
+        false => quoted(name).into(),
+    }
+}
+
+fn quoted(name: &str) -> String {
+    let mut quoted = String::from('"');
+    push_escaped(&mut quoted, name);
+    quoted.push('"');
+    quoted
+}
+
+/// Returns whether a metric or a label may have the name. Control characters would only be mistakes.
+pub(crate) fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(char::is_control)
+}
+
+/// Returns whether all formats and scrapers accept the name of a metric: `[a-zA-Z_:][a-zA-Z0-9_:]*`.
+pub(crate) fn is_metric_name(name: &str) -> bool {
+    is_plain(name, |byte| is_label_byte(byte) || byte == b':')
+}
+
+/// Returns whether all formats and scrapers accept the name of a label: `[a-zA-Z_][a-zA-Z0-9_]*`.
+pub(crate) fn is_plain_name(name: &str) -> bool {
+    is_plain(name, is_label_byte)
+}
+
+fn is_plain(name: &str, is_name_byte: impl Fn(u8) -> bool) -> bool {
+    let first = name.bytes().next();
+    first.is_some_and(|first| !first.is_ascii_digit()) && name.bytes().all(is_name_byte)
+}
+
+fn is_label_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of Prometheus' own library, and a name with a leading digit.
+    #[test]
+    fn names_are_escaped_as_prometheus_does() {
+        for (name, underscores, dots, values) in [
+            (
+                "no:escaping_required",
+                "no:escaping_required",
+                "no:escaping__required",
+                "no:escaping_required",
+            ),
+            (
+                "mysystem.prod.west.cpu.load_total",
+                "mysystem_prod_west_cpu_load_total",
+                "mysystem_dot_prod_dot_west_dot_cpu_dot_load__total",
+                "U__mysystem_2e_prod_2e_west_2e_cpu_2e_load__total",
+            ),
+            (
+                "http.status:sum",
+                "http_status:sum",
+                "http_dot_status:sum",
+                "U__http_2e_status:sum",
+            ),
+            (
+                "label with \u{1f631}",
+                "label_with__",
+                "label__with____",
+                "U__label_20_with_20__1f631_",
+            ),
+            ("花火", "__", "____", "U___82b1__706b_"),
+            ("1a", "_a", "__a", "U___31_a"),
+        ] {
+            assert_eq!(Escaping::AllowUtf8.metric(name), name);
+            assert_eq!(Escaping::Underscores.metric(name), underscores);
+            assert_eq!(Escaping::Dots.metric(name), dots);
+            assert_eq!(Escaping::Values.metric(name), values);
+        }
+    }
+
+    #[test]
+    fn colons_are_for_metrics_only() {
+        for (escaping, expected) in [
+            (Escaping::Underscores, "a_b_c"),
+            (Escaping::Dots, "a__b__c"),
+            (Escaping::Values, "U__a_3a_b__c"),
+        ] {
+            assert_eq!(escaping.label("a:b_c"), expected);
+        }
+        assert_eq!(label_in_text("a:\"b\""), r#""a:\"b\"""#);
+        assert_eq!(label_in_text("a_b"), "a_b");
+    }
+
+    /// Prometheus drops labels that begin with two underscores.
+    #[test]
+    fn dots_leave_labels_that_begin_with_an_underscore() {
+        assert_eq!(Escaping::Dots.label("_a_b"), "_a_b");
+        assert_eq!(Escaping::Dots.metric("_a_b"), "__a__b");
+    }
+
+    #[test]
+    fn labels_are_sorted_as_they_are_written() {
+        let labels = [("a.b", "1"), ("aB", "2"), ("é", "3")];
+        for (escaping, expected) in [
+            (Escaping::AllowUtf8, ["\"a.b\"", "aB", "\"é\""]),
+            (Escaping::Underscores, ["_", "aB", "a_b"]),
+        ] {
+            let labels = escaping.labels_in_text(labels.into_iter());
+            let names: Vec<_> = labels.iter().map(|(name, _)| &**name).collect();
+            assert_eq!(names, expected);
+        }
+    }
+}
