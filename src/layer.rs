@@ -418,9 +418,7 @@ impl<P> MetricsLayer<P> {
         M: Metric + Clone,
     {
         let endpoint = Some(&self.endpoint);
-        self.registry
-            .add(name.as_ref(), help.into(), None, endpoint, metric.clone())?;
-        Ok(metric)
+        self.registry.add_handle(name, help, None, endpoint, metric)
     }
 
     /// Like [`register`](Self::register), with a unit. The name on the page ends in the unit.
@@ -439,14 +437,8 @@ impl<P> MetricsLayer<P> {
         M: Metric + Clone,
     {
         let endpoint = Some(&self.endpoint);
-        self.registry.add(
-            name.as_ref(),
-            help.into(),
-            Some(&unit),
-            endpoint,
-            metric.clone(),
-        )?;
-        Ok(metric)
+        let unit = Some(&unit);
+        self.registry.add_handle(name, help, unit, endpoint, metric)
     }
 
     /// Registers an info under the layer's labels. Give the name without `_info`; its sample on the page ends in `_info`.
