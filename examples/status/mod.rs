@@ -1,4 +1,4 @@
-//! What the examples that have a status server share: how that is asked for, and what it says of the process.
+//! Shared by the examples with a status server: starts it, and reports whether the process is ready.
 #![allow(dead_code, reason = "each example uses some of it")]
 
 use tokio_util::sync::CancellationToken;
@@ -6,7 +6,7 @@ use tower::BoxError;
 use tower_openmetrics::MetricsExporter;
 use tower_openmetrics::server::{Health, HealthStatus, StatusServer, StatusServerHandle};
 
-/// The status server that `DYN_SYSTEM_*` ask for, if they do; and says where it is.
+/// Starts the status server if the variables `DYN_SYSTEM_*` ask for one. Prints its address.
 pub(crate) async fn serve(
     page: MetricsExporter,
     endpoint: &'static str,
@@ -22,8 +22,8 @@ pub(crate) async fn serve(
     Ok(Some(server))
 }
 
-/// `/health` answers 200 until the process is asked to stop, and 503 from then on, while calls still come and are
-/// answered: so that no more of them are sent here.
+/// Makes `/health` respond with 200 until the process is asked to stop, and with 503 afterwards. Load balancers then send
+/// no more calls. Those that still come are served.
 pub(crate) fn ready_until(
     asked_to_stop: &CancellationToken,
     health: Health,
