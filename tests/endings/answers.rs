@@ -2,7 +2,7 @@
 
 use super::Ending::{self, Cancelled, Completed, Failed};
 use super::support::Step::{self, Data, Fail, Pending, Trailers};
-use super::support::{SECOND, Script, poll_frame, take_frames, take_to_end};
+use super::support::{SECOND, Script, rows, take_as_http2, take_frames, take_to_end};
 use super::{Stage, get};
 use http::header::CONTENT_LENGTH;
 use http::{Method, Response};
@@ -34,7 +34,6 @@ enum Take {
     ToEnd,
     /// Polls after the end, which callers should not do.
     PastEnd,
-    /// Like hyper over HTTP/2: until trailers or `is_end_stream`.
     AsHttp2,
 }
 
@@ -134,14 +133,7 @@ impl Take {
                 take_to_end(body.as_mut());
                 take_to_end(body);
             }
-            AsHttp2 => {
-                while !body.is_end_stream() {
-                    match poll_frame(body.as_mut()) {
-                        Some(Ok(frame)) if !frame.is_trailers() => {}
-                        _ => break,
-                    }
-                }
-            }
+            AsHttp2 => take_as_http2(body),
         }
     }
 }
@@ -163,14 +155,8 @@ fn broken() -> BoxError {
     "broken".into()
 }
 
-/// Rows for [`check`], each with a name, the response, the outcome, the bytes, and the seconds.
-///
-/// The head takes one second and every frame one more. A call that ends by a drop takes another second.
-macro_rules! rows {
-    ($($row:literal: $answer:expr => $ending:expr, $bytes:literal, $seconds:literal;)*) => {
-        [$(($row, $answer, $ending, $bytes, $seconds)),*]
-    };
-}
+// Each row has a name, the response, the outcome, the bytes, and the seconds. The head takes one second and every frame one
+// more. A call that ends by a drop takes another second.
 
 #[test]
 fn responses_of_unknown_length() {

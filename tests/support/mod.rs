@@ -5,7 +5,9 @@
 mod body;
 mod page;
 
-pub(crate) use self::body::{Script, Step, Taken, poll_frame, take_frames, take_to_end};
+pub(crate) use self::body::{
+    Script, Step, Taken, poll_frame, take_as_http2, take_frames, take_to_end,
+};
 pub(crate) use self::page::{Numbers, Page, errors, page_of};
 
 use futures_util::FutureExt;
@@ -13,6 +15,15 @@ use std::any::Any;
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
+
+/// A table of cases, one row a line: a name, the case, and what is expected of it.
+macro_rules! rows {
+    ($($row:literal: $case:expr => $($expected:expr),+;)*) => {
+        [$(($row, $case, $($expected),+)),*]
+    };
+}
+
+pub(crate) use rows;
 
 /// The time that each scripted step takes, such as a response head or a frame.
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
