@@ -8,7 +8,7 @@ use super::support::{
 use super::{STATUS, Seen, call, frame, layer, message, request};
 use http::{Response, StatusCode};
 use std::pin::pin;
-use tower::{BoxError, Layer, ServiceExt, service_fn};
+use tower::BoxError;
 use tower_openmetrics::classify::GrpcCode;
 use tower_openmetrics::{Clock, ErrorType, MetricsLayer};
 
@@ -344,13 +344,8 @@ fn the_duration_lasts_until_the_status() {
         Field(STATUS, "0"),
     ];
     let response = answer([]).map(|_| Script::new(clock, steps));
-    let mut response = Some(response);
-    let service = layer.layer(service_fn(move |_| {
-        clock.advance(SECOND);
-        std::future::ready(Ok::<_, BoxError>(response.take().expect("one call")))
-    }));
-    let response = super::now(service.oneshot(request())).unwrap();
-    take_to_end(pin!(response.into_body()));
+    let response = super::support::call(&layer, clock, request(), |_| Ok::<_, BoxError>(response));
+    take_to_end(pin!(response.unwrap().into_body()));
     clock.advance(SECOND);
 
     let page = Page::read(layer.exporter());
