@@ -80,9 +80,10 @@ impl Clock {
 
     /// Returns a clock that only [`advance`](Self::advance) moves.
     ///
-    /// Use it in tests. A copy is the same clock: one is given to the layer, another moves it. What a clock points to is
-    /// shared by all copies and never freed, so each manual clock leaks eight bytes.
+    /// Use it in tests. A copy is the same clock, so a test gives one to the layer and advances another. Each manual clock
+    /// leaks eight bytes, because its copies don't own them.
     pub fn manual() -> Self {
+        // An `Arc` would free them. But then tests would clone the clock for each layer, body and closure that reads it.
         Self(Kind::Manual(Box::leak(Box::default())))
     }
 
