@@ -90,9 +90,11 @@ impl Clock {
 
     /// Returns a clock that only [`advance`](Self::advance) moves.
     ///
-    /// Use it in tests. Each one leaks eight bytes. Its time begins in 1970, which
+    /// Use it in tests. A copy is the same clock, so a test gives one to the layer and advances another. Each manual clock
+    /// leaks eight bytes, because its copies don't own them. Its time begins in 1970, which
     /// [created timestamps](crate::MetricsExporter::created_timestamps) show.
     pub fn manual() -> Self {
+        // An `Arc` would free them. But then tests would clone the clock for each layer, body and closure that reads it.
         Self(Kind::Manual(Box::leak(Box::default())))
     }
 

@@ -1,4 +1,4 @@
-//! A handle that reaches a call from elsewhere.
+//! Handles to calls.
 
 use crate::classify::{ErrorType, Fault};
 use crate::flags::Flags;
@@ -8,11 +8,11 @@ use crate::panic_guard::OnPanic;
 use crate::recorder::{Key, REQUEST_BYTES, REQUEST_MESSAGES, SetIndex, with_recorder};
 use std::fmt;
 
-/// A handle that reaches a call from elsewhere.
+/// A handle to a call. It counts what the service reads of the request, and reports faults.
 ///
-/// The body or stream of a request has one, to count what the service reads and to tell the call if it breaks off. A handler
-/// can be [given one](crate::protocol::PassHandle), to name its failure late. A handle may be dropped at any time, and may
-/// outlive the call: it then still counts what is read of the request, and its faults are ignored.
+/// The body or stream of a request has one. A service can [get one](crate::protocol::PassHandle), to report a failure after
+/// it has responded. A handle may be dropped at any time, and may outlive the call. After the call has ended, the handle still
+/// counts what is read of the request, and ignores faults.
 #[derive(Clone)]
 pub struct CallHandle {
     key: Key,
@@ -40,7 +40,7 @@ impl CallHandle {
         self.request_messages(1, bytes);
     }
 
-    /// As [`request_message`](Self::request_message), for several at once.
+    /// Like [`request_message`](Self::request_message), for several at once.
     #[inline]
     pub(crate) fn request_messages(&self, messages: u64, bytes: u64) {
         let Self { key, begin, report } = *self;
@@ -60,7 +60,7 @@ impl CallHandle {
         });
     }
 
-    /// Tells the call of a fault, whatever the service makes of it. Ignored if the call had a fault before, or has ended.
+    /// Reports a fault, which counts whatever the service responds. Ignored if the call already has a fault, or has ended.
     #[cold]
     pub fn fault(&self, fault: impl Into<Fault>) {
         let fault = fault.into();

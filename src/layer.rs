@@ -386,7 +386,9 @@ impl<P> MetricsLayer<P> {
         &self.registry
     }
 
-    /// Registers a metric of your own under the layer's labels, and returns it. Its name doesn't get the layer's prefix.
+    /// Adds a metric to the page, with the layer's labels, and returns it. Its name doesn't get the layer's prefix.
+    ///
+    /// Otherwise like [`MetricsRegistry::register`].
     ///
     /// ```
     /// use prometheus_client::metrics::counter::Counter;
@@ -402,12 +404,8 @@ impl<P> MetricsLayer<P> {
     ///
     /// # Errors
     ///
-    /// Returns an error if
-    ///
-    /// - the name is empty or has a control character, or another kind of metric has it;
-    /// - the name is registered with the same labels;
-    /// - the name is registered with other labels, and type, unit or help differ;
-    /// - the layer has been [removed](Self::remove).
+    /// Returns an error under the same conditions as [`MetricsRegistry::register`], or if the layer has been
+    /// [removed](Self::remove).
     pub fn register<M>(
         &self,
         name: impl AsRef<str>,
@@ -418,16 +416,15 @@ impl<P> MetricsLayer<P> {
         M: Metric + Clone,
     {
         let endpoint = Some(&self.endpoint);
-        self.registry
-            .add(name.as_ref(), help.into(), None, endpoint, metric.clone())?;
-        Ok(metric)
+        self.registry.add_handle(name, help, None, endpoint, metric)
     }
 
-    /// Like [`register`](Self::register), with a unit. The name on the page ends in the unit.
+    /// Adds a metric with a unit to the page, with the layer's labels, and returns it. The unit is appended to the family's
+    /// name.
     ///
     /// # Errors
     ///
-    /// See [`register`](Self::register).
+    /// Returns an error under the same conditions as [`register`](Self::register), or if the unit is invalid.
     pub fn register_with_unit<M>(
         &self,
         name: impl AsRef<str>,
@@ -439,21 +436,15 @@ impl<P> MetricsLayer<P> {
         M: Metric + Clone,
     {
         let endpoint = Some(&self.endpoint);
-        self.registry.add(
-            name.as_ref(),
-            help.into(),
-            Some(&unit),
-            endpoint,
-            metric.clone(),
-        )?;
-        Ok(metric)
+        let unit = Some(&unit);
+        self.registry.add_handle(name, help, unit, endpoint, metric)
     }
 
-    /// Registers an info under the layer's labels. Give the name without `_info`; its sample on the page ends in `_info`.
+    /// Adds an info to the page, with the layer's labels. Register it without the `_info` that its sample gets.
     ///
     /// # Errors
     ///
-    /// See [`register`](Self::register).
+    /// Returns an error under the same conditions as [`register`](Self::register).
     pub fn register_info<S>(
         &self,
         name: impl AsRef<str>,
@@ -468,8 +459,8 @@ impl<P> MetricsLayer<P> {
             .add(name.as_ref(), help.into(), None, endpoint, info)
     }
 
-    /// Takes a metric of your own off the page. It was registered through this layer, or through another one with the same
-    /// labels. Returns whether it was there.
+    /// Removes a metric that was registered through this layer, or through another one with the same labels. Returns whether
+    /// it was registered.
     ///
     /// Otherwise like [`MetricsRegistry::unregister`].
     pub fn unregister(&self, name: impl AsRef<str>) -> bool {
@@ -477,12 +468,12 @@ impl<P> MetricsLayer<P> {
             .remove_custom(name.as_ref(), Some(&self.endpoint))
     }
 
-    /// Takes the layer's metrics off the page: the automatic ones, and those registered through it or through
-    /// another layer with the same labels. Returns whether they were there. A layer that was removed before, or
-    /// replaced by one with the same labels, removes nothing.
+    /// Removes the layer's metrics from the page: the automatic ones, and those registered through it or through another
+    /// layer with the same labels. Returns whether they were there. A layer that was removed before, or replaced by one with
+    /// the same labels, removes nothing.
     ///
-    /// Metrics of a layer with the same labels and another prefix stay. If there is one, registered metrics stay
-    /// as well. Metrics registered through a layer without labels belong to the registry and stay;
+    /// The metrics of a layer with the same labels and another prefix stay. If there is such a layer, registered metrics stay
+    /// as well. Metrics registered through a layer without labels belong to the registry and stay.
     /// [`MetricsRegistry::remove`] removes them too.
     pub fn remove(&self) -> bool {
         self.registry.remove_endpoint(&self.endpoint)

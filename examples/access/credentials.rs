@@ -1,8 +1,7 @@
 //! Bearer tokens and basic authentication, for tower-http's `ValidateRequestHeaderLayer`.
 //!
-//! That layer brings checks of its own, `bearer` and `basic`, which are deprecated: they compare with
-//! `==`, whose time tells how much of a guess was right. This one takes as long for any guess of the
-//! same length, by the crate `subtle`.
+//! The layer's own checks `bearer` and `basic` are deprecated. They compare with `==`, so the time of a response tells how
+//! much of a guess is right. This check uses the crate `subtle`, and takes the same time for all guesses of one length.
 
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
@@ -15,7 +14,7 @@ use subtle::{Choice, ConstantTimeEq};
 use tower::BoxError;
 use tower_http::validate_request::ValidateRequest;
 
-/// What a client may say to be let in: one of these.
+/// The accepted credentials. A client needs one of them.
 #[derive(Clone, Default)]
 pub(crate) struct Credentials {
     accepted: Arc<Vec<Accepted>>,
@@ -24,7 +23,7 @@ pub(crate) struct Credentials {
 #[derive(Clone)]
 struct Accepted {
     scheme: &'static str,
-    /// What has to follow the scheme.
+    /// The text that must follow the scheme.
     secret: String,
     challenge: HeaderValue,
 }
@@ -32,11 +31,11 @@ struct Accepted {
 // === impl Credentials ===
 
 impl Credentials {
-    /// Lets in who has this token, as [RFC 6750] has it.
+    /// Accepts this token ([RFC 6750]).
     ///
     /// [RFC 6750]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
     pub(crate) fn bearer(self, token: &str) -> Result<Self, BoxError> {
-        // Not named in the error, which ends up in a log.
+        // The error doesn't name the token, because it ends up in a log.
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("the bearer token has to be of visible ASCII characters".into());
         }
@@ -44,7 +43,7 @@ impl Credentials {
         Ok(self.or("bearer", token.to_owned(), challenge))
     }
 
-    /// Lets in who has this name and password, as [RFC 7617] has it.
+    /// Accepts this user and password ([RFC 7617]).
     ///
     /// [RFC 7617]: https://www.rfc-editor.org/rfc/rfc7617#section-2
     pub(crate) fn basic(self, user: &str, password: &str) -> Result<Self, BoxError> {
@@ -56,7 +55,7 @@ impl Credentials {
         Ok(self.or("basic", secret, challenge))
     }
 
-    /// Whether there are none, so that nobody would be let in.
+    /// Whether there are none. Then no client is accepted.
     pub(crate) fn is_empty(&self) -> bool {
         self.accepted.is_empty()
     }
@@ -76,7 +75,7 @@ impl Credentials {
         };
         let of_scheme = |one: &&Accepted| scheme.eq_ignore_ascii_case(one.scheme.as_bytes());
         let accepted = self.accepted.iter().filter(of_scheme);
-        // To the end, whichever it is.
+        // Compares all of them, whichever one matches.
         accepted
             .fold(Choice::from(0), |so_far, one| {
                 so_far | one.secret.as_bytes().ct_eq(secret)
@@ -84,7 +83,7 @@ impl Credentials {
             .into()
     }
 
-    /// Says how to be let in, and nothing else.
+    /// Returns a response that only names the accepted schemes.
     fn refusal(&self) -> Response<Body> {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::UNAUTHORIZED;
@@ -116,7 +115,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The scheme and what follows it. A request that has two of these headers has none to go by.
+/// Returns the scheme and the text that follows it. Returns `None` if the header is repeated.
 fn authorization(headers: &HeaderMap) -> Option<(&[u8], &[u8])> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {

@@ -1,4 +1,4 @@
-//! Who may read the page.
+//! Access to the page: credentials and TLS.
 
 mod credentials;
 mod tls;

@@ -1,4 +1,4 @@
-//! TLS by rustls, with its provider `ring`, from PEM files.
+//! TLS with rustls, its provider `ring`, and PEM files.
 
 use rustls::RootCertStore;
 use rustls::crypto::ring::default_provider;
@@ -11,18 +11,22 @@ use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 use tower::BoxError;
 
-/// The files of the server's side.
+/// The server's files.
 #[derive(Clone, Debug)]
 pub(crate) struct Tls {
-    /// The server's certificate, and those between it and its authority's.
+    /// The server's certificate, followed by intermediate ones.
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
-    /// Whose certificates clients need to have. Without it they need none.
+    /// The authority of clients' certificates. If `None`, clients need no certificate.
     pub(crate) client_ca: Option<PathBuf>,
 }
 
 impl Tls {
-    /// From what was said of the files; nothing, if nothing was.
+    /// Returns `None` if no file is given.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the certificate or the key is missing.
     pub(crate) fn of(
         certificate: Option<PathBuf>,
         key: Option<PathBuf>,
@@ -40,7 +44,7 @@ impl Tls {
     }
 }
 
-/// What shakes hands with clients, in TLS 1.3.
+/// Returns an acceptor for TLS 1.3.
 pub(crate) fn acceptor(files: &Tls) -> Result<TlsAcceptor, BoxError> {
     let Tls {
         certificate,

@@ -1,4 +1,4 @@
-//! What the front end and its worker say to each other, in JSON.
+//! The messages between the front end and its worker, in JSON.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ pub(crate) struct Prompt {
     pub(crate) max_tokens: Option<usize>,
 }
 
-/// A piece of the answer. The last one says why it is.
+/// A piece of the response. The last one has a reason.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Token {
     pub(crate) text: String,

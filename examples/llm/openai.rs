@@ -1,4 +1,4 @@
-//! The shapes of OpenAI's API, as far as `llm_frontend` speaks of them.
+//! The part of OpenAI's API that `llm_frontend` uses.
 
 use super::llm::{FinishReason, Prompt, Token};
 use axum::Json;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::fmt::Display;
 use std::time::SystemTime;
 
-/// The only model that there is.
+/// The only model.
 pub(crate) const MODEL: &str = "parrot";
 
 #[derive(Deserialize)]
@@ -39,13 +39,13 @@ pub(crate) struct Part {
     text: String,
 }
 
-/// What all pieces of an answer begin with.
+/// The fields that all pieces of a response have.
 pub(crate) struct Answer {
     id: String,
     created: u64,
 }
 
-/// An answer of OpenAI's shape that says what is wrong.
+/// An error response in OpenAI's format.
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,

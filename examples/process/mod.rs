@@ -1,4 +1,4 @@
-//! What the examples' processes have in common: how they are told what to do, and to stop.
+//! Shared by the examples' processes: reads settings from the environment, and stops on signals.
 #![allow(dead_code, reason = "each example uses some of it")]
 
 use std::env;
@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tower::BoxError;
 
-/// Says how it went, if it went wrong.
+/// Runs `process`. Prints its error and the sources of it, if it fails.
 pub(crate) async fn report(process: impl Future<Output = Result<(), BoxError>>) -> ExitCode {
     let Err(error) = process.await else {
         return ExitCode::SUCCESS;
@@ -27,7 +27,7 @@ pub(crate) async fn report(process: impl Future<Output = Result<(), BoxError>>) 
     ExitCode::FAILURE
 }
 
-/// The value of an environment variable. One that is set to nothing is unset.
+/// Returns the value of an environment variable. An empty one counts as unset.
 pub(crate) fn variable<T: FromStr>(name: &str) -> Result<Option<T>, BoxError> {
     let Some(value) = env::var_os(name).filter(|value| !value.is_empty()) else {
         return Ok(None);
@@ -38,7 +38,7 @@ pub(crate) fn variable<T: FromStr>(name: &str) -> Result<Option<T>, BoxError> {
     }
 }
 
-/// A listener at `ip`, on the port that a variable names. 0 picks a free one.
+/// Returns a listener at `ip`, on the port that an environment variable names. Port 0 picks a free one.
 pub(crate) async fn listen(
     ip: Ipv4Addr,
     variable_name: &str,
@@ -49,17 +49,17 @@ pub(crate) async fn listen(
     listener.map_err(|error| format!("can't listen on {ip}:{port}: {error}").into())
 }
 
-/// How a process stops: in two steps, so that those who send it work learn of the first before the second.
+/// Stops a process in two steps, so that load balancers see the first step before the second one.
 #[derive(Clone, Debug)]
 pub(crate) struct Stop {
-    /// Cancelled on Ctrl-C and SIGTERM. From then on the process says that it is not ready.
+    /// Cancelled on Ctrl-C and SIGTERM. From then on the process reports that it is not ready.
     pub(crate) asked: CancellationToken,
-    /// Cancelled `DRAIN_MS` later, 2000 if that is unset. From then on it takes no connection.
+    /// Cancelled `DRAIN_MS` later, which defaults to 2000. From then on the process accepts no connections.
     pub(crate) closing: CancellationToken,
 }
 
 impl Stop {
-    /// Heeds the signals from now on.
+    /// Returns tokens that signals cancel from now on.
     pub(crate) fn on_signals() -> Result<Self, BoxError> {
         let pause = Duration::from_millis(variable("DRAIN_MS")?.unwrap_or(2_000));
         let signal = signal()?;

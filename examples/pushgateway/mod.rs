@@ -1,4 +1,4 @@
-//! A page that is pushed to Prometheus' Pushgateway.
+//! Pushes a page to Prometheus' Pushgateway.
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -15,10 +15,10 @@ use tokio::time::{sleep, timeout};
 use tower::BoxError;
 use tower_openmetrics::{Format, MetricsRegistry};
 
-/// How much of the gateway's answer is read: enough to say what is wrong.
+/// The maximum length of the gateway's response that is read, for an error message.
 const MAX_ANSWER_BYTES: usize = 4 * 1024;
 
-/// Where a page is pushed to.
+/// A Pushgateway, and the registry whose page it gets.
 pub(crate) struct Pushgateway {
     registry: MetricsRegistry,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -26,30 +26,30 @@ pub(crate) struct Pushgateway {
     retry: Retry,
 }
 
-/// What is done about a gateway that does not take a push.
+/// How to retry a push that fails.
 #[derive(Clone, Copy)]
 pub(crate) struct Retry {
-    /// How often a push is tried in all.
+    /// The number of attempts, including the first one.
     pub(crate) attempts: u32,
-    /// How long to wait after the first one; twice as long after each more.
+    /// The pause after the first attempt. It doubles after each further one.
     pub(crate) pause: Duration,
-    /// How long each may take.
+    /// The time limit of each attempt.
     pub(crate) timeout: Duration,
 }
 
-/// Why an attempt came to nothing.
+/// Why an attempt failed.
 #[derive(Debug)]
 struct Failure {
     why: String,
-    /// Whether another attempt would fail just so.
+    /// Whether another attempt would fail the same way.
     lasting: bool,
 }
 
 // === impl Pushgateway ===
 
 impl Pushgateway {
-    /// Pushes the page of `registry` to the gateway at `url`, into the group of these labels. The first of them has to
-    /// be `job`. They stand on every series, in place of labels of its own by the same names.
+    /// Returns the gateway at `url`, for the page of `registry`. The labels identify the group. The first one must be
+    /// `job`. The gateway adds them to every series, and they replace labels of the same names.
     pub(crate) fn new(
         registry: &MetricsRegistry,
         url: &str,
@@ -64,7 +64,7 @@ impl Pushgateway {
         })
     }
 
-    /// Puts the page, as it is now, in the place of what the group had.
+    /// Replaces what the group has by the current page.
     pub(crate) async fn push(&self) -> Result<(), BoxError> {
         let mut pause = self.retry.pause;
         let mut attempts_left = self.retry.attempts;
@@ -96,14 +96,14 @@ impl Pushgateway {
         let text = text.map_err(|error| Failure::passing(with_causes(&error)))?;
         Err(Failure {
             why: format!("{status}: {}", text.trim_end()),
-            // The gateway won't like the same page any better; but it may have too much to do.
+            // The gateway would refuse the same page again, unless it was only too busy.
             lasting: status.is_client_error()
                 && status != StatusCode::REQUEST_TIMEOUT
                 && status != StatusCode::TOO_MANY_REQUESTS,
         })
     }
 
-    /// The page as a request, in the format that every gateway reads.
+    /// Returns a request with the page, in the format that every gateway reads.
     fn page(&self) -> Result<Request<Full<Bytes>>, Failure> {
         const FORMAT: Format = Format::Prometheus;
         let page = self.registry.encode(FORMAT);
@@ -134,7 +134,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// `http://localhost:9091/metrics/job/cleanup/instance/a`
+/// Returns the URI of a group, such as `http://localhost:9091/metrics/job/cleanup/instance/a`.
 fn group_uri(url: &str, group: &[(&str, &str)]) -> Result<Uri, BoxError> {
     let mut uri = format!("{}/metrics", url.trim_end_matches('/'));
     for (label, value) in group {
@@ -151,7 +151,7 @@ fn group_uri(url: &str, group: &[(&str, &str)]) -> Result<Uri, BoxError> {
     Ok(uri.parse().map_err(invalid)?)
 }
 
-/// The text of an answer, cut off where it gets long: a gateway may be anything that answers.
+/// Returns the text of a response, up to a maximum length, because any server may be at the address.
 async fn beginning(mut answer: Incoming) -> Result<String, hyper::Error> {
     let mut text = Vec::new();
     while text.len() < MAX_ANSWER_BYTES
@@ -163,7 +163,7 @@ async fn beginning(mut answer: Incoming) -> Result<String, hyper::Error> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// hyper says in the causes what has happened.
+/// Returns the error's message and those of its sources, in which hyper says what happened.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,9 +1,9 @@
-//! What the examples' servers share: connections are accepted, watched and drained.
+//! Shared by the examples' servers: accepts connections, limits how long they wait, and drains them.
 //!
-//! A server that waits for half a request for ever runs out of file descriptors after a few hundred of them, and then
-//! accepts nobody. Neither `axum::serve` nor tonic's `Server` limits that wait. Here a connection is closed
-//! if no whole head comes within [`HEAD`]. When no descriptor is left, connections that wait for their client make room:
-//! those first that have waited longest.
+//! A server that waits forever for the rest of a request runs out of file descriptors after a few hundred such
+//! connections. Then it accepts no more. Neither `axum::serve` nor tonic's `Server` limits that wait. This one closes a
+//! connection if no whole head comes within [`HEAD`]. When no descriptor is left, it closes connections that wait for
+//! their client, beginning with those that have waited longest.
 #![allow(dead_code, reason = "each example uses some of it")]
 
 use http::{Method, Request, Response};
@@ -26,28 +26,28 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::{BoxError, Service, ServiceExt, service_fn};
 
-/// How long a client may take for the head of its first request, its TLS handshake included.
+/// How long a client may take for its TLS handshake and the head of its first request.
 pub(crate) const HEAD: Duration = Duration::from_secs(5);
 
-/// How long a client may pause within the body of a request, where the whole of it is needed for an answer.
+/// How long a client may pause within the body of a request, if the response needs the whole body.
 pub(crate) const UPLOAD: Duration = Duration::from_secs(10);
 
 /// How long a connection stays open between two requests. Prometheus comes every 15 or 30 seconds.
 pub(crate) const IDLE: Duration = Duration::from_secs(40);
 
-/// How long answers that are on their way may take after the signal to stop.
+/// How long responses in flight may take after the signal to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How long a connection may wait for its client, however few descriptors there are.
+/// How long a connection may wait for its client even if no descriptor is left.
 const COURTESY: Duration = Duration::from_secs(1);
 
-/// How many connections make room at a time, and how long the process then has to use it: whoever else needs a
-/// descriptor, as the status server does, gets one meanwhile.
+/// How many connections are closed at a time when no descriptor is left, and the pause after that. During the pause,
+/// other parts of the process can open what they need, such as connections of the status server.
 const MADE_ROOM: usize = 16;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves HTTP/1.1 and HTTP/2, whichever a client begins with, until `stop`. Then answers that are on their way may
-/// finish. A request has its client's `SocketAddr` among its extensions.
+/// Serves HTTP/1.1 and HTTP/2, as each client chooses, until `stop`. Then responses in flight may finish. Each request
+/// has its client's `SocketAddr` in its extensions.
 pub(crate) async fn serve<S, B>(listener: TcpListener, service: S, stop: CancellationToken)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>,
@@ -57,7 +57,7 @@ where
     serve_after(listener, |socket| ready(Some(socket)), service, stop).await;
 }
 
-/// As [`serve`], over what comes of each connection's handshake.
+/// Like [`serve`], over the result of each connection's handshake.
 pub(crate) async fn serve_after<H, F, IO, S, B>(
     listener: TcpListener,
     handshake: H,
@@ -79,9 +79,9 @@ pub(crate) async fn serve_after<H, F, IO, S, B>(
     .await;
 }
 
-/// Runs `connection` for each client until `stop`. Then those that are left may finish.
+/// Runs `connection` for each client until `stop`. Then open connections may finish.
 ///
-/// It is notified through the last argument when another one needs its file descriptor.
+/// The last argument of `connection` notifies it when another one needs its file descriptor.
 pub(crate) async fn accept<F>(
     listener: TcpListener,
     stop: CancellationToken,
@@ -97,7 +97,7 @@ pub(crate) async fn accept<F>(
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => {
-                    // Each piece of an answer on its way at once, however small it is.
+                    // Sends each piece of a response at once, even if it is small.
                     let _ = socket.set_nodelay(true);
                     connections.spawn(connection(socket, peer, Arc::clone(&room)));
                 }
@@ -119,13 +119,13 @@ pub(crate) async fn accept<F>(
 
 // === one connection over HTTP ===
 
-/// How many requests are on their way. None before the first one.
+/// The number of requests in flight. `None` before the first one.
 type Calls = watch::Sender<Option<usize>>;
 
-/// A request that is on its way.
+/// A request in flight.
 struct Call(Calls);
 
-/// How a connection fails is its client's affair.
+/// Serves one connection. Ignores its errors, which are the client's.
 async fn connection<IO, S, B>(
     handshake: impl Future<Output = Option<IO>>,
     peer: SocketAddr,
@@ -145,7 +145,7 @@ async fn connection<IO, S, B>(
         let wants_tunnel = request.method() == Method::CONNECT;
         request.extensions_mut().insert(peer);
         let answer = service.clone().oneshot(request);
-        // It ends with the body of its answer.
+        // The call ends with the body of its response.
         async move {
             let answer = answer.await?;
             if wants_tunnel && answer.status().is_success() {
@@ -169,11 +169,11 @@ async fn connection<IO, S, B>(
     };
     let Some(io) = io else { return };
     let mut http = auto::Builder::new(TokioExecutor::new());
-    // `outstayed` does that, for the time before the first byte and for HTTP/2 as well.
+    // `outstayed` limits this wait, also before the first byte and for HTTP/2.
     http.http1()
         .timer(TokioTimer::new())
         .header_read_timeout(None);
-    // Finds out clients that have vanished while their answer takes long.
+    // Detects clients that disappear during a long response.
     http.http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(IDLE)
@@ -182,7 +182,7 @@ async fn connection<IO, S, B>(
     let service = TowerToHyperService::new(service);
     let mut connection = pin!(http.serve_connection_with_upgrades(TokioIo::new(io), service));
     tokio::select! {
-        // What has arrived is seen before it is judged.
+        // Reads what has arrived before it checks the time.
         biased;
         _ = &mut connection => return,
         _ = over => {}
@@ -191,10 +191,10 @@ async fn connection<IO, S, B>(
         connection.as_mut().graceful_shutdown();
         let _ = timeout(GRACE, connection).await;
     }
-    // To return is to close it: half a head gets no farewell.
+    // Returning closes the connection. A client that has sent half a head gets no response.
 }
 
-/// Returns once the client has had all the time that there is for its next request.
+/// Returns once the client's time for its next request is over.
 async fn outstayed(calls: &Calls, room: &Notify) {
     let mut calls = calls.subscribe();
     loop {
@@ -225,7 +225,7 @@ impl Call {
         Self(calls.clone())
     }
 
-    /// Over HTTP/2 a WebSocket is a stream of the connection, of whose end nothing is heard here.
+    /// Keeps the connection busy. Over HTTP/2 a WebSocket is a stream of the connection, and its end can't be seen here.
     fn becomes_a_tunnel(&self) {
         self.0
             .send_modify(|calls| *calls = calls.map(|calls| calls + 1));

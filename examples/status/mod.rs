@@ -1,4 +1,4 @@
-//! What the examples that have a status server share: how that is asked for, and what it says of the process.
+//! Shared by the examples with a status server: starts it, and reports whether the process is ready.
 #![allow(dead_code, reason = "each example uses some of it")]
 
 use super::process;
@@ -8,7 +8,7 @@ use tower::BoxError;
 use tower_openmetrics::server::{Canary, Health, HealthStatus, StatusServer, StatusServerHandle};
 use tower_openmetrics::{MetricsExporter, MetricsLayer};
 
-/// The status server that `DYN_SYSTEM_*` ask for, if they do; and says where it is.
+/// Starts the status server if the variables `DYN_SYSTEM_*` ask for one. Prints its address.
 pub(crate) async fn serve(
     page: MetricsExporter,
     endpoint: &'static str,
@@ -59,8 +59,8 @@ async fn start(
     Ok(Some(server))
 }
 
-/// `/health` answers 503 from the moment that the process is asked to stop, while calls still come and are answered: so
-/// that no more of them are sent here.
+/// Makes `/health` respond with 503 from the moment that the process is asked to stop. Load balancers then send no more
+/// calls. Those that still come are served.
 pub(crate) fn ready_until(
     asked_to_stop: &CancellationToken,
     health: Health,

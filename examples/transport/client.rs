@@ -1,4 +1,4 @@
-//! The client's end.
+//! The client's side.
 
 use super::{Failure, Frame, FrameCodec};
 use bytes::Bytes;
@@ -14,19 +14,18 @@ use tokio::time::timeout;
 use tokio_util::codec::Framed;
 use tower::BoxError;
 
-/// How long a worker may take to notice that its answer is not wanted.
+/// How long a worker may take to notice that its call is cancelled.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The items that a worker answers with. To drop it before its end cancels the
-/// work.
+/// The items of a worker's response. Dropping it before its end cancels the work.
 #[derive(Debug)]
 #[must_use = "an answer that is dropped has been cancelled"]
 pub(crate) struct Answer {
-    /// None once the answer has ended.
+    /// `None` once the response has ended.
     connection: Option<Framed<TcpStream, FrameCodec>>,
 }
 
-/// Makes one call, on a connection of its own.
+/// Makes one call on a connection of its own.
 pub(crate) async fn call(worker: impl ToSocketAddrs, request: Bytes) -> io::Result<Answer> {
     let stream = TcpStream::connect(worker).await?;
     let mut connection = Framed::new(stream, FrameCodec::default());
@@ -64,8 +63,7 @@ impl Drop for Answer {
     }
 }
 
-/// Tells the worker, and reads what is on its way, because closing the connection earlier
-/// would break it.
+/// Tells the worker and reads what it has sent, because closing the connection earlier would reset it.
 async fn cancel(mut connection: Framed<TcpStream, FrameCodec>) -> io::Result<()> {
     connection.send(Frame::Cancel).await?;
     while let Some(frame) = connection.next().await {

@@ -1,19 +1,18 @@
-//! A transport of one's own: frames over TCP.
+//! A custom transport: frames over TCP.
 //!
-//! A frame is a length (4 bytes, big-endian) and as many bytes, of which the first tells
-//! its kind:
+//! A frame is a length (4 bytes, big-endian) and as many bytes. The first one is its kind:
 //!
 //! | kind | sent by | what follows |
 //! |---|---|---|
 //! | `R` | the client | a request, in JSON |
-//! | `C` | the client | nothing: it no longer wants the answer that is under way |
-//! | `I` | the worker | an item of the answer, in JSON |
+//! | `C` | the client | nothing: cancels the current response |
+//! | `I` | the worker | an item of the response, in JSON |
 //! | `F` | the worker | a [`Failure`], in JSON |
-//! | `.` | the worker | nothing: the answer has ended |
+//! | `.` | the worker | nothing: the response has ended |
 //!
-//! A client sends its requests one after another. The worker answers each with items, then
-//! with at most one failure, and always with the end. To close the connection is to want no more
-//! answers. The worker closes it if no request comes for ten seconds.
+//! A client sends its requests one after another. The worker responds to each with items, at most one failure, and the
+//! end. A client that closes the connection cancels the current response. The worker closes the connection if no request
+//! comes for ten seconds.
 #![allow(dead_code, unused_imports, reason = "each example uses some of it")]
 
 mod client;
@@ -41,7 +40,7 @@ pub(crate) enum Frame {
     Other(Bytes),
 }
 
-/// Why there is no answer, or no more of it.
+/// Why a response failed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "failure", content = "why", rename_all = "snake_case")]
 pub(crate) enum Failure {
@@ -50,13 +49,13 @@ pub(crate) enum Failure {
     Work(String),
 }
 
-/// Frames from bytes, and bytes from frames.
+/// Encodes and decodes frames.
 #[derive(Debug, Default)]
 pub(crate) struct FrameCodec(LengthDelimitedCodec);
 
 // === impl Frame ===
 
-/// A frame counts for what it carries: kind and length are the transport's own.
+/// The size of a frame is that of its content. Kind and length belong to the transport.
 impl Message for Frame {
     fn size(&self) -> u64 {
         match self {

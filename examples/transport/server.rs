@@ -1,7 +1,7 @@
-//! The worker's end.
+//! The worker's side.
 //!
-//! From the outside in: a connection, the layer, the codec of requests and items, the
-//! work. The codec is inside of the layer, so that a request that can't be decoded is a call that failed.
+//! From the outside in: a connection, the layer, the codec of requests and items, the work. The codec is inside the layer,
+//! so that a request that can't be decoded counts as a failed call.
 
 use super::{Failure, Frame, FrameCodec};
 use futures_util::stream::{SplitSink, SplitStream, Stream, StreamExt};
@@ -24,7 +24,7 @@ use tower_openmetrics::{ErrorType, ResponseStream};
 /// How long a client may take for its next request, or for the rest of one.
 pub(crate) const REQUEST: Duration = Duration::from_secs(10);
 
-/// Decodes requests for `engine`, and encodes the items that it answers with.
+/// Decodes requests for `engine`, and encodes the items of its response.
 pub(crate) fn json<S, R, St, T, E>(
     engine: S,
 ) -> impl Service<Frame, Response = impl Stream<Item = Frame> + Send, Error = Failure, Future: Send>
@@ -60,8 +60,7 @@ fn failed(error: impl Display) -> Failure {
     Failure::Work(error.to_string())
 }
 
-/// Tells requests that never came to the work from work that failed, whose type
-/// depends on when it did.
+/// Returns the error type of a request that never reached the work. The type of other failures depends on the phase.
 pub(crate) fn error_type(failure: &Failure, _: Phase) -> Option<ErrorType> {
     match failure {
         Failure::NotARequest => Some(ErrorType::INVALID_MESSAGE),
@@ -70,7 +69,7 @@ pub(crate) fn error_type(failure: &Failure, _: Phase) -> Option<ErrorType> {
     }
 }
 
-/// Answers the requests of one client, one after another, until `stop` or until none comes.
+/// Serves the requests of one client, one after another, until `stop` or until no request comes.
 pub(crate) async fn serve_connection<IO, H, S, M, C>(
     io: IO,
     mut handler: H,
@@ -97,20 +96,19 @@ where
             },
         };
         if request == Frame::Cancel {
-            continue; // Too late: the answer has ended meanwhile.
+            continue; // Too late: the response has ended.
         }
         tokio::select! {
-            // In this order, so that what was asked for and cancelled in one go is
-            // counted, too.
+            // In this order, so that a request that is cancelled at once counts, too.
             biased;
             sent = answer(&mut handler, request, &mut replies) => sent?,
-            // The call is cancelled here, by the drop of all that works on it.
+            // Dropping the call's futures cancels it.
             () = no_longer_wanted(&mut frames, &mut early) => replies.send(Frame::End).await?,
         }
     }
 }
 
-/// Has the request answered, and sends the answer as it comes.
+/// Calls the handler and sends its response as it comes.
 async fn answer<IO, H, S, M, C>(
     handler: &mut H,
     request: Frame,
@@ -136,8 +134,7 @@ where
     }
 }
 
-/// Ready when the client says that it does not want the answer, or has closed
-/// the connection.
+/// Returns when the client cancels the response or closes the connection.
 async fn no_longer_wanted<IO>(
     frames: &mut SplitStream<Framed<IO, FrameCodec>>,
     early: &mut Option<Frame>,
@@ -146,13 +143,12 @@ async fn no_longer_wanted<IO>(
 {
     match frames.next().await {
         Some(Ok(Frame::Cancel)) | None => {}
-        // The next request already. It has to wait, and so have those after it.
+        // The next request is early. It waits, and so do those after it.
         Some(Ok(frame)) => {
             *early = Some(frame);
             pending::<()>().await;
         }
-        // The connection is broken. What is sent next will fail, and the call
-        // with it: as a whole answer but for its end, or as half of one.
+        // The connection is broken, so the next send fails. Then the call fails, either partway or at its end.
         Some(Err(_)) => pending::<()>().await,
     }
 }

@@ -368,7 +368,7 @@ impl Label {
     }
 
     #[inline]
-    pub(super) fn of_request<'a>(&'a self, head: &RequestHead<'a>) -> Value<'a> {
+    pub(super) fn request_value<'a>(&'a self, head: &RequestHead<'a>) -> Value<'a> {
         let text = match &self.source {
             Source::Method => return Value::Code(http::method(head.method)),
             Source::Scheme => http::scheme(head.uri),
@@ -382,7 +382,7 @@ impl Label {
     }
 
     /// Reads the value from the message. Returns `None` for labels that are not read from messages.
-    pub(super) fn text_of<'a>(&self, message: &'a dyn Any) -> Option<Cow<'a, str>> {
+    pub(super) fn message_text<'a>(&self, message: &'a dyn Any) -> Option<Cow<'a, str>> {
         match &self.source {
             Source::Message(read) => (**read)(message),
             _ => None,
@@ -390,19 +390,19 @@ impl Label {
     }
 
     /// Returns the value for a call that begins with a message, from which `text` was read.
-    pub(super) fn of_message<'a>(
+    pub(super) fn message_value<'a>(
         &'a self,
         head: Option<&RequestHead<'a>>,
         text: Option<&'a str>,
     ) -> Value<'a> {
         match head {
-            Some(head) if !self.is_of_message() => self.of_request(head),
+            Some(head) if !self.is_of_message() => self.request_value(head),
             _ => self.text_or_absent(text),
         }
     }
 
     #[inline]
-    pub(super) fn of_response<'a>(&'a self, head: &'a Head<'_>) -> Value<'a> {
+    pub(super) fn response_value<'a>(&'a self, head: &'a Head<'_>) -> Value<'a> {
         let text = match &self.source {
             Source::Status => return Value::Code(head.status.as_u16()),
             Source::StatusClass => return Value::Code(http::status_class(head.status)),
@@ -414,7 +414,7 @@ impl Label {
     }
 
     #[inline]
-    pub(super) fn of_end<'a>(&'a self, code: Option<u8>, error: Option<&'a str>) -> Value<'a> {
+    pub(super) fn end_value<'a>(&'a self, code: Option<u8>, error: Option<&'a str>) -> Value<'a> {
         match (&self.source, code) {
             (Source::Code(_), Some(code)) => Value::Code(code.into()),
             (Source::ErrorType, _) => self.text_or_absent(error),

@@ -128,13 +128,13 @@ impl Schema {
 
     #[inline]
     pub(crate) fn of_request<'a>(&'a self, head: &RequestHead<'a>, values: &mut Values<'a>) {
-        self.fill(values, Moment::Begin, |label| label.of_request(head));
+        self.fill(values, Moment::Begin, |label| label.request_value(head));
     }
 
     /// Reads labels from the message that a call begins with.
     pub(crate) fn texts_of<'a>(&self, message: &'a dyn Any) -> MessageTexts<'a> {
         let mut labels = self.moments[Moment::Begin as usize].iter();
-        array::from_fn(|_| labels.next()?.text_of(message))
+        array::from_fn(|_| labels.next()?.message_text(message))
     }
 
     /// For calls that begin with a message, with a head or without.
@@ -146,7 +146,7 @@ impl Schema {
     ) {
         let mut texts = texts.iter();
         self.fill(values, Moment::Begin, |label| {
-            label.of_message(head, texts.next().and_then(Option::as_deref))
+            label.message_value(head, texts.next().and_then(Option::as_deref))
         });
     }
 
@@ -157,7 +157,7 @@ impl Schema {
 
     #[inline]
     pub(crate) fn of_response<'a>(&'a self, head: &'a Head<'_>, values: &mut Values<'a>) {
-        self.fill(values, Moment::Head, |label| label.of_response(head));
+        self.fill(values, Moment::Head, |label| label.response_value(head));
     }
 
     /// For calls that end without a response.
@@ -172,7 +172,7 @@ impl Schema {
         error: Option<&'a str>,
         values: &mut Values<'a>,
     ) {
-        self.fill(values, Moment::End, |label| label.of_end(code, error));
+        self.fill(values, Moment::End, |label| label.end_value(code, error));
     }
 
     /// Fills `values` in place: moving them would cost more than finding them.

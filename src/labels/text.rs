@@ -2,34 +2,24 @@ use crate::escaping::push_escaped;
 use std::ops::Range;
 
 /// The labels of a series as text, rendered once. One more label can be written between them, in the order of names.
-#[derive(Debug)]
-pub(crate) struct LabelText {
-    /// `,a="1",b="2",`, or a lone comma if there are no labels.
-    text: String,
-    offsets: Offsets,
-}
-
-/// Where in the text each [`ExtraLabel`] belongs. Searching for it on every page would cost more than writing the line.
-type Offsets = [usize; 2];
-
-/// A borrowed [`LabelText`].
+///
+/// The text is owned, or [borrowed](LabelStr), or [a range](Span) of the [texts of a page](LabelTexts).
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct LabelStr<'a> {
-    text: &'a str,
-    offsets: Offsets,
+pub(crate) struct LabelText<T = Box<str>> {
+    /// `,a="1",b="2",`, or a lone comma if there are no labels.
+    text: T,
+    /// Where in the text each [`ExtraLabel`] belongs. Searching for it on every page would cost more than writing the line.
+    offsets: [usize; 2],
 }
+
+pub(crate) type LabelStr<'a> = LabelText<&'a str>;
+
+pub(crate) type Span = LabelText<Range<usize>>;
 
 /// Copies of many texts in one string, so that a page reads memory in order.
 #[derive(Debug, Default)]
 pub(crate) struct LabelTexts {
     texts: String,
-}
-
-/// The range of one text in [`LabelTexts`].
-#[derive(Clone, Debug)]
-pub(crate) struct Span {
-    range: Range<usize>,
-    offsets: Offsets,
 }
 
 /// A label that differs between the samples of one series.
@@ -62,7 +52,7 @@ impl LabelText {
         }
         Self {
             offsets: offsets.map(|offset| offset.unwrap_or(text.len())),
-            text,
+            text: text.into(),
         }
     }
 
@@ -72,7 +62,7 @@ impl LabelText {
     }
 
     fn borrow(&self) -> LabelStr<'_> {
-        LabelStr {
+        LabelText {
             text: &self.text,
             offsets: self.offsets,
         }
@@ -104,15 +94,15 @@ impl LabelTexts {
     pub(crate) fn push(&mut self, text: &LabelText) -> Span {
         let before = self.texts.len();
         self.texts.push_str(&text.text);
-        Span {
-            range: before..self.texts.len(),
+        LabelText {
+            text: before..self.texts.len(),
             offsets: text.offsets,
         }
     }
 
     pub(crate) fn get(&self, span: &Span) -> LabelStr<'_> {
-        LabelStr {
-            text: &self.texts[span.range.clone()],
+        LabelText {
+            text: &self.texts[span.text.clone()],
             offsets: span.offsets,
         }
     }

@@ -110,7 +110,7 @@ where
 
     #[inline]
     fn head<'a>(&self, request: &'a Request<B>) -> Option<RequestHead<'a>> {
-        Some(RequestHead::of(request))
+        self.http.head(request)
     }
 
     #[inline]

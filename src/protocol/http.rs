@@ -1,7 +1,8 @@
+use super::failed::failed;
 use super::{Answer, Protocol};
 use crate::body::{self, Due, RequestBody, ResponseBody};
 use crate::call::Call;
-use crate::classify::{Classify, ErrorType, Head, HttpStatus, Phase};
+use crate::classify::{Classify, ErrorType, Head, HttpStatus};
 use crate::content_length::{content_length, owed};
 use crate::labels::RequestHead;
 use crate::panic_guard::PanicGuard;
@@ -128,10 +129,8 @@ where
     }
 
     #[cold]
-    fn failed(&self, mut call: Call, error: &E) {
-        let mut guard = PanicGuard::new(&mut call);
-        guard.fault(self.classifier.error(error, Phase::Generate));
-        guard.disarm();
+    fn failed(&self, call: Call, error: &E) {
+        failed(call, &self.classifier, error);
     }
 }
 

@@ -106,6 +106,7 @@
 //! it. A request that continues keeps a [`CallHandle`](crate::CallHandle).
 
 mod boxed;
+mod failed;
 mod grpc;
 mod http;
 mod incoming;

@@ -1,7 +1,8 @@
+use super::failed::failed;
 use super::incoming::{CLIENT, Incoming, One};
 use super::{Answer, Protocol};
 use crate::call::Call;
-use crate::classify::{Classify, HttpStatus, Phase};
+use crate::classify::{Classify, HttpStatus};
 use crate::message::{Measure, Own};
 use crate::panic_guard::PanicGuard;
 use crate::stream::ResponseStream;
@@ -77,9 +78,7 @@ where
     }
 
     #[cold]
-    fn failed(&self, mut call: Call, error: &E) {
-        let mut guard = PanicGuard::new(&mut call);
-        guard.fault(self.classifier.error(error, Phase::Generate));
-        guard.disarm();
+    fn failed(&self, call: Call, error: &E) {
+        failed(call, &self.classifier, error);
     }
 }

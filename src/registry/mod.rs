@@ -135,8 +135,7 @@ impl MetricsRegistry {
     where
         M: ClientMetric + Clone,
     {
-        self.add(name.as_ref(), help.into(), None, None, metric.clone())?;
-        Ok(metric)
+        self.add_handle(name, help, None, None, metric)
     }
 
     /// Adds a metric with a unit to the page, and returns it. The unit is appended to the family's name.
@@ -154,14 +153,7 @@ impl MetricsRegistry {
     where
         M: ClientMetric + Clone,
     {
-        self.add(
-            name.as_ref(),
-            help.into(),
-            Some(&unit),
-            None,
-            metric.clone(),
-        )?;
-        Ok(metric)
+        self.add_handle(name, help, Some(&unit), None, metric)
     }
 
     /// Adds an info to the page. Register it without the `_info` that its sample gets.
@@ -241,6 +233,22 @@ impl MetricsRegistry {
     pub(crate) fn remove_endpoint(&self, endpoint: &Arc<Endpoint>) -> bool {
         let removed = self.write().remove_endpoint(endpoint);
         removed.any
+    }
+
+    /// Like [`add`](Self::add), for a metric whose clones are handles to it. Returns one.
+    pub(crate) fn add_handle<M>(
+        &self,
+        name: impl AsRef<str>,
+        help: impl Into<String>,
+        unit: Option<&Unit>,
+        endpoint: Option<&Arc<Endpoint>>,
+        metric: M,
+    ) -> Result<M, Error>
+    where
+        M: ClientMetric + Clone,
+    {
+        self.add(name.as_ref(), help.into(), unit, endpoint, metric.clone())?;
+        Ok(metric)
     }
 
     /// Adds a metric with the endpoint's labels, or the registry's if there is no endpoint.

@@ -115,6 +115,21 @@ impl Names {
         }
     }
 
+    /// Adds all claims of something, or none.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the clash.
+    pub(super) fn add_all<'a>(
+        &mut self,
+        claims: impl Iterator<Item = &'a Claim>,
+    ) -> Result<(), Error> {
+        let claims: Vec<_> = claims.collect();
+        claims.iter().try_for_each(|claim| self.check(claim))?;
+        claims.iter().for_each(|claim| self.add(claim));
+        Ok(())
+    }
+
     /// Adds a claim that has been checked.
     pub(super) fn add(&mut self, claim: &Claim) {
         let Claim { name, kind, .. } = claim;

@@ -125,12 +125,7 @@ impl Registered {
         if let Some(family) = table.custom.get(name) {
             family.check_joining(name, joining)?;
         }
-        for claim in joining.claims() {
-            names.check(claim)?;
-        }
-        for claim in joining.claims() {
-            names.add(claim);
-        }
+        names.add_all(joining.claims())?;
         match Arc::make_mut(&mut table.custom).entry(name.to_owned()) {
             Entry::Vacant(index) => drop(index.insert(Arc::new(joining.clone()))),
             Entry::Occupied(mut family) => Arc::make_mut(family.get_mut()).join(joining),
@@ -149,12 +144,7 @@ impl Registered {
         source: &FamilySource,
     ) -> Result<(), Error> {
         let Self { table, names, .. } = self;
-        for claim in source.claims() {
-            names.check(claim)?;
-        }
-        for claim in source.claims() {
-            names.add(claim);
-        }
+        names.add_all(source.claims())?;
         let sources = Arc::make_mut(&mut table.sources);
         sources
             .entry(labels.clone())
@@ -205,27 +195,16 @@ impl Registered {
         given: &str,
         endpoint: Option<&Arc<Endpoint>>,
     ) -> Removed {
-        let Self { table, names, .. } = self;
         let mut removed = Removed::default();
-        let Ok(labels) = table.labels_of(endpoint) else {
+        let Ok(labels) = self.table.labels_of(endpoint) else {
             return removed;
         };
-        let mut having = table.custom.iter().filter(|(_, of)| of.has(&labels));
+        let mut having = self.table.custom.iter().filter(|(_, of)| of.has(&labels));
         let Some((name, _)) = having.find(|(name, of)| of.is_registered_as(name, given)) else {
             return removed;
         };
         let name = name.clone();
-        if let Entry::Occupied(mut family) = Arc::make_mut(&mut table.custom).entry(name) {
-            let member = Arc::make_mut(family.get_mut()).remove(&labels);
-            if family.get().is_empty() {
-                family.remove();
-            }
-            removed.members.extend(member);
-        }
-        for member in &removed.members {
-            names.remove(member.claim());
-        }
-        removed.any = !removed.members.is_empty();
+        self.take_custom([name], &labels, &mut removed);
         removed
     }
 
@@ -275,29 +254,44 @@ impl Registered {
     }
 
     fn take_included(&mut self, labels: &Labels, removed: &mut Removed) {
-        let Self { table, names, .. } = self;
-        let having = table.custom.iter().filter(|(_, family)| family.has(labels));
+        let custom = self.table.custom.iter();
+        let having = custom.filter(|(_, family)| family.has(labels));
         let having: Vec<String> = having.map(|(name, _)| name.clone()).collect();
+        self.take_custom(having, labels, removed);
+        if !self.table.sources.contains_key(labels) {
+            return;
+        }
+        let sources = Arc::make_mut(&mut self.table.sources).remove(labels);
+        for source in sources.into_iter().flatten() {
+            source.claims().for_each(|claim| self.names.remove(claim));
+            removed.any = true;
+            removed.sources.push(source);
+        }
+    }
+
+    /// Removes the members with these labels from custom families.
+    fn take_custom(
+        &mut self,
+        families: impl IntoIterator<Item = String>,
+        labels: &Labels,
+        removed: &mut Removed,
+    ) {
+        let Self { table, names, .. } = self;
         let custom = Arc::make_mut(&mut table.custom);
-        for name in having {
-            if let Entry::Occupied(mut family) = custom.entry(name) {
-                let member = Arc::make_mut(family.get_mut()).remove(labels);
-                if family.get().is_empty() {
-                    family.remove();
-                }
-                removed.members.extend(member);
+        for name in families {
+            let Entry::Occupied(mut family) = custom.entry(name) else {
+                continue;
+            };
+            let member = Arc::make_mut(family.get_mut()).remove(labels);
+            if family.get().is_empty() {
+                family.remove();
+            }
+            if let Some(member) = member {
+                names.remove(member.claim());
+                removed.any = true;
+                removed.members.push(member);
             }
         }
-        if table.sources.contains_key(labels) {
-            let sources = Arc::make_mut(&mut table.sources).remove(labels);
-            removed.sources.extend(sources.into_iter().flatten());
-        }
-        let claims = removed.members.iter().map(Member::claim);
-        let claims = claims.chain(removed.sources.iter().flat_map(FamilySource::claims));
-        for claim in claims {
-            names.remove(claim);
-        }
-        removed.any |= !removed.members.is_empty() || !removed.sources.is_empty();
     }
 }
 

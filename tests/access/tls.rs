@@ -13,12 +13,18 @@ fn bearer() -> Credentials {
 
 const RIGHT: &[&str] = &["Bearer a-token"];
 
-#[tokio::test]
-async fn a_page_behind_tls() {
+/// Starts a server that needs the token, with a certificate. Returns the authority and the directory of its files, too.
+async fn behind_tls() -> (Server, Authority, Directory) {
     let directory = Directory::new();
     let authority = Authority::new(&directory, "authority");
     let certificate = authority.server(&directory);
     let server = Server::start(bearer(), Some(tls(&certificate, None))).await;
+    (server, authority, directory)
+}
+
+#[tokio::test]
+async fn a_page_behind_tls() {
+    let (server, authority, _directory) = behind_tls().await;
     let client = TlsClient::new(&authority, None);
     for http in [Http::One, Http::Two] {
         let answer = client.get(&server, http, RIGHT).await.unwrap();
@@ -31,10 +37,7 @@ async fn a_page_behind_tls() {
 
 #[tokio::test]
 async fn both_protocols_are_offered() {
-    let directory = Directory::new();
-    let authority = Authority::new(&directory, "authority");
-    let certificate = authority.server(&directory);
-    let server = Server::start(bearer(), Some(tls(&certificate, None))).await;
+    let (server, authority, _directory) = behind_tls().await;
     let stream = TlsClient::new(&authority, None).connect(&server).await;
     let stream = stream.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
@@ -44,10 +47,7 @@ async fn both_protocols_are_offered() {
 
 #[tokio::test]
 async fn without_tls_there_is_no_page() {
-    let directory = Directory::new();
-    let authority = Authority::new(&directory, "authority");
-    let certificate = authority.server(&directory);
-    let server = Server::start(bearer(), Some(tls(&certificate, None))).await;
+    let (server, _authority, directory) = behind_tls().await;
     let plain = request(Method::GET, "/metrics", RIGHT);
     ask_plainly(&server, plain).await.unwrap_err();
     // Nor for who does not believe that this is the server.
@@ -109,10 +109,7 @@ async fn a_certificate_does_not_stand_in_for_a_token() {
 
 #[tokio::test]
 async fn who_never_shakes_hands_keeps_nobody_waiting() {
-    let directory = Directory::new();
-    let authority = Authority::new(&directory, "authority");
-    let certificate = authority.server(&directory);
-    let server = Server::start(bearer(), Some(tls(&certificate, None))).await;
+    let (server, authority, _directory) = behind_tls().await;
     let silent = TcpStream::connect(server.addr).await.unwrap();
     let client = TlsClient::new(&authority, None);
     let answer = client.get(&server, Http::One, RIGHT).await.unwrap();

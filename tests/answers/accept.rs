@@ -21,261 +21,159 @@ const V001_UTF8: &str =
 const V001_UNDERSCORES: &str =
     "application/openmetrics-text; version=0.0.1; charset=utf-8; escaping=underscores";
 
+macro_rules! table {
+    ($($accept:literal => $content_type:expr;)*) => {
+        [$(($accept, $content_type)),*]
+    };
+}
+
 /// The `Accept` headers and the content type of the response. Each line is one header, so `""` sends none and `"\n"` sends an
 /// empty one.
-const TABLE: &[(&str, &str)] = &[
+const TABLE: &[(&str, &str)] = &table! {
     // Prometheus 2.42
-    (
-        "application/openmetrics-text;version=1.0.0,\
+    "application/openmetrics-text;version=1.0.0,\
          application/openmetrics-text;version=0.0.1;q=0.75,\
-         text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
-        V1,
-    ),
+         text/plain;version=0.0.4;q=0.5,*/*;q=0.1" => V1;
     // Prometheus 3.5
-    (
-        "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
          application/openmetrics-text;version=0.0.1;q=0.5,\
          text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
-         text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
-        V1_UTF8,
-    ),
+         text/plain;version=0.0.4;q=0.3,*/*;q=0.2" => V1_UTF8;
     // VictoriaMetrics
-    ("text/plain;version=0.0.4;q=1,*/*;q=0.1", TEXT),
+    "text/plain;version=0.0.4;q=1,*/*;q=0.1" => TEXT;
     // A browser
-    (
-        "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8",
-        TEXT,
-    ),
+    "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8" => TEXT;
     // No preference
-    ("", TEXT),
-    ("\n", TEXT),
-    (",, ,", TEXT),
-    ("*/*", TEXT),
-    ("text/*", TEXT),
-    ("text/plain", TEXT),
-    ("text/plain;version=1.0.0;escaping=allow-utf-8", TEXT_UTF8),
-    ("text/plain;version=none-of-ours", TEXT),
-    ("application/json", TEXT),
-    ("application/*", TEXT),
+    "" => TEXT;
+    "\n" => TEXT;
+    ",, ," => TEXT;
+    "*/*" => TEXT;
+    "text/*" => TEXT;
+    "text/plain" => TEXT;
+    "text/plain;version=1.0.0;escaping=allow-utf-8" => TEXT_UTF8;
+    "text/plain;version=none-of-ours" => TEXT;
+    "application/json" => TEXT;
+    "application/*" => TEXT;
     // The offered types
-    ("application/openmetrics-text", V1),
-    ("application/openmetrics-text;version=1.0.0", V1),
-    (
-        "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        V1,
-    ),
-    ("application/openmetrics-text;version=0.0.1", V001),
-    ("application/openmetrics-text;escaping=allow-utf-8", V1_UTF8),
-    (
-        "application/openmetrics-text;escaping=underscores",
-        V1_UNDERSCORES,
-    ),
-    ("application/openmetrics-text;escaping=dots", V1_DOTS),
-    ("application/openmetrics-text;escaping=values", V1_VALUES),
-    ("application/openmetrics-text;escaping=unheard-of", V1),
-    (
-        "application/openmetrics-text;version=0.0.1;escaping=allow-utf-8",
-        V001_UTF8,
-    ),
-    (
-        "application/openmetrics-text;version=0.0.1;escaping=underscores",
-        V001_UNDERSCORES,
-    ),
+    "application/openmetrics-text" => V1;
+    "application/openmetrics-text;version=1.0.0" => V1;
+    "application/openmetrics-text; version=1.0.0; charset=utf-8" => V1;
+    "application/openmetrics-text;version=0.0.1" => V001;
+    "application/openmetrics-text;escaping=allow-utf-8" => V1_UTF8;
+    "application/openmetrics-text;escaping=underscores" => V1_UNDERSCORES;
+    "application/openmetrics-text;escaping=dots" => V1_DOTS;
+    "application/openmetrics-text;escaping=values" => V1_VALUES;
+    "application/openmetrics-text;escaping=unheard-of" => V1;
+    "application/openmetrics-text;version=0.0.1;escaping=allow-utf-8" => V001_UTF8;
+    "application/openmetrics-text;version=0.0.1;escaping=underscores" => V001_UNDERSCORES;
     // A version that is not offered
-    ("application/openmetrics-text;version=2.0.0", TEXT),
-    ("application/openmetrics-text;version=\"\"", TEXT),
-    (
-        "application/openmetrics-text;version=2.0.0,\
-         application/openmetrics-text;version=0.0.1;q=0.1",
-        V001,
-    ),
+    "application/openmetrics-text;version=2.0.0" => TEXT;
+    "application/openmetrics-text;version=\"\"" => TEXT;
+    "application/openmetrics-text;version=2.0.0,\
+         application/openmetrics-text;version=0.0.1;q=0.1" => V001;
     // Types that are not offered
-    (
-        "application/json,application/openmetrics-text;q=0.2,text/plain;q=0.1",
-        V1,
-    ),
+    "application/json,application/openmetrics-text;q=0.2,text/plain;q=0.1" => V1;
     // Weights
-    ("text/plain;q=0.5,application/openmetrics-text;q=0.6", V1),
-    ("text/plain;q=0.6,application/openmetrics-text;q=0.5", TEXT),
-    ("*/*;q=0.6,application/openmetrics-text;q=0.5", TEXT),
-    ("text/*;q=0.6,application/openmetrics-text;q=0.5", TEXT),
-    (
-        "text/plain;q=0.999,application/openmetrics-text;q=1.000",
-        V1,
-    ),
-    ("text/plain;q=0.09,application/openmetrics-text;q=0.1", V1),
-    ("text/plain;q=0.,application/openmetrics-text;q=0.001", V1),
-    ("application/openmetrics-text;q=0.9,text/plain", TEXT),
-    (
-        "application/openmetrics-text;q=0.5;version=0.0.1,text/plain;q=0.4",
-        V001,
-    ),
-    (
-        "text/plain;version=0.0.4;q=0.1;more=1,application/openmetrics-text;q=0.2",
-        V1,
-    ),
+    "text/plain;q=0.5,application/openmetrics-text;q=0.6" => V1;
+    "text/plain;q=0.6,application/openmetrics-text;q=0.5" => TEXT;
+    "*/*;q=0.6,application/openmetrics-text;q=0.5" => TEXT;
+    "text/*;q=0.6,application/openmetrics-text;q=0.5" => TEXT;
+    "text/plain;q=0.999,application/openmetrics-text;q=1.000" => V1;
+    "text/plain;q=0.09,application/openmetrics-text;q=0.1" => V1;
+    "text/plain;q=0.,application/openmetrics-text;q=0.001" => V1;
+    "application/openmetrics-text;q=0.9,text/plain" => TEXT;
+    "application/openmetrics-text;q=0.5;version=0.0.1,text/plain;q=0.4" => V001;
+    "text/plain;version=0.0.4;q=0.1;more=1,application/openmetrics-text;q=0.2" => V1;
     // The most specific range sets the weight
-    (
-        "*/*,text/plain;q=0.1,application/openmetrics-text;q=0.2",
-        V1,
-    ),
-    (
-        "text/*,text/plain;q=0.1,application/openmetrics-text;q=0.2",
-        V1,
-    ),
-    ("*/*,text/*;q=0.1,application/openmetrics-text;q=0.2", V1),
-    ("text/plain;q=0,*/*,application/openmetrics-text;q=0.1", V1),
-    ("*/*;q=0,application/openmetrics-text;q=0.1", V1),
-    (
-        "*/*;q=0,text/plain;q=0.2,application/openmetrics-text;q=0.1",
-        TEXT,
-    ),
-    (
-        "text/plain;q=0.1,text/plain;version=1.0.0;q=0.3,application/openmetrics-text;q=0.2",
-        TEXT,
-    ),
+    "*/*,text/plain;q=0.1,application/openmetrics-text;q=0.2" => V1;
+    "text/*,text/plain;q=0.1,application/openmetrics-text;q=0.2" => V1;
+    "*/*,text/*;q=0.1,application/openmetrics-text;q=0.2" => V1;
+    "text/plain;q=0,*/*,application/openmetrics-text;q=0.1" => V1;
+    "*/*;q=0,application/openmetrics-text;q=0.1" => V1;
+    "*/*;q=0,text/plain;q=0.2,application/openmetrics-text;q=0.1" => TEXT;
+    "text/plain;q=0.1,text/plain;version=1.0.0;q=0.3,application/openmetrics-text;q=0.2" => TEXT;
     // Equal weights: the first one wins
-    ("application/openmetrics-text,text/plain", V1),
-    ("text/plain,application/openmetrics-text", TEXT),
-    ("*/*,application/openmetrics-text", TEXT),
-    ("application/openmetrics-text;q=1.0,*/*;q=1", V1),
-    (
-        "application/openmetrics-text;version=0.0.1,application/openmetrics-text;version=1.0.0",
-        V001,
-    ),
+    "application/openmetrics-text,text/plain" => V1;
+    "text/plain,application/openmetrics-text" => TEXT;
+    "*/*,application/openmetrics-text" => TEXT;
+    "application/openmetrics-text;q=1.0,*/*;q=1" => V1;
+    "application/openmetrics-text;version=0.0.1,application/openmetrics-text;version=1.0.0" => V001;
     // Weight 0
-    ("application/openmetrics-text;q=0", TEXT),
-    (
-        "application/openmetrics-text;q=0.000,text/plain;q=0.0,*/*;q=0",
-        TEXT,
-    ),
-    ("text/plain;q=0,application/openmetrics-text;q=0.001", V1),
-    ("text/plain;q=0,*/*", TEXT),
-    ("*/*;q=0", TEXT),
+    "application/openmetrics-text;q=0" => TEXT;
+    "application/openmetrics-text;q=0.000,text/plain;q=0.0,*/*;q=0" => TEXT;
+    "text/plain;q=0,application/openmetrics-text;q=0.001" => V1;
+    "text/plain;q=0,*/*" => TEXT;
+    "*/*;q=0" => TEXT;
     // Any case
-    (
-        "Application/OpenMetrics-TEXT;VERSION=0.0.1;Q=0.5,text/plain;q=0.4",
-        V001,
-    ),
-    ("APPLICATION/OPENMETRICS-TEXT;Escaping=Allow-UTF-8", V1_UTF8),
-    ("TEXT/PLAIN,application/openmetrics-text", TEXT),
+    "Application/OpenMetrics-TEXT;VERSION=0.0.1;Q=0.5,text/plain;q=0.4" => V001;
+    "APPLICATION/OPENMETRICS-TEXT;Escaping=Allow-UTF-8" => V1_UTF8;
+    "TEXT/PLAIN,application/openmetrics-text" => TEXT;
     // Spaces, and empty parameters
-    (
-        " \ttext/plain ;\tq=0.1 , application/openmetrics-text ; version=0.0.1 ",
-        V001,
-    ),
-    ("application/openmetrics-text;;version=0.0.1; ;", V001),
+    " \ttext/plain ;\tq=0.1 , application/openmetrics-text ; version=0.0.1 " => V001;
+    "application/openmetrics-text;;version=0.0.1; ;" => V001;
     // Quoted
-    (
-        r#"application/openmetrics-text;version="0.0.1";q="0.5",text/plain;q="0.4""#,
-        V001,
-    ),
-    (r#"application/openmetrics-text;version="\0.\0.\1""#, V001),
-    (
-        r#"text/html;a="b,c;q=0",application/openmetrics-text;a=",;\"\\";q=0.5,*/*;q=0.1"#,
-        V1,
-    ),
-    (
-        r#"text/html;a=",application/openmetrics-text,",text/plain;q=0.1"#,
-        TEXT,
-    ),
+    r#"application/openmetrics-text;version="0.0.1";q="0.5",text/plain;q="0.4""# => V001;
+    r#"application/openmetrics-text;version="\0.\0.\1""# => V001;
+    r#"text/html;a="b,c;q=0",application/openmetrics-text;a=",;\"\\";q=0.5,*/*;q=0.1"# => V1;
+    r#"text/html;a=",application/openmetrics-text,",text/plain;q=0.1"# => TEXT;
     // Repeated headers
-    ("text/plain;q=0.5\napplication/openmetrics-text", V1),
-    ("application/openmetrics-text\ntext/plain", V1),
-    ("text/plain\napplication/openmetrics-text", TEXT),
-    (
-        "\ntext/plain;q=0.1,*/*;q=0.2\napplication/openmetrics-text;q=0.3",
-        V1,
-    ),
+    "text/plain;q=0.5\napplication/openmetrics-text" => V1;
+    "application/openmetrics-text\ntext/plain" => V1;
+    "text/plain\napplication/openmetrics-text" => TEXT;
+    "\ntext/plain;q=0.1,*/*;q=0.2\napplication/openmetrics-text;q=0.3" => V1;
     // Malformed ranges are skipped
-    ("text/plain;q=,application/openmetrics-text;q=0.1", V1),
-    ("text/plain;q,application/openmetrics-text;q=0.1", V1),
-    ("text/plain;=1,application/openmetrics-text;q=0.1", V1),
-    ("text/plain;a b=1,application/openmetrics-text;q=0.1", V1),
-    ("text/plain;a=b c,application/openmetrics-text;q=0.1", V1),
-    ("text/plain;a=\"b\"c,application/openmetrics-text;q=0.1", V1),
-    (
-        "text/plain;version = 0.0.4,application/openmetrics-text;q=0.1",
-        V1,
-    ),
-    ("text/plain;q=high,application/openmetrics-text;q=0.1", V1),
-    ("text/plain;q=-1,application/openmetrics-text;q=0.1", V1),
-    ("text/plain;q=.9,application/openmetrics-text;q=0.1", V1),
-    ("text/plain;q=0.9999,application/openmetrics-text;q=0.1", V1),
-    ("text/plain;q=1.001,application/openmetrics-text;q=0.1", V1),
-    ("text/plain;q=2,application/openmetrics-text;q=0.1", V1),
-    ("text/plain;q=NaN,application/openmetrics-text;q=0.1", V1),
-    ("text/plain;q=1e0,application/openmetrics-text;q=0.1", V1),
-    (
-        "text/plain;q=0.9;q=0.9,application/openmetrics-text;q=0.1",
-        V1,
-    ),
-    (
-        "application/openmetrics-text;version=1.0.0;version=0.0.1,*/*",
-        TEXT,
-    ),
-    (
-        "text,*,/,*/plain,text/,text/plain/x,te xt/plain,application/openmetrics-text;q=0.1",
-        V1,
-    ),
-    ("\"text/plain\",application/openmetrics-text;q=0.1", V1),
-    (
-        "application/openmetrics-text;version=\"1.0.0,text/plain",
-        TEXT,
-    ),
-    (
-        "text/plain;a=\"unclosed\napplication/openmetrics-text;q=0.1",
-        V1,
-    ),
-    (
-        "text/plain;a=\"unclosed\\\napplication/openmetrics-text;q=0.1",
-        V1,
-    ),
+    "text/plain;q=,application/openmetrics-text;q=0.1" => V1;
+    "text/plain;q,application/openmetrics-text;q=0.1" => V1;
+    "text/plain;=1,application/openmetrics-text;q=0.1" => V1;
+    "text/plain;a b=1,application/openmetrics-text;q=0.1" => V1;
+    "text/plain;a=b c,application/openmetrics-text;q=0.1" => V1;
+    "text/plain;a=\"b\"c,application/openmetrics-text;q=0.1" => V1;
+    "text/plain;version = 0.0.4,application/openmetrics-text;q=0.1" => V1;
+    "text/plain;q=high,application/openmetrics-text;q=0.1" => V1;
+    "text/plain;q=-1,application/openmetrics-text;q=0.1" => V1;
+    "text/plain;q=.9,application/openmetrics-text;q=0.1" => V1;
+    "text/plain;q=0.9999,application/openmetrics-text;q=0.1" => V1;
+    "text/plain;q=1.001,application/openmetrics-text;q=0.1" => V1;
+    "text/plain;q=2,application/openmetrics-text;q=0.1" => V1;
+    "text/plain;q=NaN,application/openmetrics-text;q=0.1" => V1;
+    "text/plain;q=1e0,application/openmetrics-text;q=0.1" => V1;
+    "text/plain;q=0.9;q=0.9,application/openmetrics-text;q=0.1" => V1;
+    "application/openmetrics-text;version=1.0.0;version=0.0.1,*/*" => TEXT;
+    "text,*,/,*/plain,text/,text/plain/x,te xt/plain,application/openmetrics-text;q=0.1" => V1;
+    "\"text/plain\",application/openmetrics-text;q=0.1" => V1;
+    "application/openmetrics-text;version=\"1.0.0,text/plain" => TEXT;
+    "text/plain;a=\"unclosed\napplication/openmetrics-text;q=0.1" => V1;
+    "text/plain;a=\"unclosed\\\napplication/openmetrics-text;q=0.1" => V1;
     // Beyond ASCII
-    ("text/plain;a=é,application/openmetrics-text;q=0.1", V1),
-    ("téxt/plain,application/openmetrics-text;q=0.1", V1),
-    ("application/openmetrics-text;a=\"é\",text/plain;q=0.1", V1),
-];
+    "text/plain;a=é,application/openmetrics-text;q=0.1" => V1;
+    "téxt/plain,application/openmetrics-text;q=0.1" => V1;
+    "application/openmetrics-text;a=\"é\",text/plain;q=0.1" => V1;
+};
 
 const DELIMITED: &str = "application/vnd.google.protobuf; \
      proto=io.prometheus.client.MetricFamily; encoding=delimited";
 
 /// Headers that prefer protobuf, in the same form. The second column is the content type without the feature `protobuf`.
-const PROTOBUF: &[(&str, &str)] = &[
+const PROTOBUF: &[(&str, &str)] = &table! {
     // Prometheus 3.5 with native histograms
-    (
-        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
-         encoding=delimited;q=0.6,\
-         application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
-         application/openmetrics-text;version=0.0.1;q=0.4,\
-         text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
-         text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
-        V1_UTF8,
-    ),
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+     encoding=delimited;q=0.6,\
+     application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+     application/openmetrics-text;version=0.0.1;q=0.4,\
+     text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
+     text/plain;version=0.0.4;q=0.2,*/*;q=0.1" => V1_UTF8;
     // Prometheus 2.42 with native histograms
-    (
-        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
-         encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,\
-         application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,\
-         */*;q=0.1",
-        V1,
-    ),
-    (
-        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
-         encoding=delimited",
-        TEXT,
-    ),
-    (
-        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
-         encoding=delimited,text/plain;q=0.2,application/openmetrics-text;q=0.1",
-        TEXT,
-    ),
-    (
-        "Application/VND.Google.Protobuf;Encoding=\"delimited\";\
-         Proto=\"io.prometheus.client.MetricFamily\",application/openmetrics-text;q=0.1",
-        V1,
-    ),
-];
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+     encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,\
+     application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,\
+     */*;q=0.1" => V1;
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+     encoding=delimited" => TEXT;
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+     encoding=delimited,text/plain;q=0.2,application/openmetrics-text;q=0.1" => TEXT;
+    "Application/VND.Google.Protobuf;Encoding=\"delimited\";\
+     Proto=\"io.prometheus.client.MetricFamily\",application/openmetrics-text;q=0.1" => V1;
+};
 
 /// Returns an exporter whose clock stands still, so that equal states have equal pages.
 async fn client(connect: impl AsyncFn(tower_openmetrics::MetricsExporter) -> Client) -> Client {

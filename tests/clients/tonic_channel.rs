@@ -45,6 +45,14 @@ fn post() -> Request<Full<Bytes>> {
     Request::post("/").body(Full::from("abc")).unwrap()
 }
 
+/// Makes one call over this channel, which fails with this error type.
+async fn expect_failure(channel: Channel, request: Request<Full<Bytes>>, error_type: ErrorType) {
+    let layer = layer();
+    let answer = measured(&layer, channel).oneshot(request);
+    bounded("an answer", answer).await.map(drop).unwrap_err();
+    assert_eq!(Numbers::of(&layer).await, Numbers::failed(error_type));
+}
+
 #[tokio::test]
 async fn bytes_and_statuses() {
     for (status, numbers) in [
@@ -66,50 +74,34 @@ async fn bytes_and_statuses() {
 
 #[tokio::test]
 async fn nothing_listens() {
-    let layer = layer();
     let channel = endpoint(nowhere().await).connect_lazy();
-    let answer = measured(&layer, channel).oneshot(post());
-    bounded("an answer", answer).await.map(drop).unwrap_err();
-    let numbers = Numbers::failed(ErrorType::CONNECT);
-    assert_eq!(Numbers::of(&layer).await, numbers);
+    expect_failure(channel, post(), ErrorType::CONNECT).await;
 }
 
 #[tokio::test]
 async fn the_name_is_not_resolved() {
-    let layer = layer();
     let resolver =
         service_fn(async |_: Name| Err::<Empty<SocketAddr>, _>(io::Error::other("no such host")));
     let connector = HttpConnector::new_with_resolver(resolver);
     let channel = endpoint("stock.internal").connect_with_connector_lazy(connector);
-    let answer = measured(&layer, channel).oneshot(post());
-    bounded("an answer", answer).await.map(drop).unwrap_err();
-    let numbers = Numbers::failed(ErrorType::CONNECT);
-    assert_eq!(Numbers::of(&layer).await, numbers);
+    expect_failure(channel, post(), ErrorType::CONNECT).await;
 }
 
 #[tokio::test]
 async fn tonics_timeout_error_is_a_timeout() {
     let server = Server::start(Handler::hangs()).await;
-    let layer = layer();
     let channel = endpoint(server.address())
         .timeout(Duration::ZERO)
         .connect_lazy();
     let get = Request::get("/").body(Full::default()).unwrap();
-    let answer = measured(&layer, channel).oneshot(get);
-    bounded("an answer", answer).await.map(drop).unwrap_err();
-    let numbers = Numbers::failed(ErrorType::TIMEOUT);
-    assert_eq!(Numbers::of(&layer).await, numbers);
+    expect_failure(channel, get, ErrorType::TIMEOUT).await;
 }
 
 #[tokio::test]
 async fn tonics_connect_error_is_connect() {
-    let layer = layer();
     let refuses = service_fn(async |_: http::Uri| {
         Err::<hyper_util::rt::TokioIo<tokio::net::TcpStream>, _>(io::Error::other("bad handshake"))
     });
     let channel = endpoint("stock.internal").connect_with_connector_lazy(refuses);
-    let answer = measured(&layer, channel).oneshot(post());
-    bounded("an answer", answer).await.map(drop).unwrap_err();
-    let numbers = Numbers::failed(ErrorType::CONNECT);
-    assert_eq!(Numbers::of(&layer).await, numbers);
+    expect_failure(channel, post(), ErrorType::CONNECT).await;
 }

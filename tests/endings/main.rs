@@ -77,18 +77,7 @@ impl<C: Classify> Stage<C> {
         B: Body,
         B::Error: 'static,
     {
-        let mut handler = Some(handler);
-        let service = ServiceBuilder::new()
-            .layer(self.layer.clone())
-            .service(service_fn(move |request| {
-                let handler = handler.take().expect("one call");
-                let clock = self.clock;
-                async move {
-                    clock.advance(SECOND);
-                    handler(request)
-                }
-            }));
-        now(service.oneshot(request))
+        support::call(&self.layer, self.clock, request, handler)
     }
 
     #[track_caller]

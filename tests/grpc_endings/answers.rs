@@ -2,11 +2,13 @@
 
 use super::Ending::{self, Cancelled, Completed, Failed};
 use super::support::Step::{self, Bytes, Fail, Field, Pending, Trailers};
-use super::support::{Numbers, Page, SECOND, Script, poll_frame, take_frames, take_to_end};
+use super::support::{
+    Numbers, Page, SECOND, Script, rows, take_as_http2, take_frames, take_to_end,
+};
 use super::{STATUS, Seen, call, frame, layer, message, request};
 use http::{Response, StatusCode};
 use std::pin::pin;
-use tower::{BoxError, Layer, ServiceExt, service_fn};
+use tower::BoxError;
 use tower_openmetrics::classify::GrpcCode;
 use tower_openmetrics::{Clock, ErrorType, MetricsLayer};
 
@@ -15,7 +17,6 @@ use tower_openmetrics::{Clock, ErrorType, MetricsLayer};
 enum Take {
     Frames(usize),
     ToEnd,
-    /// Like hyper over HTTP/2: until trailers or `is_end_stream`.
     AsHttp2,
 }
 
@@ -59,18 +60,11 @@ fn expect(row: &str, response: Response<Script>, take: Take, expected: Seen) {
 
 impl Take {
     fn from<B: http_body::Body>(self, body: B) {
-        let mut body = pin!(body);
+        let body = pin!(body);
         match self {
             Frames(most) => assert_eq!(take_frames(body, most).frames, most),
             ToEnd => drop(take_to_end(body)),
-            AsHttp2 => {
-                while !body.is_end_stream() {
-                    match poll_frame(body.as_mut()) {
-                        Some(Ok(frame)) if !frame.is_trailers() => {}
-                        _ => break,
-                    }
-                }
-            }
+            AsHttp2 => take_as_http2(body),
         }
     }
 }
@@ -115,39 +109,17 @@ fn an_invalid_status_is_unknown() {
 #[test]
 fn a_response_without_a_status_fails() {
     let data = || Bytes(message("abc"));
-    let cases: [(&str, Vec<Step>, Seen); 7] = [
-        ("nothing", vec![], Failed("generate").of_nothing()),
-        (
-            "no data",
-            vec![Bytes(vec![])],
-            Failed("generate").of_nothing(),
-        ),
-        (
-            "trailers without it",
-            vec![Trailers],
-            Failed("generate").of_nothing(),
-        ),
-        (
-            "data",
-            vec![data()],
-            Failed("publish_final").with_response(8, 1),
-        ),
-        (
-            "data, and trailers without it",
-            vec![data(), Trailers],
-            Failed("publish_final").with_response(8, 1),
-        ),
-        (
-            "half of a message",
-            vec![Bytes(message("abc")[..6].into())],
-            Failed("publish_final").with_response(6, 0),
-        ),
-        (
-            "a frame of gRPC-Web",
-            vec![Bytes(frame(0x80, "grpc-status:0\r\n"))],
-            Failed("publish_final").with_response(20, 0),
-        ),
-    ];
+    let ended = Failed("generate").of_nothing();
+    let after = |bytes, messages| Failed("publish_final").with_response(bytes, messages);
+    let cases = rows! {
+        "nothing": vec![] => ended;
+        "no data": vec![Bytes(vec![])] => ended;
+        "trailers without it": vec![Trailers] => ended;
+        "data": vec![data()] => after(8, 1);
+        "data, and trailers without it": vec![data(), Trailers] => after(8, 1);
+        "half of a message": vec![Bytes(message("abc")[..6].into())] => after(6, 0);
+        "a frame of gRPC-Web": vec![Bytes(frame(0x80, "grpc-status:0\r\n"))] => after(20, 0);
+    };
     for take in TAKES {
         for (row, steps, expected) in &cases {
             for knows_its_end in [true, false] {
@@ -242,28 +214,12 @@ fn a_caller_that_leaves_before_the_status_cancels_the_call() {
 
 #[test]
 fn a_failing_body_fails_the_call_by_its_phase() {
-    let cases: [(&str, Vec<Step>, Seen); 4] = [
-        (
-            "at once",
-            vec![fails()],
-            Failed("response_stream").of_nothing(),
-        ),
-        (
-            "after nothing",
-            vec![Bytes(vec![]), fails()],
-            Failed("response_stream").of_nothing(),
-        ),
-        (
-            "half-way",
-            vec![Bytes(message("abc")), fails()],
-            Failed("publish_response").with_response(8, 1),
-        ),
-        (
-            "in the middle of a message",
-            vec![Bytes(vec![0]), fails()],
-            Failed("publish_response").with_response(1, 0),
-        ),
-    ];
+    let cases = rows! {
+        "at once": vec![fails()] => Failed("response_stream").of_nothing();
+        "after nothing": vec![Bytes(vec![]), fails()] => Failed("response_stream").of_nothing();
+        "half-way": vec![Bytes(message("abc")), fails()] => Failed("publish_response").with_response(8, 1);
+        "in the middle of a message": vec![Bytes(vec![0]), fails()] => Failed("publish_response").with_response(1, 0);
+    };
     for (row, steps, expected) in cases {
         expect(row, answer(steps), ToEnd, expected);
     }
@@ -388,13 +344,8 @@ fn the_duration_lasts_until_the_status() {
         Field(STATUS, "0"),
     ];
     let response = answer([]).map(|_| Script::new(clock, steps));
-    let mut response = Some(response);
-    let service = layer.layer(service_fn(move |_| {
-        clock.advance(SECOND);
-        std::future::ready(Ok::<_, BoxError>(response.take().expect("one call")))
-    }));
-    let response = super::now(service.oneshot(request())).unwrap();
-    take_to_end(pin!(response.into_body()));
+    let response = super::support::call(&layer, clock, request(), |_| Ok::<_, BoxError>(response));
+    take_to_end(pin!(response.unwrap().into_body()));
     clock.advance(SECOND);
 
     let page = Page::read(layer.exporter());

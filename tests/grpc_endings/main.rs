@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use tower::{BoxError, Layer, ServiceExt, service_fn};
+use tower::BoxError;
 use tower_openmetrics::classify::Classify;
 use tower_openmetrics::grpc::{RequestBody, ResponseBody};
 use tower_openmetrics::protocol::Grpc;
@@ -108,12 +108,7 @@ where
     C: Classify,
     B: Body<Error: 'static>,
 {
-    let mut handler = Some(handler);
-    let service = layer.layer(service_fn(move |request| {
-        let handler = handler.take().expect("one call");
-        std::future::ready(handler(request))
-    }));
-    now(service.oneshot(request))
+    support::call(layer, Clock::manual(), request, handler)
 }
 
 fn layer() -> MetricsLayer<Grpc> {

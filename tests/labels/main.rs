@@ -3,10 +3,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod budget;
 mod carriers;
 mod declared;
 mod filter;
+mod limit;
 mod messages;
 mod refused;
 mod storm;
@@ -22,7 +22,7 @@ use std::pin::pin;
 use tower::{Layer, Service, service_fn};
 use tower_openmetrics::{MetricsLayer, RequestBody, ResponseBody};
 
-/// Answers with the status that the path's last segment names.
+/// Reads the request to its end and answers with `hello`.
 async fn serve(
     request: Request<RequestBody<Full<Bytes>>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {

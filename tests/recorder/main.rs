@@ -3,11 +3,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod budget;
 mod equal;
 mod idle;
 mod idle_storm;
 mod layers;
+mod limit;
 mod moving;
 mod raw;
 mod reentrant;

@@ -4,7 +4,7 @@
 
 mod sink;
 
-use crate::support::{Page, errors};
+use crate::support::{self, Page, errors};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 use std::collections::{BTreeMap, VecDeque};
@@ -14,7 +14,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tower::{Layer, ServiceExt, service_fn};
 use tower_openmetrics::protocol::{Answer, PassHandle, Protocol};
 use tower_openmetrics::{CallHandle, Clock, MetricsLayer, MetricsLayerBuilder};
 
@@ -122,16 +121,7 @@ impl<P> Stage<P> {
     where
         P: Protocol<R> + Answer<T, E>,
     {
-        let mut handler = Some(handler);
-        let service = self.layer.layer(service_fn(move |request| {
-            let handler = handler.take().expect("one call");
-            let clock = self.clock;
-            async move {
-                clock.advance(SECOND);
-                handler(request)
-            }
-        }));
-        now(service.oneshot(request))
+        support::call(&self.layer, self.clock, request, handler)
     }
 
     /// Returns a stream that takes a [`SECOND`] for each item.

@@ -157,3 +157,13 @@ pub(crate) fn take_frames<B: Body>(mut body: Pin<&mut B>, most: usize) -> Taken 
 pub(crate) fn take_to_end<B: Body>(body: Pin<&mut B>) -> Taken {
     take_frames(body, usize::MAX)
 }
+
+/// Takes frames like hyper over HTTP/2: up to trailers, or until `is_end_stream`.
+pub(crate) fn take_as_http2<B: Body>(mut body: Pin<&mut B>) {
+    while !body.is_end_stream() {
+        match poll_frame(body.as_mut()) {
+            Some(Ok(frame)) if !frame.is_trailers() => {}
+            _ => break,
+        }
+    }
+}

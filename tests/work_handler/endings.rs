@@ -1,5 +1,6 @@
-//! One test for each outcome of a call.
+//! Every outcome of a call.
 
+use crate::client::Client;
 use crate::numbers::{Numbers, call};
 use crate::within;
 use crate::work_handler::transport::{self, Failure, Frame};
@@ -15,16 +16,22 @@ use tower::{Layer, ServiceExt, service_fn};
 /// `{"data":"x"}`
 const ITEM: u64 = 12;
 
-#[tokio::test]
-async fn completed() {
-    let worker = Worker::start().await;
-    let mut client = worker.connect().await;
-    let request = client.ask(json!({ "text": "hi" })).await;
-    assert_eq!(client.items(2).await, 2 * ITEM);
-    client.end().await;
-    let expected = call(request, 2, 2 * ITEM);
+/// Makes one call to `worker`, which has the numbers that `client` returns.
+async fn expect(worker: Worker, client: impl AsyncFnOnce(Client) -> Numbers) {
+    let expected = client(worker.connect().await).await;
     worker.at_rest(1).await.assert(expected);
     worker.stop().await;
+}
+
+#[tokio::test]
+async fn completed() {
+    expect(Worker::start().await, async |mut client| {
+        let request = client.ask(json!({ "text": "hi" })).await;
+        assert_eq!(client.items(2).await, 2 * ITEM);
+        client.end().await;
+        call(request, 2, 2 * ITEM)
+    })
+    .await;
 }
 
 /// The worker does not wait for the rest of a frame.
@@ -39,71 +46,37 @@ async fn a_connection_without_a_request_counts_nothing() {
     worker.stop().await;
 }
 
+/// Each row: what the client sends, the items that it gets, the failure that follows, and the error type.
 #[tokio::test]
-async fn deserialization() {
-    let worker = Worker::start().await;
-    let mut client = worker.connect().await;
-    let request = client.send(Frame::Request("{\"text\":".into())).await;
-    let failure = client.failure_and_end().await;
-    assert!(matches!(failure, Failure::Undecodable(_)), "{failure:?}");
-    let expected = call(request, 0, 0).failed("deserialization");
-    worker.at_rest(1).await.assert(expected);
-    worker.stop().await;
-}
-
-#[tokio::test]
-async fn invalid_message() {
-    let worker = Worker::start().await;
-    let mut client = worker.connect().await;
-    let request = client.send(Frame::Other("GET / HTTP/1.1".into())).await;
-    assert_eq!(client.failure_and_end().await, Failure::NotARequest);
-    let expected = call(request, 0, 0).failed("invalid_message");
-    worker.at_rest(1).await.assert(expected);
-    worker.stop().await;
-}
-
-#[tokio::test]
-async fn generate() {
-    let worker = Worker::start().await;
-    let mut client = worker.connect().await;
-    let request = json!({ "text": "hi", "fail": "engine" });
-    let request = client.ask(request).await;
-    let failure = client.failure_and_end().await;
-    assert!(matches!(failure, Failure::Work(_)), "{failure:?}");
-    let expected = call(request, 0, 0).failed("generate");
-    worker.at_rest(1).await.assert(expected);
-    worker.stop().await;
-}
-
-#[tokio::test]
-async fn response_stream() {
-    let worker = Worker::start().await;
-    let mut client = worker.connect().await;
-    let request = json!({ "text": "hi", "fail": "first_item" });
-    let request = client.ask(request).await;
-    let failure = client.failure_and_end().await;
-    assert!(matches!(failure, Failure::Work(_)), "{failure:?}");
-    let expected = call(request, 0, 0).failed("response_stream");
-    worker.at_rest(1).await.assert(expected);
-    worker.stop().await;
-}
-
-#[tokio::test]
-async fn publish_response_by_the_stream() {
-    let worker = Worker::start().await;
-    let mut client = worker.connect().await;
-    let request = json!({ "text": "hi", "fail": "last_item" });
-    let request = client.ask(request).await;
-    assert_eq!(client.items(1).await, ITEM);
-    client.failure_and_end().await;
-    let expected = call(request, 1, ITEM).failed("publish_response");
-    worker.at_rest(1).await.assert(expected);
-    worker.stop().await;
+async fn failed_by_the_request_or_the_work() {
+    type Row = (Frame, u64, fn(&Failure) -> bool, &'static str);
+    let ask = |fail| Frame::Request(json!({ "text": "hi", "fail": fail }).to_string().into());
+    let undecodable = |failure: &_| matches!(failure, Failure::Undecodable(_));
+    let of_the_work = |failure: &_| matches!(failure, Failure::Work(_));
+    let half = Frame::Request("{\"text\":".into());
+    let other = Frame::Other("GET / HTTP/1.1".into());
+    let rows: [Row; 5] = [
+        (half, 0, undecodable, "deserialization"),
+        (other, 0, |f| *f == Failure::NotARequest, "invalid_message"),
+        (ask("engine"), 0, of_the_work, "generate"),
+        (ask("first_item"), 0, of_the_work, "response_stream"),
+        (ask("last_item"), 1, of_the_work, "publish_response"),
+    ];
+    for (frame, items, is_expected, error_type) in rows {
+        expect(Worker::start().await, async |mut client| {
+            let request = client.send(frame).await;
+            assert_eq!(client.items(items).await, items * ITEM);
+            let failure = client.failure_and_end().await;
+            assert!(is_expected(&failure), "{error_type}: {failure:?}");
+            call(request, items, items * ITEM).failed(error_type)
+        })
+        .await;
+    }
 }
 
 /// The client closes the connection while items are sent.
 #[tokio::test]
-async fn publish_response_by_the_connection() {
+async fn failed_by_the_connection_while_items_are_sent() {
     let worker = Worker::start().await;
     let mut client = worker.connect().await;
     let without_end = json!({ "text": "hi", "items": usize::MAX });
@@ -119,32 +92,21 @@ async fn publish_response_by_the_connection() {
     worker.stop().await;
 }
 
-/// The client closes the connection between two items.
+/// The client closes the connection between two items, or between the last item and the end.
 #[tokio::test]
-async fn publish_response_exactly() {
-    let worker = Worker::start_watched().await;
-    let mut client = worker.connect().await;
-    let request = json!({ "text": THEN_AN_ITEM, "items": 3 });
-    let request = client.ask(request).await;
-    client.items(3).await;
-    client.reset();
-    let expected = call(request, 3, 3 * ITEM).failed("publish_response");
-    worker.at_rest(1).await.assert(expected);
-    worker.stop().await;
-}
-
-/// The client closes the connection between the last item and the end.
-#[tokio::test]
-async fn publish_final() {
-    let worker = Worker::start_watched().await;
-    let mut client = worker.connect().await;
-    let request = json!({ "text": THEN_THE_END, "items": 3 });
-    let request = client.ask(request).await;
-    client.items(3).await;
-    client.reset();
-    let expected = call(request, 3, 3 * ITEM).failed("publish_final");
-    worker.at_rest(1).await.assert(expected);
-    worker.stop().await;
+async fn failed_by_the_connection_after_an_item() {
+    for (text, error_type) in [
+        (THEN_AN_ITEM, "publish_response"),
+        (THEN_THE_END, "publish_final"),
+    ] {
+        expect(Worker::start_watched().await, async |mut client| {
+            let request = client.ask(json!({ "text": text, "items": 3 })).await;
+            client.items(3).await;
+            client.reset();
+            call(request, 3, 3 * ITEM).failed(error_type)
+        })
+        .await;
+    }
 }
 
 /// The client cancels during the work and stays connected.
@@ -171,16 +133,12 @@ async fn cancelled() {
 /// The client closes the connection gracefully during the work.
 #[tokio::test]
 async fn a_closed_connection_cancels_the_call() {
-    let worker = Worker::start().await;
-    let mut client = worker.connect().await;
-    let an_hour_for_each = json!({ "text": "hi", "delay_ms": 3_600_000 });
-    let request = client.ask(an_hour_for_each).await;
-    drop(client);
-    worker
-        .at_rest(1)
-        .await
-        .assert(call(request, 0, 0).cancelled());
-    worker.stop().await;
+    expect(Worker::start().await, async |mut client| {
+        let an_hour_for_each = json!({ "text": "hi", "delay_ms": 3_600_000 });
+        let request = client.ask(an_hour_for_each).await;
+        call(request, 0, 0).cancelled()
+    })
+    .await;
 }
 
 #[tokio::test]

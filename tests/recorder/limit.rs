@@ -16,7 +16,7 @@ type Calls<'a> = &'a dyn Fn(usize) -> Call;
 
 /// Makes two calls with each of `values` values, in order, under a limit of `room` label sets.
 #[track_caller]
-fn assert_budget(layer: &MetricsLayer<Raw>, calls: Calls<'_>, values: usize, room: usize) {
+fn assert_limit(layer: &MetricsLayer<Raw>, calls: Calls<'_>, values: usize, room: usize) {
     for value in 0..values {
         calls(value).complete();
     }
@@ -71,7 +71,7 @@ fn the_limit_applies_to_request_labels() {
             call.response_message(1);
             call
         };
-        assert_budget(&layer, &calls, values, room);
+        assert_limit(&layer, &calls, values, room);
     }
 }
 
@@ -88,7 +88,7 @@ fn the_limit_applies_to_response_labels() {
             call.response_message(1);
             call
         };
-        assert_budget(&layer, &calls, values, room);
+        assert_limit(&layer, &calls, values, room);
     }
 }
 
@@ -107,7 +107,7 @@ fn the_limit_applies_to_labels_of_the_end() {
             call.response_message(1);
             call
         };
-        assert_budget(&layer, &calls, values, room);
+        assert_limit(&layer, &calls, values, room);
     }
 }
 
