@@ -3,9 +3,6 @@ use crate::message::{Measure, Own};
 use crate::stream::RequestStream;
 use futures_core::Stream;
 
-// The call's note if the request is sent from here.
-pub(super) const CLIENT: u32 = 1;
-
 /// The requests of a service without HTTP: [`One`] message or [`Many`].
 ///
 /// The trait is sealed. For other kinds of traffic, implement [`Protocol`](super::Protocol).
@@ -13,8 +10,8 @@ pub trait Incoming<Req>: Clone + sealed::Sealed {
     /// The request that the inner service gets.
     type Request;
 
-    /// Begins a call with `request`.
-    fn open(&self, call: &mut Call, request: Req) -> Self::Request;
+    /// Begins a call with `request`. `is_client` says whether this program sends it.
+    fn open(&self, call: &mut Call, request: Req, is_client: bool) -> Self::Request;
 }
 
 /// Requests that are one message, which the service gets unchanged.
@@ -38,7 +35,7 @@ impl<Req, M: Measure<Req>> Incoming<Req> for One<M> {
     type Request = Req;
 
     #[inline]
-    fn open(&self, call: &mut Call, request: Req) -> Req {
+    fn open(&self, call: &mut Call, request: Req, _: bool) -> Req {
         call.request_message(self.0.size(&request));
         request
     }
@@ -52,8 +49,7 @@ where
     type Request = RequestStream<Req, M>;
 
     #[inline]
-    fn open(&self, call: &mut Call, request: Req) -> Self::Request {
-        let is_client = call.note() == CLIENT;
+    fn open(&self, call: &mut Call, request: Req, is_client: bool) -> Self::Request {
         RequestStream::new(request, call, self.0.clone(), is_client)
     }
 }

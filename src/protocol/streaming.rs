@@ -1,5 +1,5 @@
 use super::failed::failed;
-use super::incoming::{CLIENT, Incoming, One};
+use super::incoming::{Incoming, One};
 use super::{Answer, Protocol};
 use crate::call::Call;
 use crate::classify::{Classify, HttpStatus};
@@ -49,10 +49,7 @@ where
 
     #[inline]
     fn open(&self, call: &mut Call, request: Req) -> I::Request {
-        if self.is_client {
-            call.set_note(CLIENT);
-        }
-        self.incoming.open(call, request)
+        self.incoming.open(call, request, self.is_client)
     }
 }
 

@@ -1,4 +1,5 @@
-use super::incoming::{CLIENT, Incoming, One};
+use super::failed::failed;
+use super::incoming::{Incoming, One};
 use super::{Answer, Protocol};
 use crate::call::{Call, Passed};
 use crate::classify::{Classify, HttpStatus, Phase};
@@ -46,10 +47,7 @@ where
 
     #[inline]
     fn open(&self, call: &mut Call, request: Req) -> I::Request {
-        if self.is_client {
-            call.set_note(CLIENT);
-        }
-        self.incoming.open(call, request)
+        self.incoming.open(call, request, self.is_client)
     }
 }
 
@@ -81,9 +79,7 @@ where
     }
 
     #[cold]
-    fn failed(&self, mut call: Call, error: &E) {
-        let mut guard = PanicGuard::new(&mut call);
-        guard.fault(self.classifier.error(error, Phase::Generate));
-        guard.disarm();
+    fn failed(&self, call: Call, error: &E) {
+        failed(call, &self.classifier, error);
     }
 }
