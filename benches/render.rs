@@ -217,14 +217,10 @@ fn theirs() -> Registry {
     let mut registry = Registry::default();
     registry.register(
         "cancellations",
-        "Calls whose caller went away before their end",
+        "Calls whose caller left before the end",
         cancellations,
     );
-    registry.register(
-        "concurrent_requests",
-        "Calls begun and not yet ended",
-        concurrent,
-    );
+    registry.register("concurrent_requests", "Calls in flight", concurrent);
     registry.register(
         "errors",
         "Calls that failed, by the type of their first failure",
@@ -232,7 +228,7 @@ fn theirs() -> Registry {
     );
     registry.register_with_unit(
         "request",
-        "Bytes of requests, as the service has read them",
+        "Bytes of requests that the service has read",
         Unit::Bytes,
         request_bytes,
     );
@@ -249,7 +245,7 @@ fn theirs() -> Registry {
     );
     registry.register_with_unit(
         "response",
-        "Bytes of responses, as the caller has taken them",
+        "Bytes of responses that the caller has taken",
         Unit::Bytes,
         response_bytes,
     );

@@ -43,7 +43,7 @@ pub(crate) enum Reader {
 
 /// A point in time, in the units of its [`Reader`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Moment(u64);
+pub(crate) struct Time(u64);
 
 /// A time of day and date, in whole milliseconds since 1970. Scrapers read no more of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +55,7 @@ impl WallTime {
     }
 }
 
-impl Moment {
+impl Time {
     #[inline]
     pub(crate) fn to_bits(self) -> u64 {
         self.0
@@ -74,7 +74,7 @@ impl Moment {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stopwatch {
     System(Instant),
-    Manual(Reader, Moment),
+    Manual(Reader, Time),
 }
 
 // === impl Clock ===
@@ -181,8 +181,8 @@ impl Reader {
     }
 
     #[inline]
-    pub(crate) fn now(&self) -> Moment {
-        Moment(match self {
+    pub(crate) fn now(&self) -> Time {
+        Time(match self {
             Self::Counter(clock) => clock.raw(),
             Self::System(start) => saturating_nanos(start.elapsed()),
             Self::Manual(now) => now.load(Ordering::Relaxed),
@@ -192,8 +192,8 @@ impl Reader {
     /// Returns the nanoseconds since `start`, or 0 if the counter of this core is behind that of
     /// the core where the call began.
     #[inline]
-    pub(crate) fn nanos_since(&self, start: Moment) -> u64 {
-        let Moment(now) = self.now();
+    pub(crate) fn nanos_since(&self, start: Time) -> u64 {
+        let Time(now) = self.now();
         match self {
             Self::Counter(clock) => clock.delta_as_nanos(start.0, now),
             _ => now.saturating_sub(start.0),

@@ -38,10 +38,10 @@
 //!
 //! // `metrics.exporter()` answers with this page.
 //! let page = metrics.registry().encode(Format::OpenMetrics)?;
-//! assert_eq!(page, r#"# HELP cancellations Calls whose caller went away before their end
+//! assert_eq!(page, r#"# HELP cancellations Calls whose caller left before the end
 //! ## TYPE cancellations counter
 //! cancellations_total{endpoint="echo"} 0
-//! ## HELP concurrent_requests Calls begun and not yet ended
+//! ## HELP concurrent_requests Calls in flight
 //! ## TYPE concurrent_requests gauge
 //! concurrent_requests{endpoint="echo"} 0
 //! ## HELP errors Calls that failed, by the type of their first failure
@@ -55,7 +55,7 @@
 //! errors_total{endpoint="echo",error_type="publish_response"} 0
 //! errors_total{endpoint="echo",error_type="response_stream"} 0
 //! errors_total{endpoint="echo",error_type="timeout"} 0
-//! ## HELP request_bytes Bytes of requests, as the service has read them
+//! ## HELP request_bytes Bytes of requests that the service has read
 //! ## TYPE request_bytes counter
 //! ## UNIT request_bytes bytes
 //! request_bytes_total{endpoint="echo"} 5
@@ -70,11 +70,11 @@
 //! ## HELP requests Calls that have ended, however they ended
 //! ## TYPE requests counter
 //! requests_total{endpoint="echo"} 1
-//! ## HELP response_bytes Bytes of responses, as the caller has taken them
+//! ## HELP response_bytes Bytes of responses that the caller has taken
 //! ## TYPE response_bytes counter
 //! ## UNIT response_bytes bytes
 //! response_bytes_total{endpoint="echo"} 5
-//! ## HELP uptime_seconds Time since the registry was made
+//! ## HELP uptime_seconds Time since the registry was created
 //! ## TYPE uptime_seconds gauge
 //! ## UNIT uptime_seconds seconds
 //! uptime_seconds 0.25

@@ -317,7 +317,7 @@ async fn a_registry_is_a_collector_for_prometheus_client() {
     assert_eq!(
         about(&page, "app_request_bytes"),
         [
-            "# HELP app_request_bytes Bytes of requests, as the service has read them",
+            "# HELP app_request_bytes Bytes of requests that the service has read",
             "# TYPE app_request_bytes counter",
             "# UNIT app_request_bytes bytes",
             r#"app_request_bytes_total{endpoint="a"} 4"#,

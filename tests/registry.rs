@@ -534,10 +534,10 @@ fn a_page_in_openmetrics() {
     let expected = r#"# HELP build Build
 # TYPE build info
 build_info{version="1.2"} 1
-# HELP cancellations Calls whose caller went away before their end
+# HELP cancellations Calls whose caller left before the end
 # TYPE cancellations counter
 cancellations_total{namespace="a \"b\"\\c\nd"} 0
-# HELP concurrent_requests Calls begun and not yet ended
+# HELP concurrent_requests Calls in flight
 # TYPE concurrent_requests gauge
 concurrent_requests{namespace="a \"b\"\\c\nd"} 0
 # HELP errors Calls that failed, by the type of their first failure
@@ -555,7 +555,7 @@ errors_total{error_type="timeout",namespace="a \"b\"\\c\nd"} 0
 # TYPE jobs counter
 jobs_total 1
 jobs_total{namespace="a \"b\"\\c\nd"} 2
-# HELP request_bytes Bytes of requests, as the service has read them
+# HELP request_bytes Bytes of requests that the service has read
 # TYPE request_bytes counter
 # UNIT request_bytes bytes
 request_bytes_total{namespace="a \"b\"\\c\nd"} 5
@@ -570,7 +570,7 @@ request_duration_seconds_count{namespace="a \"b\"\\c\nd"} 2
 # HELP requests Calls that have ended, however they ended
 # TYPE requests counter
 requests_total{namespace="a \"b\"\\c\nd"} 2
-# HELP response_bytes Bytes of responses, as the caller has taken them
+# HELP response_bytes Bytes of responses that the caller has taken
 # TYPE response_bytes counter
 # UNIT response_bytes bytes
 response_bytes_total{namespace="a \"b\"\\c\nd"} 5
@@ -582,7 +582,7 @@ size_bytes_count{namespace="a \"b\"\\c\nd"} 1
 size_bytes_bucket{le="5.0",namespace="a \"b\"\\c\nd"} 0
 size_bytes_bucket{le="1e+06",namespace="a \"b\"\\c\nd"} 1
 size_bytes_bucket{le="+Inf",namespace="a \"b\"\\c\nd"} 1
-# HELP uptime_seconds Time since the registry was made
+# HELP uptime_seconds Time since the registry was created
 # TYPE uptime_seconds gauge
 # UNIT uptime_seconds seconds
 uptime_seconds 2.5
@@ -620,7 +620,7 @@ fn a_page_in_the_prometheus_text_format() {
 #[test]
 fn an_empty_registry_shows_its_uptime() {
     let registry = MetricsRegistry::with_clock(Clock::manual());
-    let metadata = "# HELP uptime_seconds Time since the registry was made\n\
+    let metadata = "# HELP uptime_seconds Time since the registry was created\n\
                     # TYPE uptime_seconds gauge\n";
     assert_eq!(
         open_metrics(&registry),

@@ -94,7 +94,7 @@ metrics_exporter_scrapes_total{code="503"} 0
 # HELP metrics_exporter_scrapes_in_flight Scrapes in flight, including the scrape of this page
 # TYPE metrics_exporter_scrapes_in_flight gauge
 metrics_exporter_scrapes_in_flight 0
-# HELP uptime_seconds Time since the registry was made
+# HELP uptime_seconds Time since the registry was created
 # TYPE uptime_seconds gauge
 # UNIT uptime_seconds seconds
 uptime_seconds 0.0

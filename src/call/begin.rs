@@ -2,7 +2,7 @@
 
 use super::call::{Call, UNKNOWN};
 use crate::classify::ErrorType;
-use crate::clock::Moment as Time;
+use crate::clock::Time;
 use crate::flags::Flags;
 use crate::labels::{Moment, RequestHead, Values};
 use crate::measured::Measured;
@@ -85,10 +85,10 @@ impl Call {
                 let streams = settings.streams.as_ref();
                 is_stream = streams.is_some_and(|streams| streams.is_requested(head));
                 if message.is_none() {
-                    settings.schema.of_request(head, &mut values);
+                    settings.schema.request_values(head, &mut values);
                 }
             }
-            None if message.is_none() => settings.schema.of_no_request(&mut values),
+            None if message.is_none() => settings.schema.absent_request_values(&mut values),
             None => {}
         }
         if let Some(message) = message {
@@ -98,9 +98,9 @@ impl Call {
                 mem::forget(guard);
                 return Self::uncounted();
             }
-            texts = settings.schema.texts_of(message);
+            texts = settings.schema.message_texts(message);
             let head = head.as_ref();
-            settings.schema.of_message(head, &texts, &mut values);
+            settings.schema.message_values(head, &texts, &mut values);
         }
         mem::forget(guard);
         let mut call = Self::labelled(key, &values, trace);
@@ -150,7 +150,10 @@ struct HeadGuard<'a> {
 impl Drop for HeadGuard<'_> {
     fn drop(&mut self) {
         let mut values = Values::NONE;
-        self.shared.settings.schema.of_no_request(&mut values);
+        self.shared
+            .settings
+            .schema
+            .absent_request_values(&mut values);
         Call::labelled(self.key, &values, None).fail(ErrorType::PANIC);
     }
 }

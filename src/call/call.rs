@@ -105,13 +105,13 @@ impl Call {
         let mut values = Values::NONE;
         match head {
             Some(head) => {
-                settings.schema.of_response(head, &mut values);
+                settings.schema.response_values(head, &mut values);
                 let streams = settings.streams.as_ref();
                 if streams.is_some_and(|streams| streams.is_answered(head)) {
                     self.time_as_stream();
                 }
             }
-            None => settings.schema.of_no_response(&mut values),
+            None => settings.schema.absent_response_values(&mut values),
         }
         let slot = self.slot;
         with_recorder(slot.key(), |local| {
@@ -275,7 +275,7 @@ impl Call {
     pub(super) fn find_no_head(slot: &OpenCall, local: &mut LocalRecorder) {
         let shared = local.lend();
         let mut values = Values::NONE;
-        shared.settings.schema.of_no_response(&mut values);
+        shared.settings.schema.absent_response_values(&mut values);
         let head = local.find(Moment::Head, slot.begin_set(), &values);
         slot.set_head_set(head);
     }

@@ -154,7 +154,7 @@ fn end_set(slot: &OpenCall, local: &mut LocalRecorder, outcome: Outcome) -> SetI
     let shared = local.lend();
     let mut values = Values::NONE;
     let schema = &shared.settings.schema;
-    schema.of_end(
+    schema.end_values(
         slot.code(),
         shared.error_types.failure(outcome),
         &mut values,

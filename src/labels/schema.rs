@@ -127,18 +127,18 @@ impl Schema {
     }
 
     #[inline]
-    pub(crate) fn of_request<'a>(&'a self, head: &RequestHead<'a>, values: &mut Values<'a>) {
+    pub(crate) fn request_values<'a>(&'a self, head: &RequestHead<'a>, values: &mut Values<'a>) {
         self.fill(values, Moment::Begin, |label| label.request_value(head));
     }
 
     /// Reads labels from the message that a call begins with.
-    pub(crate) fn texts_of<'a>(&self, message: &'a dyn Any) -> MessageTexts<'a> {
+    pub(crate) fn message_texts<'a>(&self, message: &'a dyn Any) -> MessageTexts<'a> {
         let mut labels = self.moments[Moment::Begin as usize].iter();
         array::from_fn(|_| labels.next()?.message_text(message))
     }
 
     /// For calls that begin with a message, with a head or without.
-    pub(crate) fn of_message<'a>(
+    pub(crate) fn message_values<'a>(
         &'a self,
         head: Option<&RequestHead<'a>>,
         texts: &'a MessageTexts<'_>,
@@ -151,22 +151,22 @@ impl Schema {
     }
 
     /// For requests that are not HTTP.
-    pub(crate) fn of_no_request<'a>(&'a self, values: &mut Values<'a>) {
+    pub(crate) fn absent_request_values<'a>(&'a self, values: &mut Values<'a>) {
         self.fill(values, Moment::Begin, Label::absent_value);
     }
 
     #[inline]
-    pub(crate) fn of_response<'a>(&'a self, head: &'a Head<'_>, values: &mut Values<'a>) {
+    pub(crate) fn response_values<'a>(&'a self, head: &'a Head<'_>, values: &mut Values<'a>) {
         self.fill(values, Moment::Head, |label| label.response_value(head));
     }
 
     /// For calls that end without a response.
-    pub(crate) fn of_no_response<'a>(&'a self, values: &mut Values<'a>) {
+    pub(crate) fn absent_response_values<'a>(&'a self, values: &mut Values<'a>) {
         self.fill(values, Moment::Head, Label::absent_value);
     }
 
     #[inline]
-    pub(crate) fn of_end<'a>(
+    pub(crate) fn end_values<'a>(
         &'a self,
         code: Option<u8>,
         error: Option<&'a str>,

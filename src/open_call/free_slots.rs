@@ -1,5 +1,5 @@
 use super::slot::OpenCall;
-use crate::clock::Moment as Time;
+use crate::clock::Time;
 use crate::flags::Flags;
 use crate::recorder::{Key, SetIndex};
 use std::array;

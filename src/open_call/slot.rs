@@ -1,4 +1,4 @@
-use crate::clock::Moment as Time;
+use crate::clock::Time;
 use crate::error_types::Outcome;
 use crate::flags::Flags;
 use crate::recorder::{Key, SetIndex};

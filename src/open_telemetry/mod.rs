@@ -39,13 +39,13 @@
 //! let page = page
 //!     .replace(r#"error_type="",http_request_method="GET",http_response_status_code="200",http_route="/echo","#, "…,")
 //!     .replace(r#"network_protocol_version="1.1",service="shop",url_scheme="http""#, "…");
-//! assert_eq!(page, r#"# HELP http_server_active_requests Calls begun and not yet ended
+//! assert_eq!(page, r#"# HELP http_server_active_requests Calls in flight
 //! ## TYPE http_server_active_requests gauge
 //! http_server_active_requests{http_request_method="GET",service="shop",url_scheme="http"} 0
-//! ## HELP http_server_label_overflow Calls recorded under _OTHER because there was no room for their labels
+//! ## HELP http_server_label_overflow Calls beyond the cardinality limit, recorded under _OTHER
 //! ## TYPE http_server_label_overflow counter
 //! http_server_label_overflow_total{service="shop"} 0
-//! ## HELP http_server_request_body_size_bytes Bytes of a call's request, as the service has read them by its end
+//! ## HELP http_server_request_body_size_bytes Bytes that the service has read of a call's request by its end
 //! ## TYPE http_server_request_body_size_bytes histogram
 //! ## UNIT http_server_request_body_size_bytes bytes
 //! http_server_request_body_size_bytes_bucket{…,le="1024.0",…} 1
@@ -59,14 +59,14 @@
 //! http_server_request_duration_seconds_bucket{…,le="+Inf",…} 1
 //! http_server_request_duration_seconds_sum{…,…} 0.0
 //! http_server_request_duration_seconds_count{…,…} 1
-//! ## HELP http_server_response_body_size_bytes Bytes of a call's response, as the caller has taken them by its end
+//! ## HELP http_server_response_body_size_bytes Bytes that the caller has taken of a call's response by its end
 //! ## TYPE http_server_response_body_size_bytes histogram
 //! ## UNIT http_server_response_body_size_bytes bytes
 //! http_server_response_body_size_bytes_bucket{…,le="1024.0",…} 1
 //! http_server_response_body_size_bytes_bucket{…,le="+Inf",…} 1
 //! http_server_response_body_size_bytes_sum{…,…} 5
 //! http_server_response_body_size_bytes_count{…,…} 1
-//! ## HELP uptime_seconds Time since the registry was made
+//! ## HELP uptime_seconds Time since the registry was created
 //! ## TYPE uptime_seconds gauge
 //! ## UNIT uptime_seconds seconds
 //! uptime_seconds 0.0

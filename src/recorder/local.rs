@@ -10,7 +10,7 @@ use super::met_sets::MetSets;
 use super::recorder::{Key, Recorder};
 use super::series::Series;
 use super::shared::{Lent, Shared};
-use crate::clock::{Moment as Time, Reader};
+use crate::clock::{Reader, Time};
 use crate::labels::{Carrier, MOMENTS, Moment, Values};
 use crate::measured::Measured;
 use crate::settings::Needs;

@@ -4,7 +4,7 @@ use super::label_set::{LabelSet, Lookup, SetIndex};
 use super::label_sets::LabelSets;
 use super::series::Series;
 use super::shared::Shared;
-use crate::clock::Moment as Time;
+use crate::clock::Time;
 use crate::labels::Carrier;
 use crate::settings::Settings;
 use std::collections::HashMap;

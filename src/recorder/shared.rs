@@ -2,7 +2,7 @@
 
 use super::label_set::STAYS;
 use super::layout::Layout;
-use crate::clock::{Moment as Time, Reader};
+use crate::clock::{Reader, Time};
 use crate::error_types::ErrorTypes;
 use crate::settings::{Needs, Settings};
 use foldhash::fast::RandomState;

@@ -63,21 +63,21 @@ pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 30] = [
         name: "active_requests",
         kind: Kind::Gauge,
         unit: None,
-        help: "Calls begun and not yet ended",
+        help: "Calls in flight",
     },
     AutomaticMetric {
         metric: Metric::Cancellations,
         name: "cancellations",
         kind: Kind::Counter,
         unit: None,
-        help: "Calls whose caller went away before their end",
+        help: "Calls whose caller left before the end",
     },
     AutomaticMetric {
         metric: Metric::ConcurrentRequests,
         name: "concurrent_requests",
         kind: Kind::Gauge,
         unit: None,
-        help: "Calls begun and not yet ended",
+        help: "Calls in flight",
     },
     AutomaticMetric {
         metric: Metric::Errors,
@@ -119,14 +119,14 @@ pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 30] = [
         name: "items",
         kind: Kind::Counter,
         unit: None,
-        help: "Items of responses, as the caller has taken them",
+        help: "Items of responses that the caller has taken",
     },
     AutomaticMetric {
         metric: Metric::LabelOverflow,
         name: "label_overflow",
         kind: Kind::Counter,
         unit: None,
-        help: "Calls recorded under _OTHER because there was no room for their labels",
+        help: "Calls beyond the cardinality limit, recorded under _OTHER",
     },
     AutomaticMetric {
         metric: Metric::OldestRequestAgeSeconds,
@@ -154,14 +154,14 @@ pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 30] = [
         name: "request_body_size_bytes",
         kind: Kind::Histogram,
         unit: Some("bytes"),
-        help: "Bytes of a call's request, as the service has read them by its end",
+        help: "Bytes that the service has read of a call's request by its end",
     },
     AutomaticMetric {
         metric: Metric::RequestBytes,
         name: "request_bytes",
         kind: Kind::Counter,
         unit: Some("bytes"),
-        help: "Bytes of requests, as the service has read them",
+        help: "Bytes of requests that the service has read",
     },
     AutomaticMetric {
         metric: Metric::RequestDurationSeconds,
@@ -175,7 +175,7 @@ pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 30] = [
         name: "request_messages",
         kind: Kind::Counter,
         unit: None,
-        help: "Messages of requests, as the service has read them",
+        help: "Messages of requests that the service has read",
     },
     AutomaticMetric {
         metric: Metric::Requests,
@@ -203,21 +203,21 @@ pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 30] = [
         name: "requests_pending",
         kind: Kind::Gauge,
         unit: None,
-        help: "Calls begun and not yet ended",
+        help: "Calls in flight",
     },
     AutomaticMetric {
         metric: Metric::ResponseBodySizeBytes,
         name: "response_body_size_bytes",
         kind: Kind::Histogram,
         unit: Some("bytes"),
-        help: "Bytes of a call's response, as the caller has taken them by its end",
+        help: "Bytes that the caller has taken of a call's response by its end",
     },
     AutomaticMetric {
         metric: Metric::ResponseBytes,
         name: "response_bytes",
         kind: Kind::Counter,
         unit: Some("bytes"),
-        help: "Bytes of responses, as the caller has taken them",
+        help: "Bytes of responses that the caller has taken",
     },
     AutomaticMetric {
         metric: Metric::ResponseHeadSeconds,
@@ -231,7 +231,7 @@ pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 30] = [
         name: "response_messages",
         kind: Kind::Counter,
         unit: None,
-        help: "Messages of responses, as the caller has taken them",
+        help: "Messages of responses that the caller has taken",
     },
     AutomaticMetric {
         metric: Metric::SlowPolls,
@@ -245,7 +245,7 @@ pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 30] = [
         name: "stream_duration_seconds",
         kind: Kind::Histogram,
         unit: Some("seconds"),
-        help: "Time from the beginning of a call to the end of its response, where that stays open by intent",
+        help: "Time from the beginning to the end of a call that stays open by intent",
     },
     AutomaticMetric {
         metric: Metric::TimePerItemSeconds,
@@ -266,7 +266,7 @@ pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 30] = [
 /// The only family that the registry itself provides.
 pub(crate) const UPTIME: &str = "uptime_seconds";
 pub(crate) const UPTIME_UNIT: &str = "seconds";
-pub(crate) const UPTIME_HELP: &str = "Time since the registry was made";
+pub(crate) const UPTIME_HELP: &str = "Time since the registry was created";
 
 impl AutomaticMetric {
     /// Returns whether a layer with these settings records this metric.

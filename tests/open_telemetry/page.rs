@@ -8,14 +8,14 @@ use std::pin::pin;
 use tower_openmetrics::labels::Label;
 use tower_openmetrics::{Clock, MetricsLayer};
 
-const SERVER: &str = r#"# HELP http_server_active_requests Calls begun and not yet ended
+const SERVER: &str = r#"# HELP http_server_active_requests Calls in flight
 # TYPE http_server_active_requests gauge
 http_server_active_requests{http_request_method="GET",service="a",url_scheme="http"} 0
 http_server_active_requests{http_request_method="POST",service="a",url_scheme="http"} 1
-# HELP http_server_label_overflow Calls recorded under _OTHER because there was no room for their labels
+# HELP http_server_label_overflow Calls beyond the cardinality limit, recorded under _OTHER
 # TYPE http_server_label_overflow counter
 http_server_label_overflow_total{service="a"} 0
-# HELP http_server_request_body_size_bytes Bytes of a call's request, as the service has read them by its end
+# HELP http_server_request_body_size_bytes Bytes that the service has read of a call's request by its end
 # TYPE http_server_request_body_size_bytes histogram
 # UNIT http_server_request_body_size_bytes bytes
 http_server_request_body_size_bytes_bucket{error_type="",http_request_method="POST",http_response_status_code="200",http_route="/items",le="0.0",network_protocol_version="1.1",service="a",url_scheme="http"} 0
@@ -39,7 +39,7 @@ http_server_request_duration_seconds_bucket{error_type="generate",http_request_m
 http_server_request_duration_seconds_bucket{error_type="generate",http_request_method="GET",http_response_status_code="500",http_route="/items",le="+Inf",network_protocol_version="1.1",service="a",url_scheme="http"} 1
 http_server_request_duration_seconds_sum{error_type="generate",http_request_method="GET",http_response_status_code="500",http_route="/items",network_protocol_version="1.1",service="a",url_scheme="http"} 0.0
 http_server_request_duration_seconds_count{error_type="generate",http_request_method="GET",http_response_status_code="500",http_route="/items",network_protocol_version="1.1",service="a",url_scheme="http"} 1
-# HELP http_server_response_body_size_bytes Bytes of a call's response, as the caller has taken them by its end
+# HELP http_server_response_body_size_bytes Bytes that the caller has taken of a call's response by its end
 # TYPE http_server_response_body_size_bytes histogram
 # UNIT http_server_response_body_size_bytes bytes
 http_server_response_body_size_bytes_bucket{error_type="",http_request_method="POST",http_response_status_code="200",http_route="/items",le="0.0",network_protocol_version="1.1",service="a",url_scheme="http"} 0
@@ -52,7 +52,7 @@ http_server_response_body_size_bytes_bucket{error_type="generate",http_request_m
 http_server_response_body_size_bytes_bucket{error_type="generate",http_request_method="GET",http_response_status_code="500",http_route="/items",le="+Inf",network_protocol_version="1.1",service="a",url_scheme="http"} 1
 http_server_response_body_size_bytes_sum{error_type="generate",http_request_method="GET",http_response_status_code="500",http_route="/items",network_protocol_version="1.1",service="a",url_scheme="http"} 0
 http_server_response_body_size_bytes_count{error_type="generate",http_request_method="GET",http_response_status_code="500",http_route="/items",network_protocol_version="1.1",service="a",url_scheme="http"} 1
-# HELP uptime_seconds Time since the registry was made
+# HELP uptime_seconds Time since the registry was created
 # TYPE uptime_seconds gauge
 # UNIT uptime_seconds seconds
 uptime_seconds 1.0
