@@ -75,6 +75,18 @@ fn buckets_without_effect_are_refused() {
         ),
         ("first_byte_buckets", builder().first_byte_buckets([1.0])),
         ("stream_buckets", builder().stream_buckets([1.0])),
+        ("first_item_buckets", builder().first_item_buckets([1.0])),
+        ("item_gap_buckets", builder().item_gap_buckets([1.0])),
+        (
+            "time_per_item_buckets",
+            builder().time_per_item_buckets([1.0]),
+        ),
+        ("ready_wait_buckets", builder().ready_wait_buckets([1.0])),
+        ("queue_wait_buckets", builder().queue_wait_buckets([1.0])),
+        (
+            "handler_poll_buckets",
+            builder().handler_poll_buckets([1.0]),
+        ),
         (
             "request_body_size_buckets",
             builder().request_body_size_buckets([1]),

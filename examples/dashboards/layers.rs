@@ -43,6 +43,11 @@ fn full<P>(builder: MetricsLayerBuilder<P>, registry: &MetricsRegistry) -> Metri
         .registry(registry)
         .buckets(OBJECTIVE.buckets())
         .first_byte_seconds(true)
+        .first_item_seconds(true)
+        .items_in_frames(|frame| u64::from(frame.starts_with(b"data: ")))
+        .handler_poll_seconds(true)
+        .oldest_request_age_seconds(true)
+        .requests_longest_seconds(true)
         .response_head_seconds(true)
         .stream_duration_seconds(is_long_lived)
 }

@@ -120,6 +120,9 @@ fn metrics(naming: &Naming, page: &Description) -> Result<Vec<Panel>, BoxError> 
     };
     let [received, sent] = naming.bytes();
     let in_flight = naming.in_flight();
+    let oldest = naming.metric("oldest_request_age_seconds");
+    let longest = naming.metric("requests_longest_seconds");
+    let polled = naming.metric("handler_poll_seconds_sum");
     let uptime = naming.selector("uptime_seconds");
     let overflow = naming.metric("label_overflow_total");
     let [open, limit] = ["process_open_fds", "process_max_fds"].map(|name| naming.selector(name));
@@ -136,6 +139,11 @@ fn metrics(naming: &Naming, page: &Description) -> Result<Vec<Panel>, BoxError> 
             "Opt-in.",
         )?,
         quantiles(
+            "Time to the first item",
+            naming.metric("first_item_seconds_bucket"),
+            "Opt-in.",
+        )?,
+        quantiles(
             "Streams",
             naming.metric("stream_duration_seconds_bucket"),
             "Opt-in.",
@@ -146,6 +154,27 @@ fn metrics(naming: &Naming, page: &Description) -> Result<Vec<Panel>, BoxError> 
             "",
             "short",
             gauge(in_flight.to_string(), "sum"),
+        )?,
+        described(
+            "Oldest call in flight",
+            &oldest,
+            "A line that climbs is a call that hangs. Opt-in.",
+            "s",
+            gauge(oldest.to_string(), "max"),
+        )?,
+        described(
+            "Longest call",
+            &longest,
+            "Opt-in.",
+            "s",
+            gauge(longest.to_string(), "max"),
+        )?,
+        described(
+            "Time in polls",
+            &polled,
+            "Threads that handlers take up, at each moment. A handler that waits takes none. Opt-in.",
+            "short",
+            rate(&polled),
         )?,
         described("Bytes received", &received, "", "Bps", rate(&received))?,
         described("Bytes sent", &sent, "", "Bps", rate(&sent))?,

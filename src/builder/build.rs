@@ -46,7 +46,7 @@ impl<P> MetricsLayerBuilder<P> {
     ///   (at most eight of the request and eight of the response);
     /// - a declared label set names a label that the layer doesn't have, or leaves out a label of the request;
     /// - more label sets are declared than the cardinality limit allows;
-    /// - the cardinality limit or the idle timeout is 0;
+    /// - the cardinality limit, the idle timeout or the bound of slow polls is 0;
     /// - a setting has no effect for this layer:
     ///   - it reads heads, like [`filter`](Self::filter), and [unary](MetricsLayer::unary_builder) and
     ///     [streaming](MetricsLayer::streaming_builder) services have none;
@@ -55,6 +55,7 @@ impl<P> MetricsLayerBuilder<P> {
     ///     [`label`](Self::label);
     ///   - it sets the buckets of a metric that the layer doesn't have;
     ///   - it is [`messages_total`](Self::messages_total), and the layer is for HTTP;
+    ///   - it is about items, and [nothing finds them](Self::items_in_frames) in HTTP;
     /// - another metric has the name of an automatic one: a registered or included metric, one of a layer with another
     ///   prefix, or one of a registry that [shows](MetricsRegistry::register_in) this one;
     /// - a layer with the same labels and prefix is in the registry and has other settings, such as another clock;
@@ -125,7 +126,7 @@ impl<P> MetricsLayerBuilder<P> {
             items_in_frames: options.items_in_frames,
             oldest: options.oldest,
             longest: options.longest,
-            slow_polls: options.slow_polls,
+            slow_polls: checked_slow_polls(options.slow_polls)?,
             on_end,
             error_types: all_error_types(options.classifier_error_types, &options.error_types)?,
             cardinality_limit,
@@ -140,6 +141,15 @@ impl<P> MetricsLayerBuilder<P> {
         let endpoint = registry.endpoint(&options.prefix, labels, settings)?;
         Ok(MetricsLayer::from_parts(registry, endpoint, protocol))
     }
+}
+
+fn checked_slow_polls(bound: Option<Duration>) -> Result<Option<Duration>, Error> {
+    if bound == Some(Duration::ZERO) {
+        return Err(Error::new(
+            "`slow_polls_total` has a bound of 0 s, so every poll would be slow: give some milliseconds",
+        ));
+    }
+    Ok(bound)
 }
 
 /// Checks that the limit leaves room for all declared label sets.

@@ -214,6 +214,15 @@ fn a_setting_without_effect_is_refused_by_name() {
         ("series_idle_timeout", builder().series_idle_timeout(second)),
         ("declare", builder().declare([("method", "GET")])),
         ("messages_total", builder().messages_total(true)),
+        // HTTP has no items by itself.
+        ("items_total", builder().items_total(true)),
+        ("first_item_seconds", builder().first_item_seconds(true)),
+        ("item_gap_seconds", builder().item_gap_seconds(true)),
+        (
+            "time_per_item_seconds",
+            builder().time_per_item_seconds(true),
+        ),
+        ("items_in_frames", builder().items_in_frames(|_| 1)),
     ] {
         let error = refused(builder);
         let expected = format!("`{setting}` would do nothing");
@@ -227,7 +236,29 @@ fn a_setting_without_effect_is_refused_by_name() {
         "{error}"
     );
 
+    let streaming = MetricsLayer::streaming_builder;
+    for (setting, builder) in [
+        ("queue_wait_seconds", streaming().queue_wait_seconds(true)),
+        (
+            "items_in_frames",
+            streaming().items_total(true).items_in_frames(|_| 1),
+        ),
+    ] {
+        let error = builder.build(()).unwrap_err().to_string();
+        let expected = format!("`{setting}` would do nothing");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+
+    let error = refused(builder().slow_polls_total(Duration::ZERO));
+    assert!(
+        error.starts_with("`slow_polls_total` has a bound of 0 s"),
+        "{error}"
+    );
+
     // They are accepted if they have an effect.
+    let items = builder().items_in_frames(|_| 1).items_total(true);
+    drop(items.build(()).unwrap());
+    drop(streaming().first_item_seconds(true).build(()).unwrap());
     let labelled = || builder().label(Label::method());
     drop(labelled().cardinality_limit(10).build(()).unwrap());
     drop(labelled().series_idle_timeout(second).build(()).unwrap());

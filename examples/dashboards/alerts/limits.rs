@@ -72,11 +72,12 @@ pub(super) fn calls_refused(naming: &Naming) -> Alert {
 pub(super) fn calls_stuck(naming: &Naming) -> Alert {
     let labels = format!("job, instance{}", naming.in_flight_labels);
     let in_flight = naming.in_flight();
+    let oldest = naming.metric("oldest_request_age_seconds");
     let moving = [Some(naming.ended()), naming.flowing_bytes()];
     let moving = moving.iter().flatten();
     let moving =
         moving.map(|selector| format!("\nunless\n{} > 0", selector.rate_by(&labels, "5m")));
-    // With a gauge of the oldest call's age, this line is `max by ({labels}) (oldest_request_age_seconds) > 900`.
+    // Not by `oldest_request_age_seconds`, which is opt-in and high for streams that are open by intent.
     let stuck = format!("sum by ({labels}) (min_over_time({in_flight}[5m])) > 0");
     let hanging = Phase {
         in_flight: 3,
@@ -127,6 +128,10 @@ pub(super) fn calls_stuck(naming: &Naming) -> Alert {
             meaning: "Calls have begun and none ends: the handler waits for something that doesn't come. A stream that is silent for so long looks the same.",
             queries: vec![
                 ("Since when?", format!("sum by ({labels}) ({in_flight})")),
+                (
+                    "How old is the oldest call? If the layer shows it:",
+                    format!("max by ({labels}) ({oldest})"),
+                ),
                 (
                     "Does anything end?",
                     naming.ended().rate_by("job, instance", "5m"),
