@@ -9,21 +9,21 @@ mod encoding;
 mod family;
 mod included;
 mod label_names;
+mod metric;
 mod names;
 mod registered;
 mod table;
 
 pub use self::builder::MetricsRegistryBuilder;
 
-pub(crate) use self::automatic::{
-    AUTOMATIC_METRICS, AutomaticMetric, Metric, UPTIME_HELP, UPTIME_UNIT,
-};
+pub(crate) use self::automatic::{AUTOMATIC_METRICS, AutomaticMetric, UPTIME_HELP, UPTIME_UNIT};
 pub(crate) use self::custom::{CustomFamily, FamilySource, LateClaims};
 pub(crate) use self::encoding::{encode, encode_source, included_family};
 pub(crate) use self::family::{Kind, is_metric_name};
 #[cfg(feature = "protobuf")]
 pub(crate) use self::included::parse_labels;
 pub(crate) use self::included::{IncludedFamily, Sample, allow_exemplar, parse};
+pub(crate) use self::metric::Metric;
 pub(crate) use self::table::{Endpoint, Table};
 
 use self::registered::Registered;

@@ -26,7 +26,7 @@ pub(crate) struct Table {
 }
 
 /// The layers with the same prefix.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Layers {
     pub(crate) endpoints: BTreeMap<Labels, Arc<Endpoint>>,
     /// The number of layers that show each automatic metric.
@@ -43,6 +43,17 @@ pub(crate) struct Endpoint {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) labels: Labels,
     pub(crate) label_text: LabelText,
+}
+
+// Long arrays have no `Default`.
+impl Default for Layers {
+    fn default() -> Self {
+        Self {
+            endpoints: BTreeMap::new(),
+            shown: [0; AUTOMATIC_METRICS.len()],
+            label_names: BTreeMap::new(),
+        }
+    }
 }
 
 impl Endpoint {
