@@ -1,4 +1,4 @@
-//! For model servers, that is generative AI.
+//! OpenTelemetry's conventions for model servers (generative AI).
 //!
 //! The preset is `gen_ai()` of [`streaming_builder`](crate::MetricsLayer::streaming_builder),
 //! [`builder`](crate::MetricsLayer::builder) (HTTP), [`grpc_builder`](crate::MetricsLayer::grpc_builder) and

@@ -1,4 +1,4 @@
-//! For HTTP.
+//! OpenTelemetry's conventions for HTTP.
 //!
 //! The preset is [`builder`](crate::MetricsLayer::builder)`().open_telemetry()` for servers and
 //! [`client_builder`](crate::MetricsLayer::client_builder)`().open_telemetry()` for clients:

@@ -13,7 +13,7 @@
 //! | [model server](gen_ai) as a work handler | [`streaming_builder`]`().gen_ai()` | the same |
 //! | [model server](gen_ai) that answers all at once | [`unary_builder`]`().gen_ai()` | the same |
 //!
-//! OpenTelemetry has no conventions for other unary and streaming services, and none for queues of work that fit a handler.
+//! Other unary and streaming services have no preset, and clients of model servers have none.
 //!
 //! In all presets the duration's label `error_type` replaces `requests_total`, `errors_total` and `cancellations_total`, and
 //! `…_active_requests` replaces `concurrent_requests`. The conventions have such a gauge for HTTP only. Other metrics of the

@@ -1,4 +1,4 @@
-//! For RPC, that is gRPC.
+//! OpenTelemetry's conventions for RPC, here gRPC.
 //!
 //! The preset is [`grpc_builder`](crate::MetricsLayer::grpc_builder)`().open_telemetry()` for servers and
 //! [`grpc_client_builder`](crate::MetricsLayer::grpc_client_builder)`().open_telemetry()` for clients:
@@ -54,7 +54,8 @@
 //! | `error_type` | the [type](crate::ErrorType) of the failure, `cancelled` if the caller left or the status is `CANCELLED`, empty if the call completed | no |
 //!
 //! To Prometheus, an empty label is the same as no label. A label of yours with one of the first three names replaces that
-//! label. The preset replaces the labels `grpc_service`, `grpc_method` and `grpc_code` of the builder.
+//! label, and other labels of yours keep their names. The preset replaces the labels `grpc_service`, `grpc_method` and
+//! `grpc_code` of the builder.
 //!
 //! On a server, clients can name methods that don't exist. The conventions ask for `_OTHER` then. The layer doesn't know the
 //! methods, unless you declare them:
