@@ -130,7 +130,7 @@
 //! | show the process's CPU, memory and files, its tokio runtime, and its build | [`collectors`] |
 //! | migrate from another layer | [`migration`] |
 //! | keep axum-prometheus' names and labels | [`MetricsLayerBuilder::axum_prometheus`] |
-//! | use OpenTelemetry's names and labels for HTTP | [`open_telemetry`] |
+//! | use OpenTelemetry's names and labels for HTTP, gRPC and model servers | [`open_telemetry`] |
 //! | know which crates are part of the API, and how their versions are followed | [`dependencies`] |
 //! | serve the page | [`exporter`], or `server` for a port of its own |
 //! | get the page as text, for a test, a log or a push | [`MetricsRegistry::encode`] |

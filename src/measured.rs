@@ -47,9 +47,12 @@ impl Measured {
         match self {
             Self::ReadyWait => Carrier::Ready,
             Self::QueueWait => Carrier::Begin,
-            Self::ResponseHead | Self::FirstByte | Self::FirstItem | Self::ItemGap => Carrier::Head,
-            Self::TimePerItem
-            | Self::HandlerPoll
+            Self::ResponseHead
+            | Self::FirstByte
+            | Self::FirstItem
+            | Self::ItemGap
+            | Self::TimePerItem => Carrier::Head,
+            Self::HandlerPoll
             | Self::Duration
             | Self::StreamDuration
             | Self::RequestSize

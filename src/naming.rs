@@ -1,5 +1,3 @@
-use std::borrow::Cow;
-
 /// The convention that names a layer's metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Naming {
@@ -9,29 +7,54 @@ pub(crate) enum Naming {
     /// The names of the crate axum-prometheus.
     AxumPrometheus,
     /// OpenTelemetry's names for an HTTP server.
-    OpenTelemetryServer,
+    HttpServer,
     /// OpenTelemetry's names for an HTTP client.
-    OpenTelemetryClient,
+    HttpClient,
+    /// OpenTelemetry's names for a model server.
+    GenAiServer,
+    /// OpenTelemetry's names for an RPC server.
+    RpcServer,
+    /// OpenTelemetry's names for an RPC client.
+    RpcClient,
 }
 
 // === impl Naming ===
 
 impl Naming {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Own,
+        Self::AxumPrometheus,
+        Self::HttpServer,
+        Self::HttpClient,
+        Self::GenAiServer,
+        Self::RpcServer,
+        Self::RpcClient,
+    ];
+
     /// Returns the prefix of all names, given the layer's `own` prefix. Two conventions never share a name.
-    pub(crate) fn prefix(self, own: &str) -> Cow<'_, str> {
-        match self {
-            Self::Own => own.into(),
+    pub(crate) fn prefix(self, own: &str) -> String {
+        let prefix = match self {
+            Self::Own => "",
             // The layer's prefix replaces `axum`, as in axum-prometheus.
-            Self::AxumPrometheus if own.is_empty() => "axum_http_".into(),
-            Self::AxumPrometheus => format!("{own}http_").into(),
-            Self::OpenTelemetryServer => format!("{own}http_server_").into(),
-            Self::OpenTelemetryClient => format!("{own}http_client_").into(),
-        }
+            Self::AxumPrometheus if own.is_empty() => "axum_http_",
+            Self::AxumPrometheus => "http_",
+            Self::HttpServer => "http_server_",
+            Self::HttpClient => "http_client_",
+            Self::GenAiServer => "gen_ai_server_",
+            Self::RpcServer => "rpc_server_",
+            Self::RpcClient => "rpc_client_",
+        };
+        format!("{own}{prefix}")
     }
 
-    /// Whether names, labels and buckets follow OpenTelemetry's conventions. These measure body sizes and make the error
-    /// type a label.
+    /// Whether names, labels and buckets follow OpenTelemetry's conventions. In all of them the error type is a label of the
+    /// duration, which replaces the counters of ended calls.
     pub(crate) fn is_open_telemetry(self) -> bool {
-        matches!(self, Self::OpenTelemetryServer | Self::OpenTelemetryClient)
+        !matches!(self, Self::Own | Self::AxumPrometheus)
+    }
+
+    /// Whether it is one of OpenTelemetry's conventions for HTTP. Only these measure body sizes.
+    pub(crate) fn is_open_telemetry_http(self) -> bool {
+        matches!(self, Self::HttpServer | Self::HttpClient)
     }
 }

@@ -9,7 +9,7 @@ use crate::error_types::{DeclaredTypes, MOST_ERROR_TYPES};
 use crate::labels::{ConstantLabels, Declared, Labels, Schema};
 use crate::layer::MetricsLayer;
 use crate::measured::{Histograms, Measured};
-use crate::open_telemetry::{self, BODY_SIZE_BUCKETS, DURATION_BUCKETS};
+use crate::open_telemetry::{self, BODY_SIZE_BUCKETS};
 use crate::registry::MetricsRegistry;
 use crate::settings::{CARDINALITY_LIMIT, Filter, IsStream, Settings, Streams};
 use std::time::Duration;
@@ -72,8 +72,13 @@ impl<P> MetricsLayerBuilder<P> {
         let registry = options
             .registry
             .unwrap_or_else(|| MetricsRegistry::with_clock(options.clock));
-        let labels = registry.with_common(Labels::new(labels.into_labels())?)?;
+        let mut labels = registry.with_common(Labels::new(labels.into_labels())?)?;
         let mut request_labels = open_telemetry::labels(options.naming, options.labels);
+        if let Some((name, value)) = open_telemetry::constant_label(options.naming)
+            && request_labels.iter().all(|own| own.name() != name)
+        {
+            labels = labels.with_default(name, value);
+        }
         for label in options.default_labels {
             if request_labels.iter().all(|own| own.name() != label.name()) {
                 request_labels.push(label);
@@ -92,10 +97,11 @@ impl<P> MetricsLayerBuilder<P> {
             };
             classic.native(options.native_histograms)
         };
-        let buckets = match (options.buckets, options.naming.is_open_telemetry()) {
+        let advised = open_telemetry::duration_buckets(options.naming);
+        let buckets = match (options.buckets, advised) {
             (Some(bounds), _) => seconds("buckets", bounds)?,
-            (None, false) => Buckets::default(),
-            (None, true) => Buckets::new(DURATION_BUCKETS)?,
+            (None, None) => Buckets::default(),
+            (None, Some(bounds)) => Buckets::new(bounds.iter().copied())?,
         };
         let mut histograms = Histograms::default();
         for timing in options.timings.buckets(&buckets) {
@@ -107,7 +113,7 @@ impl<P> MetricsLayerBuilder<P> {
             let buckets = histogram(seconds("stream_buckets", bounds)?);
             histograms.set(Measured::StreamDuration, Some(buckets));
         }
-        if options.naming.is_open_telemetry() {
+        if options.naming.is_open_telemetry_http() {
             let [request, response] = sizes;
             histograms.set(Measured::RequestSize, Some(request));
             histograms.set(Measured::ResponseSize, Some(response));

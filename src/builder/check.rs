@@ -3,6 +3,7 @@
 use super::Options;
 use crate::Error;
 use crate::measured::Measured;
+use crate::naming::Naming;
 
 /// # Errors
 ///
@@ -101,8 +102,9 @@ fn without_labels(options: &Options) -> Option<NoEffect> {
 /// Settings of a metric that the layer doesn't have.
 fn without_its_metric(options: &Options) -> Option<NoEffect> {
     let has_streams = options.streams.is_some() || options.stream_requests.is_some();
-    let has_sizes = options.naming.is_open_telemetry();
-    let sizes = "only the conventions that `open_telemetry` sets have histograms of body sizes";
+    let has_sizes = options.naming.is_open_telemetry_http();
+    let sizes =
+        "only the conventions for HTTP that `open_telemetry` sets have histograms of body sizes";
     let all = [
         (
             "messages_total",
@@ -112,7 +114,7 @@ fn without_its_metric(options: &Options) -> Option<NoEffect> {
         (
             "error_types",
             !options.error_types.is_empty() && options.naming.is_open_telemetry(),
-            "error types stand at 0 on `errors_total`, which the conventions that `open_telemetry` sets don't have",
+            "error types stand at 0 on `errors_total`, which OpenTelemetry's conventions don't have",
         ),
         (
             "stream_buckets",
@@ -148,17 +150,17 @@ fn without_its_metric(options: &Options) -> Option<NoEffect> {
 
 /// Settings about items, without items.
 fn about_items(options: &Options) -> Option<NoEffect> {
+    let first_item = options.timings.is_on(Measured::FirstItem);
+    let time_per_item = options.timings.is_on(Measured::TimePerItem);
     let of_items = [
+        (
+            "gen_ai",
+            options.naming == Naming::GenAiServer && (first_item || time_per_item),
+        ),
         ("items_total", options.items),
-        (
-            "first_item_seconds",
-            options.timings.is_on(Measured::FirstItem),
-        ),
+        ("first_item_seconds", first_item),
         ("item_gap_seconds", options.timings.is_on(Measured::ItemGap)),
-        (
-            "time_per_item_seconds",
-            options.timings.is_on(Measured::TimePerItem),
-        ),
+        ("time_per_item_seconds", time_per_item),
     ];
     let finds = options.items_in_frames.is_some();
     match first(of_items) {

@@ -145,7 +145,8 @@ impl<P> MetricsLayerBuilder<P> {
         /// Whether to record `time_per_item_seconds`: for each completed call with at least two [items](Self::items_total), the
         /// time from its first item to its end, divided by the number of the other items. Defaults to false.
         ///
-        /// The conventions for generative AI have it as the time per output token.
+        /// The [conventions for generative AI](crate::open_telemetry::gen_ai) have it as the time per output token. It has the
+        /// labels of `first_item_seconds`.
         time_per_item_buckets, "[`ITEM_GAPS`](crate::buckets::ITEM_GAPS)"
     }
 

@@ -1,8 +1,8 @@
 //! Settings for a layer.
 //!
-//! [`all_protocols`] has the settings of every layer, [`measuring`] those that add metrics, and [`one_protocol`] those of one
-//! protocol. [`build`] [checks](check)
-//! them, fills in the defaults, and builds the layer.
+//! [`all_protocols`] has the settings of every layer, [`measuring`] those that add metrics, [`one_protocol`] those of one
+//! protocol, and [`open_telemetry`] the presets for OpenTelemetry's conventions. [`build`] [checks](check) them, fills in the
+//! defaults, and builds the layer.
 
 mod all_protocols;
 #[cfg(feature = "axum-route")]
@@ -13,6 +13,7 @@ mod measuring;
 #[cfg(not(feature = "axum-route"))]
 mod no_axum;
 mod one_protocol;
+mod open_telemetry;
 mod timings;
 
 use self::timings::Timings;

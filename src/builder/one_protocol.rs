@@ -1,9 +1,8 @@
 //! Settings of one protocol.
 
 use super::MetricsLayerBuilder;
-use crate::classify::{Classify, HttpClient, ServerErrorsOnly};
+use crate::classify::Classify;
 use crate::labels::Label;
-use crate::naming::Naming;
 use crate::protocol::{Grpc, Http, Many, One, Streaming, Unary};
 
 impl<C> MetricsLayerBuilder<Http<C>> {
@@ -57,33 +56,6 @@ impl<C> MetricsLayerBuilder<Http<C>> {
         self.label(Label::method())
             .label(route)
             .label(Label::status())
-    }
-}
-
-impl MetricsLayerBuilder<Http> {
-    /// Uses the names, labels and buckets of OpenTelemetry's conventions for HTTP *servers*. See
-    /// [`open_telemetry`](crate::open_telemetry).
-    ///
-    /// By these conventions 4xx is not a failure of the server, so this also sets the classifier to [`ServerErrorsOnly`]. The
-    /// layer is a `MetricsLayer<Http<ServerErrorsOnly>>`. To use another classifier, set it [after](Self::classifier) this.
-    pub fn open_telemetry(mut self) -> MetricsLayerBuilder<Http<ServerErrorsOnly>> {
-        let naming = Naming::OpenTelemetryServer;
-        self.options.set_naming("open_telemetry", naming);
-        self.classified_by(&ServerErrorsOnly)
-            .map_protocol(|_| Http::new(ServerErrorsOnly))
-    }
-}
-
-impl MetricsLayerBuilder<Http<HttpClient>> {
-    /// Uses the names, labels and buckets of OpenTelemetry's conventions for HTTP *clients*. See
-    /// [`open_telemetry`](crate::open_telemetry).
-    ///
-    /// By these conventions 4xx is a failure, and by [`HttpClient`] as well. To use another classifier, set it
-    /// [after](MetricsLayerBuilder::classifier) this.
-    pub fn open_telemetry(mut self) -> Self {
-        let naming = Naming::OpenTelemetryClient;
-        self.options.set_naming("open_telemetry", naming);
-        self
     }
 }
 

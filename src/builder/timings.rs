@@ -23,6 +23,8 @@ pub(super) struct Timings([Given; TIMINGS.len()]);
 struct Given {
     is_on: bool,
     bounds: Option<Vec<f64>>,
+    /// What a convention advises instead of the default.
+    advised: Option<&'static [f64]>,
 }
 
 pub(super) const TIMINGS: [Timing; 8] = [
@@ -108,6 +110,14 @@ impl Timings {
         }
     }
 
+    /// Turns a timing on, with other default buckets.
+    pub(super) fn turn_on_with(&mut self, measured: Measured, advised: &'static [f64]) {
+        if let Some(given) = self.given(measured) {
+            given.is_on = true;
+            given.advised = Some(advised);
+        }
+    }
+
     fn given(&mut self, measured: Measured) -> Option<&mut Given> {
         let place = TIMINGS.iter().position(|own| own.measured == measured);
         place.map(|place| &mut self.0[place])
@@ -136,7 +146,8 @@ impl Timings {
         let given = TIMINGS.iter().zip(self.0);
         let on = given.filter(|(_, given)| given.is_on);
         on.map(|(timing, given)| {
-            let bounds = given.bounds.or_else(|| timing.default.map(<[_]>::to_vec));
+            let default = given.advised.or(timing.default);
+            let bounds = given.bounds.or_else(|| default.map(<[_]>::to_vec));
             let own = match bounds {
                 None => buckets.clone(),
                 Some(bounds) => super::build::seconds(timing.buckets_setter, bounds)?,

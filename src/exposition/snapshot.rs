@@ -286,7 +286,9 @@ impl MetricNumbers {
             Metric::WaitingRequests => Self::OptionalGauge(Optional::Waits, WAITS_ENDED),
 
             Metric::FirstByteSeconds => Self::Durations(Measured::FirstByte),
-            Metric::FirstItemSeconds => Self::Durations(Measured::FirstItem),
+            Metric::FirstItemSeconds | Metric::TimeToFirstTokenSeconds => {
+                Self::Durations(Measured::FirstItem)
+            }
             Metric::ItemGapSeconds => Self::Durations(Measured::ItemGap),
             Metric::Items => Self::OptionalCounter(Optional::Items, 0),
             Metric::ResponseBytes => Self::Counter(Carrier::Head, RESPONSE_BYTES),
@@ -299,13 +301,15 @@ impl MetricNumbers {
 
             Metric::HandlerPollSeconds => Self::Durations(Measured::HandlerPoll),
             Metric::RequestBodySizeBytes => Self::Sizes(Measured::RequestSize),
-            Metric::RequestDurationSeconds | Metric::RequestsDurationSeconds => {
-                Self::Durations(Measured::Duration)
-            }
+            Metric::CallDurationSeconds
+            | Metric::RequestDurationSeconds
+            | Metric::RequestsDurationSeconds => Self::Durations(Measured::Duration),
             Metric::ResponseBodySizeBytes => Self::Sizes(Measured::ResponseSize),
             Metric::RequestsLongestSeconds => Self::Time(Optional::Longest),
             Metric::StreamDurationSeconds => Self::Durations(Measured::StreamDuration),
-            Metric::TimePerItemSeconds => Self::Durations(Measured::TimePerItem),
+            Metric::TimePerItemSeconds | Metric::TimePerOutputTokenSeconds => {
+                Self::Durations(Measured::TimePerItem)
+            }
 
             Metric::LabelOverflow => Self::Overflow,
         }

@@ -117,6 +117,15 @@ impl Labels {
         Ok(self)
     }
 
+    /// Adds a label, unless there is one of this name.
+    pub(crate) fn with_default(mut self, name: &str, value: &str) -> Self {
+        if self.iter().all(|(own, _)| own != name) {
+            self.pairs.push((name.to_owned(), value.to_owned()));
+            self.pairs.sort();
+        }
+        self
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.pairs.iter().map(|(name, value)| (&**name, &**value))
     }

@@ -47,13 +47,23 @@ pub(crate) fn has_type(headers: &HeaderMap, prefix: &str) -> bool {
 #[inline]
 pub(super) fn service<'a>(head: &RequestHead<'a>) -> Option<&'a str> {
     let (service, _) = names(head)?;
-    Some(name(service, |byte| byte == b'.'))
+    Some(if is_service(service) { service } else { OTHER })
 }
 
 #[inline]
 pub(super) fn method<'a>(head: &RequestHead<'a>) -> Option<&'a str> {
     let (_, method) = names(head)?;
-    Some(name(method, |_| false))
+    Some(if is_method(method) { method } else { OTHER })
+}
+
+/// Returns the service and the method, with the slash between them.
+#[inline]
+pub(super) fn full_method<'a>(head: &RequestHead<'a>) -> Option<&'a str> {
+    let (service, method) = names(head)?;
+    let path = head.uri.path();
+    let start = path.len() - service.len() - "/".len() - method.len();
+    let are_names = is_service(service) && is_method(method);
+    Some(if are_names { &path[start..] } else { OTHER })
 }
 
 /// Returns `None` unless the content type says gRPC, because the path of another request may be anything.
@@ -72,13 +82,15 @@ fn service_and_method(path: &str) -> Option<(&str, &str)> {
     (!service.is_empty() && !method.is_empty()).then_some((service, method))
 }
 
-/// Returns `name` if it is made of [identifiers](https://protobuf.dev/reference/protobuf/proto3-spec/#identifiers) and
-/// separators.
-fn name(name: &str, is_separator: impl Fn(u8) -> bool) -> &str {
-    let is_name = name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || is_separator(byte));
-    if is_name { name } else { OTHER }
+fn is_service(name: &str) -> bool {
+    name.split('.').all(is_method)
+}
+
+/// Whether the name is made of the characters of
+/// [identifiers](https://protobuf.dev/reference/protobuf/proto3-spec/#identifiers).
+fn is_method(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 #[cfg(test)]
@@ -94,23 +106,30 @@ mod tests {
     #[test]
     fn paths_name_a_service_and_a_method() {
         let cases = [
-            ("/shop.Cart/Add", Some("shop.Cart"), Some("Add")),
-            ("http://a:1/Cart_2/Add_2?b", Some("Cart_2"), Some("Add_2")),
-            ("/behind/shop.Cart/Add", Some("shop.Cart"), Some("Add")),
-            ("/shop%2eCart/Add", Some("_OTHER"), Some("Add")),
-            ("/shop.Cart/a.b", Some("shop.Cart"), Some("_OTHER")),
-            ("/shop.Cart/%41dd", Some("shop.Cart"), Some("_OTHER")),
-            ("/Cart", None, None),
-            ("/Cart/", None, None),
-            ("//Add", None, None),
-            ("/", None, None),
-            ("*", None, None),
+            ("/shop.Cart/Add", ["shop.Cart", "Add", "shop.Cart/Add"]),
+            (
+                "http://a:1/Cart_2/Add_2?b",
+                ["Cart_2", "Add_2", "Cart_2/Add_2"],
+            ),
+            (
+                "/behind/shop.Cart/Add",
+                ["shop.Cart", "Add", "shop.Cart/Add"],
+            ),
+            ("/shop%2eCart/Add", ["_OTHER", "Add", "_OTHER"]),
+            ("/shop.Cart/a.b", ["shop.Cart", "_OTHER", "_OTHER"]),
+            ("/shop.Cart/%41dd", ["shop.Cart", "_OTHER", "_OTHER"]),
         ];
-        for (path, expected_service, expected_method) in cases {
+        for (path, expected) in cases {
             let request = request(path);
             let head = RequestHead::of(&request);
-            assert_eq!(service(&head), expected_service, "{path}");
-            assert_eq!(method(&head), expected_method, "{path}");
+            let names = [service(&head), method(&head), full_method(&head)];
+            assert_eq!(names, expected.map(Some), "{path}");
+        }
+        for path in ["/Cart", "/Cart/", "//Add", "/", "*"] {
+            let request = request(path);
+            let head = RequestHead::of(&request);
+            let names = [service(&head), method(&head), full_method(&head)];
+            assert_eq!(names, [None; 3], "{path}");
         }
     }
 

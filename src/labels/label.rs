@@ -208,6 +208,16 @@ impl Label {
         Self::code(&GrpcCode::NAMES).named("grpc_code")
     }
 
+    /// `rpc_method`: the service and the method in the path of a gRPC request: `shop.Cart/Add`. It is `_OTHER` if one of the
+    /// names is not valid. Otherwise like [`grpc_service`](Self::grpc_service).
+    ///
+    /// OpenTelemetry's conventions for [RPC](crate::open_telemetry::rpc) have this label, and layers that follow them have it by
+    /// default.
+    pub fn rpc_method() -> Self {
+        // As long as the two names can be, and the slash.
+        Self::new("rpc_method", Source::RpcMethod).max_len(2 * MAX_LEN + 1)
+    }
+
     /// `version`: the HTTP version of the response.
     pub(crate) fn version_of_response() -> Self {
         Self::new("version", Source::VersionOfResponse)
@@ -324,7 +334,10 @@ impl Label {
 
     /// Whether clients can make up values that only the server's answers prove to exist.
     pub(super) fn has_to_be_proven(&self) -> bool {
-        matches!(self.source, Source::GrpcService | Source::GrpcMethod)
+        matches!(
+            self.source,
+            Source::GrpcService | Source::GrpcMethod | Source::RpcMethod
+        )
     }
 
     /// Adds a value to show.
@@ -375,6 +388,7 @@ impl Label {
             Source::Version => Some(http::version(head.version)),
             Source::GrpcService => grpc::service(head),
             Source::GrpcMethod => grpc::method(head),
+            Source::RpcMethod => grpc::full_method(head),
             Source::Request(read) => (**read)(head),
             _ => None,
         };

@@ -30,7 +30,7 @@
 //! | metrics | move | labels of the request | labels of the response | the code |
 //! |---|---|---|---|---|
 //! | `concurrent_requests`, `request_bytes_total`, `request_messages_total` | from the beginning | yes, [by default](Label::on_begin) | no | no |
-//! | `response_bytes_total`, `response_messages_total`, `response_head_seconds`, `first_byte_seconds` | from the response's head | yes | yes | no |
+//! | `response_bytes_total`, `response_messages_total`, `response_head_seconds`, `first_byte_seconds`, and all of items | from the response's head | yes | yes | no |
 //! | `requests_total`, `cancellations_total` | at the end | yes | yes | yes |
 //! | `errors_total` | at the end | yes, [by default](Label::on_errors) | [`from_response`](Label::from_response) by default, the [status](Label::status) [if turned on](Label::on_errors) | [if turned on](Label::on_errors) |
 //! | `request_duration_seconds`, `stream_duration_seconds` | at the end | yes, [by default](Label::on_duration) | [`from_response`](Label::from_response) by default, the [status](Label::status) [if turned on](Label::on_duration) | [if turned on](Label::on_duration) |
@@ -38,10 +38,11 @@
 //!
 //! Labels of the request are [`method`](Label::method), [`scheme`](Label::scheme), [`version`](Label::version),
 //! [`route`](Label::route), [`grpc_service`](Label::grpc_service), [`grpc_method`](Label::grpc_method),
-//! [`from_request`](Label::from_request) and [`from_message`](Label::from_message). Labels of the response are
-//! [`status`](Label::status), [`status_class`](Label::status_class) and [`from_response`](Label::from_response). A handler can
-//! set a label through `from_response`: it puts a value into its response's extensions. If there is no value, because
-//! no route matched or no response came, the label's value is [`none`](Label::absent).
+//! [`rpc_method`](Label::rpc_method), [`from_request`](Label::from_request) and [`from_message`](Label::from_message). Labels of
+//! the response are [`status`](Label::status), [`status_class`](Label::status_class) and
+//! [`from_response`](Label::from_response). A handler can set a label through `from_response`: it puts a value into its
+//! response's extensions. If there is no value, because no route matched or no response came, the label's value is
+//! [`none`](Label::absent).
 //!
 //! # How many there can be
 //!
@@ -62,7 +63,7 @@
 //! |---|---|---|
 //! | [`method`](Label::method), [`scheme`](Label::scheme), [`version`](Label::version) | nothing: unknown values are `_OTHER` | |
 //! | [`route`](Label::route) | nothing, if `find` returns templates | |
-//! | [`grpc_service`](Label::grpc_service), [`grpc_method`](Label::grpc_method) | any names | names that the server only ever answered with `UNIMPLEMENTED` become `_OTHER` when there is no room left; [`only_declared`](Label::only_declared) |
+//! | [`grpc_service`](Label::grpc_service), [`grpc_method`](Label::grpc_method), [`rpc_method`](Label::rpc_method) | any names | names that the server only ever answered with `UNIMPLEMENTED` become `_OTHER` when there is no room left; [`only_declared`](Label::only_declared) |
 //! | your own, for example [from a header](Label::from_request) or [from a message](Label::from_message) | what the function returns | [`only_declared`](Label::only_declared); [`series_idle_timeout`](crate::MetricsLayerBuilder::series_idle_timeout) |
 //!
 //! # When a series begins

@@ -20,6 +20,7 @@ pub(super) enum Source {
     Version,
     GrpcService,
     GrpcMethod,
+    RpcMethod,
     Request(FromRequest),
     Message(FromMessage),
     Status,
@@ -60,6 +61,7 @@ impl Source {
             | Self::Version
             | Self::GrpcService
             | Self::GrpcMethod
+            | Self::RpcMethod
             | Self::Request(_)
             | Self::Message(_) => Moment::Begin,
             Self::Status | Self::StatusClass | Self::VersionOfResponse | Self::Response(_) => {

@@ -1,8 +1,7 @@
 //! The metrics that every layer has.
 
 use super::family::Kind;
-use crate::measured::Measured;
-use crate::naming::Naming;
+use super::metric::Metric;
 use crate::settings::Settings;
 
 /// A metric family that every layer records by itself.
@@ -16,41 +15,7 @@ pub(crate) struct AutomaticMetric {
     pub(crate) help: &'static str,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Metric {
-    AbandonedWaits,
-    ActiveRequests,
-    Cancellations,
-    ConcurrentRequests,
-    Errors,
-    FirstByteSeconds,
-    FirstItemSeconds,
-    HandlerPollSeconds,
-    ItemGapSeconds,
-    Items,
-    LabelOverflow,
-    OldestRequestAgeSeconds,
-    QueueWaitSeconds,
-    ReadyWaitSeconds,
-    RequestBodySizeBytes,
-    RequestBytes,
-    RequestDurationSeconds,
-    RequestMessages,
-    Requests,
-    RequestsDurationSeconds,
-    RequestsLongestSeconds,
-    RequestsPending,
-    ResponseBodySizeBytes,
-    ResponseBytes,
-    ResponseHeadSeconds,
-    ResponseMessages,
-    SlowPolls,
-    StreamDurationSeconds,
-    TimePerItemSeconds,
-    WaitingRequests,
-}
-
-pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 30] = [
+pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 33] = [
     AutomaticMetric {
         metric: Metric::AbandonedWaits,
         name: "abandoned_waits",
@@ -64,6 +29,13 @@ pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 30] = [
         kind: Kind::Gauge,
         unit: None,
         help: "Calls in flight",
+    },
+    AutomaticMetric {
+        metric: Metric::CallDurationSeconds,
+        name: "call_duration_seconds",
+        kind: Kind::Histogram,
+        unit: Some("seconds"),
+        help: "Time from the beginning of a call to the end of its response",
     },
     AutomaticMetric {
         metric: Metric::Cancellations,
@@ -255,6 +227,20 @@ pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 30] = [
         help: "Time per item of a completed response after its first item",
     },
     AutomaticMetric {
+        metric: Metric::TimePerOutputTokenSeconds,
+        name: "time_per_output_token_seconds",
+        kind: Kind::Histogram,
+        unit: Some("seconds"),
+        help: "Time per token of a completed response after its first token",
+    },
+    AutomaticMetric {
+        metric: Metric::TimeToFirstTokenSeconds,
+        name: "time_to_first_token_seconds",
+        kind: Kind::Histogram,
+        unit: Some("seconds"),
+        help: "Time from the beginning of a call to the first token of its response",
+    },
+    AutomaticMetric {
         metric: Metric::WaitingRequests,
         name: "waiting_requests",
         kind: Kind::Gauge,
@@ -271,40 +257,7 @@ pub(crate) const UPTIME_HELP: &str = "Time since the registry was created";
 impl AutomaticMetric {
     /// Returns whether a layer with these settings records this metric.
     pub(crate) fn is_on(&self, settings: &Settings) -> bool {
-        let naming = settings.naming;
-        let histograms = &settings.histograms;
-        match self.metric {
-            Metric::FirstByteSeconds => histograms.has(Measured::FirstByte),
-            Metric::FirstItemSeconds => histograms.has(Measured::FirstItem),
-            Metric::HandlerPollSeconds => histograms.has(Measured::HandlerPoll),
-            Metric::ItemGapSeconds => histograms.has(Measured::ItemGap),
-            Metric::QueueWaitSeconds => histograms.has(Measured::QueueWait),
-            Metric::ReadyWaitSeconds | Metric::WaitingRequests | Metric::AbandonedWaits => {
-                histograms.has(Measured::ReadyWait)
-            }
-            Metric::ResponseHeadSeconds => histograms.has(Measured::ResponseHead),
-            Metric::StreamDurationSeconds => histograms.has(Measured::StreamDuration),
-            Metric::TimePerItemSeconds => histograms.has(Measured::TimePerItem),
-            Metric::RequestBodySizeBytes => histograms.has(Measured::RequestSize),
-            Metric::ResponseBodySizeBytes => histograms.has(Measured::ResponseSize),
-            Metric::Items => settings.items,
-            Metric::OldestRequestAgeSeconds => settings.oldest,
-            Metric::RequestsLongestSeconds => settings.longest,
-            Metric::SlowPolls => settings.slow_polls.is_some(),
-            Metric::LabelOverflow => !settings.schema.is_empty(),
-            Metric::RequestMessages | Metric::ResponseMessages => settings.messages,
-            Metric::RequestDurationSeconds => naming != Naming::AxumPrometheus,
-            Metric::ConcurrentRequests => naming == Naming::Own,
-            Metric::RequestsDurationSeconds | Metric::RequestsPending => {
-                naming == Naming::AxumPrometheus
-            }
-            Metric::ActiveRequests => naming.is_open_telemetry(),
-            Metric::Cancellations
-            | Metric::Errors
-            | Metric::RequestBytes
-            | Metric::Requests
-            | Metric::ResponseBytes => !naming.is_open_telemetry(),
-        }
+        self.metric.is_on(settings)
     }
 
     pub(crate) fn full_name(&self, prefix: &str) -> String {

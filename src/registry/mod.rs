@@ -9,15 +9,14 @@ mod encoding;
 mod family;
 mod included;
 mod label_names;
+mod metric;
 mod names;
 mod registered;
 mod table;
 
 pub use self::builder::MetricsRegistryBuilder;
 
-pub(crate) use self::automatic::{
-    AUTOMATIC_METRICS, AutomaticMetric, Metric, UPTIME_HELP, UPTIME_UNIT,
-};
+pub(crate) use self::automatic::{AUTOMATIC_METRICS, AutomaticMetric, UPTIME_HELP, UPTIME_UNIT};
 pub(crate) use self::custom::{CustomFamily, FamilySource, LateClaims, MemberText};
 pub(crate) use self::encoding::{encode, encode_source};
 pub(crate) use self::family::{Kind, ends_in_unit};
@@ -26,6 +25,7 @@ pub(crate) use self::included::unescaped;
 pub(crate) use self::included::{IncludedFamily, NamedFamily, Sample, allow_exemplar, parse};
 #[cfg(feature = "protobuf")]
 pub(crate) use self::included::{parse_labels, unescape};
+pub(crate) use self::metric::Metric;
 pub(crate) use self::table::{Endpoint, Table};
 
 use self::registered::Registered;

@@ -1,6 +1,6 @@
 //! Names that appear on the page, and the series of included families.
 
-use super::automatic::Metric;
+use super::metric::Metric;
 use super::{IncludedFamily, Kind};
 use crate::Error;
 use crate::escaping::Escaping;

@@ -28,7 +28,7 @@ pub(crate) struct Table {
 }
 
 /// The layers with the same prefix.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Layers {
     pub(crate) endpoints: BTreeMap<Labels, Arc<Endpoint>>,
     /// The number of layers that show each automatic metric.
@@ -48,6 +48,17 @@ pub(crate) struct Endpoint {
     /// Whether all label names stay as they are if they are escaped, except for dots.
     pub(crate) has_plain_labels: bool,
     pub(crate) created: WallTime,
+}
+
+// Long arrays have no `Default`.
+impl Default for Layers {
+    fn default() -> Self {
+        Self {
+            endpoints: BTreeMap::new(),
+            shown: [0; AUTOMATIC_METRICS.len()],
+            label_names: BTreeMap::new(),
+        }
+    }
 }
 
 impl Endpoint {

@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 use std::pin::pin;
 use tower_openmetrics::classify::HttpClient;
 use tower_openmetrics::labels::{Label, is_long_lived};
-use tower_openmetrics::{MetricsLayer, MetricsRegistry};
+use tower_openmetrics::{MetricsLayer, MetricsLayerBuilder, MetricsRegistry};
 
 /// Returns the names of all families.
 fn families(page: &str) -> Vec<&str> {
@@ -88,6 +88,71 @@ fn all_naming_conventions_fit_on_one_page() {
             assert_eq!(page.integer(&count), calls, "{count}");
         }
     }
+}
+
+/// Layers of all presets, with every metric that HTTP and gRPC can have and the same labels.
+#[test]
+fn presets_share_no_name() {
+    fn all<P>(builder: MetricsLayerBuilder<P>, registry: &MetricsRegistry) -> MetricsLayer<P> {
+        builder
+            .registry(registry)
+            .ready_wait_seconds(true)
+            .oldest_request_age_seconds(true)
+            .requests_longest_seconds(true)
+            .items_in_frames(|_| 1)
+            .items_total(true)
+            .first_item_seconds(true)
+            .item_gap_seconds(true)
+            .time_per_item_seconds(true)
+            .handler_poll_seconds(true)
+            .build([("service", "a")])
+            .unwrap()
+    }
+    let registry = MetricsRegistry::new();
+    let http = MetricsLayer::builder;
+    drop((
+        all(http().label(Label::method()), &registry),
+        all(http().open_telemetry(), &registry),
+        all(MetricsLayer::client_builder().open_telemetry(), &registry),
+        all(http().gen_ai(), &registry),
+        all(MetricsLayer::grpc_builder().open_telemetry(), &registry),
+        all(
+            MetricsLayer::grpc_client_builder().open_telemetry(),
+            &registry,
+        ),
+    ));
+    let page = page_of(registry.exporter(), "application/openmetrics-text");
+    let families = families(&page);
+    for prefix in [
+        "",
+        "http_server_",
+        "http_client_",
+        "gen_ai_server_",
+        "rpc_server_",
+        "rpc_client_",
+    ] {
+        let gap = format!("{prefix}item_gap_seconds");
+        let same = families.iter().filter(|family| **family == gap);
+        assert_eq!(same.count(), 1, "{gap}");
+    }
+    let with = |ends: [&str; 2]| -> Vec<&str> {
+        let families = families.iter().copied();
+        let found = families.filter(|family| ends.iter().any(|end| family.ends_with(end)));
+        found.collect()
+    };
+    assert_eq!(
+        with(["errors", "cancellations"]),
+        ["cancellations", "errors"]
+    );
+    assert_eq!(
+        with(["_token_seconds", "call_duration_seconds"]),
+        [
+            "gen_ai_server_time_per_output_token_seconds",
+            "gen_ai_server_time_to_first_token_seconds",
+            "rpc_client_call_duration_seconds",
+            "rpc_server_call_duration_seconds",
+        ]
+    );
 }
 
 #[test]

@@ -1,11 +1,14 @@
-//! OpenTelemetry's conventions: the page, the labels, the sizes of bodies, and other metrics beside them.
+//! OpenTelemetry's conventions for HTTP: the page, the labels, the sizes of bodies, and other metrics beside them. Those for
+//! RPC and for model servers have a file each.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod beside;
+mod gen_ai;
 mod labels;
 mod page;
+mod rpc;
 mod sizes;
 mod wire;
 

@@ -1,0 +1,119 @@
+//! Which metrics a layer has.
+
+use crate::measured::Measured;
+use crate::naming::Naming;
+use crate::settings::Settings;
+
+/// What an automatic metric shows, under one name. A convention with another name has a metric of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Metric {
+    AbandonedWaits,
+    ActiveRequests,
+    CallDurationSeconds,
+    Cancellations,
+    ConcurrentRequests,
+    Errors,
+    FirstByteSeconds,
+    FirstItemSeconds,
+    HandlerPollSeconds,
+    ItemGapSeconds,
+    Items,
+    LabelOverflow,
+    OldestRequestAgeSeconds,
+    QueueWaitSeconds,
+    ReadyWaitSeconds,
+    RequestBodySizeBytes,
+    RequestBytes,
+    RequestDurationSeconds,
+    RequestMessages,
+    Requests,
+    RequestsDurationSeconds,
+    RequestsLongestSeconds,
+    RequestsPending,
+    ResponseBodySizeBytes,
+    ResponseBytes,
+    ResponseHeadSeconds,
+    ResponseMessages,
+    SlowPolls,
+    StreamDurationSeconds,
+    TimePerItemSeconds,
+    TimePerOutputTokenSeconds,
+    TimeToFirstTokenSeconds,
+    WaitingRequests,
+}
+
+impl Metric {
+    /// Returns whether a layer with these settings records this metric.
+    pub(super) fn is_on(self, settings: &Settings) -> bool {
+        self.namings().contains(&settings.naming) && self.is_measured(settings)
+    }
+
+    /// The conventions that have this metric.
+    fn namings(self) -> &'static [Naming] {
+        use Naming::{
+            AxumPrometheus, GenAiServer, HttpClient, HttpServer, Own, RpcClient, RpcServer,
+        };
+        match self {
+            Self::ActiveRequests => &[HttpServer, HttpClient, GenAiServer, RpcServer, RpcClient],
+            Self::CallDurationSeconds => &[RpcServer, RpcClient],
+            Self::Cancellations | Self::Errors | Self::Requests => &[Own, AxumPrometheus],
+            Self::ConcurrentRequests => &[Own],
+            Self::FirstItemSeconds | Self::TimePerItemSeconds => &[
+                Own,
+                AxumPrometheus,
+                HttpServer,
+                HttpClient,
+                RpcServer,
+                RpcClient,
+            ],
+            Self::RequestBytes | Self::ResponseBytes => {
+                &[Own, AxumPrometheus, GenAiServer, RpcServer, RpcClient]
+            }
+            Self::RequestDurationSeconds => &[Own, HttpServer, HttpClient, GenAiServer],
+            Self::RequestsDurationSeconds | Self::RequestsPending => &[AxumPrometheus],
+            Self::TimePerOutputTokenSeconds | Self::TimeToFirstTokenSeconds => &[GenAiServer],
+            _ => &Naming::ALL,
+        }
+    }
+
+    /// Whether these settings ask for its numbers.
+    fn is_measured(self, settings: &Settings) -> bool {
+        let histograms = &settings.histograms;
+        match self {
+            Self::FirstByteSeconds => histograms.has(Measured::FirstByte),
+            Self::FirstItemSeconds | Self::TimeToFirstTokenSeconds => {
+                histograms.has(Measured::FirstItem)
+            }
+            Self::HandlerPollSeconds => histograms.has(Measured::HandlerPoll),
+            Self::ItemGapSeconds => histograms.has(Measured::ItemGap),
+            Self::QueueWaitSeconds => histograms.has(Measured::QueueWait),
+            Self::ReadyWaitSeconds | Self::WaitingRequests | Self::AbandonedWaits => {
+                histograms.has(Measured::ReadyWait)
+            }
+            Self::ResponseHeadSeconds => histograms.has(Measured::ResponseHead),
+            Self::StreamDurationSeconds => histograms.has(Measured::StreamDuration),
+            Self::TimePerItemSeconds | Self::TimePerOutputTokenSeconds => {
+                histograms.has(Measured::TimePerItem)
+            }
+            Self::RequestBodySizeBytes => histograms.has(Measured::RequestSize),
+            Self::ResponseBodySizeBytes => histograms.has(Measured::ResponseSize),
+            Self::Items => settings.items,
+            Self::OldestRequestAgeSeconds => settings.oldest,
+            Self::RequestsLongestSeconds => settings.longest,
+            Self::SlowPolls => settings.slow_polls.is_some(),
+            Self::LabelOverflow => !settings.schema.is_empty(),
+            Self::RequestMessages | Self::ResponseMessages => settings.messages,
+            Self::ActiveRequests
+            | Self::CallDurationSeconds
+            | Self::Cancellations
+            | Self::ConcurrentRequests
+            | Self::Errors
+            | Self::RequestBytes
+            | Self::RequestDurationSeconds
+            | Self::Requests
+            | Self::RequestsDurationSeconds
+            | Self::RequestsPending
+            | Self::ResponseBytes => true,
+        }
+    }
+}
