@@ -8,6 +8,7 @@ use super::label_set::{LabelSet, Lookup, ROOT, STAYS, SetIndex, UNPROVEN, Uses};
 use super::series::Series;
 use super::shared::Shared;
 use crate::labels::{Declared, KeptValue, MOMENTS, Moment, Values};
+use crate::settings::Settings;
 use hashbrown::HashTable;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -335,23 +336,17 @@ impl LabelSets {
         lookup: Lookup<'_>,
         values: &[KeptValue],
     ) -> Box<[Option<Arc<Series>>]> {
-        let Self {
-            shared,
-            sets,
-            series,
-            ..
-        } = self;
-        let schema = &shared.settings.schema;
-        let known = lookup.known(sets, values);
+        let Settings { schema, clock, .. } = &self.shared.settings;
+        let known = lookup.known(&self.sets, values);
         // If requests have labels, the root has only the series without.
         let has_series = !values.is_empty() || !schema.asks(Moment::Begin);
-        let groups = shared.layout.groups().iter().zip(series);
+        let groups = self.shared.layout.groups().iter().zip(&mut self.series);
         let of_groups = groups.map(|(group, series)| {
             let has_series = has_series || group.is_unlabelled;
             let is_known = has_series && group.known_at <= lookup.moment;
             is_known.then(|| {
                 let values = schema.project(group.carrier, known);
-                let new = Arc::new(Series::new(values, shared.settings.clock));
+                let new = Arc::new(Series::new(values, *clock));
                 let kept = series.get_key_value(&new);
                 let kept = kept.map_or(new, |(series, _)| series.clone());
                 *series.entry(kept.clone()).or_default() += 1;
@@ -367,7 +362,6 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::labels::{Label, Labels, Schema, Value};
-    use crate::settings::Settings;
     use std::time::Duration;
 
     #[test]
