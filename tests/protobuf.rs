@@ -45,9 +45,9 @@ fn baked() -> Vec<u8> {
 
 fn uptime() -> Vec<u8> {
     let family: &[&[u8]] = &[
-        &[16 + 34 + 2 + 13 + 9],
+        &[16 + 37 + 2 + 13 + 9],
         b"\x0a\x0euptime_seconds",
-        b"\x12\x20Time since the registry was created",
+        b"\x12\x23Time since the registry was created",
         b"\x18\x01",                                 // a gauge
         b"\x22\x0b\x12\x09\x09\0\0\0\0\0\0\xf8\x3f", // 1.5 times two to the 0
         b"\x2a\x07seconds",
