@@ -2,9 +2,9 @@
 //!
 //! [`MetricsDashboard`] is an HTTP service, as [`MetricsExporter`](crate::MetricsExporter) is one, to mount beside it. Its
 //! page reads the exporter every two seconds from the browser and shows what is broken, since when and for whom: calls per
-//! second, failures by type, cancellations, durations as quantiles and as a heat map, times to the first byte or
-//! item where they are recorded, calls in flight, bytes, and all other metrics as a table. It tells when the server is
-//! gone, restarts or refuses, and goes on by itself.
+//! second, failures by type, cancellations, durations as quantiles and as a heat map, times to the first item or byte and
+//! the longest call where they are recorded, calls in flight and the oldest of them, bytes, and all other metrics as a
+//! table. It tells when the server is gone, restarts or refuses, and goes on by itself.
 //!
 //! Use it where there is no Prometheus at hand: on a laptop, in a test environment, or for one process that
 //! misbehaves. It looks at one process, and remembers only for as long as it is open.
