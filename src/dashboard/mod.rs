@@ -60,9 +60,10 @@
 //! # What it can't know
 //!
 //! It sees readings, not calls. A failure lies between two readings and has the labels of its series, no more; how long a call
-//! in flight has lasted is a lower bound; the slowest calls are known by their bucket, or by the trace and time of an
-//! [exemplar](crate::MetricsLayerBuilder::exemplars). What a server counts after its last reading is never seen. Histograms that
-//! are native alone have no buckets in the text that it reads.
+//! in flight has lasted is a lower bound, unless the layer
+//! [records](crate::MetricsLayerBuilder::oldest_request_age_seconds) it; the slowest calls are known by their bucket, or by
+//! the trace and time of an [exemplar](crate::MetricsLayerBuilder::exemplars). What a server counts after its last reading is
+//! never seen. Histograms that are native alone have no buckets in the text that it reads.
 
 mod page;
 mod service;

@@ -18,7 +18,7 @@ const SCRIPT_SIGNS: &[&str] = &[" = ", " => ", " === ", " && ", " || ", " ?? "];
 /// Allows the script and the style of the page by their hashes. `tests/dashboard.rs` tells what they are when these files
 /// have changed.
 pub(super) const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-vwAaJmLzwDsEIgZTbHhwUT/s1WuezcuOkEijTJ8WPPU='; \
+    script-src 'sha256-dV6SblK5oyDUBxK6QELFigEfCNyNRyul+kTG6A17OFw='; \
     style-src 'sha256-W+dKPAOx6ROSojNAt/75rW7pEeWtH8QG42MiZlXVono='; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";

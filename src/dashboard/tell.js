@@ -144,7 +144,7 @@ function renderGroups() {
   });
   fill($("groups").tBodies[0], rows);
   const more = frame.minutes.length - rows.length;
-  put("groups-more", `${more > 0 ? `and ${count(more)} more, with fewer failures and calls: filter to see them. ` : ""}Large: the last minute. Small: since the server began; the longest call of the minute; the age of the oldest one in flight.`);
+  put("groups-more", `${more > 0 ? `and ${count(more)} more, with fewer failures and calls: filter to see them. ` : ""}Large: the last minute. Small: since the server began; where it is recorded, the longest call, and the age of the oldest.`);
 }
 
 // --- lists ---------------------------------------------------------------------------------------------------------
