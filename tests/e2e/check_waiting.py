@@ -74,7 +74,10 @@ class Waiting(unittest.TestCase):
         share = {}
         for endpoint, at_most in took.items():
             of = f'{{endpoint="{endpoint}"}}'
-            self.wait_for(1, f"handler_poll_seconds_count{of}")
+            self.wait_for(1, f"requests_total{of}")
+            # A scrape that shows the end of a call shows all of it.
+            self.wait_for(0, f"concurrent_requests{of}")
+            self.assertEqual(self.number(f"handler_poll_seconds_count{of}"), 1)
             duration = self.number(f"request_duration_seconds_sum{of}")
             longest = self.number(f"max_over_time(requests_longest_seconds{of}[1h])")
             self.assertEqual(longest, duration)
@@ -116,7 +119,7 @@ class Waiting(unittest.TestCase):
         patient.hang_up()
         self.wait_for(2, f"cancellations_total{of}")
 
-    def test_the_wait_before_the_proxy_is_known(self):
+    def test_the_time_since_the_proxy_is_known(self):
         waited = 2.5
         start = int((time.time() - waited) * 1e6)
         took = self.call("/idle", **{"X-Request-Start": f"t={start}"})
