@@ -3,7 +3,7 @@
     python3 benches/instructions.py [NAME …]
 
 How to read it: `beyond` is what a row adds to the first row of its table, for one call, frame or item. Some ten
-instructions are a nanosecond. Without names, all contenders of `overhead`, `labels` and `streaming` are counted. Needs valgrind.
+instructions are a nanosecond. Without names, all contenders of `overhead`, `labels`, `streaming` and `options` are counted. Needs valgrind.
 
 A count is the difference between two runs, one of them with twice as many calls. Where that is not many, each is made
 three times and the least of them taken, for once in a while a call takes longer than the bucket it usually falls into.
@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BENCHES = ["overhead", "labels", "streaming"]
+BENCHES = ["overhead", "labels", "streaming", "options"]
 CALLS = 100
 TIMES = 3
 

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A client that hangs up cancels the work all the way down, and both processes count a cancellation.
-//! `first_byte_seconds` is the time to the first token.
+//! `items_total` counts the tokens of streams, `first_item_seconds` is the time to the first one, and `item_gap_seconds` that
+//! from one to the next. Answers that come as a whole have none of these.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
@@ -21,7 +22,7 @@
 
 mod llm;
 #[path = "llm/openai.rs"]
-mod openai;
+pub(crate) mod openai;
 mod process;
 pub(crate) mod serving;
 mod status;
@@ -53,7 +54,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tower::BoxError;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use tower_openmetrics::server::Canary;
-use tower_openmetrics::{CallHandle, Error, ErrorType, MetricsLayer, MetricsRegistry};
+use tower_openmetrics::{CallHandle, Error, ErrorType, MetricsLayer, MetricsRegistry, buckets};
 
 /// The maximum size of a request. Longer ones are refused.
 const MAX_REQUEST_BYTES: usize = 1 << 20;
@@ -90,10 +91,13 @@ fn routes<S: Clone + Send + Sync + 'static>(
     let pass_handle = |request: &mut Request<_>, call: CallHandle| {
         request.extensions_mut().insert(call);
     };
-    let chat_metrics = metrics(registry, CHAT)?.pass_handle(pass_handle);
+    let chat_metrics = chat_metrics(registry)?.pass_handle(pass_handle);
+    let models_metrics = MetricsLayer::builder()
+        .registry(registry)
+        .build(labels("models"))?;
     Ok(Router::new()
         .route("/v1/chat/completions", chat.layer(chat_metrics))
-        .route("/v1/models", models.layer(metrics(registry, "models")?))
+        .route("/v1/models", models.layer(models_metrics))
         .fallback(async |method: Method, uri: Uri| {
             let message = format!("there is no {method} {}", uri.path());
             Problem::new(StatusCode::NOT_FOUND, message)
@@ -106,16 +110,25 @@ fn routes<S: Clone + Send + Sync + 'static>(
         .layer(RequestBodyTimeoutLayer::new(serving::UPLOAD)))
 }
 
-/// Returns the layer of an endpoint. Each call returns the same one, and all endpoints are on one page.
-fn metrics(registry: &MetricsRegistry, endpoint: &str) -> Result<MetricsLayer, Error> {
+/// Returns the layer of chats. Each call returns the same one.
+fn chat_metrics(registry: &MetricsRegistry) -> Result<MetricsLayer, Error> {
     MetricsLayer::builder()
         .registry(registry)
-        .first_byte_seconds(true)
-        .build([
-            ("namespace", "dyn_example_namespace"),
-            ("component", "frontend"),
-            ("endpoint", endpoint),
-        ])
+        .buckets(buckets::INFERENCE)
+        .items_in_frames(openai::tokens)
+        .items_total(true)
+        .first_item_seconds(true)
+        .item_gap_seconds(true)
+        .time_per_item_seconds(true)
+        .build(labels(CHAT))
+}
+
+fn labels(endpoint: &str) -> [(&str, &str); 3] {
+    [
+        ("namespace", "dyn_example_namespace"),
+        ("component", "frontend"),
+        ("endpoint", endpoint),
+    ]
 }
 
 // === a chat with the worker ===
@@ -305,7 +318,7 @@ async fn run() -> Result<(), BoxError> {
     let listener = process::listen(Ipv4Addr::UNSPECIFIED, "DYN_HTTP_PORT", 8080).await?;
     let here = listener.local_addr()?;
     println!("front end:     http://{here}/v1 before {behind}");
-    let chats = metrics(&registry, CHAT)?;
+    let chats = chat_metrics(&registry)?;
     let status = status::serve_watched(&chats, canary, CHAT, &stop.asked).await?;
     serving::serve(listener, app, stop.closing).await;
     if let Some(status) = status {

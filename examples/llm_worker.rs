@@ -28,8 +28,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tokio::time::sleep;
 use tower::{BoxError, Layer, service_fn};
-use tower_openmetrics::MetricsLayer;
 use tower_openmetrics::classify::by_error;
+use tower_openmetrics::{MetricsLayer, buckets};
 
 const ENDPOINT: &str = "generate";
 
@@ -71,8 +71,11 @@ async fn run() -> Result<(), BoxError> {
 
     let metrics = MetricsLayer::streaming_builder()
         .classifier(by_error(transport::error_type))
-        .messages_total(true) // a response's messages are its tokens
-        .first_byte_seconds(true)
+        .buckets(buckets::INFERENCE)
+        .items_total(true) // each message of a response is a token
+        .first_item_seconds(true)
+        .item_gap_seconds(true)
+        .time_per_item_seconds(true)
         .build([
             ("namespace", "dyn_example_namespace"),
             ("component", "worker"),

@@ -193,10 +193,15 @@ impl Reader {
     /// the core where the call began.
     #[inline]
     pub(crate) fn nanos_since(&self, start: Time) -> u64 {
-        let Time(now) = self.now();
+        self.nanos_between(start, self.now())
+    }
+
+    /// Returns the nanoseconds from `start` to `end`, or 0 as [`nanos_since`](Self::nanos_since) does.
+    #[inline]
+    pub(crate) fn nanos_between(&self, start: Time, end: Time) -> u64 {
         match self {
-            Self::Counter(clock) => clock.delta_as_nanos(start.0, now),
-            _ => now.saturating_sub(start.0),
+            Self::Counter(clock) => clock.delta_as_nanos(start.0, end.0),
+            _ => end.0.saturating_sub(start.0),
         }
     }
 }

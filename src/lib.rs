@@ -97,9 +97,17 @@
 //! | `concurrent_requests` | gauge | when a call begins and when it ends |
 //! | `uptime_seconds` | gauge | with time; one per registry, without labels |
 //! | `response_head_seconds` | histogram | [opt-in](MetricsLayerBuilder::response_head_seconds): at the head of the response |
-//! | `first_byte_seconds` | histogram | [opt-in](MetricsLayerBuilder::first_byte_seconds): at the first byte, or item, of the response |
+//! | `first_byte_seconds` | histogram | [opt-in](MetricsLayerBuilder::first_byte_seconds): at the first byte, or message, of the response |
+//! | `items_total`, `first_item_seconds`, `item_gap_seconds` | counter, histograms | opt-in, for the items of a stream, such as tokens: at [each of them](MetricsLayerBuilder::items_total), at [the first one](MetricsLayerBuilder::first_item_seconds), and from one [to the next](MetricsLayerBuilder::item_gap_seconds) |
+//! | `time_per_item_seconds` | histogram | [opt-in](MetricsLayerBuilder::time_per_item_seconds): when a call completes that had at least two items |
 //! | `request_messages_total`, `response_messages_total` | counter | [opt-in](MetricsLayerBuilder::messages_total), always on for gRPC: as the service reads the request, and as the caller takes the response |
 //! | `stream_duration_seconds` | histogram | opt-in ([by the response](MetricsLayerBuilder::stream_duration_seconds), [by the request](MetricsLayerBuilder::stream_requests)): when a call ends that stays open by intent, *instead of* `request_duration_seconds` |
+//! | `oldest_request_age_seconds` | gauge | [opt-in](MetricsLayerBuilder::oldest_request_age_seconds): with time, while a call is in flight |
+//! | `requests_longest_seconds` | gauge | [opt-in](MetricsLayerBuilder::requests_longest_seconds): when a call ends that is the longest, and with each page |
+//! | `handler_poll_seconds` | histogram | [opt-in](MetricsLayerBuilder::handler_poll_seconds): when a call ends, by the time that polls of the service took |
+//! | `slow_polls_total` | counter | [opt-in](MetricsLayerBuilder::slow_polls_total): when a poll of the service returns that took long |
+//! | `ready_wait_seconds`, `waiting_requests`, `abandoned_waits_total` | histogram, gauge, counter | [opt-in](MetricsLayerBuilder::ready_wait_seconds): when a caller begins to wait for the service to be ready, calls it, or gives up |
+//! | `queue_wait_seconds` | histogram | [opt-in](MetricsLayerBuilder::queue_wait_seconds): when a call begins that a front proxy has held |
 //! | `label_overflow_total` | counter | with [request labels](labels): when a call beyond the cardinality limit ends |
 //!
 //! A call lasts from `Service::call` to the end of its response. It ends in one of three ways: completed,

@@ -1,6 +1,7 @@
 //! When a front proxy has taken a request.
 
 use http::{HeaderMap, HeaderName};
+use std::iter;
 use std::time::{Duration, SystemTime};
 
 static X_REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
@@ -28,14 +29,17 @@ fn since_1970(value: &str) -> Option<Duration> {
     }
     let number: u64 = whole.parse().ok()?;
     match (whole.len(), fraction.is_empty()) {
-        (10, _) => {
-            let nanos = format!("{fraction:0<9}").parse().ok()?;
-            Some(Duration::new(number, nanos))
-        }
+        (10, _) => Some(Duration::new(number, nanos(fraction))),
         (13, _) => Some(Duration::from_millis(number)),
         (16, true) => Some(Duration::from_micros(number)),
         _ => None,
     }
+}
+
+/// Returns the nanoseconds of up to nine decimal digits after the point.
+fn nanos(fraction: &str) -> u32 {
+    let digits = fraction.bytes().chain(iter::repeat(b'0')).take(9);
+    digits.fold(0, |nanos, digit| 10 * nanos + u32::from(digit - b'0'))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use std::pin::{Pin, pin};
 use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::thread;
+use std::time::Duration;
 use tower::{Layer, Service, service_fn};
 use tower_openmetrics::labels::{Label, is_long_lived};
 use tower_openmetrics::protocol::Grpc;
@@ -242,6 +243,39 @@ fn a_request_with_opentelemetry_metrics_allocates_nothing() {
     let sums = page.all("http_server_request_body_size_bytes_sum");
     let sum: u64 = sums.map(|(_, sum)| sum.parse::<u64>().unwrap()).sum();
     assert_eq!(sum, 6 * (WARM_UP + CALLS) as u64);
+}
+
+#[test]
+fn a_request_whose_items_polls_and_age_are_measured_allocates_nothing() {
+    let layer = MetricsLayer::builder()
+        .ready_wait_seconds(true)
+        .oldest_request_age_seconds(true)
+        .requests_longest_seconds(true)
+        .items_in_frames(|frame| frame.len() as u64)
+        .items_total(true)
+        .first_item_seconds(true)
+        .item_gap_seconds(true)
+        .time_per_item_seconds(true)
+        .handler_poll_seconds(true)
+        .slow_polls_total(Duration::from_secs(3_600))
+        .build([("endpoint", "allocation")])
+        .unwrap();
+    let service = layer.layer(service_fn(serve));
+    let run = |requests: Vec<Request<Upload>>| {
+        for request in requests {
+            if let Some(response) = begin(&service, request) {
+                take_frames(pin!(response.into_body()), usize::MAX);
+            }
+        }
+    };
+    run(requests("/read", WHOLE, WARM_UP));
+    let requests = requests("/read", WHOLE, CALLS);
+    assert_eq!(measure(|| run(requests)).count_total, 0);
+    let page = Page::read(layer.exporter());
+    let calls = (WARM_UP + CALLS).to_string();
+    for counted in ["first_item_seconds_count", "handler_poll_seconds_count"] {
+        assert_eq!(page.one(counted), calls, "{counted}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod counting;
 pub(crate) mod floors;
 pub(crate) mod labels;
 pub(crate) mod layers;
+pub(crate) mod options;
 pub(crate) mod processor;
 mod rounds;
 mod service;

@@ -18,7 +18,7 @@ use tower_openmetrics::MetricsLayer;
 use tower_openmetrics::message::Own;
 
 /// The number of frames, items or messages in a call.
-const COUNT: u32 = 1_000;
+pub(crate) const COUNT: u32 = 1_000;
 
 pub(crate) fn tables() -> Vec<Table> {
     let (one, ten) = (GRPC_MESSAGE.as_slice(), GRPC_MESSAGES.as_slice());
@@ -120,7 +120,7 @@ fn items_of_requests() -> Table {
 }
 
 /// Calls with a body, whose responses are read to their end.
-fn calls<S, B, R>(
+pub(crate) fn calls<S, B, R>(
     name: &str,
     service: S,
     request: impl Fn() -> Request<B> + Send + Sync + 'static,
@@ -133,7 +133,7 @@ where
 }
 
 /// Calls whose responses are streams that are read to their end.
-fn streamed<S, R>(name: &str, service: S, request: fn() -> R) -> Contender
+pub(crate) fn streamed<S, R>(name: &str, service: S, request: fn() -> R) -> Contender
 where
     S: Service<R, Response: Stream> + Clone + Send + Sync + 'static,
     R: 'static,
@@ -168,6 +168,6 @@ fn read<S: Stream>(items: S) -> Ready<Result<Items, Infallible>> {
     ready(Ok(Items::of(0)))
 }
 
-fn empty() -> Request<Full<Bytes>> {
+pub(crate) fn empty() -> Request<Full<Bytes>> {
     Request::new(Full::default())
 }

@@ -54,6 +54,18 @@ pub(crate) struct Problem {
     code: Option<&'static str>,
 }
 
+/// Returns how many tokens a frame of server-sent events has. Comments, the event that names the role, and `[DONE]` have none.
+pub(crate) fn tokens(frame: &[u8]) -> u64 {
+    let lines = frame.split(|&byte| byte == b'\n');
+    let events = lines.filter_map(|line| line.strip_prefix(b"data: "));
+    let chunks = events.filter_map(|data| serde_json::from_slice::<Value>(data).ok());
+    let tokens = chunks.filter(|chunk| {
+        let content = chunk["choices"][0]["delta"]["content"].as_str();
+        content.is_some_and(|content| !content.is_empty())
+    });
+    tokens.count() as u64
+}
+
 // === impl ChatRequest ===
 
 impl ChatRequest {

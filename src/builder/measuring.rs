@@ -238,6 +238,8 @@ impl<P> MetricsLayerBuilder<P> {
         /// rate(handler_poll_seconds_sum[5m]) / rate(request_duration_seconds_sum[5m])
         /// ```
         ///
+        /// If streams have [durations of their own](Self::stream_duration_seconds), add those to the divisor.
+        ///
         /// It has the labels of `request_duration_seconds`, and is recorded when a call ends.
         handler_poll_buckets, "0.0001, 0.001, 0.01, 0.1, 1 and 10"
     }
@@ -257,7 +259,7 @@ impl<P> MetricsLayerBuilder<P> {
     /// none.
     ///
     /// `hear` runs where the call ends: usually in the task that serves the response, sometimes in a destructor. It should be
-    /// quick. If it panics, the panic ends there.
+    /// quick. If it panics, the panic ends there. Each call then costs an allocation.
     ///
     /// ```
     /// use std::time::Duration;

@@ -199,11 +199,13 @@ impl Call {
             Self::find_no_head(slot, local);
         }
         let (set, clock) = (slot.head_set(), local.clock());
-        let (measured, since) = match slot.add_items(items, clock.now()) {
+        let now = clock.now();
+        let (measured, since) = match slot.add_items(items, now) {
             None => (Measured::FirstItem, slot.began()),
             Some(last) => (Measured::ItemGap, last),
         };
-        local.observe(set, measured, clock.nanos_since(since), slot.trace());
+        let nanos = clock.nanos_between(since, now);
+        local.observe(set, measured, nanos, slot.trace());
         if let Some((block, at)) = local.optional(set, Optional::Items) {
             block.add(at, items);
         }

@@ -146,6 +146,7 @@ fn has_ended(
     let is_heard = slot.flags().has(Flags::ON_END);
     // From now on, pages do not take the call for open.
     slot.set_flags(Flags::NONE);
+    // A box, which all other calls carry around for less: 10 instructions.
     is_heard.then(|| Box::new(Ended::new(slot, local, end, outcome, nanos)))
 }
 

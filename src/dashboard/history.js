@@ -14,7 +14,8 @@ const KINDS = {
   requests: "calls", errors: "errors", cancellations: "cancels", concurrent_requests: "inflight",
   active_requests: "inflight", label_overflow: "overflow", request_bytes: "in", response_bytes: "out",
   request_body_size_bytes: "in", response_body_size_bytes: "out", request_duration_seconds: "dur",
-  stream_duration_seconds: "stream", first_byte_seconds: "first", response_head_seconds: "head",
+  stream_duration_seconds: "stream", first_byte_seconds: "first", first_item_seconds: "first",
+  response_head_seconds: "head", oldest_request_age_seconds: "oldest", requests_longest_seconds: "longest",
 };
 const SUFFIX = /_(total|bucket|sum|count|created|info)$/;
 
@@ -79,6 +80,7 @@ function findBase(column) {
     column.base = { prefix: column.prefix, labels: own, key: column.prefix + JSON.stringify([...own]), begin: [] };
     past.bases.push(column.base);
   }
+  if (column.family.endsWith("first_item_seconds")) column.base.items = true;
   if (column.roles[0][0] === "inflight") column.base.begin = [...own.keys()];
 }
 

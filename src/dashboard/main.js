@@ -16,7 +16,7 @@ const charts = {
   heat: new Chart("Durations, how many in each bucket", { format: duration }),
   inflight: new Chart("Calls in flight", { format: (n) => (is(n) ? short.format(n) : NONE), area: true }),
   groups: new Chart("Calls per second, split", { format: per }),
-  first: new Chart("Time to the first byte or item", { format: duration, log: true }),
+  first: new Chart("Time to the first item or byte", { format: duration, log: true }),
   head: new Chart("Time to the head", { format: duration, log: true }),
   stream: new Chart("Duration of streams", { format: duration, log: true }),
   bytes: new Chart("Bytes per second", { format: bytesPer, area: true }),

@@ -2,9 +2,9 @@
 //!
 //! [`MetricsDashboard`] is an HTTP service, as [`MetricsExporter`](crate::MetricsExporter) is one, to mount beside it. Its
 //! page reads the exporter every two seconds from the browser and shows what is broken, since when and for whom: calls per
-//! second, failures by type, cancellations, durations as quantiles and as a heat map, times to the first byte or
-//! item where they are recorded, calls in flight, bytes, and all other metrics as a table. It tells when the server is
-//! gone, restarts or refuses, and goes on by itself.
+//! second, failures by type, cancellations, durations as quantiles and as a heat map, times to the first item or byte and
+//! the longest call where they are recorded, calls in flight and the oldest of them, bytes, and all other metrics as a
+//! table. It tells when the server is gone, restarts or refuses, and goes on by itself.
 //!
 //! Use it where there is no Prometheus at hand: on a laptop, in a test environment, or for one process that
 //! misbehaves. It looks at one process, and remembers only for as long as it is open.
@@ -60,9 +60,10 @@
 //! # What it can't know
 //!
 //! It sees readings, not calls. A failure lies between two readings and has the labels of its series, no more; how long a call
-//! in flight has lasted is a lower bound; the slowest calls are known by their bucket, or by the trace and time of an
-//! [exemplar](crate::MetricsLayerBuilder::exemplars). What a server counts after its last reading is never seen. Histograms that
-//! are native alone have no buckets in the text that it reads.
+//! in flight has lasted is a lower bound, unless the layer
+//! [records](crate::MetricsLayerBuilder::oldest_request_age_seconds) it; the slowest calls are known by their bucket, or by
+//! the trace and time of an [exemplar](crate::MetricsLayerBuilder::exemplars). What a server counts after its last reading is
+//! never seen. Histograms that are native alone have no buckets in the text that it reads.
 
 mod page;
 mod service;

@@ -13,12 +13,12 @@ const SCRIPT: &str = concat!(
 
 // None of these is within a string.
 const STYLE_SIGNS: &[&str] = &[": ", "; ", ", ", " {", "{ ", " }"];
-const SCRIPT_SIGNS: &[&str] = &[" => ", " === ", " && ", " || ", " ?? "];
+const SCRIPT_SIGNS: &[&str] = &[" = ", " => ", " === ", " && ", " || ", " ?? "];
 
 /// Allows the script and the style of the page by their hashes. `tests/dashboard.rs` tells what they are when these files
 /// have changed.
 pub(super) const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-UBjwf0sO0lNne3Yms+Z9eY2+qyxCQBYPCEPen4LpaqQ='; \
+    script-src 'sha256-dV6SblK5oyDUBxK6QELFigEfCNyNRyul+kTG6A17OFw='; \
     style-src 'sha256-W+dKPAOx6ROSojNAt/75rW7pEeWtH8QG42MiZlXVono='; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";

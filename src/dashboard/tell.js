@@ -96,15 +96,16 @@ function renderTiles() {
   const time = total.time || null;
   const by = (n) => (time && n !== null ? n / time : null);
   const start = oldest(all)[0]?.[0];
-  const age = start && Math.round((newest() - start) / 1000);
+  const atLeast = start && Math.round((newest() - start) / 1000);
+  const { age, longest } = total;
   const tiles = [
     ["calls", "Calls", per(by(total.calls)), `${count(inAll(all.calls))} in all`],
     ["failed", "Failed", total.calls ? percent(total.failed / total.calls) : count(total.failed), `${count(total.failed)} now, ${count(inAll(all.failed))} in all`, total.failed > 0],
     ["cancelled", "Cancelled", per(by(total.cancelled)), `${count(total.cancelled)} now, ${count(inAll(all.cancels))} in all`],
     ["p50", "Duration p50", bounded(total.p[0]), "half are faster"],
     ["p90", "Duration p90", bounded(total.p[1]), "9 of 10 are faster"],
-    ["p99", "Duration p99", bounded(total.p[2]), "1 of 100 is slower"],
-    ["inflight", "In flight", count(total.inflight), age ? `one for ${duration(age)} or more` : total.inflight ? "just begun" : "none"],
+    ["p99", "Duration p99", bounded(total.p[2]), longest ? `the longest ${duration(longest)}` : "1 of 100 is slower"],
+    ["inflight", "In flight", count(total.inflight), age ? `one for ${duration(age)}` : atLeast ? `one for ${duration(atLeast)} or more` : total.inflight ? "just begun" : "none"],
     ["in", "Bytes in", bytesPer(by(grown(all.in, total.from, total.to))), `${bytes(inAll(all.in))} in all`],
     ["out", "Bytes out", bytesPer(by(grown(all.out, total.from, total.to))), `${bytes(inAll(all.out))} in all`],
   ];
@@ -121,6 +122,7 @@ function renderGroups() {
   heads("groups", ["Who", "Failed", "Calls", "Trend", "Cancelled", "p50", "p90", "p99", "In flight", "Bytes in", "Bytes out"]);
   put("groups-by", `by ${view.by || "endpoint"}`);
   const cell = (main, sub, bad) => el("td", bad ? { className: "bad-text" } : {}, main, sub === undefined ? null : el("small", {}, sub));
+  const below = (time) => (is(time) ? duration(time) : undefined);
   const rows = frame.minutes.slice(0, ROWS.groups).map((one) => {
     const { group, time } = one;
     const by = (n) => (time && n !== null ? n / time : null);
@@ -135,14 +137,14 @@ function renderGroups() {
       cell(one.failed ? `✕ ${one.calls ? percent(one.failed / one.calls) : count(one.failed)}` : count(one.failed), count(inAll(group.failed)), one.failed > 0),
       cell(per(by(one.calls)), count(inAll(group.calls))), el("td", {}, spark(group)),
       cell(per(by(one.cancelled)), count(inAll(group.cancels))),
-      ...one.p.map((p) => cell(bounded(p))), cell(count(one.inflight)),
+      ...one.p.map((p, k) => cell(bounded(p), k > 1 ? below(one.longest) : undefined)), cell(count(one.inflight), below(one.age)),
       ...["in", "out"].map((kind) => cell(bytesPer(by(grown(group[kind], one.from, one.to))), bytes(inAll(group[kind])))));
     row.dataset.group = group.name;
     return row;
   });
   fill($("groups").tBodies[0], rows);
   const more = frame.minutes.length - rows.length;
-  put("groups-more", `${more > 0 ? `and ${count(more)} more, with fewer failures and calls: filter to see them. ` : ""}Large: the last minute. Small: since the server began.`);
+  put("groups-more", `${more > 0 ? `and ${count(more)} more, with fewer failures and calls: filter to see them. ` : ""}Large: the last minute. Small: since the server began; where it is recorded, the longest call, and the age of the oldest.`);
 }
 
 // --- lists ---------------------------------------------------------------------------------------------------------

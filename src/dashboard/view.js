@@ -5,7 +5,7 @@ const TIMES = ["dur", "stream", "first", "head"];
 
 function newGroup(key, name, filter) {
   const group = { key, name, filter, columns: [], errors: new Map(), hist: {}, flights: new Map(), failed: [] };
-  for (const kind of ["calls", "cancels", "inflight", "overflow", "in", "out"]) group[kind] = [];
+  for (const kind of ["calls", "cancels", "inflight", "overflow", "in", "out", "oldest", "longest"]) group[kind] = [];
   for (const kind of TIMES) group.hist[kind] = new Map();
   return group;
 }
@@ -17,6 +17,8 @@ function addTo(group, column) {
       if (!group.errors.has(of)) group.errors.set(of, []);
       group.errors.get(of).push(column.at);
     } else if (TIMES.includes(kind)) {
+      // The first item says more, where a layer knows of items.
+      if (column.base.items && column.family.endsWith("first_byte_seconds")) continue;
       const key = column.base.key + labelText([...column.labels].filter(([name]) => name !== "le"));
       const series = group.hist[kind];
       if (!series.has(key)) series.set(key, []);
@@ -105,6 +107,14 @@ function grown(columns, from, to) {
   let total = 0;
   for (let i = from; i < to; i++) total += sum(columns, scrapes[i].steps);
   return total;
+}
+
+// The most that a gauge has shown.
+function peak(columns, from, to) {
+  if (!columns.length) return null;
+  let most = 0;
+  for (let i = from; i < to; i++) for (const c of columns) most = Math.max(most, scrapes[i].steps[c] || 0);
+  return most;
 }
 
 function inAll(columns) {
@@ -196,6 +206,7 @@ function minute(group, from = since(newest() - 60_000)) {
     group, from, to,
     calls: grown(group.calls, from, to), failed: grown(group.failed, from, to), cancelled: grown(group.cancels, from, to),
     overflow: grown(group.overflow, from, to), time: seconds(from, to), inflight: inAll(group.inflight),
+    age: peak(group.oldest, to - 1, to), longest: peak(group.longest, from, to),
     p: [0.5, 0.9, 0.99].map((q) => quantile(q, dur)),
     byType: () => group.types.map((type) => [type, grown(group.errors.get(type), from, to)]).filter(([, n]) => n > 0)
       .sort((a, b) => b[1] - a[1]),

@@ -5,7 +5,7 @@
 //! | [`numbers`] | what to ask a page, and what each answer means |
 //! | [`outcomes`] | is it an error, a cancellation, or neither |
 //! | [`choosing_labels`] | which labels to take, and what they cost |
-//! | [`streams`] | how to measure long responses, percentiles and the time to the first token |
+//! | [`streams`] | how to measure long responses, percentiles, and tokens |
 //! | [`layer_order`] | where the layer goes among others |
 //! | [`bodies`] | what to do about code that takes one type of body |
 //! | [`servers_and_clients`] | how to measure without axum: hyper, clients, a transport of your own |

@@ -29,11 +29,12 @@
 //!
 //! | metrics | move | labels of the request | labels of the response | the code |
 //! |---|---|---|---|---|
-//! | `concurrent_requests`, `request_bytes_total`, `request_messages_total` | from the beginning | yes, [by default](Label::on_begin) | no | no |
-//! | `response_bytes_total`, `response_messages_total`, `response_head_seconds`, `first_byte_seconds`, and all of items | from the response's head | yes | yes | no |
+//! | `concurrent_requests`, `oldest_request_age_seconds`, `request_bytes_total`, `request_messages_total`, `queue_wait_seconds`, `slow_polls_total` | from the beginning | yes, [by default](Label::on_begin) | no | no |
+//! | `response_bytes_total`, `response_messages_total`, `response_head_seconds`, `first_byte_seconds`, `items_total`, `first_item_seconds`, `item_gap_seconds`, `time_per_item_seconds` | from the response's head | yes | yes | no |
 //! | `requests_total`, `cancellations_total` | at the end | yes | yes | yes |
 //! | `errors_total` | at the end | yes, [by default](Label::on_errors) | [`from_response`](Label::from_response) by default, the [status](Label::status) [if turned on](Label::on_errors) | [if turned on](Label::on_errors) |
-//! | `request_duration_seconds`, `stream_duration_seconds` | at the end | yes, [by default](Label::on_duration) | [`from_response`](Label::from_response) by default, the [status](Label::status) [if turned on](Label::on_duration) | [if turned on](Label::on_duration) |
+//! | `request_duration_seconds`, `stream_duration_seconds`, `requests_longest_seconds`, `handler_poll_seconds` | at the end | yes, [by default](Label::on_duration) | [`from_response`](Label::from_response) by default, the [status](Label::status) [if turned on](Label::on_duration) | [if turned on](Label::on_duration) |
+//! | `ready_wait_seconds`, `waiting_requests`, `abandoned_waits_total` | before the call | no | no | no |
 //! | `label_overflow_total`, `uptime_seconds` | | no | no | no |
 //!
 //! Labels of the request are [`method`](Label::method), [`scheme`](Label::scheme), [`version`](Label::version),

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import browser
 from clients import wait_until
 from processes import TARGET
-from shop import ENDPOINTS, Fates, Scripted, exposition, quantile, realistic, seconds
+from shop import ENDPOINTS, Fates, Scripted, ages, exposition, quantile, realistic, seconds
 
 PICTURES = TARGET / "ci"
 AXE = pathlib.Path(os.environ.get("AXE") or PICTURES / "tools" / "axe.min.js")
@@ -132,7 +132,7 @@ class Dashboard(unittest.TestCase):
         for failure in ("generate", "timeout", "panic"):
             self.assertIn(f"× {failure} ", failures)
         self.assertIn("endpoint=cart", self.text("#longest"))
-        self.assertIn("Time to the first byte or item", self.text("#charts"))
+        self.assertIn("Time to the first item or byte", self.text("#charts"))
         other = {row[1]: row[3] for row in self.rows("other") if row[0] == "shop_sold_total"}
         for endpoint in ENDPOINTS:
             kind = f"<b>{endpoint}</b>"
@@ -220,6 +220,25 @@ class Dashboard(unittest.TestCase):
         self.assertIn("No call failed: 2,000 calls ended", self.text("#verdicts"))
         self.choose("filter-name", "endpoint")
         self.assertLess(self.tab.run("document.querySelectorAll('*').length"), 2_500)
+        self.quiet()
+
+    def test_items_and_ages_are_shown_where_they_are_recorded(self):
+        server = self.enterContext(Fates())
+        scripted = self.enterContext(Scripted(server.status("/dashboard"), "/dashboard"))
+        scripted.answer = (200, "text/plain", ages(10, 0))
+        self.open(scripted.address)
+        scripted.answer = (200, "text/plain", ages(12, 10))
+        self.tab.wait("the next numbers", "document.querySelector('#tile-calls .sub').innerText === '20 in all'")
+        self.assertEqual(self.tile("inflight"), ("2", "one for 1 min 30 s"))
+        self.assertEqual(self.tile("p99")[1], "the longest 12 s")
+        rows = {row[0]: (row[7].split("\n")[1:], row[8].split("\n")[1:]) for row in self.rows("groups")}
+        self.assertEqual(rows, {"items": (["12 s"], ["1 min 30 s"]), "bytes": ([], [])})
+        # Half of the items came between 100 and 200 ms, and half of the bytes within 10 ms.
+        charts = "[...document.querySelectorAll('#charts figure')].find(one => one.innerText.includes('first item')).innerText"
+        for endpoint, half in (("items", "150 ms"), ("bytes", "5 ms")):
+            self.choose("filter-name", "endpoint")
+            self.choose("filter-value", endpoint)
+            self.assertIn(f"p50 {half}", self.tab.run(charts))
         self.quiet()
 
     def test_keys_reach_everything(self):

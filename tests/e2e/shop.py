@@ -103,6 +103,20 @@ def exposition(endpoints, uptime, calls):
     return "\n".join([*lines, "# TYPE uptime_seconds gauge", f"uptime_seconds {uptime}", ""])
 
 
+def ages(uptime, calls):
+    """A page in the text format of two endpoints: one knows items and ages, and both know first bytes."""
+    lines = ["# TYPE requests_total counter", "# TYPE concurrent_requests gauge", "# TYPE first_byte_seconds histogram"]
+    for endpoint in ("items", "bytes"):
+        lines += [f'requests_total{{endpoint="{endpoint}"}} {calls}', f'concurrent_requests{{endpoint="{endpoint}"}} 1']
+        lines += [f'first_byte_seconds_bucket{{endpoint="{endpoint}",le="{le}"}} {calls}' for le in ("0.01", "+Inf")]
+    lines += ["# TYPE first_item_seconds histogram"]
+    for le, count in (("0.1", 0), ("0.2", calls), ("+Inf", calls)):
+        lines += [f'first_item_seconds_bucket{{endpoint="items",le="{le}"}} {count}']
+    for name, value in (("oldest_request_age_seconds", 90), ("requests_longest_seconds", 12)):
+        lines += [f"# TYPE {name} gauge", f'{name}{{endpoint="items"}} {value}']
+    return "\n".join([*lines, "# TYPE uptime_seconds gauge", f"uptime_seconds {uptime}", ""])
+
+
 def realistic(server, lasting):
     """A shop's load for so many seconds, during which one endpoint begins to fail."""
     rng = random.Random(7)

@@ -14,7 +14,7 @@ async fn a_client_that_leaves_between_two_tokens_cancels_every_call() {
         for page in &chain.pages {
             page.one_call(CANCELLED).await;
         }
-        assert_eq!(chain.pages[0].get("response_messages_total").await, 2);
+        assert_eq!(chain.pages[0].get("items_total").await, 2);
         chain.stop().await;
     }
 }
@@ -26,7 +26,7 @@ async fn a_client_that_leaves_before_the_first_token_cancels_every_call() {
             chain.hang_up_without_an_answer(stream).await;
             for page in &chain.pages {
                 page.one_call(CANCELLED).await;
-                assert_eq!(page.get("first_byte_seconds_count").await, 0);
+                assert_eq!(page.get("first_item_seconds_count").await, 0);
             }
             chain.stop().await;
         }

@@ -70,8 +70,9 @@ impl Chain {
         let (listener, worker) = listen().await;
         let layer = MetricsLayer::streaming_builder()
             .classifier(by_error(transport::error_type))
-            .first_byte_seconds(true)
-            .messages_total(true)
+            .items_total(true)
+            .first_item_seconds(true)
+            .item_gap_seconds(true)
             .build([("endpoint", "generate")])
             .unwrap();
         let page = Page {

@@ -1,6 +1,7 @@
 //! Successful chats.
 
 use crate::chain::{CHAT, Chain, chat};
+use crate::llm_frontend::openai::tokens;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -19,11 +20,12 @@ async fn a_chat_has_a_response() {
     assert_eq!(answer["choices"], json!([choice]));
     let usage = json!({ "prompt_tokens": 6, "completion_tokens": 8, "total_tokens": 14 });
     assert_eq!(answer["usage"], usage);
-    for page in &chain.pages {
+    // The front end's client has no token before it has all of them.
+    for (page, tokens) in chain.pages.iter().zip([8, 0]) {
         page.one_call(None).await;
-        assert_eq!(page.get("first_byte_seconds_count").await, 1);
+        assert_eq!(page.get("items_total").await, tokens);
+        assert_eq!(page.get("first_item_seconds_count").await, tokens.min(1));
     }
-    assert_eq!(chain.pages[0].get("response_messages_total").await, 8);
     chain.stop().await;
 }
 
@@ -69,9 +71,39 @@ async fn a_streamed_chat_has_each_token_at_once() {
         assert_eq!(events.next().await, None);
         for page in &chain.pages {
             page.one_call(None).await;
-            assert_eq!(page.get("first_byte_seconds_count").await, 1);
+            assert_eq!(page.get("items_total").await, 4);
+            assert_eq!(page.get("first_item_seconds_count").await, 1);
+            assert_eq!(page.get("item_gap_seconds_count").await, 3);
         }
         chain.stop().await;
+    }
+}
+
+#[test]
+fn only_content_is_a_token() {
+    let content =
+        |text: &str| format!(r#"data: {{"choices":[{{"delta":{{"content":"{text}"}}}}]}}"#);
+    let two = content("to ") + "\n\n" + &content("be");
+    for (events, expected) in [
+        (content("to").as_str(), 1),
+        (&two, 2),
+        (&content(r#"\"content\":\"x\""#), 1),
+        (&content(""), 0),
+        (r#"data: {"choices":[{"delta":{"role":"assistant"}}]}"#, 0),
+        (
+            r#"data: {"choices":[{"delta":{},"finish_reason":"stop"}]}"#,
+            0,
+        ),
+        (r#"data: {"choices":[],"usage":{"completion_tokens":8}}"#, 0),
+        ("data: [DONE]", 0),
+        (": keep-alive", 0),
+        ("", 0),
+    ] {
+        assert_eq!(
+            tokens(format!("{events}\n\n").as_bytes()),
+            expected,
+            "{events}"
+        );
     }
 }
 
