@@ -8,9 +8,11 @@
 //! $ kill -9 4711
 //! ```
 //!
-//! Each worker is this program once more, on a free port. One that ends is started again: as the next run of the same
-//! instance, at another port. Prometheus learns of that from `targets.json`, and the clients from the supervisor. They
-//! write what became of each call into `calls.jsonl`, so that it can be compared with what PromQL answers.
+//! Each worker is a process of this program, on a free port. A worker that ends is started again: as the next run of the
+//! same instance, on another port. Prometheus reads the ports from `targets.json`, and the clients get them from the
+//! supervisor. The clients write how each call ended into `calls.jsonl`, to be compared with what PromQL answers.
+//!
+//! `prometheus` has to be on the `PATH`. Without it the fleet runs alone, and `prometheus.yml` is there for another one.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|

@@ -1,4 +1,4 @@
-//! What a user's function hears of a call that has ended.
+//! What a user's function is told of a call that has ended.
 
 use crate::function::Function;
 use crate::labels::{Carrier, Labels, Schema};

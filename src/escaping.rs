@@ -19,7 +19,7 @@ pub(crate) enum Escaping {
     Values,
 }
 
-/// What a name is of. Only names of metrics may have colons.
+/// What has the name. Only metrics may have colons in their names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Of {
     Metric,

@@ -30,8 +30,8 @@ pub(crate) static ERROR_TYPES: [ErrorTypeText; 11] = [
         server: "The request could not be decoded: 400 or 422, or `INVALID_ARGUMENT`. The caller's fault.",
         client: "The server could not decode our request: 400 or 422.",
         causes: &[
-            "A client was deployed that speaks another version.",
-            "The service was deployed, and no longer takes what it took.",
+            "A deployment of a client that speaks another version.",
+            "A deployment of the service that no longer accepts what clients send.",
         ],
         actions: &[
             "Compare with the deployments of both sides.",
@@ -58,7 +58,7 @@ pub(crate) static ERROR_TYPES: [ErrorTypeText; 11] = [
         causes: &[
             "A client that sends too much, or another content type.",
             "A proxy that changes or cuts requests.",
-            "Somebody who probes the service.",
+            "Somebody who scans the service for weaknesses.",
         ],
         actions: &[
             "Find the client by route and user agent in the access log.",
@@ -81,7 +81,7 @@ pub(crate) static ERROR_TYPES: [ErrorTypeText; 11] = [
         server: "The handler panicked. A bug.",
         client: "The client's own code panicked while it called. A bug.",
         causes: &[
-            "Input that nobody thought of.",
+            "Unexpected input.",
             "A lock that an earlier panic poisoned.",
         ],
         actions: &["Follow the runbook `Panicked`."],
@@ -102,18 +102,18 @@ pub(crate) static ERROR_TYPES: [ErrorTypeText; 11] = [
         server: "The answer broke off after its first bytes. Its caller has a part of it, with status 200.",
         client: "The connection broke in the middle of the answer.",
         causes: &[
-            "A stream that is made from another one, which broke.",
+            "The stream forwards another one, which broke off.",
             "A cursor of a database that timed out.",
         ],
         actions: &[
             "Read the handler's log: the error came from the body, not from the handler.",
-            "See whether what is behind it restarts.",
+            "See whether the service or database behind it restarts.",
         ],
     },
     ErrorTypeText {
         name: "rejected",
         server: "",
-        client: "The server refused the request by a 4xx: 401, 403, 404, 409. Another try would not help.",
+        client: "The server refused the request by a 4xx: 401, 403, 404, 409. A retry would not help.",
         causes: &[
             "A token that has expired, or a permission that was taken away.",
             "A route that the server no longer has.",
@@ -128,7 +128,7 @@ pub(crate) static ERROR_TYPES: [ErrorTypeText; 11] = [
         server: "The handler said 200, and then its answer could not begin.",
         client: "The connection broke after the head of the answer and before its first byte.",
         causes: &[
-            "What the stream reads from failed at its first read.",
+            "The source of the stream failed at its first read.",
             "A model, a queue or a database that is not ready.",
         ],
         actions: &["Read the handler's log: the error came from the body, not from the handler."],

@@ -11,7 +11,8 @@
 //! | `--out` | the directory to write to | |
 //! | `--runbooks` | the address below which the runbooks are: where alerts link to | `runbooks` |
 //!
-//! There is a directory for each naming: `own`, `axum_prometheus`, `open_telemetry_server` and `open_telemetry_client`. It has
+//! There is a directory for each naming: `own`, `axum_prometheus`, `open_telemetry_server` and `open_telemetry_client`. The
+//! presets for RPC and model servers have none. A directory has
 //!
 //! | file | for |
 //! |---|---|
@@ -21,8 +22,8 @@
 //! | `dashboard.json` | Grafana: import it |
 //! | `objective.yml` | tools that read OpenSLO |
 //!
-//! Nothing here can drift from the crate. Each naming's layer serves a call, and an expression that asks for a name, a label
-//! or an error type that is not on its page is an error. Change the objective in `objective.rs`, and the alerts in `alerts/`.
+//! Each expression is checked against a real page: for each naming, a layer serves a call. A name, a label or an error type
+//! that is not on its page is an error. Change the objective in `objective.rs`, and the alerts in `alerts/`.
 //!
 //! All expressions are by `job`, a label that Prometheus adds.
 

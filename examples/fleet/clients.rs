@@ -89,8 +89,8 @@ impl Clients {
         Ok(())
     }
 
-    /// Makes the calls of one endpoint, one after another. So at any moment, what the worker has counted there is a beginning
-    /// of what this has asked for.
+    /// Makes the calls of one endpoint, one after another. At any moment, the worker has counted the first of these calls and
+    /// no others.
     async fn call_one(
         &self,
         worker: &Worker,

@@ -19,7 +19,7 @@ use tower::BoxError;
 /// The command that makes this program a worker.
 pub(crate) const WORKER: &str = "worker";
 
-/// How long a worker stays down, so that one that can't start is not started all the time.
+/// The pause before a worker is started again, for workers that can't start.
 const DOWN: Duration = Duration::from_millis(200);
 
 /// All workers.
@@ -57,7 +57,7 @@ impl Fleet {
             workers: (0..workers).map(worker).collect(),
             targets,
         };
-        // None yet, whatever an earlier fleet has left there.
+        // Removes the targets of an earlier fleet.
         fleet.write_targets()?;
         Ok(fleet)
     }

@@ -40,7 +40,8 @@ impl<P> MetricsLayerBuilder<P> {
         ///
         /// A wait belongs to one clone of the service. Routers, hyper's servers and `oneshot` clone the service for each request
         /// or connection, so that each waits on its own. Behind a `Buffer` all requests wait in its queue, which isn't seen here,
-        /// and the buffer's worker waits for the service. Whoever stops waiting and keeps the service still counts as waiting.
+        /// and the buffer's worker waits for the service. A caller that stops waiting and keeps its clone still counts as
+        /// waiting.
         ///
         /// There is no request yet, so these metrics only have the constant labels.
         ///
@@ -87,8 +88,8 @@ impl<P> MetricsLayerBuilder<P> {
 impl<P> MetricsLayerBuilder<P> {
     /// Whether to show `oldest_request_age_seconds`: the age of the oldest call in flight, or 0. Defaults to false.
     ///
-    /// A call that hangs shows here, and nowhere else before it ends. The age is that at the time of the scrape. The metric has
-    /// the labels of `concurrent_requests`.
+    /// It shows calls that hang. Before they end, other metrics only show that they are in flight. The age is that at the
+    /// time of the scrape. The metric has the labels of `concurrent_requests`. Streams that stay open by intent count, too.
     pub fn oldest_request_age_seconds(mut self, on: bool) -> Self {
         self.options.oldest = on;
         self
@@ -98,7 +99,7 @@ impl<P> MetricsLayerBuilder<P> {
     /// last one. Defaults to false.
     ///
     /// It shows by how much calls exceed the last bucket. Two scrapers, as in a pair, both see each maximum. With more of them,
-    /// or with pages loaded by hand, some miss one.
+    /// or with pages loaded by hand, some scrapers miss a maximum.
     ///
     /// The metric has the labels of `request_duration_seconds`. Streams count, too.
     pub fn requests_longest_seconds(mut self, on: bool) -> Self {
@@ -229,8 +230,8 @@ impl<P> MetricsLayerBuilder<P> {
 impl<P> MetricsLayerBuilder<P> {
     timing! {
         HandlerPoll, handler_poll_seconds,
-        /// Whether to record `handler_poll_seconds`: the time that polls of the service's future and of the response's body took
-        /// in each call, all together, and `Service::call` itself. Defaults to false.
+        /// Whether to record `handler_poll_seconds`: for each call, the time that `Service::call` and all polls of the
+        /// service's future and of the response's body took together. Defaults to false.
         ///
         /// A handler that waits takes little of it, whatever its duration. One that blocks takes nearly all:
         ///
@@ -259,7 +260,7 @@ impl<P> MetricsLayerBuilder<P> {
     /// none.
     ///
     /// `hear` runs where the call ends: usually in the task that serves the response, sometimes in a destructor. It should be
-    /// quick. If it panics, the panic ends there. Each call then costs an allocation.
+    /// quick. A panic of `hear` is caught and has no effect on the call. Each call then costs an allocation.
     ///
     /// ```
     /// use std::time::Duration;

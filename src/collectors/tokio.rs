@@ -24,8 +24,8 @@ use tokio::time::{Instant, sleep_until};
 /// | `tokio_worker_parks_total{worker}` | counter | how often a worker went to sleep with nothing to do |
 /// | `tokio_event_loop_delay_seconds` | histogram | [opt-in](Self::event_loop_delay): by how much a task runs later than it asked for |
 ///
-/// A worker that is always busy, a queue that grows, or a delay of many milliseconds points to tasks that don't yield. Which
-/// handler that is, [`slow_polls_total`](crate::MetricsLayerBuilder::slow_polls_total) shows.
+/// A worker that is always busy, a queue that grows, or a delay of many milliseconds points to tasks that don't yield.
+/// [`slow_polls_total`](crate::MetricsLayerBuilder::slow_polls_total) shows which handler that is.
 ///
 /// These are the stable numbers of [`Handle::metrics`]. Its other numbers, and most of the crate
 /// tokio-metrics, need a build with `--cfg tokio_unstable`. tokio-metrics returns the changes since the last
@@ -103,7 +103,8 @@ impl TokioCollector {
     /// much later it wakes up. Defaults to no such metric.
     ///
     /// tokio's timers are late by up to a millisecond anyway. More than that is time for which tasks had to wait for a worker. A
-    /// worker that blocks delays only the tasks that no other worker takes over. The task ends when the collector is dropped.
+    /// worker that blocks delays only the tasks that no other worker takes over. The task ends when the last clone of the
+    /// collector is dropped.
     ///
     /// # Panics
     ///

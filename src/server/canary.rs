@@ -10,7 +10,8 @@ use tower::BoxError;
 
 type Probe = dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>> + Send + Sync;
 
-/// A call of your own that tells whether an endpoint works, sent while no other call does. See [`Health::watch`].
+/// A call of your own that tells whether an endpoint works. It is sent while no other call completes. See
+/// [`Health::watch`].
 ///
 /// [`Health::watch`]: super::Health::watch
 #[derive(Clone)]
@@ -51,13 +52,17 @@ impl Canary {
     /// The watch looks once in this time. So a probe comes at the latest when twice this time has passed since the last
     /// completed call, and a probe that has failed is repeated after this time.
     ///
+    /// A call in flight proves nothing until it completes. If calls take longer than this time, probes are sent while the
+    /// endpoint works, and one that waits behind such calls may exceed its [timeout](Self::timeout). Set both times with
+    /// regard to your longest calls.
+    ///
     /// Defaults to 10 seconds. Less than a millisecond counts as a millisecond.
     pub fn idle(mut self, idle: Duration) -> Self {
         self.idle = idle.max(Duration::from_millis(1));
         self
     }
 
-    /// Maximum time of a probe. Later, it is dropped and has failed. So a probe must not block its thread.
+    /// Maximum time of a probe. Later, it is dropped and has failed. A probe that blocks its thread can't be dropped.
     ///
     /// Defaults to 3 seconds.
     pub fn timeout(mut self, timeout: Duration) -> Self {

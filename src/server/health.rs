@@ -20,8 +20,8 @@ use tokio::time::sleep;
 /// An endpoint has the status that it was [set](Self::set) to. A [watched](Self::watch) one is ready only while its
 /// calls complete.
 ///
-/// A process with several endpoints first sets each one to [`NotReady`](HealthStatus::NotReady).
-/// Otherwise the process would be ready as soon as the first endpoint is.
+/// A process with several endpoints first [watches](Self::watch) each one, or sets it to
+/// [`NotReady`](HealthStatus::NotReady). Otherwise the process would be ready as soon as the first endpoint is.
 #[derive(Clone, Debug)]
 pub struct Health {
     endpoints: Arc<Mutex<Endpoints>>,
@@ -69,7 +69,9 @@ impl Health {
     /// [timeout](Canary::timeout), the endpoint is not ready, and `/health` says why. The next call that completes, or
     /// the next probe that succeeds, makes it ready again.
     ///
-    /// At the start, the endpoint is not ready until its first success. The first probe is sent at once.
+    /// At the start, the endpoint is not ready until its first success. The first probe is sent at once. The endpoint
+    /// need not be [set](Self::set). If it is set to [`NotReady`](HealthStatus::NotReady), it stays not ready until it is set
+    /// to [`Ready`](HealthStatus::Ready).
     ///
     /// Watching costs calls nothing, because it reads what the layer counts anyway. The watch ends when the endpoint is
     /// [removed](Self::remove), when the process [drains](Self::drain), and when the last handle to this health is
@@ -124,7 +126,7 @@ impl Health {
     /// Makes the process not ready, for good. Returns a future that completes after `pause`.
     ///
     /// Call it when the process is asked to stop. `/health` is 503 from now on, even if the future is never polled. During
-    /// the pause, those who send work notice that and choose another process, so it should last for some periods of
+    /// the pause, load balancers notice that and send their calls elsewhere, so it should last for some periods of
     /// their readiness probe. Then stop accepting, finish the calls in flight, and stop the status server last. All
     /// watches end.
     ///
@@ -158,6 +160,10 @@ impl Health {
     /// #     run(std::future::ready(())).await
     /// # }
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// The future panics when it is polled outside of a tokio runtime with time enabled.
     pub fn drain(&self, pause: Duration) -> impl Future<Output = ()> + Send + use<> {
         let mut endpoints = self.lock();
         endpoints.draining = true;

@@ -20,8 +20,8 @@
 //! ```
 //!
 //! and the body of `/live` is `{"status":"live","uptime":12.345}`, both as `application/json`.
-//! `uptime` is the time since the server was bound, in seconds. The body of `/health` has two more fields where they say
-//! something: `"reasons":{"cart":"…"}` has what each failed [watch](Health::watch) found, and `"draining":true` says that
+//! `uptime` is the time since the server was bound, in seconds. The body of `/health` has two more fields when they
+//! apply: `"reasons":{"cart":"…"}` has what each failed [watch](Health::watch) found, and `"draining":true` says that
 //! the process [drains](Health::drain). A reason contains the text of the probe's error, which must not be secret.
 //!
 //! # Example

@@ -104,7 +104,7 @@ pub(super) fn error_budget_burn(naming: &Naming) -> Alert {
         description: "{{ $value | humanizePercentage }} of the calls failed or were too slow, within the window of the label.",
         rules: rules.collect(),
         runbook: Runbook {
-            meaning: "So many calls fail or are slower than the objective permits that its budget won't last. The label `window` says how fast: 1h and 6h wake somebody, 1d and 3d can wait for the morning.",
+            meaning: "Calls fail, or are slower than the objective permits. At this rate its budget won't last. The label `window` says how fast: 1h and 6h wake somebody, 1d and 3d can wait for the morning.",
             queries: vec![
                 ("Do calls fail?", naming.recorded("errors:ratio_rate")),
                 (
@@ -118,9 +118,9 @@ pub(super) fn error_budget_burn(naming: &Naming) -> Alert {
                 ),
             ],
             causes: &[
-                "As at `ErrorRatioHigh`, if calls fail.",
-                "Load, a slow dependency or a cold cache, if calls are slow.",
-                "An objective that was never met, if only the window 3d fires, again and again.",
+                "If calls fail: the causes of `ErrorRatioHigh`.",
+                "If calls are slow: load, a slow dependency or a cold cache.",
+                "If only the window 3d fires, again and again: an objective that was never met.",
             ],
             actions: &[
                 "Find out whether calls fail or are slow, and on which route.",

@@ -13,7 +13,7 @@ pub(super) fn cancellations_surge(naming: &Naming) -> Alert {
     Alert {
         name: "CancellationsSurge",
         summary: "Callers of {{ $labels.job }} give up",
-        description: "{{ $value | humanizePercentage }} of the callers left before their answer, which is more than three times as many as during the last day. Streams don't count.",
+        description: "{{ $value | humanizePercentage }} of the callers left before the end of their answer: more than three times the share of the last day. Streams don't count.",
         rules: vec![Rule::new(
             format!("{ratio} > 0.05\nand\n{ratio} > 3 * avg_over_time({ratio}[1d])"),
             "10m",
@@ -33,13 +33,13 @@ pub(super) fn cancellations_surge(naming: &Naming) -> Alert {
                 ),
             ],
             causes: &[
-                "Answers that got slow.",
+                "Slow answers.",
                 "A proxy or client with a new time limit, shorter than the handler.",
                 "A client that was deployed, or that crashes.",
-                "Streams that are not told apart: see `stream_duration_seconds` in the crate's guide.",
+                "Streams that are timed with other calls: see `stream_duration_seconds` in the crate's guide.",
             ],
             actions: &[
-                "If answers are slow, treat that first: as at `ErrorBudgetBurn`.",
+                "If answers are slow, follow the runbook `ErrorBudgetBurn` first.",
                 "If many leave after the same time, look for the time limit between caller and service.",
             ],
         },
@@ -133,7 +133,7 @@ pub(super) fn panicked(naming: &Naming) -> Alert {
                 ),
             ],
             causes: &[
-                "`unwrap`, `expect`, an index or an overflow, on input that nobody thought of.",
+                "`unwrap`, `expect`, an index or an overflow, on unexpected input.",
                 "A poisoned lock: a panic before this one. Then each call to that handler panics.",
             ],
             actions: &[

@@ -20,7 +20,7 @@ pub(super) fn calls_refused(naming: &Naming) -> Alert {
         description: "{{ $value | humanizePercentage }} of the calls of the last 5 minutes ended as `overloaded`.",
         rules: vec![Rule::new(format!("{ratio} > 0.01"), "5m", PAGE)],
         runbook: Runbook {
-            meaning: "There are more calls than the service takes at a time, so it answers some of them at once: 503, RESOURCE_EXHAUSTED, or tower's `Overloaded`.",
+            meaning: "There are more calls than the service takes at a time. It refuses some of them without trying: 503, RESOURCE_EXHAUSTED, or tower's `Overloaded`.",
             queries: vec![
                 (
                     "How many calls run?",
@@ -144,9 +144,9 @@ pub(super) fn calls_stuck(naming: &Naming) -> Alert {
                 "Streams that are open by intent and have nothing to say. Let them send a comment now and then.",
             ],
             actions: &[
-                "Take a stack dump first: afterwards it is gone.",
+                "Take a stack dump first: a restart destroys the evidence.",
                 "Restart the instance.",
-                "Give what the handler waits for a time limit.",
+                "Set a time limit for what the handler waits for.",
             ],
         },
         scenarios,
@@ -186,13 +186,13 @@ pub(super) fn file_descriptors_run_out(naming: &Naming) -> Alert {
                 ),
             ],
             causes: &[
-                "Connections that wait for half a request, or are kept open without one: a server without time limits.",
+                "A server without time limits: connections stay open that have sent half a request, or none.",
                 "Many streams.",
                 "A leak, if descriptors grow and calls don't.",
             ],
             actions: &[
-                "If it grows slowly, restart the instance, and look for the leak by day: `ls -l /proc/<pid>/fd`.",
-                "If there are as many calls, raise the limit or add instances.",
+                "If the number grows slowly, restart the instance, and look for the leak by day: `ls -l /proc/<pid>/fd`.",
+                "If there are as many calls as descriptors, raise the limit or add instances.",
             ],
         },
         scenarios: vec![
@@ -214,7 +214,7 @@ pub(super) fn labels_overflow(naming: &Naming) -> Alert {
     Alert {
         name: "LabelsOverflow",
         summary: "{{ $labels.job }} has more label sets than its limit",
-        description: "Calls of the last hour are counted under `_OTHER`. All sums are still exact.",
+        description: "Some calls of the last hour are counted under `_OTHER`. All sums are still exact.",
         rules: vec![Rule::new(
             format!("sum by (job) (increase({overflow}[1h])) > 0"),
             "0s",

@@ -21,7 +21,7 @@ pub(super) fn crash_loop(naming: &Naming) -> Alert {
             PAGE,
         )],
         runbook: Runbook {
-            meaning: "The process ends soon after it has begun. Calls that ran at that time are lost and counted nowhere.",
+            meaning: "The process ends soon after it has begun. Calls that were open then are counted nowhere, nor are those that ended after the last scrape.",
             queries: vec![
                 (
                     "How long does it live, in seconds?",
@@ -78,7 +78,7 @@ pub(super) fn target_down(naming: &Naming) -> Alert {
     Alert {
         name: "TargetDown",
         summary: "{{ $labels.instance }} of {{ $labels.job }} can't be scraped",
-        description: "Prometheus has had no page for 5 minutes. All other alerts are blind to this instance.",
+        description: "Prometheus has had no page for 5 minutes. No other alert sees this instance.",
         rules: vec![Rule::new(
             // Only jobs that have shown the crate's page within a day.
             "up == 0\nand on (job)\nlast_over_time(uptime_seconds[1d])".to_owned(),
@@ -98,7 +98,7 @@ pub(super) fn target_down(naming: &Naming) -> Alert {
                 "The process has ended or hangs.",
                 "The port, path or password of the page has changed.",
                 "The page answers 500 and names the metric that broke it.",
-                "It takes longer than `scrape_timeout`.",
+                "It takes longer than `scrape_timeout`, or the page answers 503 because too many scrapes run at once.",
             ],
             actions: &[
                 "See what Prometheus says at Status, Targets.",
