@@ -144,6 +144,11 @@
 //! | get the page as text, for a test, a log or a push | [`MetricsRegistry::encode`] |
 //! | assert the metrics of a service in its tests | [`guide::testing`] |
 //! | see the numbers live in a browser | `dashboard`, a page beside the exporter |
+//! | find calls that hang, handlers that block, and waits before the call | [`MetricsLayerBuilder`](MetricsLayerBuilder#waiting-before-the-call) |
+//! | write an access log | [`MetricsLayerBuilder::on_end`] |
+//! | be ready only while calls complete, and drain before stopping | `server::Health`, with the feature `server` |
+//! | get a Grafana dashboard, alerts and runbooks | [`guide::dashboards`] |
+//! | run many instances | [`guide::fleet`] |
 //!
 //! # Features
 //!

@@ -249,8 +249,9 @@ impl<P> MetricsLayerBuilder<P> {
     /// and to no such metric.
     ///
     /// While a handler is polled, its thread does nothing else. tokio advises 10 to 100 µs from one `.await` to the next. A bound
-    /// of 10 ms finds handlers that block. The counter has the labels of `concurrent_requests` and is increased at once, so
-    /// that it shows a handler that never ends.
+    /// of 10 ms finds handlers that block. The counter has the labels of `concurrent_requests`. It grows when a poll
+    /// returns, not only when the call ends. A poll that never returns shows in
+    /// [`oldest_request_age_seconds`](Self::oldest_request_age_seconds).
     pub fn slow_polls_total(mut self, bound: Duration) -> Self {
         self.options.slow_polls = Some(bound);
         self
