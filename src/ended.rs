@@ -1,5 +1,6 @@
 //! What a user's function is told of a call that has ended.
 
+use crate::classify::ErrorType;
 use crate::function::Function;
 use crate::labels::{Carrier, Labels, Schema};
 use std::fmt;
@@ -25,8 +26,8 @@ pub enum CallOutcome {
     Completed,
     /// The caller went away before the end.
     Cancelled,
-    /// The call has failed with this [error type](crate::ErrorType).
-    Failed(&'static str),
+    /// The call has failed.
+    Failed(ErrorType),
 }
 
 /// Hears of each call that has ended.

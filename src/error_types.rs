@@ -129,10 +129,15 @@ impl ErrorTypes {
 
     /// The value of the label `error_type` for this outcome. `None` if the call completed.
     pub(crate) fn failure(&self, outcome: Outcome) -> Option<&'static str> {
-        match outcome.failure() {
-            Some(index) => Some(self.name(index).as_str()),
+        match self.failed(outcome) {
+            Some(error_type) => Some(error_type.as_str()),
             None => (outcome == Outcome::CANCELLED).then_some("cancelled"),
         }
+    }
+
+    /// The type of a failure. `None` if the call completed or was cancelled.
+    pub(crate) fn failed(&self, outcome: Outcome) -> Option<ErrorType> {
+        outcome.failure().map(|index| self.name(index))
     }
 
     /// The type with this index.

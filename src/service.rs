@@ -58,8 +58,11 @@ where
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         let polled = self.inner.poll_ready(cx);
-        if polled.is_pending() {
-            self.wait_begins();
+        match &polled {
+            Poll::Pending => self.wait_begins(),
+            // There will be no call.
+            Poll::Ready(Err(_)) => self.wait = None,
+            Poll::Ready(Ok(())) => {}
         }
         polled
     }

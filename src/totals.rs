@@ -12,34 +12,54 @@ use crate::recorder::{CANCELLATIONS, Layout, Optional, REQUESTS};
 use crate::recorder::{Recorder, UndeclaredFailures};
 
 /// How many calls have begun and not ended. All that an ended call counts is counted by then.
-#[cfg(feature = "testing")]
 pub(crate) fn in_flight(recorder: &Recorder) -> u64 {
     sum(recorder, Carrier::Begin, |_, numbers, _| numbers[ENDED])
 }
 
-/// How many calls have completed. Only a difference to an earlier count means something: label sets that leave
-/// take their calls along, so the count may fall.
+/// How many calls have completed, or a few less: a call that fails counts its failure before its end, so for a moment it counts
+/// as one less. There are no more of these than calls [in flight](in_flight). `None` if calls fail while it counts.
 ///
-/// A call counts its failure before its end, and here the ends are read first: a call that fails meanwhile is not taken
-/// for one that completes. On a processor that reorders the two, one count may be wrong, and the next one is right.
+/// Only differences mean something: label sets that leave take their calls along, so the count may fall.
 #[cfg(feature = "server")]
-pub(crate) fn completed(recorder: &Recorder) -> i64 {
-    let Some(first) = recorder.shared().layout.optional(Optional::Errors) else {
-        return completed_by_label(recorder);
-    };
-    let ended = sum(recorder, Carrier::End, |_, numbers, _| {
-        numbers[REQUESTS].wrapping_sub(numbers[CANCELLATIONS])
+pub(crate) fn completed(recorder: &Recorder) -> Option<i64> {
+    const ATTEMPTS: usize = 8;
+    if recorder
+        .shared()
+        .layout
+        .optional(Optional::Errors)
+        .is_none()
+    {
+        return Some(completed_by_label(recorder));
+    }
+    let mut before = not_completed(recorder);
+    for _ in 0..ATTEMPTS {
+        let ended = sum(recorder, Carrier::End, |_, numbers, _| numbers[REQUESTS]);
+        let after = not_completed(recorder);
+        if after == before {
+            return Some(ended.wrapping_sub(before) as i64);
+        }
+        before = after;
+    }
+    None
+}
+
+/// Failures and cancellations.
+#[cfg(feature = "server")]
+fn not_completed(recorder: &Recorder) -> u64 {
+    let cancelled = sum(recorder, Carrier::End, |_, numbers, _| {
+        numbers[CANCELLATIONS]
     });
-    let types = recorder.settings().error_types.len() + 1;
+    let first = recorder.shared().layout.optional(Optional::Errors);
+    let declared = first.map(|first| first..first + recorder.settings().error_types.len() + 1);
     let failed = sum(recorder, Carrier::Errors, |_, numbers, undeclared| {
-        let declared = &numbers[first..first + types];
+        let declared = declared.clone().map_or(&[][..], |cells| &numbers[cells]);
         let undeclared = undeclared.iter().map(|failures| &failures.count);
         declared.iter().chain(undeclared).sum()
     });
-    ended.wrapping_sub(failed) as i64
+    cancelled.wrapping_add(failed)
 }
 
-/// By OpenTelemetry's conventions, a label of the durations tells how a call ended.
+/// By OpenTelemetry's conventions, a label of the durations tells how a call ended, so that one sum is enough.
 #[cfg(feature = "server")]
 fn completed_by_label(recorder: &Recorder) -> i64 {
     let mut names = recorder.settings().schema.names(Carrier::Duration);

@@ -21,11 +21,10 @@ impl Wait {
     #[cold]
     pub(crate) fn begin(key: Key) -> Option<Self> {
         let begun = with_recorder_and_slots(key, |local, free| {
-            let began = local.clock().now();
-            let is_timed = local.needs().ready;
-            is_timed.then(|| {
+            local.needs().ready.then(|| {
                 add(local, WAITS_BEGUN);
-                free.open(key, [ROOT; 2], began, Flags::NONE)
+                let now = local.clock().now();
+                free.open(key, [ROOT; 2], now, Flags::NONE)
             })
         });
         begun.flatten().map(Self)

@@ -77,7 +77,7 @@ impl<P> MetricsLayerBuilder<P> {
         /// The header has a time since 1970, with `t=` before it or not: in seconds with a fraction, as nginx writes it, in
         /// milliseconds, as Heroku's router does, or in microseconds, as Apache does. A call has no sample if the header is
         /// missing or has no time in it, if the time lies in the future, or if it is more than an hour ago. The clocks of the
-        /// proxy and of this machine have to agree.
+        /// proxy and of this machine have to agree. A [manual clock](Self::clock) has no part in it.
         ///
         /// Clients can send the header, too. Use it behind a proxy that overwrites it.
         queue_wait_buckets, "[`buckets`](Self::buckets)"
@@ -89,7 +89,12 @@ impl<P> MetricsLayerBuilder<P> {
     /// Whether to show `oldest_request_age_seconds`: the age of the oldest call in flight, or 0. Defaults to false.
     ///
     /// It shows calls that hang. Before they end, other metrics only show that they are in flight. The age is that at the
-    /// time of the scrape. The metric has the labels of `concurrent_requests`. Streams that stay open by intent count, too.
+    /// time of the scrape. The metric has the labels of `concurrent_requests`.
+    ///
+    /// Calls that stay open by intent, by [`stream_duration_seconds`](Self::stream_duration_seconds) or as
+    /// [upgrades](crate::upgrade), have no age.
+    ///
+    /// Each page looks at as many slots of 128 bytes as calls were ever open at once in the process.
     pub fn oldest_request_age_seconds(mut self, on: bool) -> Self {
         self.options.oldest = on;
         self
@@ -99,7 +104,7 @@ impl<P> MetricsLayerBuilder<P> {
     /// last one. Defaults to false.
     ///
     /// It shows by how much calls exceed the last bucket. Two scrapers, as in a pair, both see each maximum. With more of them,
-    /// or with pages loaded by hand, some scrapers miss a maximum.
+    /// or with pages loaded by hand, some scrapers miss a maximum. A page that leaves the metric out by `name[]` counts as well.
     ///
     /// The metric has the labels of `request_duration_seconds`. Streams count, too.
     pub fn requests_longest_seconds(mut self, on: bool) -> Self {
@@ -153,7 +158,7 @@ impl<P> MetricsLayerBuilder<P> {
 
     /// Whether to count `items_total`: the items of responses, such as tokens. Defaults to false.
     ///
-    /// An item is what the reader of a stream waits for. A message of gRPC is one item. A message of a streaming or unary
+    /// An item is what the reader of a stream waits for. At most 2^32 - 1 are counted at once. A message of gRPC is one item. A message of a streaming or unary
     /// service is as many as [`Message::items`](crate::Message::items) says: 1 by default. HTTP has no items by itself, so that
     /// [`items_in_frames`](Self::items_in_frames) has to find them. A protocol of your own may call
     /// [`Call::items`](crate::Call::items).
@@ -196,7 +201,8 @@ impl<P> MetricsLayerBuilder<P> {
     /// Finds [items](Self::items_total) in the body of an HTTP or gRPC response: `count` returns how many a frame of data has.
     /// Defaults to none for HTTP, and to messages for gRPC.
     ///
-    /// A frame is what the service has sent at once. For server-sent events that is usually one event. Return 0 for a frame
+    /// A frame is what the service has sent at once. For server-sent events that is usually one event. Of data that is not
+    /// contiguous, such as a `Chain` of two buffers, `count` gets the first piece. Return 0 for a frame
     /// that readers don't wait for, such as a comment, a keep-alive or the event that names a role.
     ///
     /// `count` runs when the caller takes the frame. If it panics, the call fails as

@@ -181,7 +181,7 @@ impl Call {
         if flags.has(Flags::SIZES) {
             slot.add_response_bytes(passed.bytes);
         }
-        if flags.has(Flags::FIRST_BYTE) && passed.bytes + passed.messages > 0 {
+        if flags.has(Flags::FIRST_BYTE) && (passed.bytes > 0 || passed.messages > 0) {
             slot.set_flags(flags.without(Flags::FIRST_BYTE));
             let nanos = local.clock().nanos_since(slot.began());
             local.observe(slot.head_set(), Measured::FirstByte, nanos, slot.trace());
@@ -195,6 +195,8 @@ impl Call {
         if items == 0 {
             return;
         }
+        // A user's function counts them. A sum of so many never overflows.
+        let items = items.min(u32::MAX.into());
         if slot.head_set() == UNKNOWN {
             Self::find_no_head(slot, local);
         }
@@ -244,13 +246,14 @@ impl Call {
 
     /// Counts the duration as that of a stream, which stays open by intent.
     pub(crate) fn time_as_stream(&mut self) {
-        let flags = self.slot.flags().without(Flags::UNTIMED);
+        let flags = self.slot.flags().without(Flags::UNTIMED.with(Flags::AGE));
         self.slot.set_flags(flags.with(Flags::STREAM));
     }
 
     /// Leaves the duration out: the connection becomes something else, whose end is unknown.
     pub(crate) fn upgraded(&mut self) {
-        self.set(Flags::UNTIMED);
+        let flags = self.slot.flags().without(Flags::AGE);
+        self.slot.set_flags(flags.with(Flags::UNTIMED));
     }
 
     /// Keeps a number of the protocol: what it has seen in the request and needs for the response.

@@ -55,7 +55,11 @@ impl Call {
         match ended {
             Some(None) => {}
             Some(Some(ended)) => ended.tell(),
-            None => with_slots(|free| free.close(slot)),
+            None => with_slots(|free| {
+                // Pages do not take it for open.
+                slot.set_flags(Flags::NONE);
+                free.close(slot);
+            }),
         }
     }
 
@@ -127,26 +131,28 @@ fn end_otherwise(slot: &OpenCall, local: &mut LocalRecorder, bytes: u64) -> Opti
     if local.needs().proof && is_proof(slot, outcome) {
         local.prove(slot.begin_set());
     }
+    let ended = match flags.has(Flags::ON_END.with(Flags::AGE)) {
+        true => show_end(slot, local, end, outcome, nanos),
+        false => None,
+    };
     let sets = [slot.begin_set(), slot.head_set(), end];
     local.end(sets, bytes, (!is_rare).then_some(nanos));
-    match flags.has(Flags::ON_END.with(Flags::AGE)) {
-        true => has_ended(slot, local, end, outcome, nanos),
-        false => None,
-    }
+    ended
 }
 
+/// Ends the age of a call, and returns what a user's function hears of the end.
 #[cold]
-fn has_ended(
+fn show_end(
     slot: &OpenCall,
     local: &mut LocalRecorder,
     end: SetIndex,
     outcome: Outcome,
     nanos: u64,
 ) -> Option<Box<Ended>> {
-    let is_heard = slot.flags().has(Flags::ON_END);
-    // From now on, pages do not take the call for open.
-    slot.set_flags(Flags::NONE);
+    let flags = slot.flags();
+    slot.set_flags(flags.without(Flags::AGE));
     // A box, which all other calls carry around for less: 10 instructions.
+    let is_heard = flags.has(Flags::ON_END) && !local.is_detached();
     is_heard.then(|| Box::new(Ended::new(slot, local, end, outcome, nanos)))
 }
 
@@ -206,7 +212,8 @@ fn observe_rare(
         && outcome == Outcome::COMPLETED
     {
         let since_first = local.clock().nanos_since(first);
-        local.observe(set, Measured::TimePerItem, since_first / (items - 1), trace);
+        let per_item = since_first / (items - 1);
+        local.observe(slot.head_set(), Measured::TimePerItem, per_item, trace);
     }
     if flags.has(Flags::POLLS) {
         local.observe(set, Measured::HandlerPoll, slot.polled(), trace);

@@ -43,11 +43,10 @@ impl Ended {
         let Some(OnEnd { hear, constant }) = &settings.on_end else {
             return;
         };
-        let failure = self.shared.error_types.failure(self.outcome);
-        let outcome = match (self.outcome, failure) {
-            (Outcome::CANCELLED, _) => CallOutcome::Cancelled,
-            (_, Some(error_type)) => CallOutcome::Failed(error_type),
-            (_, None) => CallOutcome::Completed,
+        let outcome = match self.shared.error_types.failed(self.outcome) {
+            Some(error_type) => CallOutcome::Failed(error_type),
+            None if self.outcome == Outcome::CANCELLED => CallOutcome::Cancelled,
+            None => CallOutcome::Completed,
         };
         let (request_bytes, response_bytes) = self.sizes;
         let call = EndedCall {

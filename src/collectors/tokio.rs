@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeMetrics};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
 
 /// A collector for the metrics of a tokio runtime.
 ///
@@ -131,9 +131,10 @@ impl TokioCollector {
         let interval = interval.max(Duration::from_millis(1));
         let task = self.handle.spawn(async move {
             loop {
-                let due = Instant::now() + interval;
-                sleep_until(due).await;
-                measured.observe(due.elapsed().as_secs_f64());
+                let began = Instant::now();
+                sleep(interval).await;
+                let late = began.elapsed().saturating_sub(interval);
+                measured.observe(late.as_secs_f64());
             }
         });
         self.delay = Some(Arc::new(DelayTask {

@@ -1,10 +1,11 @@
 //! Writes a registry as a page.
 //!
 //! Families are sorted by name and series by labels, so that equal states give equal bytes. Only the info about the target
-//! comes before all others. [`families`] collects all
-//! families of a page. Automatic families come from a [`snapshot`] of the layers' numbers, included families from what
-//! their encoders write. [`automatic`] and [`included`] write them as text, with the lines of [`text`]. [`protobuf`]
-//! writes both as protobuf.
+//! comes before all others.
+//!
+//! [`families`] collects all families of a page. Automatic families come from a [`snapshot`] of the layers' numbers, included
+//! families from what their encoders write. [`automatic`] and [`included`] write them as text, with the lines of [`text`].
+//! [`protobuf`] writes both as protobuf.
 
 mod automatic;
 mod collector;

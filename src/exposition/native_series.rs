@@ -26,7 +26,8 @@ impl MetricsRegistry {
     pub(crate) fn encode_with_native(&self) -> Result<(String, Vec<NativeSeries>), Error> {
         let encoding = TextEncoding::from(Format::OpenMetrics);
         let all = Selection::default();
-        self.with_families(&all, encoding.escaping, &Err, |families, uptime| {
+        let escaping = encoding.escaping;
+        self.with_families(&all, escaping, &Err, |families, uptime| {
             let mut native = Vec::new();
             for (name, family) in families {
                 let PageFamily::Automatic((metric, snapshot)) = family else {
@@ -41,10 +42,13 @@ impl MetricsRegistry {
                     let Some(buckets) = native_buckets(histogram) else {
                         return;
                     };
-                    let labels = series.pairs().into_iter();
+                    let labels = series
+                        .pairs()
+                        .into_iter()
+                        .map(|(name, value)| (escaping.label(name).into_owned(), value.to_owned()));
                     native.push(NativeSeries {
                         name: name.clone(),
-                        labels: labels.map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+                        labels: labels.collect(),
                         buckets,
                     });
                 });

@@ -100,7 +100,10 @@ impl<'a> Snapshot<'a> {
         endpoint.recorder.sweep();
         let shared = endpoint.recorder.shared();
         let layout = &shared.layout;
-        let window = shared.end_window();
+        let window = match shared.settings.longest {
+            true => shared.end_window(),
+            false => shared.window(),
+        };
         let mut ages = endpoint.recorder.ages(open.of(endpoint.recorder.key()));
         // The text that is kept has the names as they are.
         let renames = escaping == Escaping::Dots || !endpoint.has_plain_labels;
@@ -115,7 +118,7 @@ impl<'a> Snapshot<'a> {
                 let start = numbers.len();
                 let rare = series.read(layout, number, window, numbers);
                 if let Some(at) = layout.optional(Optional::Oldest)
-                    && let Some(age) = ages.remove(&Arc::as_ptr(&series))
+                    && let Some((_, age)) = ages.remove(&Arc::as_ptr(&series))
                 {
                     numbers[start + at] = age;
                 }

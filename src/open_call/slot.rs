@@ -98,6 +98,8 @@ impl OpenCall {
     /// Ends the generation.
     #[inline]
     pub(super) fn end(&self) {
+        // A reader of the next generation sees that the age is not shown any more.
+        fence(Ordering::Release);
         // A report just before this store is lost, as it would be just after it.
         let next = (self.generation() + 1) << OUTCOME_BITS;
         overwrite(&self.state, next);
@@ -296,11 +298,15 @@ mod loom_tests {
                 slot.end();
                 begin(2);
             });
-            if let Some((key, set, began)) = slot.age_of() {
-                let call = began.to_bits();
-                assert_eq!((key.to_bits(), u64::from(set)), (call, call));
-            }
+            // On a thread of its own: loom does not move the main thread's loads behind the end.
+            let page = thread::spawn(move || {
+                if let Some((key, set, began)) = slot.age_of() {
+                    let call = began.to_bits();
+                    assert_eq!((key.to_bits(), u64::from(set)), (call, call));
+                }
+            });
             calls.join().unwrap();
+            page.join().unwrap();
             assert!(
                 slot.age_of()
                     .is_some_and(|(.., began)| began.to_bits() == 2)

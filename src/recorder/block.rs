@@ -44,9 +44,10 @@ pub(crate) struct Exemplar {
 /// A sum takes two cells: its low half, and twice the number of times that the low half has overflowed.
 pub(super) const SUM_CELLS: usize = 2;
 
-/// The longest durations of late take two cells for even windows and two for odd ones: the window, from 1 on, and its longest
-/// duration.
-pub(super) const LONGEST_CELLS: usize = 4;
+/// The longest durations of late take two cells for each of [`WINDOWS`]: the window, from 1 on, and its longest duration.
+pub(super) const LONGEST_CELLS: usize = 2 * WINDOWS as usize;
+/// A page shows two windows while calls end in the third.
+const WINDOWS: u64 = 3;
 
 /// The cells of an exemplar: a version and five words.
 pub(super) const EXEMPLAR_CELLS: usize = 6;
@@ -159,7 +160,7 @@ impl Block {
     }
 
     fn longest_cells(&self, at: usize, window: u64) -> [&AtomicU64; 2] {
-        let first = at + 2 * (window % 2) as usize;
+        let first = at + 2 * (window % WINDOWS) as usize;
         [self.cell(first), self.cell(first + 1)]
     }
 
@@ -174,7 +175,10 @@ impl Block {
             self.add(cell, ended.get(cell));
         }
         if let Some(at) = cells.longest {
-            for window in [ended.get(at), ended.get(at + 2)] {
+            for window in (at..at + LONGEST_CELLS)
+                .step_by(2)
+                .map(|cell| ended.get(cell))
+            {
                 let [later, _] = self.longest_cells(at, window);
                 if window > 0 && window >= later.load(Ordering::Relaxed) {
                     self.keep_longest(at, window, ended.longest(at, window));

@@ -82,7 +82,7 @@ impl LocalRecorder {
         is_own
     }
 
-    pub(super) fn is_detached(&self) -> bool {
+    pub(crate) fn is_detached(&self) -> bool {
         self.recorder.strong_count() == 0
     }
 

@@ -84,14 +84,21 @@ impl Recorder {
     }
 
     /// The age in nanoseconds of the oldest of these `open` calls for each series of the begin.
-    pub(crate) fn ages(&self, open: &[(SetIndex, Time)]) -> HashMap<*const Series, u64> {
+    pub(crate) fn ages(
+        &self,
+        open: &[(SetIndex, Time)],
+    ) -> HashMap<*const Series, (Arc<Series>, u64)> {
         let group = self.shared.layout.group_of(Carrier::Begin);
         let mut ages = HashMap::new();
+        let sets = self.read();
         for &(begin, began) in open {
-            let set = self.set(begin);
+            let set = sets.get(begin);
             if let Some(series) = set.as_ref().and_then(|set| set.series[group].as_ref()) {
-                let oldest = ages.entry(Arc::as_ptr(series)).or_default();
-                *oldest = self.shared.clock.nanos_since(began).max(*oldest);
+                let age = self.shared.clock.nanos_since(began);
+                // The series is kept, so that no other one has its address meanwhile.
+                let entry = ages.entry(Arc::as_ptr(series));
+                let (_, oldest) = entry.or_insert_with(|| (series.clone(), 0));
+                *oldest = age.max(*oldest);
             }
         }
         ages

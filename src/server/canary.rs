@@ -64,9 +64,9 @@ impl Canary {
 
     /// Maximum time of a probe. Later, it is dropped and has failed. A probe that blocks its thread can't be dropped.
     ///
-    /// Defaults to 3 seconds.
+    /// Defaults to 3 seconds. Less than a millisecond counts as a millisecond.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = timeout.max(Duration::from_millis(1));
         self
     }
 
@@ -79,10 +79,11 @@ impl Canary {
         let probe = Arc::clone(&self.probe);
         // Its task ends alone if it panics. A dropped set aborts it.
         let mut task = JoinSet::new();
-        task.spawn(async move { probe().await });
+        // Its error is made a text there, too: that is the user's code.
+        task.spawn(async move { probe().await.map_err(|error| chain(&*error)) });
         match timeout(self.timeout, task.join_next()).await {
             Ok(Some(Ok(Ok(())))) => Ok(()),
-            Ok(Some(Ok(Err(error)))) => Err(format!("the probe failed: {}", chain(&*error))),
+            Ok(Some(Ok(Err(error)))) => Err(format!("the probe failed: {error}")),
             Ok(_) => Err("the probe panicked".to_owned()),
             Err(_) => Err(format!("the probe took longer than {:?}", self.timeout)),
         }

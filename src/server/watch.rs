@@ -37,7 +37,7 @@ impl Watch {
     /// Spawns the task of a watch. It sends the first probe at once.
     pub(super) fn spawn(recorder: Arc<Recorder>, canary: Canary) -> Self {
         let state = State {
-            completed: totals::completed(&recorder),
+            completed: totals::completed(&recorder).unwrap_or(i64::MAX),
             failure: Some("no call has completed and no probe has succeeded yet".to_owned()),
         };
         let watched = Arc::new(Watched {
@@ -52,7 +52,8 @@ impl Watch {
     pub(super) fn failure(&self) -> Option<String> {
         let mut state = self.watched.state();
         // The count at the last look stays, so that the task sees the call, too.
-        if state.failure.is_some() && totals::completed(&self.watched.recorder) > state.completed {
+        let completed = || totals::completed(&self.watched.recorder);
+        if state.failure.is_some() && completed().is_some_and(|count| count > state.completed) {
             state.failure = None;
         }
         state.failure.clone()
@@ -81,18 +82,32 @@ impl Watched {
     /// A probe has ended. A call that completed before a failure no longer proves anything.
     fn probed(&self, result: Result<(), String>) {
         let mut state = self.state();
-        state.completed = totals::completed(&self.recorder);
+        self.look(&mut state);
         state.failure = result.err();
     }
 
     /// Returns whether a call has completed since the last look.
     fn has_completed(&self) -> bool {
         let mut state = self.state();
-        let completed = totals::completed(&self.recorder);
-        let has_completed = completed > state.completed;
-        state.completed = completed;
+        let has_completed = self.look(&mut state);
         if has_completed {
             state.failure = None;
+        }
+        has_completed
+    }
+
+    /// Counts the calls that have completed, and returns whether there are more than at the last look.
+    ///
+    /// What is remembered does not fall because of calls that fail just now: once they have failed, they would look like completed
+    /// ones. It falls if label sets have left.
+    fn look(&self, state: &mut State) -> bool {
+        let Some(completed) = totals::completed(&self.recorder) else {
+            return false;
+        };
+        let failing = i64::try_from(totals::in_flight(&self.recorder)).unwrap_or(i64::MAX);
+        let has_completed = completed > state.completed;
+        if has_completed || completed.saturating_add(failing) < state.completed {
+            state.completed = completed;
         }
         has_completed
     }

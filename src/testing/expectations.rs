@@ -60,7 +60,10 @@ impl Pattern {
 
     /// Adds a label that the series must have.
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.labels.push((name.into(), value.into()));
+        let name = name.into();
+        // The macro takes labels as identifiers, which may be raw.
+        let name = name.strip_prefix("r#").unwrap_or(&name).to_owned();
+        self.labels.push((name, value.into()));
         self
     }
 

@@ -38,14 +38,14 @@ pub fn wait_until_idle(
     timeout: Duration,
 ) -> impl Future<Output = ()> + Send + use<> {
     let registry = registry.clone();
-    let since = Instant::now();
+    let mut since = None;
     poll_fn(move |cx| {
         let calls = in_flight(&registry);
         if calls == 0 {
             return Poll::Ready(());
         }
         assert!(
-            since.elapsed() < timeout,
+            since.get_or_insert_with(Instant::now).elapsed() < timeout,
             "{calls} calls are still in flight after {timeout:?}"
         );
         // A thread instead of a timer: there may be no runtime, and a paused clock goes on meanwhile.

@@ -128,6 +128,14 @@ fn the_last_frame_counts_before_the_call_ends() {
     assert_metrics!(stage.numbers(), { "items_total" => 2, "item_gap_seconds" => [1.0] });
 }
 
+/// A counter that wrapped would go back.
+#[test]
+fn counts_beyond_reason_are_cut() {
+    let stage = Stage::new(|builder| all(builder).items_in_frames(|_| u64::MAX));
+    take_to_end(pin!(stage.call(["t", "t"].map(Step::Data))));
+    assert_metrics!(stage.numbers(), { "items_total" => 2 * u64::from(u32::MAX) });
+}
+
 #[test]
 fn a_panic_while_items_are_found_fails_the_call() {
     let stage = Stage::new(|builder| all(builder).items_in_frames(|_| panic!("no items")));

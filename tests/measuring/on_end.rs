@@ -3,7 +3,7 @@ use super::{Stage, seconds};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use tower_openmetrics::labels::Label;
-use tower_openmetrics::{CallOutcome, MetricsLayerBuilder, assert_metrics};
+use tower_openmetrics::{CallOutcome, ErrorType, MetricsLayerBuilder, assert_metrics};
 
 /// An outcome, seconds, bytes in and out, and labels.
 type Heard = (CallOutcome, u64, u64, u64, String);
@@ -55,10 +55,10 @@ fn every_ending_is_heard_once() {
     take_to_end(pin!(
         stage.call([Step::Data("ab"), Step::Fail(|| "no".into())])
     ));
-    expect(CallOutcome::Failed("publish_response"), 3, 2);
+    expect(CallOutcome::Failed(ErrorType::PUBLISH_RESPONSE), 3, 2);
 
     panic_of(|| take_to_end(pin!(stage.call([Step::Panic]))));
-    expect(CallOutcome::Failed("panic"), 2, 0);
+    expect(CallOutcome::Failed(ErrorType::PANIC), 2, 0);
 }
 
 #[test]

@@ -79,6 +79,22 @@ fn a_call_of_another_thread_is_seen() {
     assert_metrics!(stage.numbers(), { "oldest_request_age_seconds" => 0 });
 }
 
+/// They are open for as long as their readers like.
+#[test]
+fn streams_that_are_open_by_intent_have_no_age() {
+    let stage = Stage::new(|builder| {
+        builder
+            .oldest_request_age_seconds(true)
+            .stream_duration_seconds(|_| true)
+    });
+    let _stream = stage.call([]);
+    stage.clock.advance(seconds(100));
+    assert_metrics!(stage.numbers(), {
+        "oldest_request_age_seconds" => 0,
+        "concurrent_requests" => 1,
+    });
+}
+
 fn longest() -> Stage {
     Stage::new(|builder| builder.requests_longest_seconds(true))
 }

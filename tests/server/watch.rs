@@ -5,6 +5,7 @@
 use crate::client::{Client, within};
 use crate::{HOUR, patient, start_empty};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
@@ -395,4 +396,41 @@ async fn health_says_why_an_endpoint_is_not_ready() {
     let json = wait_for(&mut client, Ready).await;
     assert_eq!(json["endpoints"], json!({"a": "ready", "b": "ready"}));
     assert_eq!(json.get("reasons"), None);
+}
+
+/// Calls fail on other threads while it is asked, some of them between the two sums that make up what has completed.
+#[test]
+fn no_failure_is_taken_for_a_success() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let layer = MetricsLayer::unary(());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let stop = AtomicBool::new(false);
+    let fail = || {
+        let service = tower::service_fn(async |()| Err::<u8, _>("no"));
+        let service = tower::Layer::layer(&layer, service);
+        while !stop.load(Ordering::Relaxed) {
+            let call = tower::ServiceExt::oneshot(service.clone(), ());
+            call.now_or_never().unwrap().unwrap_err();
+        }
+    };
+    let asked = runtime.block_on(async {
+        let health = health();
+        let canary = Canary::new(|| async { Err::<(), _>("down") });
+        let canary = canary.idle(Duration::from_millis(1));
+        health.watch("model", &layer, canary);
+        std::thread::scope(|scope| {
+            let threads = [(); 2].map(|()| scope.spawn(fail));
+            let asked: Vec<_> = (0..2_000).map(|_| health.status()).collect();
+            stop.store(true, Ordering::Relaxed);
+            let _ = threads.map(|thread| thread.join().unwrap());
+            asked
+        })
+    });
+    let ready = asked
+        .iter()
+        .filter(|status| **status == HealthStatus::Ready);
+    assert_eq!(ready.count(), 0);
 }
