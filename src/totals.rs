@@ -5,11 +5,9 @@ use crate::labels::Carrier;
 use crate::labels::ERROR_TYPE;
 #[cfg(feature = "server")]
 use crate::measured::Measured;
-#[cfg(feature = "testing")]
-use crate::recorder::ENDED;
 #[cfg(feature = "server")]
 use crate::recorder::{CANCELLATIONS, Layout, Optional, REQUESTS};
-use crate::recorder::{Recorder, UndeclaredFailures};
+use crate::recorder::{ENDED, Recorder, UndeclaredFailures};
 
 /// How many calls have begun and not ended. All that an ended call counts is counted by then.
 pub(crate) fn in_flight(recorder: &Recorder) -> u64 {
