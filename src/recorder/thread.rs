@@ -20,6 +20,8 @@ struct Local {
     /// Keys of dropped recorders, by their slots: services may go on without their layer.
     dead_keys: Vec<Key>,
     free: FreeSlots,
+    /// Whether the thread is ending, so that it must let go right after each call.
+    is_ending: bool,
 }
 
 thread_local! {
@@ -31,6 +33,7 @@ thread_local! {
             dropped: 0,
             dead_keys: Vec::new(),
             free: FreeSlots::new(),
+            is_ending: false,
         }))
     };
     static AT_EXIT: AtExit = const { AtExit };
@@ -55,19 +58,19 @@ pub(crate) fn with_recorder_and_slots<R>(
 ) -> Option<R> {
     LOCAL.with(|local| {
         let mut borrowed = local.try_borrow_mut().ok()?;
-        let mut lasts = true;
         let (recorder, free) = match borrowed.get(key) {
             Some(held) => held,
             None => {
                 drop(borrowed);
-                lasts = attach(local, key)?;
+                attach(local, key)?;
                 borrowed = local.try_borrow_mut().ok()?;
                 borrowed.get_attached(key)?
             }
         };
         let counted = count(recorder, free);
+        let is_ending = borrowed.is_ending;
         drop(borrowed);
-        if !lasts {
+        if is_ending {
             let_go_of_all(local);
         }
         Some(counted)
@@ -76,10 +79,10 @@ pub(crate) fn with_recorder_and_slots<R>(
 
 /// Makes what the thread holds of a recorder, and lets go of recorders that have been dropped.
 ///
-/// Returns `None` if this recorder has been dropped. Returns false if the thread is ending and must let go right after.
+/// Returns `None` if this recorder has been dropped.
 #[cold]
 #[inline(never)]
-fn attach(local: &RefCell<ManuallyDrop<Local>>, key: Key) -> Option<bool> {
+fn attach(local: &RefCell<ManuallyDrop<Local>>, key: Key) -> Option<()> {
     if key == Key::NONE {
         return None;
     }
@@ -91,20 +94,21 @@ fn attach(local: &RefCell<ManuallyDrop<Local>>, key: Key) -> Option<bool> {
     }
     borrowed.let_go_of_dropped(&mut gone.0);
     if borrowed.get_attached(key).is_some() {
-        return Some(true);
+        return Some(());
     }
     drop(borrowed);
     // Registers the destructor before there is anything to drop.
     let lasts = AT_EXIT.try_with(|_| ()).is_ok();
     let recorder = key.recorder();
     let mut borrowed = local.try_borrow_mut().ok()?;
+    borrowed.is_ending = !lasts;
     match &recorder {
         Some(recorder) => borrowed.hold(recorder, &mut gone.0),
         None if lasts => borrowed.bury(key),
         None => {}
     }
     drop(borrowed);
-    recorder.map(|_| lasts)
+    recorder.map(|_| ())
 }
 
 /// The thread ends. The series keep what it has counted.
