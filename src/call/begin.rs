@@ -23,21 +23,19 @@ impl Call {
     pub(crate) fn begin(key: Key) -> Option<Self> {
         let begun = with_recorder_and_slots(key, move |local, free| match local.needs().request {
             true => None,
-            false => Some(Self::at(key, local, free, ROOT)),
+            // Without labels, of requests or of responses.
+            false => Some(Self::at(key, local, free, [ROOT; 2])),
         });
         begun.unwrap_or_else(|| Some(Self::uncounted()))
     }
 
     #[inline]
-    fn at(key: Key, local: &mut LocalRecorder, free: &mut FreeSlots, begin: SetIndex) -> Self {
+    fn at(key: Key, local: &mut LocalRecorder, free: &mut FreeSlots, sets: [SetIndex; 2]) -> Self {
         let flags = local.needs().flags;
-        let head = match local.needs().head_labels {
-            true => UNKNOWN,
-            false => begin,
-        };
+        let [begin, _] = sets;
         let began = local.begin(begin);
         Self {
-            slot: free.open(key, [begin, head], began, flags),
+            slot: free.open(key, sets, began, flags),
         }
     }
 
@@ -124,7 +122,11 @@ impl Call {
     fn labelled(key: Key, values: &Values<'_>, trace: Option<TraceContext>) -> Self {
         let begun = with_recorder_and_slots(key, |local, free| {
             let begin = local.find(Moment::Begin, ROOT, values);
-            Self::at(key, local, free, begin)
+            let head = match local.needs().head_labels {
+                true => UNKNOWN,
+                false => begin,
+            };
+            Self::at(key, local, free, [begin, head])
         });
         let Some(call) = begun else {
             return Self::uncounted();

@@ -24,7 +24,9 @@ const RARE: Flags = Flags::STREAM
     .with(Flags::ITEMS)
     .with(Flags::ITEMS_IN_FRAMES)
     .with(Flags::POLLS)
-    .with(Flags::LONGEST);
+    .with(Flags::LONGEST)
+    .with(Flags::AGE)
+    .with(Flags::ON_END);
 
 impl Call {
     /// Ends the call with its last bytes.
@@ -125,30 +127,28 @@ fn end_otherwise(slot: &OpenCall, local: &mut LocalRecorder, bytes: u64) -> Opti
         count_outcome(local, end, outcome);
     }
     let is_rare = flags.has(RARE);
-    if is_rare {
-        observe_rare(slot, local, end, outcome, nanos);
-    }
+    let ended = match is_rare {
+        true => end_rare(slot, local, end, outcome, nanos),
+        false => None,
+    };
     if local.needs().proof && is_proof(slot, outcome) {
         local.prove(slot.begin_set());
     }
-    let ended = match flags.has(Flags::ON_END.with(Flags::AGE)) {
-        true => show_end(slot, local, end, outcome, nanos),
-        false => None,
-    };
     let sets = [slot.begin_set(), slot.head_set(), end];
     local.end(sets, bytes, (!is_rare).then_some(nanos));
     ended
 }
 
-/// Ends the age of a call, and returns what a user's function hears of the end.
+/// Observes what few calls have, ends the age of the call, and returns what a user's function hears of the end.
 #[cold]
-fn show_end(
+fn end_rare(
     slot: &OpenCall,
     local: &mut LocalRecorder,
     end: SetIndex,
     outcome: Outcome,
     nanos: u64,
 ) -> Option<Box<Ended>> {
+    observe_rare(slot, local, end, outcome, nanos);
     let flags = slot.flags();
     slot.set_flags(flags.without(Flags::AGE));
     // A box, which all other calls carry around for less: 10 instructions.
@@ -187,7 +187,6 @@ fn count_outcome(local: &mut LocalRecorder, set: SetIndex, outcome: Outcome) {
     }
 }
 
-#[cold]
 fn observe_rare(
     slot: &OpenCall,
     local: &mut LocalRecorder,

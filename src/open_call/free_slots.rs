@@ -49,7 +49,8 @@ impl FreeSlots {
     #[inline]
     pub(crate) fn close(&mut self, slot: &'static OpenCall) {
         slot.end();
-        if self.0.len() < self.0.capacity().min(MAX_KEPT) {
+        // Its capacity is 0 or `MAX_KEPT`.
+        if self.0.len() < self.0.capacity() {
             self.0.push(slot);
         } else {
             self.keep(slot);
@@ -61,6 +62,7 @@ impl FreeSlots {
         if self.0.len() >= MAX_KEPT {
             shared().extend(self.0.drain(BATCH..));
         }
+        self.0.reserve_exact(MAX_KEPT - self.0.len());
         self.0.push(slot);
     }
 
@@ -68,6 +70,7 @@ impl FreeSlots {
     fn refill(&mut self) -> &'static OpenCall {
         let mut shared = shared();
         let left = shared.len().saturating_sub(BATCH);
+        self.0.reserve_exact(MAX_KEPT);
         self.0.extend(shared.drain(left..));
         self.0.pop().unwrap_or_else(|| {
             let made: &'static [OpenCall; BATCH] =

@@ -15,7 +15,7 @@ import threading
 import unittest
 from urllib.parse import quote, urlsplit
 
-from check_prometheus import CONFIG, Prometheus
+from daemons import CONFIG, Prometheus
 from clients import Raw, ask, wait_until
 from processes import DEBUG_EXAMPLES, TARGET, Process
 
