@@ -14,7 +14,6 @@ use crate::request_start::since_request_start;
 use crate::trace::TraceContext;
 use std::any::Any;
 use std::mem;
-use std::time::Duration;
 
 impl Call {
     /// Begins a call. Returns `None` if users' functions have to read its request before: see
@@ -66,7 +65,6 @@ impl Call {
         let mut values = Values::NONE;
         let mut trace = None;
         let mut is_stream = false;
-        let mut queue_wait = None;
         let (head, message) = request();
         match &head {
             Some(head) => {
@@ -75,9 +73,6 @@ impl Call {
                 {
                     mem::forget(guard);
                     return Self::uncounted();
-                }
-                if settings.histograms.has(Measured::QueueWait) {
-                    queue_wait = since_request_start(head.headers);
                 }
                 trace = settings.exemplars.as_ref().and_then(|of| (**of)(head));
                 let streams = settings.streams.as_ref();
@@ -105,18 +100,23 @@ impl Call {
         if is_stream {
             call.time_as_stream();
         }
-        if let Some(wait) = queue_wait {
-            call.waited_in_queue(wait);
+        if let Some(head) = &head
+            && settings.histograms.has(Measured::QueueWait)
+        {
+            call.time_queue_wait(head);
         }
         call
     }
 
-    fn waited_in_queue(&self, wait: Duration) {
+    #[cold]
+    fn time_queue_wait(&self, head: &RequestHead<'_>) {
         let slot = self.slot;
-        with_recorder(slot.key(), |local| {
-            let nanos = wait.as_nanos() as u64;
-            local.observe(slot.begin_set(), Measured::QueueWait, nanos, slot.trace());
-        });
+        if let Some(wait) = since_request_start(head.headers) {
+            with_recorder(slot.key(), |local| {
+                let nanos = wait.as_nanos() as u64;
+                local.observe(slot.begin_set(), Measured::QueueWait, nanos, slot.trace());
+            });
+        }
     }
 
     fn labelled(key: Key, values: &Values<'_>, trace: Option<TraceContext>) -> Self {
