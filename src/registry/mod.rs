@@ -20,11 +20,11 @@ pub(crate) use self::automatic::{AUTOMATIC_METRICS, AutomaticMetric, UPTIME_HELP
 pub(crate) use self::custom::{CustomFamily, FamilySource, LateClaims, MemberText};
 pub(crate) use self::encoding::{encode, encode_source};
 pub(crate) use self::family::{Kind, ends_in_unit};
-#[cfg(feature = "testing")]
-pub(crate) use self::included::unescaped;
-pub(crate) use self::included::{IncludedFamily, NamedFamily, Sample, allow_exemplar, parse};
 #[cfg(feature = "protobuf")]
-pub(crate) use self::included::{parse_labels, unescape};
+pub(crate) use self::included::parse_labels;
+#[cfg(any(feature = "protobuf", feature = "testing"))]
+pub(crate) use self::included::unescape;
+pub(crate) use self::included::{IncludedFamily, NamedFamily, Sample, allow_exemplar, parse};
 pub(crate) use self::metric::Metric;
 pub(crate) use self::table::{Endpoint, Table};
 

@@ -38,8 +38,7 @@
 #[macro_export]
 macro_rules! assert_metrics {
     ($found:expr, { $($entries:tt)* } $(,)?) => {{
-        #[allow(unused_mut, reason = "there may be no entry")]
-        let mut expectations = $crate::testing::Expectations::default();
+        let expectations = &mut $crate::testing::Expectations::default();
         $crate::assert_metrics!(@entries expectations $($entries)*);
         expectations.assert(&$found);
     }};

@@ -1,4 +1,4 @@
-use crate::registry::{Kind, MetricsRegistry, parse, unescaped};
+use crate::registry::{Kind, MetricsRegistry, parse, unescape};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -49,7 +49,7 @@ impl Snapshot {
                 let labels = sample.labels.into_iter();
                 let series = Series::new(
                     &*sample.name,
-                    labels.map(|(name, value)| (name, plain(value))),
+                    labels.map(|(name, value)| (name, unescape(value))),
                 );
                 let sample = Sample {
                     value: sample.number,
@@ -102,11 +102,6 @@ impl MetricsRegistry {
     pub fn since(&self, before: &Snapshot) -> Snapshot {
         Snapshot::of(self).since(before)
     }
-}
-
-/// Returns a label's value without escapes.
-fn plain(value: &str) -> String {
-    unescaped(value).unwrap_or_else(|| value.to_owned())
 }
 
 fn counts(kind: Kind, series: &Series) -> bool {

@@ -7,13 +7,13 @@ mod parse;
 mod rules;
 mod sample;
 
-#[cfg(feature = "testing")]
-pub(crate) use self::parse::unescaped;
 pub(crate) use self::parse::{NamedFamily, parse};
 pub(crate) use self::rules::allow_exemplar;
 pub(crate) use self::sample::Sample;
 #[cfg(feature = "protobuf")]
-pub(crate) use self::sample::{parse_labels, unescape};
+pub(crate) use self::sample::parse_labels;
+#[cfg(any(feature = "protobuf", feature = "testing"))]
+pub(crate) use self::sample::unescape;
 
 use super::family::Kind;
 use crate::Error;

@@ -242,9 +242,9 @@ fn word(text: &str) -> (&str, &str) {
     text.split_at(text.find(BLANKS).unwrap_or(text.len()))
 }
 
-/// Returns an escaped HELP or label value without its escapes, or `None` if it is not escaped. prometheus-client doesn't
+/// Returns an escaped HELP without its escapes, or `None` if it is not escaped. prometheus-client doesn't
 /// escape HELP, and a backslash there means itself.
-pub(crate) fn unescaped(help: &str) -> Option<String> {
+fn unescaped(help: &str) -> Option<String> {
     let mut plain = String::with_capacity(help.len());
     let mut chars = help.chars();
     while let Some(c) = chars.next() {
