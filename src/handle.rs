@@ -49,11 +49,12 @@ impl CallHandle {
             if local.needs().uses && !local.stays(begin) && !report.is_open() {
                 return;
             }
-            let block = local.block(begin, Carrier::Begin);
-            block.add(REQUEST_BYTES, bytes);
-            if messages > 0 {
-                block.add(REQUEST_MESSAGES, messages);
-            }
+            local.count(begin, Carrier::Begin, |block| {
+                block.add(REQUEST_BYTES, bytes);
+                if messages > 0 {
+                    block.add(REQUEST_MESSAGES, messages);
+                }
+            });
             if local.needs().flags.has(Flags::SIZES) {
                 report.add_request_bytes(bytes);
             }

@@ -2,7 +2,7 @@ use crate::call::{Call, MeasuredPoll};
 use crate::future::ResponseFuture;
 use crate::panic_guard::PanicGuard;
 use crate::protocol::{Answer, Http, Protocol};
-use crate::recorder::Key;
+use crate::recorder::{Key, Lent};
 use crate::wait::Wait;
 use std::fmt;
 use std::task::{Context, Poll};
@@ -70,8 +70,8 @@ where
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         match Call::begin(self.key) {
-            Some(call) => self.call_begun::<false, _>(call, request),
-            None => self.call_asking(request),
+            Ok(call) => self.call_begun::<false, _>(call, request),
+            Err(shared) => self.call_asking(shared, request),
         }
     }
 }
@@ -95,7 +95,7 @@ impl<S, P> Metrics<S, P> {
     // A separate function: a request that is borrowed can only be moved with a copy, which would add 130 instructions to
     // every call.
     #[inline(never)]
-    fn call_asking<Req>(&mut self, request: Req) -> ResponseFuture<S::Future, P>
+    fn call_asking<Req>(&mut self, shared: Lent, request: Req) -> ResponseFuture<S::Future, P>
     where
         P: Protocol<Req>,
         S: Service<P::Request>,
@@ -103,7 +103,7 @@ impl<S, P> Metrics<S, P> {
         if self.wait.is_some() {
             self.wait_ends();
         }
-        let call = Call::begin_with_head(self.key, || {
+        let call = Call::begin_with_head(self.key, shared, || {
             let message = self.protocol.message(&request);
             (self.protocol.head(&request), message)
         });

@@ -58,7 +58,6 @@ fn exemplars(page: &str, name: &str) -> Vec<Option<String>> {
 fn the_latest_traced_call_of_each_bucket_is_shown() {
     let clock = Clock::manual();
     let layer = builder(clock).build([("a", "1")]).unwrap();
-    let before = SystemTime::now();
     let sampled = |trace, span| traceparent(trace, span, 1);
     call(&layer, clock, Some(&sampled(0xab, 0xcd)), Duration::ZERO);
     call(
@@ -81,7 +80,6 @@ fn the_latest_traced_call_of_each_bucket_is_shown() {
         Duration::from_millis(70),
     );
     call(&layer, clock, Some(&sampled(2, 3)), 5 * SECOND);
-    let after = SystemTime::now();
 
     let page = page_of(layer.exporter(), OPEN_METRICS);
     let buckets = exemplars(&page, "request_duration_seconds_bucket");
@@ -89,29 +87,13 @@ fn the_latest_traced_call_of_each_bucket_is_shown() {
         panic!("{buckets:?}");
     };
     assert_eq!(*second, None, "no call of 0.1 to 1 s");
-    let seconds = |time: SystemTime| {
-        time.duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap()
-            .as_secs_f64()
-    };
-    for (exemplar, expected) in [
-        (
-            first,
-            r#"{span_id="ffffffffffffffff",trace_id="ffffffffffffffffffffffffffffffff"} 0.05 "#,
-        ),
-        (
-            third,
-            r#"{span_id="0000000000000003",trace_id="00000000000000000000000000000002"} 5.0 "#,
-        ),
-    ] {
-        let exemplar = exemplar.as_ref().unwrap();
-        let at: f64 = exemplar
-            .strip_prefix(expected)
-            .expect(exemplar)
-            .parse()
-            .unwrap();
-        assert!((seconds(before)..=seconds(after)).contains(&at), "{at}");
-    }
+    // A manual clock begins in 1970. The second call ended after 0.05 s, the last one after two more of 0.06 and 0.07 s.
+    let of_first =
+        r#"{span_id="ffffffffffffffff",trace_id="ffffffffffffffffffffffffffffffff"} 0.05 0.05"#;
+    let of_last =
+        r#"{span_id="0000000000000003",trace_id="00000000000000000000000000000002"} 5.0 5.25"#;
+    assert_eq!(first.as_deref(), Some(of_first));
+    assert_eq!(third.as_deref(), Some(of_last));
     assert_eq!(page.matches(" # {").count(), 2, "on buckets alone: {page}");
 
     let prometheus = page_of(layer.exporter(), "text/plain");
@@ -119,6 +101,34 @@ fn the_latest_traced_call_of_each_bucket_is_shown() {
         exemplars(&prometheus, "request_duration_seconds_bucket"),
         [None, None, None]
     );
+}
+
+/// The date is right to the second, whether the system was just asked for it or some time before.
+#[test]
+fn an_exemplar_has_the_date_of_its_observation() {
+    let layer = builder(Clock::real()).build([("a", "1")]).unwrap();
+    let since_1970 = || {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.unwrap().as_secs_f64()
+    };
+    let mut dates = Vec::new();
+    for (trace, pause) in [(1, 0), (2, 300), (3, 1_100)] {
+        thread::sleep(Duration::from_millis(pause));
+        let header = traceparent(trace, 1, 1);
+        let before = since_1970();
+        call(&layer, Clock::real(), Some(&header), Duration::ZERO);
+        let after = since_1970();
+        let page = page_of(layer.exporter(), OPEN_METRICS);
+        let shown = exemplars(&page, "request_duration_seconds_bucket");
+        let exemplar = shown.into_iter().flatten().next().unwrap();
+        let date: f64 = exemplar.rsplit(' ').next().unwrap().parse().unwrap();
+        assert!(
+            (before - 0.1..=after + 0.1).contains(&date),
+            "{date}, not in {before}..={after}"
+        );
+        dates.push(date);
+    }
+    assert!(dates.is_sorted(), "{dates:?}");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use crate::labels::{Moment, RequestHead, Values};
 use crate::measured::Measured;
 use crate::open_call::FreeSlots;
 use crate::recorder::{
-    Key, LocalRecorder, ROOT, SetIndex, Shared, with_recorder, with_recorder_and_slots, with_slots,
+    Key, Lent, LocalRecorder, ROOT, SetIndex, Shared, with_recorder, with_recorder_and_slots,
+    with_slots,
 };
 use crate::request_start::since_request_start;
 use crate::trace::TraceContext;
@@ -16,16 +17,19 @@ use std::any::Any;
 use std::mem;
 
 impl Call {
-    /// Begins a call. Returns `None` if users' functions have to read its request before: see
-    /// [`begin_with_head`](Self::begin_with_head).
+    /// Begins a call.
+    ///
+    /// # Errors
+    ///
+    /// Users' functions have to read its request before: see [`begin_with_head`](Self::begin_with_head).
     #[inline]
-    pub(crate) fn begin(key: Key) -> Option<Self> {
+    pub(crate) fn begin(key: Key) -> Result<Self, Lent> {
         let begun = with_recorder_and_slots(key, move |local, free| match local.needs().request {
-            true => None,
+            true => Err(local.lend()),
             // Without labels, of requests or of responses.
-            false => Some(Self::at(key, local, free, [ROOT; 2])),
+            false => Ok(Self::at(key, local, free, [ROOT; 2])),
         });
-        begun.unwrap_or_else(|| Some(Self::uncounted()))
+        begun.unwrap_or_else(|| Ok(Self::uncounted()))
     }
 
     #[inline]
@@ -51,11 +55,9 @@ impl Call {
     /// Begins a call after users' functions have read the head of its request, or its message.
     pub(crate) fn begin_with_head<'a>(
         key: Key,
+        shared: Lent,
         request: impl FnOnce() -> (Option<RequestHead<'a>>, Option<&'a dyn Any>),
     ) -> Self {
-        let Some(shared) = with_recorder(key, |local| local.lend()) else {
-            return Self::uncounted();
-        };
         let settings = &shared.settings;
         let guard = HeadGuard {
             key,
@@ -114,7 +116,8 @@ impl Call {
         if let Some(wait) = since_request_start(head.headers) {
             with_recorder(slot.key(), |local| {
                 let nanos = wait.as_nanos() as u64;
-                local.observe(slot.begin_set(), Measured::QueueWait, nanos, slot.trace());
+                let traced = slot.traced(local.clock().now());
+                local.observe(slot.begin_set(), Measured::QueueWait, nanos, traced);
             });
         }
     }

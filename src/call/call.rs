@@ -1,6 +1,7 @@
 //! What a service, its protocol and its bodies tell a call.
 
 use crate::classify::{Fault, Head};
+use crate::clock::Time;
 use crate::error_types::Outcome;
 use crate::flags::Flags;
 use crate::handle::CallHandle;
@@ -10,6 +11,7 @@ use crate::open_call::{BodyReport, OpenCall};
 use crate::recorder::{
     LocalRecorder, Optional, RESPONSE_BYTES, RESPONSE_MESSAGES, SetIndex, with_recorder,
 };
+use crate::trace::TraceContext;
 use std::fmt;
 
 /// One call, from its beginning to its one end.
@@ -119,8 +121,8 @@ impl Call {
                 slot.set_head_set(local.find(Moment::Head, slot.begin_set(), &values));
             }
             if settings.histograms.has(Measured::ResponseHead) {
-                let nanos = shared.clock.nanos_since(slot.began());
-                local.observe(slot.head_set(), Measured::ResponseHead, nanos, slot.trace());
+                let (nanos, traced) = Self::elapsed(slot, local);
+                local.observe(slot.head_set(), Measured::ResponseHead, nanos, traced);
             }
         });
     }
@@ -165,11 +167,12 @@ impl Call {
         if slot.head_set() == UNKNOWN {
             Self::find_no_head(slot, local);
         }
-        let block = local.block(slot.head_set(), Carrier::Head);
-        block.add(RESPONSE_BYTES, passed.bytes);
-        if passed.messages > 0 {
-            block.add(RESPONSE_MESSAGES, passed.messages);
-        }
+        local.count(slot.head_set(), Carrier::Head, |block| {
+            block.add(RESPONSE_BYTES, passed.bytes);
+            if passed.messages > 0 {
+                block.add(RESPONSE_MESSAGES, passed.messages);
+            }
+        });
         if slot.flags().has(Self::MEASURES_RESPONSE) {
             Self::measure_response(slot, local, passed);
         }
@@ -183,12 +186,19 @@ impl Call {
         }
         if flags.has(Flags::FIRST_BYTE) && (passed.bytes > 0 || passed.messages > 0) {
             slot.set_flags(flags.without(Flags::FIRST_BYTE));
-            let nanos = local.clock().nanos_since(slot.began());
-            local.observe(slot.head_set(), Measured::FirstByte, nanos, slot.trace());
+            let (nanos, traced) = Self::elapsed(slot, local);
+            local.observe(slot.head_set(), Measured::FirstByte, nanos, traced);
         }
         if flags.has(Flags::ITEMS) {
             Self::measure_items(slot, local, passed.items);
         }
+    }
+
+    /// The nanoseconds since the call began, and its trace.
+    fn elapsed(slot: &OpenCall, local: &LocalRecorder) -> (u64, Option<(TraceContext, Time)>) {
+        let now = local.clock().now();
+        let nanos = local.clock().nanos_between(slot.began(), now);
+        (nanos, slot.traced(now))
     }
 
     pub(super) fn measure_items(slot: &OpenCall, local: &mut LocalRecorder, items: u64) {
@@ -207,7 +217,7 @@ impl Call {
             Some(last) => (Measured::ItemGap, last),
         };
         let nanos = clock.nanos_between(since, now);
-        local.observe(set, measured, nanos, slot.trace());
+        local.observe(set, measured, nanos, slot.traced(now));
         if let Some((block, at)) = local.optional(set, Optional::Items) {
             block.add(at, items);
         }

@@ -4,6 +4,7 @@ use super::call::{Call, Passed, UNKNOWN};
 use super::hear::Ended;
 use crate::answering::{self, Identity};
 use crate::classify::{ErrorType, GrpcCode};
+use crate::clock::Time;
 use crate::error_types::{OTHER_INDEX, Outcome};
 use crate::flags::Flags;
 use crate::labels::{Carrier, Moment, Values};
@@ -122,13 +123,14 @@ fn end_otherwise(slot: &OpenCall, local: &mut LocalRecorder, bytes: u64) -> Opti
         true => end_set(slot, local, outcome),
         false => slot.head_set(),
     };
-    let nanos = local.clock().nanos_since(slot.began());
+    let now = local.clock().now();
+    let nanos = local.clock().nanos_between(slot.began(), now);
     if outcome != Outcome::COMPLETED {
         count_outcome(local, end, outcome);
     }
     let is_rare = flags.has(RARE);
     let ended = match is_rare {
-        true => end_rare(slot, local, end, outcome, nanos),
+        true => end_rare(slot, local, end, outcome, now),
         false => None,
     };
     if local.needs().proof && is_proof(slot, outcome) {
@@ -146,9 +148,10 @@ fn end_rare(
     local: &mut LocalRecorder,
     end: SetIndex,
     outcome: Outcome,
-    nanos: u64,
+    now: Time,
 ) -> Option<Box<Ended>> {
-    observe_rare(slot, local, end, outcome, nanos);
+    let nanos = local.clock().nanos_between(slot.began(), now);
+    observe_rare(slot, local, end, outcome, now);
     let flags = slot.flags();
     slot.set_flags(flags.without(Flags::AGE));
     // A box, which all other calls carry around for less: 10 instructions.
@@ -173,8 +176,7 @@ fn end_set(slot: &OpenCall, local: &mut LocalRecorder, outcome: Outcome) -> SetI
 #[cold]
 fn count_outcome(local: &mut LocalRecorder, set: SetIndex, outcome: Outcome) {
     let Some(error_type) = outcome.failure() else {
-        local.block(set, Carrier::End).add(CANCELLATIONS, 1);
-        return;
+        return local.count(set, Carrier::End, |block| block.add(CANCELLATIONS, 1));
     };
     let declared = local.shared().settings.error_types.len();
     let place = match error_type {
@@ -192,15 +194,16 @@ fn observe_rare(
     local: &mut LocalRecorder,
     set: SetIndex,
     outcome: Outcome,
-    nanos: u64,
+    now: Time,
 ) {
-    let (flags, trace) = (slot.flags(), slot.trace());
+    let (flags, traced) = (slot.flags(), slot.traced(now));
+    let nanos = local.clock().nanos_between(slot.began(), now);
     let timed = match flags.has(Flags::STREAM) {
         true => Measured::StreamDuration,
         false => Measured::Duration,
     };
     if !flags.has(Flags::UNTIMED) {
-        local.observe(set, timed, nanos, trace);
+        local.observe(set, timed, nanos, traced);
         let window = local.shared().window();
         if let Some((block, at)) = local.optional(set, Optional::Longest) {
             block.keep_longest(at, window, nanos);
@@ -210,12 +213,12 @@ fn observe_rare(
         && items > 1
         && outcome == Outcome::COMPLETED
     {
-        let since_first = local.clock().nanos_since(first);
+        let since_first = local.clock().nanos_between(first, now);
         let per_item = since_first / (items - 1);
-        local.observe(slot.head_set(), Measured::TimePerItem, per_item, trace);
+        local.observe(slot.head_set(), Measured::TimePerItem, per_item, traced);
     }
     if flags.has(Flags::POLLS) {
-        local.observe(set, Measured::HandlerPoll, slot.polled(), trace);
+        local.observe(set, Measured::HandlerPoll, slot.polled(), traced);
     }
     if flags.has(Flags::SIZES) {
         let (request, response) = slot.sizes();

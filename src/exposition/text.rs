@@ -269,7 +269,7 @@ impl ValueWriter<'_> {
         self.0.push_str(&labels);
         self.seconds((*nanos).into());
         self.0.push(' ');
-        self.seconds(at.as_nanos());
+        self.seconds((*at).into());
     }
 }
 

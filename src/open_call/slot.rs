@@ -196,11 +196,11 @@ impl OpenCall {
         }
     }
 
-    /// The trace of the call, if it has [one](Flags::TRACED).
-    pub(crate) fn trace(&self) -> Option<TraceContext> {
+    /// The trace of the call, if it has [one](Flags::TRACED), with the time of what is observed `now`.
+    pub(crate) fn traced(&self, now: Time) -> Option<(TraceContext, Time)> {
         let words = || array::from_fn(|i| self.trace[i].load(Ordering::Relaxed));
         let is_traced = self.flags().has(Flags::TRACED);
-        is_traced.then(|| TraceContext::from_words(words()))
+        is_traced.then(|| (TraceContext::from_words(words()), now))
     }
 
     /// Counts the sizes of both bodies from 0 on.

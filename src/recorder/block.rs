@@ -10,7 +10,6 @@ use std::fmt;
 use std::hint;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 /// One thread's numbers of one series, in cells.
 ///
@@ -37,8 +36,8 @@ pub(super) struct Cells {
 pub(crate) struct Exemplar {
     pub(crate) trace: TraceContext,
     pub(crate) nanos: u64,
-    /// When it was observed: the time since 1970.
-    pub(crate) at: Duration,
+    /// When it was observed, in nanoseconds since 1970.
+    pub(crate) at: u64,
 }
 
 /// A sum takes two cells: its low half, and twice the number of times that the low half has overflowed.
@@ -213,7 +212,6 @@ impl Block {
         fence(Ordering::Release);
         let Exemplar { trace, nanos, at } = exemplar;
         let [high, low, span] = trace.to_words();
-        let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
         for (word, value) in words.iter().zip([high, low, span, nanos, at]) {
             word.store(value, Ordering::Relaxed);
         }
@@ -233,7 +231,7 @@ impl Block {
         (version.load(Ordering::Relaxed) == before).then(|| Exemplar {
             trace: TraceContext::from_words([high, low, span]),
             nanos,
-            at: Duration::from_nanos(at),
+            at,
         })
     }
 
@@ -269,12 +267,6 @@ impl Cells {
 // === impl Exemplar ===
 
 impl Exemplar {
-    pub(super) fn now(trace: TraceContext, nanos: u64) -> Self {
-        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let at = since_1970.unwrap_or_default();
-        Self { trace, nanos, at }
-    }
-
     /// The latest of all blocks, from the cells from `first` on.
     pub(super) fn latest<'a>(
         blocks: impl Iterator<Item = &'a Block>,
@@ -341,7 +333,7 @@ mod loom_tests {
         Exemplar {
             trace: TraceContext::new(id.into(), id.into()),
             nanos: id.into(),
-            at: Duration::from_nanos(id.into()),
+            at: id.into(),
         }
     }
 

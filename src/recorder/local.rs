@@ -4,18 +4,17 @@
 //! and label set.
 
 use super::block::{Block, Exemplar};
-use super::label_set::{LabelSet, Lookup, ROOT, SetIndex};
+use super::label_set::{LabelSet, Lookup, ROOT, SetIndex, Uses};
 use super::layout::{BEGUN, Optional};
 use super::met_sets::MetSets;
 use super::recorder::{Key, Recorder};
 use super::series::Series;
 use super::shared::{Lent, Shared};
-use crate::clock::{Reader, Time};
+use crate::clock::{Calendar, Reader, Time};
 use crate::labels::{Carrier, MOMENTS, Moment, Values};
 use crate::measured::Measured;
 use crate::settings::Needs;
 use crate::trace::TraceContext;
-use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -29,6 +28,7 @@ pub(crate) struct LocalRecorder {
     plain: Option<Block>,
     needs: Needs,
     clock: Reader,
+    calendar: Calendar,
     shared: Arc<Shared>,
     lent: Lent,
     met: MetSets,
@@ -36,8 +36,6 @@ pub(crate) struct LocalRecorder {
     thread: u64,
     /// How many label sets had left when this thread last looked.
     removals: u64,
-    /// Counts calls whose recorder has been dropped.
-    detached: OnceCell<Block>,
 }
 
 // === impl LocalRecorder ===
@@ -51,17 +49,17 @@ impl LocalRecorder {
             plain: None,
             needs: shared.needs,
             clock: shared.clock,
+            calendar: Calendar::default(),
             shared: shared.clone(),
             lent: Rc::new(shared.clone()),
-            met: MetSets::new(shared.layout.groups().len()),
+            met: MetSets::default(),
             recorder: Arc::downgrade(recorder),
             thread,
             removals: shared.removals.load(Ordering::Acquire),
-            detached: OnceCell::new(),
         };
+        local.set(ROOT);
         if shared.is_plain() {
-            let at = local.ready(ROOT, Carrier::Begin);
-            local.plain = local.met.block(at).cloned();
+            local.plain = local.block(ROOT, Carrier::Begin).cloned();
         }
         local.key = local.own_key;
         local
@@ -107,18 +105,38 @@ impl LocalRecorder {
     /// A call begins.
     #[inline(always)]
     pub(crate) fn begin(&mut self, set: SetIndex) -> Time {
-        self.block(set, Carrier::Begin).add(BEGUN, 1);
+        self.count(set, Carrier::Begin, |block| block.add(BEGUN, 1));
         self.clock.now()
     }
 
-    /// The block that counts a carrier's metrics of a label set.
+    /// Calls `count` with the block of a carrier's metrics of a label set.
+    ///
+    /// If the recorder has been dropped, nothing may be counted.
     #[inline(always)]
-    pub(crate) fn block(&mut self, set: SetIndex, carrier: Carrier) -> &Block {
-        if self.plain.is_none() {
-            let at = self.ready(set, carrier);
-            return self.at(at);
+    pub(crate) fn count(&mut self, set: SetIndex, carrier: Carrier, count: impl Fn(&Block)) {
+        let plain = self.plain.as_ref();
+        match plain.or_else(|| self.met.block(set, carrier)) {
+            Some(block) => count(block),
+            None => {
+                self.make_block(set, carrier);
+                self.met.block(set, carrier).into_iter().for_each(count);
+            }
         }
-        self.plain.as_ref().unwrap_or_else(|| self.detached())
+    }
+
+    /// The block that counts a carrier's metrics of a label set. `None` if the recorder has been dropped.
+    #[inline]
+    pub(crate) fn block(&mut self, set: SetIndex, carrier: Carrier) -> Option<&Block> {
+        self.ready(set, carrier);
+        self.met.block(set, carrier)
+    }
+
+    /// Makes sure that there is a block, unless the recorder has been dropped.
+    #[inline(always)]
+    fn ready(&mut self, set: SetIndex, carrier: Carrier) {
+        if self.met.block(set, carrier).is_none() {
+            self.make_block(set, carrier);
+        }
     }
 
     /// Counts a time or a size, and keeps its trace if there is one.
@@ -127,16 +145,20 @@ impl LocalRecorder {
         set: SetIndex,
         measured: Measured,
         value: u64,
-        trace: Option<TraceContext>,
+        traced: Option<(TraceContext, Time)>,
     ) {
-        let at = self.ready(set, measured.carrier());
-        if let Some(histogram) = self.shared.layout.histogram(measured) {
-            let block = self.at(at);
+        let carrier = measured.carrier();
+        self.ready(set, carrier);
+        if let Some(histogram) = self.shared.layout.histogram(measured)
+            && let Some(block) = self.met.block(set, carrier)
+        {
             let bucket = histogram.observe(block, value);
-            if let Some(trace) = trace
+            if let Some((trace, at)) = traced
                 && let Some(first) = histogram.exemplar_at(bucket)
             {
-                block.keep_exemplar(first, Exemplar::now(trace, value));
+                let at = self.calendar.date(&self.clock, at);
+                let nanos = value;
+                block.keep_exemplar(first, Exemplar { trace, nanos, at });
             }
         }
     }
@@ -148,7 +170,7 @@ impl LocalRecorder {
         optional: Optional,
     ) -> Option<(&Block, usize)> {
         let at = self.shared.layout.optional(optional)?;
-        Some((self.block(set, optional.carrier()), at))
+        Some((self.block(set, optional.carrier())?, at))
     }
 
     #[inline]
@@ -175,24 +197,46 @@ impl LocalRecorder {
     /// Counts the end of a call with these label sets at its three moments. `bytes` are its last ones.
     #[inline(always)]
     pub(crate) fn end(&mut self, sets: [SetIndex; MOMENTS], bytes: u64, nanos: Option<u64>) {
-        let [begin, head, end] = sets;
-        let places = [
-            self.ready(begin, Carrier::Begin),
-            self.ready(head, Carrier::Head),
-            self.ready(end, Carrier::End),
-            self.ready(end, Carrier::Duration),
-        ];
-        // By now the thread knows the set, even if the call began elsewhere.
-        if self.needs.labels && self.met.get(end).is_some_and(|set| set.is_overflow) {
-            self.shared.count_overflow();
+        if !self.count_end(sets, bytes, nanos) {
+            self.end_first(sets, bytes, nanos);
         }
-        let [begin, head, end, timed] = places;
-        // Not by `map`, which is not compiled into this. (40 instructions.)
-        let blocks = [self.at(begin), self.at(head), self.at(end), self.at(timed)];
-        self.shared.layout.count_end(blocks, bytes, nanos);
         if self.needs.uses {
             self.exit(sets);
         }
+    }
+
+    /// Returns false if the thread has not all blocks.
+    #[inline(always)]
+    fn count_end(&self, sets: [SetIndex; MOMENTS], bytes: u64, nanos: Option<u64>) -> bool {
+        let [begin, head, end] = sets;
+        let (Some(begin), Some(head), Some(timed), Some(ended)) = (
+            self.met.block(begin, Carrier::Begin),
+            self.met.block(head, Carrier::Head),
+            self.met.block(end, Carrier::Duration),
+            self.met.get(end),
+        ) else {
+            return false;
+        };
+        let Some(end) = ended.block(Carrier::End) else {
+            return false;
+        };
+        if ended.set.is_overflow {
+            self.shared.count_overflow();
+        }
+        let blocks = [begin, head, end, timed];
+        self.shared.layout.count_end(blocks, bytes, nanos);
+        true
+    }
+
+    /// Makes the blocks that the thread has not.
+    #[cold]
+    fn end_first(&mut self, sets: [SetIndex; MOMENTS], bytes: u64, nanos: Option<u64>) {
+        let [begin, head, end] = sets;
+        self.ready(begin, Carrier::Begin);
+        self.ready(head, Carrier::Head);
+        self.ready(end, Carrier::End);
+        self.ready(end, Carrier::Duration);
+        self.count_end(sets, bytes, nanos);
     }
 
     /// Counts a failure by an undeclared error type.
@@ -224,7 +268,7 @@ impl LocalRecorder {
         }
         let found = self.find_by_hash(moment, before, values);
         // Not a set for calls beyond the limit: another call may have `_OTHER` as values of its own.
-        if !self.met.get(found).is_some_and(|set| set.is_overflow) {
+        if !self.met.get(found).is_some_and(|met| met.set.is_overflow) {
             self.met.set_last_after(before, found);
         }
         found
@@ -256,48 +300,19 @@ impl LocalRecorder {
         index
     }
 
-    /// Makes sure that there is a block, and returns its place.
-    #[inline(always)]
-    fn ready(&mut self, set: SetIndex, carrier: Carrier) -> usize {
-        let group = self.shared.layout.group_of(carrier);
-        let at = self.met.place(set, group);
-        if self.met.block(at).is_none() {
-            self.make_block(set, group, at);
-        }
-        at
-    }
-
-    #[inline(always)]
-    fn at(&self, at: usize) -> &Block {
-        match self.met.block(at) {
-            Some(block) => block,
-            None => self.detached(),
-        }
-    }
-
     #[cold]
-    fn detached(&self) -> &Block {
-        self.detached.get_or_init(|| {
-            let groups = self.shared.layout.groups().iter();
-            Block::new(groups.map(|group| group.cells.all()).max().unwrap_or(0))
-        })
-    }
-
-    #[cold]
-    fn make_block(&mut self, set: SetIndex, group: usize, at: usize) {
-        if let Some(series) = self.series(set, group) {
-            let group = &self.shared.layout.groups()[group];
-            self.met.set_block(at, series.block_of(self.thread, group));
+    fn make_block(&mut self, set: SetIndex, carrier: Carrier) {
+        if let Some(series) = self.series_of(set, carrier) {
+            let layout = &self.shared.layout;
+            let group = &layout.groups()[layout.group_of(carrier)];
+            let block = series.block_of(self.thread, group);
+            self.met.set_block(set, carrier, block);
         }
     }
 
     /// The series of a carrier's metrics. `None` if the recorder has been dropped.
     pub(crate) fn series_of(&mut self, set: SetIndex, carrier: Carrier) -> Option<Arc<Series>> {
         let group = self.shared.layout.group_of(carrier);
-        self.series(set, group)
-    }
-
-    fn series(&mut self, set: SetIndex, group: usize) -> Option<Arc<Series>> {
         self.set(set)?.series[group].clone()
     }
 
@@ -307,7 +322,7 @@ impl LocalRecorder {
             let found = self.recorder.upgrade()?.set(index)?;
             self.keep(index, found);
         }
-        self.met.get(index)
+        self.met.get(index).map(|met| &met.set)
     }
 
     fn keep(&mut self, index: SetIndex, set: Arc<LabelSet>) {
@@ -333,8 +348,9 @@ impl LocalRecorder {
     }
 
     fn enter(&mut self, index: SetIndex) -> bool {
-        let is_here = |set: &Arc<LabelSet>| set.uses.stays() || set.uses.enter(self.shared.now());
-        let entered = self.met.get(index).is_none_or(is_here);
+        let is_here = |uses: &Uses| uses.stays() || uses.enter(self.shared.now());
+        let met = self.met.get(index);
+        let entered = met.is_none_or(|met| is_here(&met.set.uses));
         if !entered {
             self.met.forget(index, &self.shared.layout);
         }
@@ -373,6 +389,7 @@ impl LocalRecorder {
 
 impl Drop for LocalRecorder {
     fn drop(&mut self) {
-        self.met.let_go(&self.shared.layout);
+        self.plain = None;
+        self.met.forget_all(&self.shared.layout);
     }
 }

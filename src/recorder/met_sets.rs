@@ -3,141 +3,139 @@
 use super::block::Block;
 use super::label_set::{LabelSet, Lookup, ROOT, SetIndex};
 use super::layout::Layout;
+use crate::labels::Carrier;
 use hashbrown::HashTable;
 use std::sync::Arc;
 
-/// The label sets that a thread has met, and its blocks of their series.
+/// The label sets that a thread has met.
+#[derive(Default)]
 pub(super) struct MetSets {
     /// By their places.
-    sets: Vec<Option<Arc<LabelSet>>>,
+    sets: Vec<Option<Met>>,
     by_values: HashTable<SetIndex>,
-    /// The set that was last found after each.
-    last_after: Vec<SetIndex>,
-    /// The blocks of each set, one for each group, set by set.
-    blocks: Vec<Option<Block>>,
-    groups: usize,
+}
+
+/// A label set, and this thread's blocks of its series.
+pub(super) struct Met {
+    pub(super) set: Arc<LabelSet>,
+    /// The set that was last found after it.
+    last_after: SetIndex,
+    /// By carrier, once a call has counted in it. The carriers of one group have the same block.
+    blocks: [Option<Block>; Carrier::ALL.len()],
 }
 
 // === impl MetSets ===
 
 impl MetSets {
-    pub(super) fn new(groups: usize) -> Self {
-        Self {
-            sets: Vec::new(),
-            by_values: HashTable::new(),
-            last_after: vec![ROOT],
-            blocks: Vec::new(),
-            groups,
-        }
-    }
-
-    #[inline]
-    pub(super) fn get(&self, index: SetIndex) -> Option<&Arc<LabelSet>> {
+    #[inline(always)]
+    pub(super) fn get(&self, index: SetIndex) -> Option<&Met> {
         self.sets.get(index as usize)?.as_ref()
     }
 
+    fn get_mut(&mut self, index: SetIndex) -> Option<&mut Met> {
+        self.sets.get_mut(index as usize)?.as_mut()
+    }
+
     pub(super) fn find(&self, lookup: Lookup<'_>) -> Option<SetIndex> {
-        let is = |index: &SetIndex| self.get(*index).is_some_and(|set| lookup.is(set));
+        let is = |index: &SetIndex| self.get(*index).is_some_and(|met| lookup.is(&met.set));
         self.by_values.find(lookup.hash, is).copied()
     }
 
     #[inline]
-    pub(super) fn last_after(&self, before: SetIndex) -> Option<(SetIndex, &Arc<LabelSet>)> {
-        let last = *self.last_after.get(before as usize)?;
-        Some((last, self.get(last)?))
+    pub(super) fn last_after(&self, before: SetIndex) -> Option<(SetIndex, &LabelSet)> {
+        let last = self.get(before)?.last_after;
+        Some((last, &self.get(last)?.set))
     }
 
-    #[inline]
     pub(super) fn set_last_after(&mut self, before: SetIndex, set: SetIndex) {
-        if let Some(last) = self.last_after.get_mut(before as usize) {
-            *last = set;
+        if let Some(met) = self.get_mut(before) {
+            met.last_after = set;
         }
     }
 
-    /// The place of a block, whether there is one or not.
     #[inline(always)]
-    pub(super) fn place(&self, set: SetIndex, group: usize) -> usize {
-        (set as usize).wrapping_mul(self.groups) + group
+    pub(super) fn block(&self, set: SetIndex, carrier: Carrier) -> Option<&Block> {
+        self.get(set)?.block(carrier)
     }
 
-    #[inline(always)]
-    pub(super) fn block(&self, place: usize) -> Option<&Block> {
-        self.blocks.get(place)?.as_ref()
-    }
-
-    pub(super) fn set_block(&mut self, place: usize, block: Block) {
-        if let Some(place) = self.blocks.get_mut(place) {
-            *place = Some(block);
+    pub(super) fn set_block(&mut self, set: SetIndex, carrier: Carrier, block: Block) {
+        if let Some(met) = self.get_mut(set) {
+            met.blocks[carrier as usize] = Some(block);
         }
     }
 
     pub(super) fn keep(&mut self, index: SetIndex, set: Arc<LabelSet>, layout: &Layout) {
         let place = index as usize;
         if self.sets.len() <= place {
-            self.sets.resize_with(place + 1, || None);
-            self.last_after.resize(place + 1, ROOT);
-            let blocks = self.sets.len() * self.groups;
             // In small steps: a thread may have thousands of label sets.
-            self.blocks
-                .reserve_exact((blocks - self.blocks.len()).max(blocks / 8));
-            self.blocks.resize_with(blocks, || None);
+            let more = place + 1 - self.sets.len();
+            self.sets.reserve_exact(more.max(place / 8));
+            self.sets.resize_with(place + 1, || None);
         }
-        if self
-            .get(index)
-            .is_some_and(|there| !Arc::ptr_eq(there, &set))
-        {
-            self.forget(index, layout);
+        match &self.sets[place] {
+            Some(met) if Arc::ptr_eq(&met.set, &set) => return,
+            Some(_) => self.forget(index, layout),
+            None => {}
         }
-        self.sets[place] = Some(set);
+        self.sets[place] = Some(Met {
+            set,
+            last_after: ROOT,
+            blocks: Default::default(),
+        });
     }
 
     /// Makes a set that is kept known by its values.
     pub(super) fn index(&mut self, index: SetIndex, hash: u64) {
         let sets = &self.sets;
         let hash_of = |index: &SetIndex| {
-            let set = sets.get(*index as usize).and_then(Option::as_ref);
-            set.map_or(0, |set| set.hash)
+            let met = sets.get(*index as usize).and_then(Option::as_ref);
+            met.map_or(0, |met| met.set.hash)
         };
         self.by_values.insert_unique(hash, index, hash_of);
     }
 
+    /// Forgets the sets that have left.
     #[cold]
     pub(super) fn forget_gone(&mut self, layout: &Layout) {
         for index in 0..self.sets.len() as SetIndex {
-            if self.get(index).is_some_and(|set| set.uses.is_gone()) {
+            if self.get(index).is_some_and(|met| met.set.uses.is_gone()) {
                 self.forget(index, layout);
             }
         }
     }
 
+    /// The thread writes no more.
+    pub(super) fn forget_all(&mut self, layout: &Layout) {
+        for index in 0..self.sets.len() as SetIndex {
+            self.forget(index, layout);
+        }
+    }
+
+    /// Forgets a set. The series keep what this thread has counted.
     pub(super) fn forget(&mut self, index: SetIndex, layout: &Layout) {
-        let Some(set) = self.sets[index as usize].take() else {
+        let Some(Met { set, blocks, .. }) = self.sets[index as usize].take() else {
             return;
         };
         if let Ok(entry) = self.by_values.find_entry(set.hash, |other| *other == index) {
             entry.remove();
         }
-        let first = self.place(index, 0);
-        let blocks = &mut self.blocks[first..][..self.groups];
-        for ((series, block), group) in set.series.iter().zip(blocks).zip(layout.groups()) {
-            // Another set of this thread may have the same series.
-            if let (Some(series), Some(block)) = (series, block.take())
+        for (carrier, block) in Carrier::ALL.into_iter().zip(blocks) {
+            let group = layout.group_of(carrier);
+            // Another carrier, or another set of this thread, may have the same block.
+            if let (Some(series), Some(block)) = (&set.series[group], block)
                 && block.is_last_of_thread()
             {
-                series.let_go(&block, group);
+                series.let_go(&block, &layout.groups()[group]);
             }
         }
     }
+}
 
-    /// The thread writes no more. The series keep its counts.
-    pub(super) fn let_go(&self, layout: &Layout) {
-        for (set, blocks) in self.sets.iter().zip(self.blocks.chunks(self.groups)) {
-            let series = set.iter().flat_map(|set| &set.series);
-            for ((series, block), group) in series.zip(blocks).zip(layout.groups()) {
-                if let (Some(series), Some(block)) = (series, block) {
-                    series.let_go(block, group);
-                }
-            }
-        }
+// === impl Met ===
+
+impl Met {
+    #[inline(always)]
+    pub(super) fn block(&self, carrier: Carrier) -> Option<&Block> {
+        self.blocks[carrier as usize].as_ref()
     }
 }

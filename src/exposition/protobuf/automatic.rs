@@ -124,7 +124,7 @@ fn traced(exemplar: &recorder::Exemplar) -> Exemplar<'static> {
             ),
         ],
         value: seconds((*nanos).into()),
-        timestamp: Some(Timestamp::new(at.as_secs_f64())),
+        timestamp: Some(Timestamp::new(seconds((*at).into()))),
     }
 }
 
