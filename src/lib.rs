@@ -173,6 +173,7 @@
 #![deny(missing_docs)]
 
 mod answering;
+mod block;
 pub mod body;
 pub mod buckets;
 mod builder;

@@ -7,6 +7,7 @@
 //! families from what their encoders write. [`automatic`] and [`included`] write them as text, with the lines of [`text`].
 //! [`protobuf`] writes both as protobuf.
 
+mod ages;
 mod automatic;
 mod collector;
 mod families;

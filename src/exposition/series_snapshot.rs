@@ -1,10 +1,11 @@
 //! The snapshot of one series, as the writers of a page get it.
 
+use crate::block::{self, Exemplar};
 use crate::classify::ErrorType;
 use crate::clock::WallTime;
 use crate::error_types::IndexedType;
 use crate::labels::{Carrier, LabelStr};
-use crate::recorder::{self, Exemplar, UndeclaredFailures};
+use crate::recorder::UndeclaredFailures;
 use crate::registry::Endpoint;
 
 /// A label set of a metric, with its value.
@@ -34,7 +35,7 @@ pub(super) enum SeriesValue<'r> {
 }
 
 pub(super) struct HistogramSnapshot<'r> {
-    pub(super) layout: &'r recorder::Histogram,
+    pub(super) layout: &'r block::Histogram,
     /// All numbers of the series.
     pub(super) numbers: &'r [u64],
     /// The latest traced call of each bucket. Empty if calls aren't traced.

@@ -3,6 +3,7 @@
 //! A snapshot reads all numbers of a series at once, because they are adjacent in the recorder. All families of a page are
 //! written from one snapshot, so they never disagree.
 
+use super::ages::oldest_ages;
 use super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesSnapshot, SeriesValue};
 use crate::error_types::IndexedType;
 use crate::escaping::Escaping;
@@ -104,7 +105,8 @@ impl<'a> Snapshot<'a> {
             true => shared.end_window(),
             false => shared.window(),
         };
-        let mut ages = endpoint.recorder.ages(open.of(endpoint.recorder.key()));
+        let open = open.of(endpoint.recorder.key());
+        let mut ages = oldest_ages(&endpoint.recorder, open);
         // The text that is kept has the names as they are.
         let renames = escaping == Escaping::Dots || !endpoint.has_plain_labels;
         let text = match renames {

@@ -1,9 +1,9 @@
 use super::number::{push_integer, push_seconds};
 use super::{Format, TextEncoding};
+use crate::block::Exemplar;
 use crate::clock::WallTime;
 use crate::escaping::{Escaping, is_metric_name, push_escaped};
 use crate::labels::{ExtraLabel, LabelStr};
-use crate::recorder::Exemplar;
 use crate::registry::{Kind, ends_in_unit};
 
 /// A page that is being written.

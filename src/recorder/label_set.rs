@@ -1,7 +1,7 @@
 //! The labels of a call at one moment, and the calls that use them.
 
 use super::series::Series;
-use crate::labels::{KeptValue, Known, MOMENTS, Moment, Value, Values};
+use crate::labels::{KeptValue, Moment, Value, Values};
 use crate::sync::{AtomicU64, Ordering};
 use foldhash::fast::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -98,24 +98,6 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    /// The values of a set with these ones and of all sets before it, by moment.
-    pub(super) fn known<'s>(
-        &self,
-        sets: &'s [Option<Arc<LabelSet>>],
-        values: &'s [KeptValue],
-    ) -> Known<'s> {
-        let mut known: Known<'_> = [&[]; MOMENTS];
-        known[self.moment as usize] = values;
-        let mut before = self.before;
-        while before != ROOT
-            && let Some(Some(set)) = sets.get(before as usize)
-        {
-            known[set.moment as usize] = &set.values;
-            before = set.before;
-        }
-        known
-    }
-
     #[inline]
     pub(super) fn is(&self, set: &LabelSet) -> bool {
         set.is(self.moment, self.before, self.values)
@@ -134,20 +116,26 @@ impl Uses {
     }
 
     /// A call begins to use the set. Returns false if the set has left.
-    pub(super) fn enter(&self, now: u64) -> bool {
+    pub(super) fn enter(&self, now: impl FnOnce() -> u64) -> bool {
+        if self.stays() {
+            return true;
+        }
         // Acquire and Release, here and below: what a call has counted is visible to the thread that removes the set.
         let before = self.calls.fetch_add(1, Ordering::Acquire);
         if before & GONE != 0 {
             self.calls.fetch_sub(1, Ordering::Relaxed);
             return false;
         }
-        self.touched.fetch_max(now, Ordering::Relaxed);
+        self.touched.fetch_max(now(), Ordering::Relaxed);
         true
     }
 
     /// A call that used the set has ended.
-    pub(super) fn exit(&self, now: u64) {
-        self.touched.fetch_max(now, Ordering::Relaxed);
+    pub(super) fn exit(&self, now: impl FnOnce() -> u64) {
+        if self.stays() {
+            return;
+        }
+        self.touched.fetch_max(now(), Ordering::Relaxed);
         self.calls.fetch_sub(1, Ordering::Release);
     }
 
@@ -229,11 +217,11 @@ mod loom_tests {
                     let world = world.clone();
                     thread::spawn(move || {
                         let (uses, counted) = &*world;
-                        let entered = uses.enter(7);
+                        let entered = uses.enter(|| 7);
                         if entered {
                             counted.store(1, Ordering::Relaxed);
                             assert!(!uses.is_gone());
-                            uses.exit(8);
+                            uses.exit(|| 8);
                         }
                         entered
                     })

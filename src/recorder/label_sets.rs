@@ -6,10 +6,10 @@
 
 use super::label_set::{LabelSet, Lookup, ROOT, STAYS, SetIndex, UNPROVEN, Uses};
 use super::series::Series;
+use super::set_table::SetTable;
 use super::shared::Shared;
-use crate::labels::{Declared, KeptValue, MOMENTS, Moment, Values};
+use crate::labels::{Declared, KeptValue, Known, MOMENTS, Moment, Values};
 use crate::settings::Settings;
-use hashbrown::HashTable;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,8 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug)]
 pub(super) struct LabelSets {
     shared: Arc<Shared>,
-    sets: Vec<Option<Arc<LabelSet>>>,
-    by_values: HashTable<SetIndex>,
+    sets: SetTable<Arc<LabelSet>>,
     free: Vec<SetIndex>,
     /// The number of sets of each moment.
     counts: [usize; MOMENTS],
@@ -40,8 +39,7 @@ impl LabelSets {
     /// The root and the declared sets.
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let mut sets = Self {
-            sets: Vec::new(),
-            by_values: HashTable::new(),
+            sets: SetTable::new(),
             free: Vec::new(),
             counts: [0; MOMENTS],
             overflow: None,
@@ -53,13 +51,13 @@ impl LabelSets {
         let root = Lookup::new(&shared.hasher, Moment::Begin, ROOT, &Values::NONE);
         sets.make(root, STAYS, false);
         for declared in &shared.settings.declared {
-            sets.declare(declared);
+            sets.get_all(declared, Self::get_or_keep);
         }
         sets
     }
 
     pub(super) fn get(&self, index: SetIndex) -> Option<Arc<LabelSet>> {
-        self.sets.get(index as usize)?.clone()
+        self.sets.get(index).cloned()
     }
 
     /// The series of a group, in the order of the page.
@@ -71,7 +69,7 @@ impl LabelSets {
     ///
     /// The time does not depend on the number of sets, unless some of them can make room.
     pub(super) fn find(&self, lookup: Lookup<'_>, now: u64) -> Option<Found> {
-        let found = self.index_of(lookup).or_else(|| {
+        let found = self.sets.find(lookup).or_else(|| {
             let is_settled = self.follows_overflow(lookup)
                 || self.is_full(lookup.moment) && !self.can_make_room(now);
             let overflow = self.overflow.filter(|_| is_settled)?;
@@ -82,10 +80,10 @@ impl LabelSets {
 
     /// Finds or makes a set, which the call uses from now on.
     pub(super) fn find_or_make(&mut self, lookup: Lookup<'_>, now: u64) -> Option<Found> {
-        let is_beyond = self.index_of(lookup).is_none()
+        let is_beyond = self.sets.find(lookup).is_none()
             && (self.follows_overflow(lookup) || !self.has_room(lookup.moment, now));
         // Sought again: sets that made room may have left their numbers to this one.
-        let index = match self.index_of(lookup) {
+        let index = match self.sets.find(lookup) {
             Some(index) => index,
             None if is_beyond => self.overflow()[lookup.moment as usize],
             None => {
@@ -102,20 +100,12 @@ impl LabelSets {
     /// A new set is entered under the lock: if it could leave before its first call, a page could show it at 0.
     fn enter(&self, index: SetIndex, now: u64) -> Option<Found> {
         let set = self.get(index)?;
-        (set.uses.stays() || set.uses.enter(now)).then_some((index, set))
-    }
-
-    fn index_of(&self, lookup: Lookup<'_>) -> Option<SetIndex> {
-        let is = |index: &SetIndex| {
-            let set = self.sets[*index as usize].as_ref();
-            set.is_some_and(|set| lookup.is(set))
-        };
-        self.by_values.find(lookup.hash, is).copied()
+        set.uses.enter(|| now).then_some((index, set))
     }
 
     /// A call beyond the cardinality limit stays there.
     fn follows_overflow(&self, lookup: Lookup<'_>) -> bool {
-        let before = self.sets[lookup.before as usize].as_ref();
+        let before = self.sets.get(lookup.before);
         before.is_some_and(|set| set.is_overflow)
     }
 
@@ -137,8 +127,8 @@ impl LabelSets {
     /// Whether any set can leave. Idle sets are not looked for by each call beyond the limit.
     fn can_make_room(&self, now: u64) -> bool {
         let is_due = |idle| now.saturating_sub(self.swept.load(Ordering::Relaxed)) > idle / 4;
-        let is_unproven = |set: &Arc<LabelSet>| set.uses.is_unproven() && set.uses.is_unused();
-        self.unproven > 0 && self.sets.iter().flatten().any(is_unproven)
+        let is_unproven = |set: &LabelSet| set.uses.is_unproven() && set.uses.is_unused();
+        self.unproven > 0 && self.sets.iter().any(is_unproven)
             || self.shared.idle().is_some_and(is_due) && self.has_idle(now)
     }
 
@@ -148,8 +138,8 @@ impl LabelSets {
             return false;
         };
         self.swept.store(now, Ordering::Relaxed);
-        let is_idle = |set: &Arc<LabelSet>| set.uses.is_idle(idle, now);
-        self.sets.iter().flatten().any(is_idle)
+        let is_idle = |set: &LabelSet| set.uses.is_idle(idle, now);
+        self.sets.iter().any(is_idle)
     }
 
     /// Removes idle sets. A set stays as long as one after it, which names it by its place.
@@ -157,15 +147,15 @@ impl LabelSets {
         let Some(idle) = self.shared.idle() else {
             return;
         };
-        let mut followers = vec![0_usize; self.sets.len()];
-        for set in self.sets.iter().flatten() {
+        let mut followers = vec![0_usize; self.sets.places().count()];
+        for set in self.sets.iter() {
             followers[set.before as usize] += 1;
         }
         for moment in Moment::ALL.into_iter().rev() {
-            for index in 0..self.sets.len() {
-                if let Some(set) = self.sets[index].clone()
+            for index in self.sets.places() {
+                if let Some(set) = self.get(index)
                     && set.moment == moment
-                    && followers[index] == 0
+                    && followers[index as usize] == 0
                 {
                     let was_unproven = set.uses.is_unproven();
                     if set.uses.leave_if_idle(idle, now) {
@@ -183,16 +173,16 @@ impl LabelSets {
         let shared = self.shared.clone();
         let others = shared.settings.schema.overflow();
         // For each set that leaves, the one that takes over its numbers. Sets of earlier moments come first.
-        let mut heirs: Vec<Option<SetIndex>> = vec![None; self.sets.len()];
+        let mut heirs: Vec<Option<SetIndex>> = vec![None; self.sets.places().count()];
         for moment in Moment::ALL {
-            for index in 0..heirs.len() {
-                let Some(set) = self.sets[index].clone().filter(|set| set.moment == moment) else {
+            for index in 0..heirs.len() as SetIndex {
+                let Some(set) = self.get(index).filter(|set| set.moment == moment) else {
                     continue;
                 };
                 let (before, values) = if moment == Moment::Begin {
                     // `_OTHER` may be there as any other set. It must not leave itself.
                     if set.values == others[Moment::Begin as usize] {
-                        self.keep(index as SetIndex);
+                        self.keep(index);
                         continue;
                     }
                     if !set.uses.is_unproven() || !set.uses.leave() {
@@ -206,10 +196,10 @@ impl LabelSets {
                 } else {
                     continue;
                 };
-                heirs[index] = Some(self.get_or_keep(moment, before, values));
+                heirs[index as usize] = Some(self.get_or_keep(moment, before, values));
             }
         }
-        for (index, heir) in heirs.into_iter().enumerate() {
+        for (index, heir) in (0..).zip(heirs) {
             if heir.is_some() {
                 self.remove(index, heir);
             }
@@ -217,15 +207,11 @@ impl LabelSets {
     }
 
     /// Takes a set off the page, and makes its room free. An heir takes over its numbers.
-    fn remove(&mut self, index: usize, heir: Option<SetIndex>) {
-        let Some(set) = self.sets[index].take() else {
+    fn remove(&mut self, index: SetIndex, heir: Option<SetIndex>) {
+        let Some(set) = self.sets.take(index) else {
             return;
         };
-        let is = |other: &SetIndex| *other as usize == index;
-        if let Ok(entry) = self.by_values.find_entry(set.hash, is) {
-            entry.remove();
-        }
-        self.free.push(index as SetIndex);
+        self.free.push(index);
         self.counts[set.moment as usize] -= 1;
         let heir = heir.and_then(|heir| self.get(heir));
         let groups = self.shared.layout.groups().iter().zip(&mut self.series);
@@ -255,21 +241,26 @@ impl LabelSets {
         }
     }
 
-    fn declare(&mut self, declared: &Declared) {
-        let shared = self.shared.clone();
+    /// Gets the sets with these values, moment by moment.
+    fn get_all(
+        &mut self,
+        values: &Declared,
+        get: impl Fn(&mut Self, Moment, SetIndex, &[KeptValue]) -> SetIndex,
+    ) -> [SetIndex; MOMENTS] {
         let mut before = ROOT;
-        for (moment, values) in Moment::ALL.into_iter().zip(declared) {
-            if shared.settings.schema.asks(moment) {
-                before = self.get_or_keep(moment, before, values);
+        Moment::ALL.map(|moment| {
+            if self.shared.settings.schema.asks(moment) {
+                before = get(self, moment, before, &values[moment as usize]);
             }
-        }
+            before
+        })
     }
 
     /// Finds or makes a set that never leaves, whatever the limit is.
     fn get_or_keep(&mut self, moment: Moment, before: SetIndex, values: &[KeptValue]) -> SetIndex {
         let values = Values::of(values);
         let lookup = Lookup::new(&self.shared.hasher, moment, before, &values);
-        let Some(index) = self.index_of(lookup) else {
+        let Some(index) = self.sets.find(lookup) else {
             return self.make(lookup, STAYS, false);
         };
         self.keep(index);
@@ -288,19 +279,13 @@ impl LabelSets {
         if let Some(overflow) = self.overflow {
             return overflow;
         }
-        let shared = self.shared.clone();
-        let others = shared.settings.schema.overflow();
-        let mut before = ROOT;
-        let overflow = Moment::ALL.map(|moment| {
-            if shared.settings.schema.asks(moment) {
-                let values = Values::of(&others[moment as usize]);
-                let lookup = Lookup::new(&shared.hasher, moment, before, &values);
-                before = self.make(lookup, STAYS, true);
-            }
-            before
+        let others = self.shared.settings.schema.overflow();
+        let overflow = self.get_all(&others, |sets, moment, before, values| {
+            let values = Values::of(values);
+            let lookup = Lookup::new(&sets.shared.hasher, moment, before, &values);
+            sets.make(lookup, STAYS, true)
         });
-        self.overflow = Some(overflow);
-        overflow
+        *self.overflow.insert(overflow)
     }
 
     fn make(&mut self, lookup: Lookup<'_>, flags: u64, is_overflow: bool) -> SetIndex {
@@ -315,16 +300,12 @@ impl LabelSets {
             uses: Uses::new(flags),
         };
         self.unproven += usize::from(flags & UNPROVEN != 0);
-        let index = self.free.pop().unwrap_or(self.sets.len() as SetIndex);
-        if index as usize == self.sets.len() {
-            self.sets.push(None);
-        }
-        self.sets[index as usize] = Some(Arc::new(set));
+        let next = self.sets.places().count() as SetIndex;
+        let index = self.free.pop().unwrap_or(next);
+        self.sets.put(index, Arc::new(set));
         // Calls beyond the limit have any values.
         if !is_overflow {
-            let sets = &self.sets;
-            let hash = |index: &SetIndex| sets[*index as usize].as_ref().map_or(0, |set| set.hash);
-            self.by_values.insert_unique(lookup.hash, index, hash);
+            self.sets.make_known(index, lookup.hash);
             self.counts[lookup.moment as usize] += usize::from(!lookup.values.is_empty());
         }
         index
@@ -337,7 +318,15 @@ impl LabelSets {
         values: &[KeptValue],
     ) -> Box<[Option<Arc<Series>>]> {
         let Settings { schema, clock, .. } = &self.shared.settings;
-        let known = lookup.known(&self.sets, values);
+        let mut known: Known<'_> = [&[]; MOMENTS];
+        known[lookup.moment as usize] = values;
+        let mut before = lookup.before;
+        while before != ROOT
+            && let Some(set) = self.sets.get(before)
+        {
+            known[set.moment as usize] = &set.values;
+            before = set.before;
+        }
         // If requests have labels, the root has only the series without.
         let has_series = !values.is_empty() || !schema.asks(Moment::Begin);
         let groups = self.shared.layout.groups().iter().zip(&mut self.series);
@@ -383,7 +372,7 @@ mod tests {
         let (index, set) = sets.find_or_make(lookup, 1).unwrap();
         sets.remove_idle(2);
         assert!(sets.get(index).is_some());
-        set.uses.exit(3);
+        set.uses.exit(|| 3);
         sets.remove_idle(4);
         assert!(sets.get(index).is_none());
     }

@@ -3,8 +3,7 @@
 //! Metrics with the same labels share their series, so that one block has all of them. With constant labels alone there is
 //! one series for all metrics. By method, route and status there are two, with and without the status.
 
-use super::block::{Block, Cells, EXEMPLAR_CELLS, LONGEST_CELLS};
-use super::histogram::Histogram;
+use crate::block::{Block, Cells, Histogram, LONGEST_CELLS};
 use crate::labels::{Carrier, Moment};
 use crate::measured::Measured;
 use crate::settings::Settings;
@@ -16,7 +15,7 @@ pub(crate) struct Layout {
     /// The group of each carrier.
     of: [usize; Carrier::ALL.len()],
     histograms: [Option<Histogram>; Measured::ALL.len()],
-    /// The histogram of [`Measured::Duration`], which every layer has.
+    /// That of [`Measured::Duration`], which every layer has: 13 instructions a call.
     duration: Histogram,
     /// The first cell of each.
     optional: [Option<usize>; Optional::ALL.len()],
@@ -108,50 +107,40 @@ impl Optional {
 
 impl Layout {
     pub(super) fn new(settings: &Settings) -> Self {
-        let (groups, of) = groups(settings);
-        let mut layout = Self {
+        let (mut groups, of) = groups(settings);
+        let group_of = |carrier: Carrier| of[carrier as usize];
+        let mut histogram = |measured: Measured, buckets| {
+            let cells = &mut groups[group_of(measured.carrier())].cells;
+            Histogram::new(buckets, cells)
+        };
+        let duration = histogram(Measured::Duration, &settings.duration);
+        let mut histograms = Measured::ALL.map(|measured| match measured {
+            Measured::Duration => Some(duration.clone()),
+            measured => Some(histogram(measured, settings.buckets(measured)?)),
+        });
+        let optional = Optional::ALL.map(|optional| {
+            let cells = &mut groups[group_of(optional.carrier())].cells;
+            let count = optional.cells(settings);
+            let first = (count > 0).then(|| cells.add(count));
+            if optional == Optional::Longest {
+                cells.longest = first;
+            }
+            first
+        });
+        let is_traced =
+            |measured: &Measured| settings.exemplars.is_some() && measured.has_exemplars();
+        for measured in Measured::ALL.into_iter().filter(is_traced) {
+            if let Some(histogram) = &mut histograms[measured as usize] {
+                histogram.keep_exemplars(&mut groups[group_of(measured.carrier())].cells);
+            }
+        }
+        Self {
             groups,
             of,
-            histograms: Default::default(),
-            duration: Histogram::new(&settings.duration, COUNTERS).0,
-            optional: Default::default(),
-        };
-        for measured in Measured::ALL {
-            if let Some(buckets) = settings.buckets(measured) {
-                let cells = &mut layout.groups[of[measured.carrier() as usize]].cells;
-                let (histogram, end) = Histogram::new(buckets, cells.all());
-                cells.sums.push(histogram.at);
-                cells.exemplars = end..end;
-                layout.histograms[measured as usize] = Some(histogram);
-            }
+            histograms,
+            duration,
+            optional,
         }
-        for optional in Optional::ALL {
-            let count = optional.cells(settings);
-            if count > 0 {
-                let cells = &mut layout.groups[of[optional.carrier() as usize]].cells;
-                let at = cells.all();
-                layout.optional[optional as usize] = Some(at);
-                cells.exemplars = at + count..at + count;
-            }
-        }
-        if let Some(at) = layout.optional(Optional::Longest) {
-            let group = layout.group_of(Optional::Longest.carrier());
-            layout.groups[group].cells.longest = Some(at);
-        }
-        if settings.exemplars.is_some() {
-            for measured in Measured::ALL.into_iter().filter(|of| of.has_exemplars()) {
-                if let Some(histogram) = &mut layout.histograms[measured as usize] {
-                    let group = of[measured.carrier() as usize];
-                    let cells = &mut layout.groups[group].cells.exemplars;
-                    histogram.exemplars_at = Some((cells.end, cells.start));
-                    cells.end += EXEMPLAR_CELLS * histogram.buckets.count();
-                }
-            }
-        }
-        if let Some(duration) = layout.histogram(Measured::Duration) {
-            layout.duration = duration.clone();
-        }
-        layout
     }
 
     pub(crate) fn groups(&self) -> &[Group] {
@@ -217,11 +206,7 @@ fn groups(settings: &Settings) -> (Vec<Group>, [usize; Carrier::ALL.len()]) {
                 carrier,
                 known_at: schema.known_at(carrier),
                 is_unlabelled: schema.names(carrier).next().is_none(),
-                cells: Cells {
-                    sums: Vec::new(),
-                    longest: None,
-                    exemplars: COUNTERS..COUNTERS,
-                },
+                cells: Cells::new(COUNTERS),
             });
             groups.len() - 1
         })

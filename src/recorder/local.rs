@@ -3,13 +3,13 @@
 //! A call comes here with the place of a label set, and finds the block to count in. All else is done once for each thread
 //! and label set.
 
-use super::block::{Block, Exemplar};
-use super::label_set::{LabelSet, Lookup, ROOT, SetIndex, Uses};
+use super::label_set::{LabelSet, Lookup, ROOT, SetIndex};
 use super::layout::{BEGUN, Optional};
 use super::met_sets::MetSets;
 use super::recorder::{Key, Recorder};
 use super::series::Series;
 use super::shared::{Lent, Shared};
+use crate::block::{Block, Exemplar};
 use crate::clock::{Calendar, Reader, Time};
 use crate::labels::{Carrier, MOMENTS, Moment, Values};
 use crate::measured::Measured;
@@ -52,13 +52,13 @@ impl LocalRecorder {
             calendar: Calendar::default(),
             shared: shared.clone(),
             lent: Rc::new(shared.clone()),
-            met: MetSets::default(),
+            met: MetSets::new(),
             recorder: Arc::downgrade(recorder),
             thread,
             removals: shared.removals.load(Ordering::Acquire),
         };
         local.set(ROOT);
-        if shared.is_plain() {
+        if shared.layout.groups().len() == 1 && !local.needs.labels && !local.needs.uses {
             local.plain = local.block(ROOT, Carrier::Begin).cloned();
         }
         local.key = local.own_key;
@@ -71,13 +71,9 @@ impl LocalRecorder {
         self.key == key
     }
 
-    /// Whether `key` leads here. If so, it does without a detour from now on.
-    pub(super) fn attach(&mut self, key: Key) -> bool {
-        let is_own = self.own_key == key;
-        if is_own {
-            self.key = key;
-        }
-        is_own
+    /// The key leads here without a detour from now on.
+    pub(super) fn attach(&mut self) {
+        self.key = self.own_key;
     }
 
     pub(crate) fn is_detached(&self) -> bool {
@@ -205,7 +201,7 @@ impl LocalRecorder {
         }
     }
 
-    /// Returns false if the thread has not all blocks.
+    /// Returns false if the thread lacks a block.
     #[inline(always)]
     fn count_end(&self, sets: [SetIndex; MOMENTS], bytes: u64, nanos: Option<u64>) -> bool {
         let [begin, head, end] = sets;
@@ -228,7 +224,7 @@ impl LocalRecorder {
         true
     }
 
-    /// Makes the blocks that the thread has not.
+    /// Makes the blocks that the thread lacks.
     #[cold]
     fn end_first(&mut self, sets: [SetIndex; MOMENTS], bytes: u64, nanos: Option<u64>) {
         let [begin, head, end] = sets;
@@ -295,7 +291,7 @@ impl LocalRecorder {
         let is_found_by_values = !set.is_overflow;
         self.keep(index, set);
         if is_found_by_values {
-            self.met.index(index, lookup.hash);
+            self.met.make_known(index, lookup.hash);
         }
         index
     }
@@ -343,14 +339,14 @@ impl LocalRecorder {
         let removals = self.shared.removals.load(Ordering::Acquire);
         if removals != self.removals {
             self.removals = removals;
-            self.met.forget_gone(&self.shared.layout);
+            self.met
+                .forget_if(|set| set.uses.is_gone(), &self.shared.layout);
         }
     }
 
     fn enter(&mut self, index: SetIndex) -> bool {
-        let is_here = |uses: &Uses| uses.stays() || uses.enter(self.shared.now());
         let met = self.met.get(index);
-        let entered = met.is_none_or(|met| is_here(&met.set.uses));
+        let entered = met.is_none_or(|met| met.set.uses.enter(|| self.shared.now()));
         if !entered {
             self.met.forget(index, &self.shared.layout);
         }
@@ -364,9 +360,8 @@ impl LocalRecorder {
         for (index, moment) in sets.into_iter().zip(Moment::ALL).rev() {
             if shared.settings.schema.asks(moment)
                 && let Some(set) = self.set(index)
-                && !set.uses.stays()
             {
-                set.uses.exit(shared.now());
+                set.uses.exit(|| shared.now());
             }
         }
     }
@@ -390,6 +385,6 @@ impl LocalRecorder {
 impl Drop for LocalRecorder {
     fn drop(&mut self) {
         self.plain = None;
-        self.met.forget_all(&self.shared.layout);
+        self.met.forget_if(|_| true, &self.shared.layout);
     }
 }

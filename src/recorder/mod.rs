@@ -27,14 +27,11 @@
 //! | [`local`] | what a thread holds of one recorder |
 //! | [`met_sets`] | the label sets that a thread has met, and its blocks of their series |
 //! | [`label_sets`] | how labels lead to series; the cardinality limit, overflow, declared and idle label sets |
+//! | [`set_table`] | label sets by place and by values, as a recorder and a thread have them |
 //! | [`label_set`] | one label set, and the calls that use it |
 //! | [`series`] | the numbers of one label set, and how a page reads them |
 //! | [`layout`] | which numbers there are, and their cells in a block |
-//! | [`block`] | what one thread has counted of one series, and the latest traced call of each bucket |
-//! | [`histogram`] | buckets, classic and native |
 
-mod block;
-mod histogram;
 mod label_set;
 mod label_sets;
 mod layout;
@@ -43,11 +40,10 @@ mod met_sets;
 #[expect(clippy::module_inception, reason = "it has the `Recorder`")]
 mod recorder;
 mod series;
+mod set_table;
 mod shared;
 mod thread;
 
-pub(crate) use self::block::Exemplar;
-pub(crate) use self::histogram::Histogram;
 pub(crate) use self::label_set::{ROOT, SetIndex};
 pub(crate) use self::layout::{
     CANCELLATIONS, ENDED, Layout, Optional, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS,

@@ -4,10 +4,8 @@ use super::label_set::{LabelSet, Lookup, SetIndex};
 use super::label_sets::LabelSets;
 use super::series::Series;
 use super::shared::Shared;
-use crate::clock::Time;
 use crate::labels::Carrier;
 use crate::settings::Settings;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
@@ -39,6 +37,7 @@ struct Slots {
     free: Vec<u32>,
 }
 
+#[derive(Default)]
 struct Slot {
     generation: u32,
     recorder: Weak<Recorder>,
@@ -83,25 +82,9 @@ impl Recorder {
         self.read().series(group)
     }
 
-    /// The age in nanoseconds of the oldest of these `open` calls for each series of the begin.
-    pub(crate) fn ages(
-        &self,
-        open: &[(SetIndex, Time)],
-    ) -> HashMap<*const Series, (Arc<Series>, u64)> {
-        let group = self.shared.layout.group_of(Carrier::Begin);
-        let mut ages = HashMap::new();
-        let sets = self.read();
-        for &(begin, began) in open {
-            let set = sets.get(begin);
-            if let Some(series) = set.as_ref().and_then(|set| set.series[group].as_ref()) {
-                let age = self.shared.clock.nanos_since(began);
-                // The series is kept, so that no other one has its address meanwhile.
-                let entry = ages.entry(Arc::as_ptr(series));
-                let (_, oldest) = entry.or_insert_with(|| (series.clone(), 0));
-                *oldest = age.max(*oldest);
-            }
-        }
-        ages
+    /// The series of a carrier's metrics of a label set, if there is one.
+    pub(crate) fn series_of(&self, set: SetIndex, carrier: Carrier) -> Option<Arc<Series>> {
+        self.set(set)?.series[self.shared.layout.group_of(carrier)].clone()
     }
 
     pub(super) fn set(&self, index: SetIndex) -> Option<Arc<LabelSet>> {
@@ -204,10 +187,7 @@ pub(super) fn dropped() -> u64 {
 
 impl Slots {
     fn add(&mut self) -> u32 {
-        self.slots.push(Slot {
-            generation: 0,
-            recorder: Weak::new(),
-        });
+        self.slots.push(Slot::default());
         (self.slots.len() - 1) as u32
     }
 

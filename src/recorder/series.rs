@@ -1,17 +1,17 @@
 //! The numbers of one label set: how threads write them, and how a scrape reads them.
 
-use super::block::{Block, EXEMPLAR_CELLS, Exemplar};
 use super::layout::{BEGUN, ENDED, Group, Layout, Optional, WAITS_BEGUN, WAITS_ENDED};
+use crate::block::{Block, EXEMPLAR_CELLS, Exemplar};
 use crate::clock::{Clock, WallTime};
 use crate::labels::LabelText;
 use crate::sync::{Mutex, MutexGuard};
 use std::cmp;
-use std::fmt;
 use std::sync::{OnceLock, PoisonError};
 
 /// The numbers of one label set.
 ///
 /// Each thread that writes has a block of its own. `rest` has the counts of threads that have ended.
+#[derive(Debug)]
 pub(crate) struct Series {
     values: Box<[Box<str>]>,
     text: OnceLock<LabelText>,
@@ -21,7 +21,7 @@ pub(crate) struct Series {
     counts: Mutex<Counts>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Counts {
     blocks: Vec<ThreadBlock>,
     rest: Option<Block>,
@@ -29,6 +29,7 @@ struct Counts {
 }
 
 /// A block, and the thread that writes it.
+#[derive(Debug)]
 struct ThreadBlock {
     thread: u64,
     block: Block,
@@ -107,19 +108,17 @@ impl Series {
         let mut blocks = counts.blocks.iter();
         if let Some(place) = blocks.position(|own| own.block.is(block)) {
             let ThreadBlock { block, .. } = counts.blocks.swap_remove(place);
-            counts.take_in(block, group);
+            counts.take_in(&block, group);
         }
     }
 
     /// Adds the counts of a series that no thread writes any more. It keeps them: a page that has begun may still read it, and
     /// no counter of it goes back.
     pub(super) fn take_in(&self, left: &Self, group: &Group) {
-        let copy = Block::new(group.cells.all());
-        let left = left.lock();
-        left.blocks()
-            .for_each(|block| copy.take_in(block, &group.cells));
-        let mut counts = self.lock();
-        counts.take_in(copy, group);
+        let (left, mut counts) = (left.lock(), self.lock());
+        for block in left.blocks() {
+            counts.take_in(block, group);
+        }
         for failures in &left.undeclared {
             counts.count_undeclared(*failures);
         }
@@ -211,12 +210,6 @@ impl PartialEq for Series {
 
 impl Eq for Series {}
 
-impl fmt::Debug for Series {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Series").field(&self.values).finish()
-    }
-}
-
 // === impl Counts ===
 
 impl Counts {
@@ -226,11 +219,10 @@ impl Counts {
     }
 
     /// No thread writes to `block` any more.
-    fn take_in(&mut self, block: Block, group: &Group) {
-        match &self.rest {
-            Some(rest) => rest.take_in(&block, &group.cells),
-            None => self.rest = Some(block),
-        }
+    fn take_in(&mut self, block: &Block, group: &Group) {
+        let new = || Block::new(group.cells.all());
+        let rest = self.rest.get_or_insert_with(new);
+        group.cells.take_in(rest, block);
     }
 
     fn count_undeclared(&mut self, failures: UndeclaredFailures) {

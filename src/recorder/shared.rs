@@ -52,12 +52,6 @@ impl Shared {
         }
     }
 
-    /// Whether one block counts all of a call.
-    pub(super) fn is_plain(&self) -> bool {
-        let Needs { labels, uses, .. } = self.needs;
-        self.layout.groups().len() == 1 && !labels && !uses
-    }
-
     pub(super) fn count_overflow(&self) {
         self.overflowed.fetch_add(1, Ordering::Relaxed);
     }

@@ -26,16 +26,7 @@ struct Local {
 
 thread_local! {
     // Two are cheaper than one: this has no destructor, and `AT_EXIT` has nothing else.
-    static LOCAL: RefCell<ManuallyDrop<Local>> = const {
-        RefCell::new(ManuallyDrop::new(Local {
-            recorders: Vec::new(),
-            thread: 0,
-            dropped: 0,
-            dead_keys: Vec::new(),
-            free: FreeSlots::new(),
-            is_ending: false,
-        }))
-    };
+    static LOCAL: RefCell<ManuallyDrop<Local>> = const { RefCell::new(Local::NEW) };
     static AT_EXIT: AtExit = const { AtExit };
 }
 
@@ -92,7 +83,7 @@ fn attach(local: &RefCell<ManuallyDrop<Local>>, key: Key) -> Option<()> {
     if borrowed.dead_keys.get(key.slot()) == Some(&key) {
         return None;
     }
-    borrowed.let_go_of_dropped(&mut gone.0);
+    borrowed.let_go_of_dropped(&mut gone);
     if borrowed.get_attached(key).is_some() {
         return Some(());
     }
@@ -103,7 +94,7 @@ fn attach(local: &RefCell<ManuallyDrop<Local>>, key: Key) -> Option<()> {
     let mut borrowed = local.try_borrow_mut().ok()?;
     borrowed.is_ending = !lasts;
     match &recorder {
-        Some(recorder) => borrowed.hold(recorder, &mut gone.0),
+        Some(recorder) => borrowed.hold(recorder, &mut gone),
         None if lasts => borrowed.bury(key),
         None => {}
     }
@@ -117,18 +108,16 @@ fn let_go_of_all(local: &RefCell<ManuallyDrop<Local>>) {
     let Ok(mut borrowed) = local.try_borrow_mut() else {
         return;
     };
-    let recorders = mem::take(&mut borrowed.recorders).into_iter();
-    let gone = Gone(recorders.flatten().map(|held| *held).collect());
-    let free = mem::replace(&mut borrowed.free, FreeSlots::new());
-    let dead_keys = mem::take(&mut borrowed.dead_keys);
-    // Dropped when nothing is borrowed any more, as users' functions may be dropped with it.
+    let all = mem::replace(&mut *borrowed, Local::NEW);
+    // What follows is dropped when nothing is borrowed any more, as users' functions may be dropped with it.
     drop(borrowed);
-    drop((gone, free, dead_keys));
+    let Local { recorders, .. } = ManuallyDrop::into_inner(all);
+    drop(Gone(recorders));
 }
 
 /// What a thread lets go of.
 #[derive(Default)]
-struct Gone(Vec<LocalRecorder>);
+struct Gone(Vec<Option<Box<LocalRecorder>>>);
 
 impl Drop for Gone {
     fn drop(&mut self) {
@@ -147,14 +136,18 @@ pub(crate) fn with_slots<R>(count: impl FnOnce(&mut FreeSlots) -> R) -> R {
     })
 }
 
-fn next_thread() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
 // === impl Local ===
 
 impl Local {
+    const NEW: ManuallyDrop<Self> = ManuallyDrop::new(Self {
+        recorders: Vec::new(),
+        thread: 0,
+        dropped: 0,
+        dead_keys: Vec::new(),
+        free: FreeSlots::new(),
+        is_ending: false,
+    });
+
     #[inline(always)]
     fn get(&mut self, key: Key) -> Option<(&mut LocalRecorder, &mut FreeSlots)> {
         let recorder = self.recorders.get_mut(key.slot())?.as_deref_mut();
@@ -167,17 +160,17 @@ impl Local {
     #[cold]
     fn get_attached(&mut self, key: Key) -> Option<(&mut LocalRecorder, &mut FreeSlots)> {
         let recorder = self.recorders.get_mut(key.slot())?.as_deref_mut()?;
-        recorder.attach(key);
+        recorder.attach();
         self.get(key)
     }
 
     /// Moves what is held of dropped recorders to `gone`.
-    fn let_go_of_dropped(&mut self, gone: &mut Vec<LocalRecorder>) {
+    fn let_go_of_dropped(&mut self, gone: &mut Gone) {
         let count = dropped();
         if mem::replace(&mut self.dropped, count) != count {
             let held = self.recorders.iter_mut();
-            let of_gone = held.filter_map(|held| held.take_if(|held| held.is_detached()));
-            gone.extend(of_gone.map(|held| *held));
+            gone.0
+                .extend(held.map(|held| held.take_if(|held| held.is_detached())));
         }
     }
 
@@ -188,16 +181,17 @@ impl Local {
         self.dead_keys[key.slot()] = key;
     }
 
-    fn hold(&mut self, recorder: &Arc<Recorder>, gone: &mut Vec<LocalRecorder>) {
+    fn hold(&mut self, recorder: &Arc<Recorder>, gone: &mut Gone) {
         if self.thread == 0 {
-            self.thread = next_thread();
+            static NEXT: AtomicU64 = AtomicU64::new(1);
+            self.thread = NEXT.fetch_add(1, Ordering::Relaxed);
         }
         let slot = recorder.key().slot();
         if self.recorders.len() <= slot {
             self.recorders.resize_with(slot + 1, || None);
         }
         let new = Box::new(LocalRecorder::new(recorder, self.thread));
-        gone.extend(self.recorders[slot].replace(new).map(|held| *held));
+        gone.0.push(self.recorders[slot].replace(new));
     }
 }
 

@@ -8,8 +8,8 @@ use super::super::series_snapshot::{
 use super::Count;
 use super::messages::{Exemplar, FamilyWriter, MetricWriter, PageWriter, Timestamp};
 use super::native::NativeBuckets;
+use crate::block;
 use crate::buckets::{SCHEMA, ZERO_THRESHOLD};
-use crate::recorder;
 
 /// Adds a family with all its series.
 pub(super) fn write(
@@ -113,8 +113,8 @@ fn write_histogram(
     });
 }
 
-fn traced(exemplar: &recorder::Exemplar) -> Exemplar<'static> {
-    let recorder::Exemplar { trace, nanos, at } = exemplar;
+fn traced(exemplar: &block::Exemplar) -> Exemplar<'static> {
+    let block::Exemplar { trace, nanos, at } = exemplar;
     Exemplar {
         labels: vec![
             ("span_id".into(), format!("{:016x}", trace.span_id()).into()),

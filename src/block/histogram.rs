@@ -2,7 +2,9 @@
 //!
 //! A block has a counter for each bucket of a native histogram: a sparse histogram would allocate while calls are counted.
 
-use super::block::{Block, EXEMPLAR_CELLS, Exemplar, SUM_CELLS};
+use super::block::{Block, SUM_CELLS};
+use super::cells::Cells;
+use super::exemplar::{EXEMPLAR_CELLS, Exemplar};
 use crate::buckets::{self, Buckets, NATIVE_CELLS};
 use std::ops::Range;
 
@@ -11,9 +13,9 @@ use std::ops::Range;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Histogram {
     pub(crate) buckets: Buckets,
-    pub(super) at: usize,
+    pub(crate) at: usize,
     /// If calls are traced: the first cell of its exemplars, and that of all exemplars of the series.
-    pub(super) exemplars_at: Option<(usize, usize)>,
+    pub(crate) exemplars_at: Option<(usize, usize)>,
 }
 
 /// The buckets of a native histogram.
@@ -32,21 +34,27 @@ pub(crate) struct Native {
 // === impl Histogram ===
 
 impl Histogram {
-    /// A histogram whose cells begin at `at`, and the end of its cells.
-    pub(super) fn new(buckets: &Buckets, at: usize) -> (Self, usize) {
+    /// A histogram, whose cells are added to `cells`.
+    pub(crate) fn new(buckets: &Buckets, cells: &mut Cells) -> Self {
         let native = if buckets.is_native() { NATIVE_CELLS } else { 0 };
-        let end = at + SUM_CELLS + buckets.count() + native;
-        let histogram = Self {
+        let at = cells.add_sum();
+        cells.add(buckets.count() + native);
+        Self {
             buckets: buckets.clone(),
             at,
             exemplars_at: None,
-        };
-        (histogram, end)
+        }
+    }
+
+    /// Keeps an exemplar for each bucket.
+    pub(crate) fn keep_exemplars(&mut self, cells: &mut Cells) {
+        let first = cells.add_exemplars(self.buckets.count());
+        self.exemplars_at = Some((first, cells.numbers()));
     }
 
     /// Counts `value`, and returns its bucket.
     #[inline]
-    pub(super) fn observe(&self, block: &Block, value: u64) -> usize {
+    pub(crate) fn observe(&self, block: &Block, value: u64) -> usize {
         let bucket = self.buckets.index(value);
         block.add_to_sum(self.at, value);
         block.add(self.at + SUM_CELLS + bucket, 1);
@@ -57,7 +65,7 @@ impl Histogram {
     }
 
     /// The first cell of a bucket's exemplar, if calls are traced.
-    pub(super) fn exemplar_at(&self, bucket: usize) -> Option<usize> {
+    pub(crate) fn exemplar_at(&self, bucket: usize) -> Option<usize> {
         Some(self.exemplars_at?.0 + EXEMPLAR_CELLS * bucket)
     }
 
@@ -81,7 +89,7 @@ impl Histogram {
     }
 
     /// Makes the counts of buckets cumulative. The last one is the count of all observations.
-    pub(super) fn cumulate(&self, numbers: &mut [u64]) {
+    pub(crate) fn cumulate(&self, numbers: &mut [u64]) {
         let is_native = self.buckets.is_native();
         let native = is_native.then(|| numbers[self.native_cells()].iter().sum());
         let cumulative = &mut numbers[self.bucket_cells()];
@@ -140,12 +148,13 @@ mod tests {
 
     /// What a scrape reads after these observations.
     fn observed(buckets: Buckets, values: &[u64]) -> (Histogram, Vec<u64>) {
-        let (histogram, end) = Histogram::new(&buckets, 3);
-        let block = Block::new(end);
+        let mut cells = Cells::new(3);
+        let histogram = Histogram::new(&buckets, &mut cells);
+        let block = Block::new(cells.all());
         for value in values {
             histogram.observe(&block, *value);
         }
-        let mut numbers = vec![0; end];
+        let mut numbers = vec![0; cells.numbers()];
         block.add_to(&mut numbers);
         histogram.cumulate(&mut numbers);
         (histogram, numbers)
