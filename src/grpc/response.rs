@@ -159,7 +159,7 @@ impl<C: Classify> Progress<C> {
         }
         if let None | Some(GrpcCode::Ok) = self.status {
             self.status = Some(code);
-            call.set_code(code as u8);
+            call.set_code(code);
         }
     }
 

@@ -68,11 +68,9 @@ use http_body::Body;
 #[derive(Clone, Copy, Debug)]
 pub struct Grpc<C = HttpStatus> {
     http: Http<C>,
+    /// What the call asks for.
+    kind: Kind,
 }
-
-// The kind of request, kept as the call's note. The notes of [`Http`] are smaller.
-const GRPC: u32 = 0x10;
-const SILENT: u32 = 0x20;
 
 // === impl Grpc ===
 
@@ -81,6 +79,7 @@ impl Grpc {
     pub fn new() -> Self {
         Self {
             http: Http::default(),
+            kind: Kind::Other,
         }
     }
 }
@@ -96,6 +95,7 @@ impl<C> Grpc<C> {
     pub(crate) fn classified_by<D: Classify>(self, classifier: D) -> Grpc<D> {
         Grpc {
             http: self.http.classified_by(classifier),
+            kind: self.kind,
         }
     }
 }
@@ -114,19 +114,14 @@ where
     }
 
     #[inline]
-    fn open(&self, call: &mut Call, request: Request<B>) -> Self::Request {
-        let kind = Kind::of(request.method(), request.headers());
-        let messages = match kind {
+    fn open(&mut self, call: &mut Call, request: Request<B>) -> Self::Request {
+        self.kind = Kind::of(request.method(), request.headers());
+        let messages = match self.kind {
             // The counter finds no messages in a body that is not gRPC.
             Kind::Grpc | Kind::Silent => Messages::of(request.headers()),
             Kind::Other => Messages::none(),
         };
         let request = self.http.open(call, request);
-        match kind {
-            Kind::Grpc => call.set_note(GRPC),
-            Kind::Silent => call.set_note(SILENT),
-            Kind::Other => {}
-        }
         request.map(|body| RequestBody::new(body, messages))
     }
 }
@@ -145,10 +140,10 @@ where
     #[inline]
     fn answer(&self, mut call: Call, response: Response<B>) -> Self::Response {
         let code = GrpcCode::from_headers(response.headers());
-        let is_grpc = match call.note() {
-            GRPC => true,
-            SILENT => code.is_some() || is_grpc(response.headers()),
-            _ => code.is_some(),
+        let is_grpc = match self.kind {
+            Kind::Grpc => true,
+            Kind::Silent => code.is_some() || is_grpc(response.headers()),
+            Kind::Other => code.is_some(),
         };
         if !is_grpc {
             let response = Answer::<_, E>::answer(&self.http, call, response);

@@ -46,7 +46,7 @@ where
     }
 
     #[inline]
-    fn open(&self, call: &mut Call, request: Req) -> I::Request {
+    fn open(&mut self, call: &mut Call, request: Req) -> I::Request {
         self.incoming.open(call, request, self.is_client)
     }
 }
@@ -54,7 +54,6 @@ where
 impl<Res, E, I, A, C> Answer<Res, E> for Unary<I, A, C>
 where
     E: 'static,
-    I: Clone,
     A: Measure<Res>,
     C: Classify,
 {
