@@ -180,7 +180,6 @@ mod call;
 pub mod classify;
 mod clock;
 pub mod collectors;
-mod content_length;
 #[cfg(feature = "dashboard")]
 pub mod dashboard;
 mod error;

@@ -1,14 +1,16 @@
-use super::base64::{Decoder, MAX_INPUT, Malformed};
+use super::base64::{Decoder, Malformed};
 use super::framing::Framing;
-use crate::classify::GrpcCode;
+use crate::body::Content;
+use crate::classify::{Fault, GrpcCode, source};
 use crate::labels::grpc::has_type;
 use bytes::Buf;
 use http::HeaderMap;
+use std::any::Any;
 use std::io::IoSlice;
 
 /// Counts the messages in a body.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Messages {
+pub struct Messages {
     framing: Framing,
     text: Option<Decoder>,
 }
@@ -39,26 +41,9 @@ impl Messages {
         }
     }
 
-    /// Returns the number of messages that end in `data`.
-    #[inline]
-    pub(crate) fn read<D: Buf>(&mut self, data: &D) -> u64 {
-        let piece = data.chunk();
-        if piece.len() == data.remaining() {
-            self.read_piece(piece)
-        } else {
-            self.read_pieces(data)
-        }
-    }
-
     /// Returns the number of messages that end with the body itself.
     pub(crate) fn finish(&mut self) -> u64 {
-        match self.text.take() {
-            None => 0,
-            Some(mut text) => match text.finish() {
-                Ok(decoded) => self.framing.read(decoded.bytes()),
-                Err(Malformed) => 0,
-            },
-        }
+        self.decode(|text, decoded| text.finish(decoded))
     }
 
     /// Returns the status in the trailers frame, if it has arrived.
@@ -71,7 +56,7 @@ impl Messages {
     fn read_piece(&mut self, piece: &[u8]) -> u64 {
         match self.text {
             None => self.framing.read(piece),
-            Some(_) => self.read_text(piece),
+            Some(_) => self.decode(|text, decoded| text.decode(piece, decoded)),
         }
     }
 
@@ -97,22 +82,36 @@ impl Messages {
         self.framing.skip_bytes(bytes)
     }
 
-    fn read_text(&mut self, text: &[u8]) -> u64 {
-        let Self {
-            framing,
-            text: Some(base64),
-        } = self
-        else {
-            return 0;
-        };
+    /// Reads what `decode` makes of the text. Returns 0 if the body is not text.
+    fn decode(
+        &mut self,
+        decode: impl FnOnce(&mut Decoder, &mut dyn FnMut(&[u8])) -> Result<(), Malformed>,
+    ) -> u64 {
         let mut messages = 0;
-        for piece in text.chunks(MAX_INPUT) {
-            match base64.decode(piece) {
-                Ok(decoded) => messages += framing.read(decoded.bytes()),
-                Err(Malformed) => framing.stop(),
+        if let Some(text) = &mut self.text {
+            let framing = &mut self.framing;
+            let decoded = decode(text, &mut |bytes| messages += framing.read(bytes));
+            if decoded.is_err() {
+                framing.stop();
             }
         }
         messages
+    }
+}
+
+impl Content for Messages {
+    #[inline]
+    fn read<D: Buf>(&mut self, data: &D) -> u64 {
+        let piece = data.chunk();
+        if piece.len() == data.remaining() {
+            self.read_piece(piece)
+        } else {
+            self.read_pieces(data)
+        }
+    }
+
+    fn broken_off(error: &dyn Any) -> Fault {
+        source::broken_off_within(error)
     }
 }
 

@@ -1,7 +1,9 @@
+use super::failed::failed;
 use super::{Answer, Http, Protocol};
+use crate::body::Progress;
 use crate::call::Call;
 use crate::classify::{Classify, ErrorType, GrpcCode, Head, HttpStatus};
-use crate::grpc::{Messages, Progress, RequestBody, ResponseBody};
+use crate::grpc::{Messages, RequestBody, ResponseBody, Status, StatusOrLength};
 use crate::labels::RequestHead;
 use crate::labels::grpc::{Kind, is_grpc};
 use crate::panic_guard::PanicGuard;
@@ -121,8 +123,7 @@ where
             Kind::Grpc | Kind::Silent => Messages::of(request.headers()),
             Kind::Other => Messages::none(),
         };
-        let request = self.http.open(call, request);
-        request.map(|body| RequestBody::new(body, messages))
+        self.http.open_with(call, request, messages)
     }
 }
 
@@ -146,8 +147,9 @@ where
             Kind::Other => code.is_some(),
         };
         if !is_grpc {
-            let response = Answer::<_, E>::answer(&self.http, call, response);
-            return response.map(ResponseBody::http);
+            return self
+                .http
+                .answer_with(call, response, StatusOrLength::Length);
         }
         let head = Head::of(&response);
         let mut guard = PanicGuard::new(&mut call);
@@ -155,18 +157,19 @@ where
         if let Some(set_by_handler) = head.extensions.get::<ErrorType>() {
             guard.fault(*set_by_handler);
         }
-        let messages = Messages::of(head.headers);
-        let mut progress = Progress::new(messages, self.http.classifier().clone());
+        let classifier = self.http.classifier().clone();
+        let mut status = Status::new(Messages::of(head.headers));
         let code = code.or_else(|| GrpcCode::from_http(head.status));
-        progress.status(&mut guard, code);
-        let over = progress.start(&mut guard, response.body());
+        status.set(&mut guard, &classifier, code);
+        let is_over = status.is_over(&mut guard, &classifier, response.body());
         guard.disarm();
-        let call = (!over).then_some(call);
-        response.map(|body| ResponseBody::grpc(body, call, progress))
+        let call = (!is_over).then_some(call);
+        response
+            .map(|body| ResponseBody::new(body, call, StatusOrLength::Status(status), classifier))
     }
 
     #[cold]
     fn failed(&self, call: Call, error: &E) {
-        Answer::<Response<B>, E>::failed(&self.http, call, error);
+        failed(call, self.http.classifier(), error);
     }
 }
