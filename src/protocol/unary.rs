@@ -1,9 +1,10 @@
 use super::failed::failed;
 use super::incoming::{Incoming, One};
 use super::{Answer, Protocol};
-use crate::call::{Call, Passed};
+use crate::call::Call;
 use crate::classify::{Classify, HttpStatus, Phase};
 use crate::message::{Measure, Own};
+use crate::outgoing::passed;
 use crate::panic_guard::PanicGuard;
 use std::any::Any;
 
@@ -67,10 +68,7 @@ where
         let mut guard = PanicGuard::new(&mut call);
         match self.measure.error(&response) {
             Some(error) => guard.fault(self.classifier.error(error, Phase::Generate)),
-            None => {
-                let passed = Passed::messages(1, self.measure.size(&response));
-                guard.responded(passed.with_items(self.measure.items(&response)));
-            }
+            None => guard.responded(passed(&self.measure, &response)),
         }
         guard.disarm();
         call.complete();
