@@ -24,14 +24,12 @@ impl Decoder {
         mut decoded: impl FnMut(&[u8]),
     ) -> Result<(), Malformed> {
         for &digit in text {
-            if digit == b'=' {
-                self.finish(&mut decoded)?;
-                continue;
+            if digit != b'=' {
+                self.bits = self.bits << 6 | u32::from(value(digit)?);
+                self.digits += 1;
             }
-            self.bits = self.bits << 6 | u32::from(value(digit)?);
-            self.digits += 1;
-            if self.digits == 4 {
-                self.finish(&mut decoded)?;
+            if digit == b'=' || self.digits == 4 {
+                self.end_group(&mut decoded)?;
             }
         }
         Ok(())
@@ -40,7 +38,7 @@ impl Decoder {
     /// Ends the current group: two digits make one byte, three digits make two.
     ///
     /// Does nothing without a current group, as at a second padding character.
-    pub(super) fn finish(&mut self, mut decoded: impl FnMut(&[u8])) -> Result<(), Malformed> {
+    fn end_group(&mut self, decoded: &mut impl FnMut(&[u8])) -> Result<(), Malformed> {
         let missing = match self.digits {
             0 => return Ok(()),
             1 => return Err(Malformed),
@@ -75,7 +73,7 @@ mod tests {
         for piece in pieces {
             base64.decode(piece.as_bytes(), |bytes| all.extend_from_slice(bytes))?;
         }
-        base64.finish(|bytes| all.extend_from_slice(bytes))?;
+        base64.decode(b"=", |bytes| all.extend_from_slice(bytes))?;
         Ok(all)
     }
 

@@ -1,4 +1,4 @@
-use super::base64::{Decoder, Malformed};
+use super::base64::Decoder;
 use super::framing::Framing;
 use crate::body::Content;
 use crate::classify::{Fault, GrpcCode, source};
@@ -41,9 +41,9 @@ impl Messages {
         }
     }
 
-    /// Returns the number of messages that end with the body itself.
+    /// Returns the number of messages that end with the body itself, because its base64 lacks padding.
     pub(crate) fn finish(&mut self) -> u64 {
-        self.decode(|text, decoded| text.finish(decoded))
+        self.read_text(b"=")
     }
 
     /// Returns the status in the trailers frame, if it has arrived.
@@ -56,7 +56,7 @@ impl Messages {
     fn read_piece(&mut self, piece: &[u8]) -> u64 {
         match self.text {
             None => self.framing.read(piece),
-            Some(_) => self.decode(|text, decoded| text.decode(piece, decoded)),
+            Some(_) => self.read_text(piece),
         }
     }
 
@@ -82,18 +82,14 @@ impl Messages {
         self.framing.skip_bytes(bytes)
     }
 
-    /// Reads what `decode` makes of the text. Returns 0 if the body is not text.
-    fn decode(
-        &mut self,
-        decode: impl FnOnce(&mut Decoder, &mut dyn FnMut(&[u8])) -> Result<(), Malformed>,
-    ) -> u64 {
+    fn read_text(&mut self, text: &[u8]) -> u64 {
+        let Some(base64) = &mut self.text else {
+            return 0;
+        };
         let mut messages = 0;
-        if let Some(text) = &mut self.text {
-            let framing = &mut self.framing;
-            let decoded = decode(text, &mut |bytes| messages += framing.read(bytes));
-            if decoded.is_err() {
-                framing.stop();
-            }
+        let decoded = base64.decode(text, |bytes| messages += self.framing.read(bytes));
+        if decoded.is_err() {
+            self.framing.stop();
         }
         messages
     }

@@ -2,6 +2,9 @@ use crate::classify::GrpcCode;
 
 /// A protocol's own code of an outcome: one of the names that the label [`code`](super::Label::code) has.
 ///
+/// A layer has one list of names. A code of another list is shown as the name that the layer's list has in its place, or
+/// as `_OTHER`.
+///
 /// ```
 /// use tower_openmetrics::labels::{Code, Label};
 ///
