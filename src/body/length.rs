@@ -6,7 +6,7 @@ use crate::classify::{Classify, ErrorType, Phase};
 use bytes::Buf;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{HeaderMap, Version};
+use http::{HeaderMap, Method, StatusCode, Version};
 use http_body::Body;
 
 /// The progress of an HTTP response: its bytes, and how many it promises.
@@ -16,7 +16,7 @@ pub struct Length {
     promised: Option<u64>,
 }
 
-/// What the head of a response says about its body.
+/// What a request, or a response, says about the body of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     /// There is a body, and its length counts.
@@ -83,6 +83,32 @@ impl Progress for Length {
             _ if self.taken == 0 => Phase::ResponseStream,
             Some(promised) if self.taken >= promised => Phase::PublishFinal,
             _ => Phase::PublishResponse,
+        }
+    }
+}
+
+// === impl Due ===
+
+impl Due {
+    /// What the method of a request says (RFC 9110, sections 9.3.2 and 9.3.6).
+    #[inline]
+    pub(crate) fn asked(method: &Method) -> Self {
+        match *method {
+            Method::HEAD => Self::Nothing,
+            Method::CONNECT => Self::Tunnel,
+            _ => Self::Body,
+        }
+    }
+
+    /// What the response to such a request says (RFC 9110, sections 6.4.1, 9.3.6 and 15.4.5).
+    #[inline]
+    pub(crate) fn answered(self, status: StatusCode) -> Self {
+        match (self, status) {
+            (_, StatusCode::SWITCHING_PROTOCOLS) => Self::Upgrade,
+            (Self::Tunnel, status) if status.is_success() => Self::Tunnel,
+            (_, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) => Self::Nothing,
+            (Self::Nothing, _) => Self::Nothing,
+            _ => Self::Body,
         }
     }
 }

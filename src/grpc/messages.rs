@@ -199,5 +199,7 @@ mod tests {
         let mut messages = of(GRPC_WEB_TEXT);
         assert_eq!(messages.read(&MESSAGE), 0);
         assert_eq!(messages.read(&"AAAAAAVoZWxsbw==".as_bytes()), 0);
+        let text = "AAAAAAVoZWxsbw==!AAAAAAVoZWxsbw==";
+        assert_eq!(of(GRPC_WEB_TEXT).read(&text.as_bytes()), 1);
     }
 }

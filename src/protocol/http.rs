@@ -6,7 +6,7 @@ use crate::classify::{Classify, ErrorType, Head, HttpStatus};
 use crate::labels::RequestHead;
 use crate::panic_guard::PanicGuard;
 use crate::upgrade::UpgradedCall;
-use http::{Extensions, Method, Request, Response, StatusCode};
+use http::{Extensions, Request, Response};
 use http_body::Body;
 
 /// The protocol of HTTP services, for HTTP/1 and HTTP/2.
@@ -16,16 +16,8 @@ use http_body::Body;
 pub struct Http<C = HttpStatus> {
     classifier: C,
     is_client: bool,
-    /// What the call asks for.
-    asked: Asked,
-}
-
-/// What the method of a request says about the body of its response.
-#[derive(Clone, Copy, Debug)]
-enum Asked {
-    Head,
-    Connect,
-    Other,
+    /// What the call's request says about the body of its response.
+    asked: Due,
 }
 
 // === impl Http ===
@@ -40,7 +32,7 @@ impl<C> Http<C> {
         Self {
             classifier,
             is_client,
-            asked: Asked::Other,
+            asked: Due::Body,
         }
     }
 
@@ -67,11 +59,7 @@ impl<C> Http<C> {
     ) -> Request<RequestBody<B, T>> {
         // Split first: a borrow of the whole request would cause another copy. (23 instructions, 4 ns a call.)
         let (parts, body) = request.into_parts();
-        self.asked = match parts.method {
-            Method::HEAD => Asked::Head,
-            Method::CONNECT => Asked::Connect,
-            _ => Asked::Other,
-        };
+        self.asked = Due::asked(&parts.method);
         let is_client = self.is_client;
         let told = (!body.is_end_stream()).then(|| {
             let owed = owed(&parts, &body, is_client);
@@ -92,7 +80,7 @@ impl<C> Http<C> {
         C: Classify,
     {
         let (mut parts, body) = response.into_parts();
-        let due = due(self.asked, parts.status);
+        let due = self.asked.answered(parts.status);
         let head = Head::of_parts(&parts);
         let mut guard = PanicGuard::new(&mut call);
         guard.response_head(&head);
@@ -188,17 +176,5 @@ fn upgraded(
             None
         }
         None => (!is_over).then_some(call),
-    }
-}
-
-/// Returns what the method and the status say about the body (RFC 9110, sections 6.4.1, 9.3.6 and
-/// 15.4.5).
-#[inline]
-fn due(asked: Asked, status: StatusCode) -> Due {
-    match (asked, status) {
-        (_, StatusCode::SWITCHING_PROTOCOLS) => Due::Upgrade,
-        (Asked::Connect, status) if status.is_success() => Due::Tunnel,
-        (_, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) | (Asked::Head, _) => Due::Nothing,
-        _ => Due::Body,
     }
 }

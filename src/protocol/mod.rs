@@ -101,8 +101,8 @@
 //! # }
 //! ```
 //!
-//! A protocol keeps what it has to know of the request in a field of its own: [`open`](Protocol::open) sets it, and
-//! [`answer`](Answer::answer) reads it. Both are called on the same clone, which serves this call alone.
+//! A protocol keeps what it has to know of the request in a field of its own: [`open`](Protocol::open) sets it, such as by
+//! `self.keys = keys.len()`, and [`answer`](Answer::answer) reads it. Both are called on a clone that serves this call alone.
 //!
 //! A response that continues after the service has responded, such as a socket or a channel, keeps
 //! the `Call` and drops it at its end. After [`Call::owes_nothing`], dropping the call completes

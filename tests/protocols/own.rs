@@ -3,7 +3,7 @@
 use super::streams_support::{Numbers, Stage, now, panics};
 use bytes::Bytes;
 use std::net::Ipv4Addr;
-use tower::{BoxError, Layer, ServiceExt, service_fn};
+use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_openmetrics::protocol::{Answer, Protocol};
 use tower_openmetrics::{Call, CallHandle, ErrorType, MetricsLayer};
 
@@ -116,6 +116,17 @@ fn a_custom_protocol_has_every_outcome() {
     assert!(panics(|| drop(stage.call(asked(AWAY), handler))));
     let expected = Numbers::failed("panic", 1).request(3, 0);
     stage.expect("panicked", &expected);
+}
+
+#[test]
+fn each_call_has_a_protocol_of_its_own() {
+    let stage = Stage::new(MetricsLayer::protocol_builder(Datagrams::default()));
+    let mut service = stage.layer.layer(service_fn(async |_| answers()));
+    let calls = [[192, 0, 2, 1], [127, 0, 0, 1]].map(|from| service.call(asked(from)));
+    // Nothing is sent: only the local call owes nothing.
+    calls.map(|call| drop(now(call).unwrap()));
+    let numbers = stage.numbers();
+    assert_eq!((numbers.requests, numbers.cancellations), (2, 1));
 }
 
 /// `open` runs within `Service::call`.
