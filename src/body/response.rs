@@ -102,12 +102,16 @@ where
                     let bytes = data.remaining() as u64;
                     let messages = progress.record(call, classifier, Event::Data(&data));
                     let is_last = this.inner.is_end_stream();
-                    if messages > 0 || (bytes > 0 && !is_last) {
-                        call.responded(Passed::messages(messages, bytes));
-                    }
-                    if is_last {
-                        let uncounted = if messages > 0 { 0 } else { bytes };
-                        end(&mut guard, progress, classifier, uncounted);
+                    if is_last && messages == 0 {
+                        // The end counts them along with the rest.
+                        end(&mut guard, progress, classifier, bytes);
+                    } else {
+                        if bytes > 0 {
+                            call.responded(Passed::messages(messages, bytes));
+                        }
+                        if is_last {
+                            end(&mut guard, progress, classifier, 0);
+                        }
                     }
                     Poll::Ready(Some(Ok(Frame::data(data))))
                 }
