@@ -63,16 +63,17 @@ where
         guard.disarm();
         match polled {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(response)) => {
-                let call = taken(this.call);
-                let _answering = answering(this.protocol, &call);
-                Poll::Ready(Ok(this.protocol.answer(call, response)))
-            }
-            Poll::Ready(Err(error)) => {
-                let call = taken(this.call);
-                let _answering = answering(this.protocol, &call);
-                this.protocol.failed(call, &error);
-                Poll::Ready(Err(error))
+            Poll::Ready(result) => {
+                let call = this.call.take();
+                let call = call.expect("`ResponseFuture` polled after completion");
+                let _answering = (!P::REPORTS_PANICS).then(|| Answering::of(call.identity()));
+                Poll::Ready(match result {
+                    Ok(response) => Ok(this.protocol.answer(call, response)),
+                    Err(error) => {
+                        this.protocol.failed(call, &error);
+                        Err(error)
+                    }
+                })
             }
         }
     }
@@ -84,16 +85,4 @@ impl<F, P> fmt::Debug for ResponseFuture<F, P> {
             .field("call", &self.call)
             .finish_non_exhaustive()
     }
-}
-
-/// Reports a panic of the protocol to `call`, unless the protocol does so itself.
-#[inline]
-fn answering<P: Answer<Res, E>, Res, E>(_: &P, call: &Call) -> Option<Answering> {
-    (!P::REPORTS_PANICS).then(|| Answering::of(call.identity()))
-}
-
-#[inline]
-fn taken(call: &mut Option<Call>) -> Call {
-    call.take()
-        .expect("`ResponseFuture` polled after completion")
 }

@@ -181,7 +181,6 @@ mod call;
 pub mod classify;
 mod clock;
 pub mod collectors;
-mod content_length;
 #[cfg(feature = "dashboard")]
 pub mod dashboard;
 mod error;

@@ -312,57 +312,33 @@ impl<T: Message + ToOwned + ?Sized> Message for Cow<'_, T> {
     }
 }
 
-impl<T: Message> Message for [T] {
-    #[inline]
-    fn size(&self) -> u64 {
-        T::size_of_all(self)
-    }
+/// Slices, which have the total size of their elements.
+macro_rules! by_slice {
+    ($([$($generics:tt)*] $type:ty),* $(,)?) => { $(
+        impl<$($generics)*> Message for $type {
+            #[inline]
+            fn size(&self) -> u64 {
+                T::size_of_all(self)
+            }
+        }
+    )* };
 }
 
-impl<T: Message, const N: usize> Message for [T; N] {
-    #[inline]
-    fn size(&self) -> u64 {
-        T::size_of_all(self)
-    }
+by_slice!([T: Message] [T], [T: Message, const N: usize] [T; N], [T: Message] Vec<T>);
+
+/// Other collections, which have the total size of their elements.
+macro_rules! by_elements {
+    ($([$($generics:tt)*] $type:ty),* $(,)?) => { $(
+        impl<$($generics)*> Message for $type {
+            fn size(&self) -> u64 {
+                self.iter().map(|element| element.size()).sum()
+            }
+        }
+    )* };
 }
 
-impl<T: Message> Message for Vec<T> {
-    #[inline]
-    fn size(&self) -> u64 {
-        T::size_of_all(self)
-    }
-}
-
-impl<T: Message> Message for VecDeque<T> {
-    fn size(&self) -> u64 {
-        let (front, back) = self.as_slices();
-        T::size_of_all(front) + T::size_of_all(back)
-    }
-}
-
-impl<T: Message> Message for BTreeSet<T> {
-    fn size(&self) -> u64 {
-        self.iter().map(Message::size).sum()
-    }
-}
-
-impl<T: Message, S> Message for HashSet<T, S> {
-    fn size(&self) -> u64 {
-        self.iter().map(Message::size).sum()
-    }
-}
-
-impl<K: Message, V: Message> Message for BTreeMap<K, V> {
-    fn size(&self) -> u64 {
-        self.iter().map(|entry| entry.size()).sum()
-    }
-}
-
-impl<K: Message, V: Message, S> Message for HashMap<K, V, S> {
-    fn size(&self) -> u64 {
-        self.iter().map(|entry| entry.size()).sum()
-    }
-}
+by_elements!([T: Message] VecDeque<T>, [T: Message] BTreeSet<T>, [T: Message, S] HashSet<T, S>);
+by_elements!([K: Message, V: Message] BTreeMap<K, V>, [K: Message, V: Message, S] HashMap<K, V, S>);
 
 impl<T: Message> Message for Option<T> {
     #[inline]

@@ -48,8 +48,7 @@ impl<M, C> Outgoing<M, C> {
         C: Classify,
     {
         let Some(error) = self.measure.error(item) else {
-            let passed = Passed::messages(1, self.measure.size(item));
-            return Some(passed.with_items(self.measure.items(item)));
+            return Some(passed(&self.measure, item));
         };
         let phase = if self.has_begun {
             Phase::PublishResponse
@@ -118,6 +117,12 @@ impl<M, C> Outgoing<M, C> {
         // Dropped in place: `take` would copy it.
         self.end();
     }
+}
+
+/// Returns what a message of a response counts as.
+#[inline]
+pub(crate) fn passed<T>(measure: &impl Measure<T>, message: &T) -> Passed {
+    Passed::messages(1, measure.size(message)).with_items(measure.items(message))
 }
 
 impl<M, C> OnPanic for Outgoing<M, C> {

@@ -137,8 +137,8 @@ impl<S, P> Metrics<S, P> {
         let mut begun = None;
         let mut guard = PanicGuard::new(&mut begun);
         let call = guard.insert(call);
-        let protocol = self.protocol.clone();
-        let request = self.protocol.open(call, request);
+        let mut protocol = self.protocol.clone();
+        let request = protocol.open(call, request);
         let poll = match IS_TIMED {
             true => MeasuredPoll::begin(&guard),
             false => MeasuredPoll::NONE,

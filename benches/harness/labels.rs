@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::sync::LazyLock;
 use tower::Layer;
 use tower::util::MapResponse;
-use tower_openmetrics::labels::{Label, RequestHead};
+use tower_openmetrics::labels::{Code, Label, RequestHead};
 use tower_openmetrics::protocol::{Answer, Protocol};
 use tower_openmetrics::{Call, MetricsLayer, MetricsLayerBuilder};
 
@@ -182,7 +182,7 @@ impl<B> Protocol<Request<B>> for Coded {
         Some(RequestHead::of(request))
     }
 
-    fn open(&self, call: &mut Call, request: Request<B>) -> Request<B> {
+    fn open(&mut self, call: &mut Call, request: Request<B>) -> Request<B> {
         black_box(call);
         request
     }
@@ -193,7 +193,7 @@ impl<B: Body, E> Answer<Response<B>, E> for Coded {
 
     fn answer(&self, mut call: Call, response: Response<B>) -> Response<B> {
         call.head();
-        call.set_code((NEXT.get() % CODES) as u8);
+        call.set_code(Code::new(&CODE_NAMES, NEXT.get() % CODES).expect("a name"));
         call.complete();
         response
     }

@@ -5,7 +5,7 @@ use crate::clock::Time;
 use crate::error_types::Outcome;
 use crate::flags::Flags;
 use crate::handle::CallHandle;
-use crate::labels::{Carrier, Moment, Values};
+use crate::labels::{Carrier, Code, Moment, Values};
 use crate::measured::Measured;
 use crate::open_call::{BodyReport, OpenCall};
 use crate::recorder::{
@@ -266,23 +266,10 @@ impl Call {
         self.slot.set_flags(flags.with(Flags::UNTIMED));
     }
 
-    /// Keeps a number of the protocol: what it has seen in the request and needs for the response.
+    /// Sets the protocol's own code of the outcome, for the label [`code`](crate::labels::Label::code). The last one counts.
     #[inline]
-    pub fn set_note(&mut self, note: u32) {
-        self.slot.set_note(note);
-    }
-
-    /// Returns the number that was [kept](Self::set_note), or 0.
-    #[inline]
-    pub fn note(&self) -> u32 {
-        self.slot.note()
-    }
-
-    /// Sets the protocol's own code of the outcome: its index in the names of the label
-    /// [`code`](crate::labels::Label::code). The last one counts.
-    #[inline]
-    pub fn set_code(&mut self, code: u8) {
-        self.slot.set_code(code);
+    pub fn set_code(&mut self, code: impl Into<Code>) {
+        self.slot.set_code(code.into().index());
     }
 
     /// Finds the label set of a call without a head.

@@ -1,14 +1,16 @@
-use super::base64::{Decoder, MAX_INPUT, Malformed};
+use super::base64::Decoder;
 use super::framing::Framing;
-use crate::classify::GrpcCode;
+use crate::body::Content;
+use crate::classify::{Fault, GrpcCode, source};
 use crate::labels::grpc::has_type;
 use bytes::Buf;
 use http::HeaderMap;
+use std::any::Any;
 use std::io::IoSlice;
 
 /// Counts the messages in a body.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Messages {
+pub struct Messages {
     framing: Framing,
     text: Option<Decoder>,
 }
@@ -39,26 +41,9 @@ impl Messages {
         }
     }
 
-    /// Returns the number of messages that end in `data`.
-    #[inline]
-    pub(crate) fn read<D: Buf>(&mut self, data: &D) -> u64 {
-        let piece = data.chunk();
-        if piece.len() == data.remaining() {
-            self.read_piece(piece)
-        } else {
-            self.read_pieces(data)
-        }
-    }
-
-    /// Returns the number of messages that end with the body itself.
+    /// Returns the number of messages that end with the body itself, because its base64 lacks padding.
     pub(crate) fn finish(&mut self) -> u64 {
-        match self.text.take() {
-            None => 0,
-            Some(mut text) => match text.finish() {
-                Ok(decoded) => self.framing.read(decoded.bytes()),
-                Err(Malformed) => 0,
-            },
-        }
+        self.read_text(b"=")
     }
 
     /// Returns the status in the trailers frame, if it has arrived.
@@ -98,21 +83,31 @@ impl Messages {
     }
 
     fn read_text(&mut self, text: &[u8]) -> u64 {
-        let Self {
-            framing,
-            text: Some(base64),
-        } = self
-        else {
+        let Some(base64) = &mut self.text else {
             return 0;
         };
         let mut messages = 0;
-        for piece in text.chunks(MAX_INPUT) {
-            match base64.decode(piece) {
-                Ok(decoded) => messages += framing.read(decoded.bytes()),
-                Err(Malformed) => framing.stop(),
-            }
+        let decoded = base64.decode(text, |bytes| messages += self.framing.read(bytes));
+        if decoded.is_err() {
+            self.framing.stop();
         }
         messages
+    }
+}
+
+impl Content for Messages {
+    #[inline]
+    fn read<D: Buf>(&mut self, data: &D) -> u64 {
+        let piece = data.chunk();
+        if piece.len() == data.remaining() {
+            self.read_piece(piece)
+        } else {
+            self.read_pieces(data)
+        }
+    }
+
+    fn broken_off(error: &dyn Any) -> Fault {
+        source::broken_off_within(error)
     }
 }
 
@@ -204,5 +199,7 @@ mod tests {
         let mut messages = of(GRPC_WEB_TEXT);
         assert_eq!(messages.read(&MESSAGE), 0);
         assert_eq!(messages.read(&"AAAAAAVoZWxsbw==".as_bytes()), 0);
+        let text = "AAAAAAVoZWxsbw==!AAAAAAVoZWxsbw==";
+        assert_eq!(of(GRPC_WEB_TEXT).read(&text.as_bytes()), 1);
     }
 }

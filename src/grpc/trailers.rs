@@ -3,29 +3,17 @@ use crate::classify::GrpcCode;
 /// Finds `grpc-status` in trailers that are written as HTTP/1 fields and arrive in pieces.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct StatusField {
-    line: Line,
+    /// The beginning of the current line in lowercase, without whitespace in its value.
+    line: [u8; LONGEST],
+    /// The length of the line, or 255.
+    length: u8,
     found: Option<GrpcCode>,
 }
 
-/// Where the next byte belongs in its line.
-#[derive(Clone, Copy, Debug)]
-enum Line {
-    /// In the name, with the number of bytes that match [`NAME`].
-    Name(u8),
-    /// In the value of `grpc-status`.
-    Value(Value),
-    /// In another field.
-    Other,
-}
-
-/// The digits so far. Codes have at most two.
-#[derive(Clone, Copy, Debug, Default)]
-struct Value {
-    digits: [u8; 2],
-    length: u8,
-}
-
 const NAME: &[u8] = b"grpc-status:";
+
+/// Codes have at most two digits.
+const LONGEST: usize = NAME.len() + 2;
 
 // === impl StatusField ===
 
@@ -43,56 +31,28 @@ impl StatusField {
     }
 
     fn byte(&mut self, byte: u8) {
+        let length = usize::from(self.length);
         if byte == b'\n' {
             return self.end_line();
         }
-        match &mut self.line {
-            Line::Name(matched) if NAME[usize::from(*matched)] == byte.to_ascii_lowercase() => {
-                *matched += 1;
-                if usize::from(*matched) == NAME.len() {
-                    self.line = Line::Value(Value::default());
-                }
-            }
-            Line::Name(_) => self.line = Line::Other,
-            Line::Value(value) => value.push(byte),
-            Line::Other => {}
-        }
-    }
-
-    /// The first `grpc-status` counts, as in a header map.
-    fn end_line(&mut self) {
-        if let Line::Value(value) = self.line {
-            self.found.get_or_insert(value.code());
-        }
-        self.line = Line::default();
-    }
-}
-
-// === impl Line ===
-
-impl Default for Line {
-    fn default() -> Self {
-        Self::Name(0)
-    }
-}
-
-// === impl Value ===
-
-impl Value {
-    fn push(&mut self, byte: u8) {
-        if byte.is_ascii_whitespace() {
+        if length >= NAME.len() && byte.is_ascii_whitespace() {
             return;
         }
-        if let Some(place) = self.digits.get_mut(usize::from(self.length)) {
-            *place = byte;
+        if let Some(place) = self.line.get_mut(length) {
+            *place = byte.to_ascii_lowercase();
         }
         self.length = self.length.saturating_add(1);
     }
 
-    fn code(&self) -> GrpcCode {
-        self.digits
-            .get(..usize::from(self.length))
-            .map_or(GrpcCode::Unknown, GrpcCode::parse)
+    /// The first `grpc-status` counts, as in a header map.
+    fn end_line(&mut self) {
+        let length = usize::from(self.length);
+        if self.line.starts_with(NAME) && length >= NAME.len() {
+            let digits = self.line.get(NAME.len()..length);
+            let code = digits.map_or(GrpcCode::Unknown, GrpcCode::parse);
+            self.found.get_or_insert(code);
+        }
+        self.length = 0;
     }
 }
 

@@ -162,6 +162,7 @@
 
 #[cfg(feature = "axum-route")]
 mod axum;
+mod code;
 mod constant;
 pub(crate) mod grpc;
 mod http;
@@ -173,6 +174,7 @@ mod source;
 mod text;
 mod values;
 
+pub use self::code::Code;
 pub use self::constant::ConstantLabels;
 pub use self::http::{LongLived, RequestHead, is_long_lived};
 pub use self::label::Label;

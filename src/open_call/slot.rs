@@ -20,7 +20,6 @@ pub(crate) struct OpenCall {
     began: AtomicU64,
     begin: AtomicU32,
     head: AtomicU32,
-    note: AtomicU32,
     flags: AtomicU32,
     /// If the protocol has [set](Flags::HAS_CODE) one.
     code: AtomicU8,
@@ -58,7 +57,6 @@ impl OpenCall {
             began: AtomicU64::new(0),
             begin: AtomicU32::new(0),
             head: AtomicU32::new(0),
-            note: AtomicU32::new(0),
             flags: AtomicU32::new(0),
             code: AtomicU8::new(0),
             fault: AtomicU8::new(0),
@@ -82,7 +80,6 @@ impl OpenCall {
         self.began.store(began.to_bits(), Ordering::Relaxed);
         self.begin.store(begin, Ordering::Relaxed);
         self.head.store(head, Ordering::Relaxed);
-        self.note.store(0, Ordering::Relaxed);
         self.set_flags(flags);
     }
 
@@ -134,17 +131,6 @@ impl OpenCall {
 
     pub(crate) fn set_head_set(&self, head: SetIndex) {
         self.head.store(head, Ordering::Relaxed);
-    }
-
-    /// The number that the protocol has kept.
-    #[inline]
-    pub(crate) fn note(&self) -> u32 {
-        self.note.load(Ordering::Relaxed)
-    }
-
-    #[inline]
-    pub(crate) fn set_note(&self, note: u32) {
-        self.note.store(note, Ordering::Relaxed);
     }
 
     /// The protocol's own code of the outcome, if there is one.

@@ -1,7 +1,9 @@
+use super::failed::failed;
 use super::{Answer, Http, Protocol};
+use crate::body::Progress;
 use crate::call::Call;
 use crate::classify::{Classify, ErrorType, GrpcCode, Head, HttpStatus};
-use crate::grpc::{Messages, Progress, RequestBody, ResponseBody};
+use crate::grpc::{Messages, RequestBody, ResponseBody, Status, StatusOrLength};
 use crate::labels::RequestHead;
 use crate::labels::grpc::{Kind, is_grpc};
 use crate::panic_guard::PanicGuard;
@@ -68,11 +70,9 @@ use http_body::Body;
 #[derive(Clone, Copy, Debug)]
 pub struct Grpc<C = HttpStatus> {
     http: Http<C>,
+    /// What the call asks for.
+    kind: Kind,
 }
-
-// The kind of request, kept as the call's note. The notes of [`Http`] are smaller.
-const GRPC: u32 = 0x10;
-const SILENT: u32 = 0x20;
 
 // === impl Grpc ===
 
@@ -81,6 +81,7 @@ impl Grpc {
     pub fn new() -> Self {
         Self {
             http: Http::default(),
+            kind: Kind::Other,
         }
     }
 }
@@ -96,6 +97,7 @@ impl<C> Grpc<C> {
     pub(crate) fn classified_by<D: Classify>(self, classifier: D) -> Grpc<D> {
         Grpc {
             http: self.http.classified_by(classifier),
+            kind: self.kind,
         }
     }
 }
@@ -114,20 +116,14 @@ where
     }
 
     #[inline]
-    fn open(&self, call: &mut Call, request: Request<B>) -> Self::Request {
-        let kind = Kind::of(request.method(), request.headers());
-        let messages = match kind {
+    fn open(&mut self, call: &mut Call, request: Request<B>) -> Self::Request {
+        self.kind = Kind::of(request.method(), request.headers());
+        let messages = match self.kind {
             // The counter finds no messages in a body that is not gRPC.
             Kind::Grpc | Kind::Silent => Messages::of(request.headers()),
             Kind::Other => Messages::none(),
         };
-        let request = self.http.open(call, request);
-        match kind {
-            Kind::Grpc => call.set_note(GRPC),
-            Kind::Silent => call.set_note(SILENT),
-            Kind::Other => {}
-        }
-        request.map(|body| RequestBody::new(body, messages))
+        self.http.open_with(call, request, messages)
     }
 }
 
@@ -145,14 +141,15 @@ where
     #[inline]
     fn answer(&self, mut call: Call, response: Response<B>) -> Self::Response {
         let code = GrpcCode::from_headers(response.headers());
-        let is_grpc = match call.note() {
-            GRPC => true,
-            SILENT => code.is_some() || is_grpc(response.headers()),
-            _ => code.is_some(),
+        let is_grpc = match self.kind {
+            Kind::Grpc => true,
+            Kind::Silent => code.is_some() || is_grpc(response.headers()),
+            Kind::Other => code.is_some(),
         };
         if !is_grpc {
-            let response = Answer::<_, E>::answer(&self.http, call, response);
-            return response.map(ResponseBody::http);
+            return self
+                .http
+                .answer_with(call, response, StatusOrLength::Length);
         }
         let head = Head::of(&response);
         let mut guard = PanicGuard::new(&mut call);
@@ -160,18 +157,19 @@ where
         if let Some(set_by_handler) = head.extensions.get::<ErrorType>() {
             guard.fault(*set_by_handler);
         }
-        let messages = Messages::of(head.headers);
-        let mut progress = Progress::new(messages, self.http.classifier().clone());
+        let classifier = self.http.classifier().clone();
+        let mut status = Status::new(Messages::of(head.headers));
         let code = code.or_else(|| GrpcCode::from_http(head.status));
-        progress.status(&mut guard, code);
-        let over = progress.start(&mut guard, response.body());
+        status.set(&mut guard, &classifier, code);
+        let is_over = status.is_over(&mut guard, &classifier, response.body());
         guard.disarm();
-        let call = (!over).then_some(call);
-        response.map(|body| ResponseBody::grpc(body, call, progress))
+        let call = (!is_over).then_some(call);
+        response
+            .map(|body| ResponseBody::new(body, call, StatusOrLength::Status(status), classifier))
     }
 
     #[cold]
     fn failed(&self, call: Call, error: &E) {
-        Answer::<Response<B>, E>::failed(&self.http, call, error);
+        failed(call, self.http.classifier(), error);
     }
 }

@@ -1,13 +1,12 @@
 use super::failed::failed;
 use super::{Answer, Protocol};
-use crate::body::{self, Due, RequestBody, ResponseBody};
+use crate::body::{Due, Length, Progress, RequestBody, ResponseBody, owed};
 use crate::call::Call;
 use crate::classify::{Classify, ErrorType, Head, HttpStatus};
-use crate::content_length::{content_length, owed};
 use crate::labels::RequestHead;
 use crate::panic_guard::PanicGuard;
 use crate::upgrade::UpgradedCall;
-use http::{Extensions, Method, Request, Response, StatusCode};
+use http::{Extensions, Request, Response};
 use http_body::Body;
 
 /// The protocol of HTTP services, for HTTP/1 and HTTP/2.
@@ -17,12 +16,9 @@ use http_body::Body;
 pub struct Http<C = HttpStatus> {
     classifier: C,
     is_client: bool,
+    /// What the call's request says about the body of its response.
+    asked: Due,
 }
-
-// The kind of request, kept as the call's note.
-const OTHER: u32 = 0;
-const HEAD: u32 = 1;
-const CONNECT: u32 = 2;
 
 // === impl Http ===
 
@@ -36,6 +32,7 @@ impl<C> Http<C> {
         Self {
             classifier,
             is_client,
+            asked: Due::Body,
         }
     }
 
@@ -50,6 +47,63 @@ impl<C> Http<C> {
 
     pub(super) fn classifier(&self) -> &C {
         &self.classifier
+    }
+
+    /// Opens a call whose request consists of `content`.
+    #[inline]
+    pub(super) fn open_with<B: Body, T>(
+        &mut self,
+        call: &mut Call,
+        request: Request<B>,
+        content: T,
+    ) -> Request<RequestBody<B, T>> {
+        // Split first: a borrow of the whole request would cause another copy. (23 instructions, 4 ns a call.)
+        let (parts, body) = request.into_parts();
+        self.asked = Due::asked(&parts.method);
+        let is_client = self.is_client;
+        let told = (!body.is_end_stream()).then(|| {
+            let owed = owed(&parts, &body, is_client);
+            (call.handle(), owed)
+        });
+        Request::from_parts(parts, RequestBody::new(body, told, is_client, content))
+    }
+
+    /// Answers a call. `progress` may say more of the response than its length.
+    #[inline]
+    pub(super) fn answer_with<B: Body, P>(
+        &self,
+        mut call: Call,
+        response: Response<B>,
+        progress: impl FnOnce(Length) -> P,
+    ) -> Response<ResponseBody<B, C, P>>
+    where
+        C: Classify,
+    {
+        let (mut parts, body) = response.into_parts();
+        let due = self.asked.answered(parts.status);
+        let head = Head::of_parts(&parts);
+        let mut guard = PanicGuard::new(&mut call);
+        guard.response_head(&head);
+        let fault = match head.extensions.get::<ErrorType>() {
+            Some(set_by_handler) => Some((*set_by_handler).into()),
+            None => self.classifier.head(&head),
+        };
+        if let Some(fault) = fault {
+            guard.fault(fault);
+        }
+        let classifier = self.classifier.clone();
+        let mut length = Length::begin(&mut guard, head.headers, &body, due);
+        let is_over = due == Due::Upgrade || length.is_over(&mut guard, &classifier, &body);
+        let is_upgraded = matches!(due, Due::Upgrade | Due::Tunnel);
+        guard.disarm();
+        let call = match is_upgraded {
+            true => upgraded(call, is_over, &mut parts.extensions, self.is_client),
+            false => (!is_over).then_some(call),
+        };
+        Response::from_parts(
+            parts,
+            ResponseBody::new(body, call, progress(length), classifier),
+        )
     }
 }
 
@@ -74,20 +128,8 @@ where
     }
 
     #[inline]
-    fn open(&self, call: &mut Call, request: Request<B>) -> Self::Request {
-        // Split first: a borrow of the whole request would cause another copy. (23 instructions, 4 ns a call.)
-        let (parts, body) = request.into_parts();
-        call.set_note(match parts.method {
-            Method::HEAD => HEAD,
-            Method::CONNECT => CONNECT,
-            _ => OTHER,
-        });
-        let is_client = self.is_client;
-        let told = (!body.is_end_stream()).then(|| {
-            let owed = owed(&parts, &body, is_client);
-            (call.handle(), owed)
-        });
-        Request::from_parts(parts, RequestBody::new(body, told, is_client))
+    fn open(&mut self, call: &mut Call, request: Request<B>) -> Self::Request {
+        self.open_with(call, request, ())
     }
 }
 
@@ -103,29 +145,8 @@ where
     const REPORTS_PANICS: bool = true;
 
     #[inline]
-    fn answer(&self, mut call: Call, response: Response<B>) -> Self::Response {
-        let (mut parts, body) = response.into_parts();
-        let due = due(call.note(), parts.status);
-        let head = Head::of_parts(&parts);
-        let mut guard = PanicGuard::new(&mut call);
-        guard.response_head(&head);
-        let fault = match head.extensions.get::<ErrorType>() {
-            Some(set_by_handler) => Some((*set_by_handler).into()),
-            None => self.classifier.head(&head),
-        };
-        if let Some(fault) = fault {
-            guard.fault(fault);
-        }
-        let content_length = content_length(head.headers);
-        let (promised, over) = body::meet(&mut guard, &body, due, content_length);
-        let classifier = self.classifier.clone();
-        let is_upgraded = matches!(due, Due::Upgrade | Due::Tunnel);
-        guard.disarm();
-        let call = match is_upgraded {
-            true => upgraded(call, over, &mut parts.extensions, self.is_client),
-            false => (!over).then_some(call),
-        };
-        Response::from_parts(parts, ResponseBody::new(body, call, promised, classifier))
+    fn answer(&self, call: Call, response: Response<B>) -> Self::Response {
+        self.answer_with(call, response, |length| length)
     }
 
     #[cold]
@@ -141,33 +162,19 @@ where
 #[cold]
 fn upgraded(
     mut call: Call,
-    over: bool,
+    is_over: bool,
     extensions: &mut Extensions,
     is_client: bool,
 ) -> Option<Call> {
     call.upgraded();
     if is_client {
-        let upgraded: &mut UpgradedCall = extensions.get_or_insert_default();
-        upgraded.take_over(call);
-        return None;
+        extensions.get_or_insert_default::<UpgradedCall>();
     }
     match extensions.get::<UpgradedCall>() {
         Some(upgraded) => {
             upgraded.take_over(call);
             None
         }
-        None => (!over).then_some(call),
-    }
-}
-
-/// Returns what the method and the status say about the body (RFC 9110, sections 6.4.1, 9.3.6 and
-/// 15.4.5).
-#[inline]
-fn due(request: u32, status: StatusCode) -> Due {
-    match (request, status) {
-        (_, StatusCode::SWITCHING_PROTOCOLS) => Due::Upgrade,
-        (CONNECT, status) if status.is_success() => Due::Tunnel,
-        (_, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) | (HEAD, _) => Due::Nothing,
-        _ => Due::Body,
+        None => (!is_over).then_some(call),
     }
 }

@@ -40,7 +40,7 @@
 //! impl Protocol<Vec<Bytes>> for Batches {
 //!     type Request = Vec<Bytes>;
 //!
-//!     fn open(&self, call: &mut Call, keys: Vec<Bytes>) -> Vec<Bytes> {
+//!     fn open(&mut self, call: &mut Call, keys: Vec<Bytes>) -> Vec<Bytes> {
 //!         for key in &keys {
 //!             call.request_message(key.len() as u64);
 //!         }
@@ -101,6 +101,9 @@
 //! # }
 //! ```
 //!
+//! A protocol keeps what it has to know of the request in a field of its own: [`open`](Protocol::open) sets it, such as by
+//! `self.keys = keys.len()`, and [`answer`](Answer::answer) reads it. Both are called on a clone that serves this call alone.
+//!
 //! A response that continues after the service has responded, such as a socket or a channel, keeps
 //! the `Call` and drops it at its end. After [`Call::owes_nothing`], dropping the call completes
 //! it. A request that continues keeps a [`CallHandle`](crate::CallHandle).
@@ -128,7 +131,7 @@ use std::any::Any;
 
 /// The request half of a protocol: wraps a request and reports it to its [`Call`].
 ///
-/// Implementations are cloned for every call.
+/// Each call has its own clone.
 pub trait Protocol<Req>: Clone {
     /// The request that the inner service gets.
     type Request;
@@ -156,11 +159,13 @@ pub trait Protocol<Req>: Clone {
     ///
     /// Counts what the service gets at once on the call. The returned request counts what the
     /// service reads later through a [handle](Call::handle).
-    fn open(&self, call: &mut Call, request: Req) -> Self::Request;
+    ///
+    /// `self` is this call's clone. What it keeps, [`answer`](Answer::answer) finds.
+    fn open(&mut self, call: &mut Call, request: Req) -> Self::Request;
 }
 
 /// The response half of a protocol: wraps a response and reports it, or an error, to its [`Call`].
-pub trait Answer<Res, E>: Clone {
+pub trait Answer<Res, E> {
     /// The response that the caller gets.
     type Response;
 

@@ -62,7 +62,7 @@ where
         self.protocol.message(request)
     }
 
-    fn open(&self, call: &mut Call, mut request: Req) -> P::Request {
+    fn open(&mut self, call: &mut Call, mut request: Req) -> P::Request {
         (self.pass)(&mut request, call.handle());
         self.protocol.open(call, request)
     }
@@ -71,7 +71,6 @@ where
 impl<Res, E, P, F> Answer<Res, E> for PassHandle<P, F>
 where
     P: Answer<Res, E>,
-    F: Clone,
 {
     type Response = P::Response;
 

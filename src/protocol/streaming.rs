@@ -48,7 +48,7 @@ where
     }
 
     #[inline]
-    fn open(&self, call: &mut Call, request: Req) -> I::Request {
+    fn open(&mut self, call: &mut Call, request: Req) -> I::Request {
         self.incoming.open(call, request, self.is_client)
     }
 }
@@ -57,7 +57,6 @@ impl<Res, E, I, A, C> Answer<Res, E> for Streaming<I, A, C>
 where
     Res: Stream,
     E: 'static,
-    I: Clone,
     A: Measure<Res::Item>,
     C: Classify,
 {

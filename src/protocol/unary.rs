@@ -1,9 +1,10 @@
 use super::failed::failed;
 use super::incoming::{Incoming, One};
 use super::{Answer, Protocol};
-use crate::call::{Call, Passed};
+use crate::call::Call;
 use crate::classify::{Classify, HttpStatus, Phase};
 use crate::message::{Measure, Own};
+use crate::outgoing::passed;
 use crate::panic_guard::PanicGuard;
 use std::any::Any;
 
@@ -46,7 +47,7 @@ where
     }
 
     #[inline]
-    fn open(&self, call: &mut Call, request: Req) -> I::Request {
+    fn open(&mut self, call: &mut Call, request: Req) -> I::Request {
         self.incoming.open(call, request, self.is_client)
     }
 }
@@ -54,7 +55,6 @@ where
 impl<Res, E, I, A, C> Answer<Res, E> for Unary<I, A, C>
 where
     E: 'static,
-    I: Clone,
     A: Measure<Res>,
     C: Classify,
 {
@@ -68,10 +68,7 @@ where
         let mut guard = PanicGuard::new(&mut call);
         match self.measure.error(&response) {
             Some(error) => guard.fault(self.classifier.error(error, Phase::Generate)),
-            None => {
-                let passed = Passed::messages(1, self.measure.size(&response));
-                guard.responded(passed.with_items(self.measure.items(&response)));
-            }
+            None => guard.responded(passed(&self.measure, &response)),
         }
         guard.disarm();
         call.complete();

@@ -248,7 +248,7 @@ fn a_custom_protocol_can_have_a_head_and_a_message() -> Result<(), Error> {
             Some(request.body())
         }
 
-        fn open(&self, _: &mut Call, request: http::Request<Chat>) -> http::Request<Chat> {
+        fn open(&mut self, _: &mut Call, request: http::Request<Chat>) -> http::Request<Chat> {
             request
         }
     }

@@ -3,12 +3,15 @@
 use super::streams_support::{Numbers, Stage, now, panics};
 use bytes::Bytes;
 use std::net::Ipv4Addr;
-use tower::{BoxError, Layer, ServiceExt, service_fn};
+use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_openmetrics::protocol::{Answer, Protocol};
 use tower_openmetrics::{Call, CallHandle, ErrorType, MetricsLayer};
 
-#[derive(Clone, Copy, Debug)]
-struct Datagrams;
+/// Datagrams from this machine need no response.
+#[derive(Clone, Copy, Debug, Default)]
+struct Datagrams {
+    is_local: bool,
+}
 
 #[derive(Clone, Debug)]
 struct Datagram {
@@ -26,9 +29,9 @@ struct Outbox {
 impl Protocol<Datagram> for Datagrams {
     type Request = (Datagram, CallHandle);
 
-    fn open(&self, call: &mut Call, datagram: Datagram) -> Self::Request {
+    fn open(&mut self, call: &mut Call, datagram: Datagram) -> Self::Request {
         call.request_bytes(datagram.payload.len() as u64);
-        call.set_note(datagram.from.to_bits());
+        self.is_local = datagram.from.is_loopback();
         (datagram, call.handle())
     }
 }
@@ -38,7 +41,7 @@ impl<E> Answer<Vec<Bytes>, E> for Datagrams {
 
     fn answer(&self, mut call: Call, answers: Vec<Bytes>) -> Outbox {
         call.head();
-        if call.note() == Ipv4Addr::LOCALHOST.to_bits() {
+        if self.is_local {
             call.owes_nothing(); // no one waits for a response
         }
         Outbox {
@@ -84,7 +87,7 @@ fn a_custom_protocol_has_every_outcome() {
         (AWAY, 1, Numbers::cancelled(1), 2),
         (HERE, 1, Numbers::completed(1), 2),
     ] {
-        let stage = Stage::new(MetricsLayer::protocol_builder(Datagrams));
+        let stage = Stage::new(MetricsLayer::protocol_builder(Datagrams::default()));
         let outbox = stage.call(asked(from), |_| answers()).unwrap();
         assert_eq!(stage.numbers().concurrent, 1);
         outbox.send(most);
@@ -92,13 +95,13 @@ fn a_custom_protocol_has_every_outcome() {
         stage.expect("answered", &expected.first_byte_after(1));
     }
 
-    let stage = Stage::new(MetricsLayer::protocol_builder(Datagrams));
+    let stage = Stage::new(MetricsLayer::protocol_builder(Datagrams::default()));
     let refused = stage.call(asked(AWAY), |_| Err::<Vec<Bytes>, _>(()));
     assert!(refused.is_err());
     let expected = Numbers::failed("generate", 1).request(3, 0);
     stage.expect("refused", &expected);
 
-    let stage = Stage::new(MetricsLayer::protocol_builder(Datagrams));
+    let stage = Stage::new(MetricsLayer::protocol_builder(Datagrams::default()));
     let outbox = stage.call(asked(AWAY), |(_, call)| {
         call.fault(ErrorType::OVERLOADED);
         answers()
@@ -108,11 +111,24 @@ fn a_custom_protocol_has_every_outcome() {
     let expected = expected.response(3, 0).head_after(1).first_byte_after(1);
     stage.expect("said by the handler", &expected);
 
-    let stage = Stage::new(MetricsLayer::protocol_builder(Datagrams));
+    let stage = Stage::new(MetricsLayer::protocol_builder(Datagrams::default()));
     let handler = |_| -> Result<Vec<Bytes>, BoxError> { panic!("a panic") };
     assert!(panics(|| drop(stage.call(asked(AWAY), handler))));
     let expected = Numbers::failed("panic", 1).request(3, 0);
     stage.expect("panicked", &expected);
+}
+
+#[test]
+fn each_call_has_a_protocol_of_its_own() {
+    let stage = Stage::new(MetricsLayer::protocol_builder(Datagrams::default()));
+    let mut service = stage.layer.layer(service_fn(async |_| answers()));
+    let calls = [[192, 0, 2, 1], [127, 0, 0, 1]].map(|from| service.call(asked(from)));
+    // Nothing is sent: only the local call owes nothing.
+    for call in calls {
+        drop(now(call).unwrap());
+    }
+    let numbers = stage.numbers();
+    assert_eq!((numbers.requests, numbers.cancellations), (2, 1));
 }
 
 /// `open` runs within `Service::call`.
@@ -122,7 +138,7 @@ fn a_panicking_protocol_fails_the_call() {
     struct Touchy;
     impl Protocol<()> for Touchy {
         type Request = ();
-        fn open(&self, _: &mut Call, (): ()) {
+        fn open(&mut self, _: &mut Call, (): ()) {
             panic!("touchy")
         }
     }
@@ -142,7 +158,7 @@ fn a_panicking_protocol_fails_the_call() {
 
 #[test]
 fn pass_handle_works_with_a_custom_protocol() {
-    let builder = MetricsLayer::protocol_builder(Datagrams);
+    let builder = MetricsLayer::protocol_builder(Datagrams::default());
     let stage = Stage::new(builder).pass_handle(|datagram: &mut Datagram, call: CallHandle| {
         if datagram.payload.is_empty() {
             call.fault(ErrorType::INVALID_MESSAGE);

@@ -37,7 +37,7 @@ impl Protocol<()> for Touchy {
         None
     }
 
-    fn open(&self, _: &mut Call, (): ()) {
+    fn open(&mut self, _: &mut Call, (): ()) {
         assert!(*self != Self::Open, "touchy");
     }
 }
@@ -120,7 +120,7 @@ fn a_panic_of_an_outer_protocol_does_not_fail_the_inner_response() {
     struct Outer;
     impl Protocol<()> for Outer {
         type Request = ();
-        fn open(&self, _: &mut Call, (): ()) {}
+        fn open(&mut self, _: &mut Call, (): ()) {}
     }
     impl<E> Answer<Answered, E> for Outer {
         type Response = ();
@@ -145,19 +145,21 @@ fn a_panic_of_an_outer_protocol_does_not_fail_the_inner_response() {
 #[test]
 fn a_panic_does_not_fail_calls_that_the_protocol_keeps() {
     static KEPT: Mutex<Vec<Answered>> = Mutex::new(Vec::new());
-    #[derive(Clone, Copy)]
-    struct Keeps;
+    #[derive(Clone, Copy, Default)]
+    struct Keeps {
+        number: u8,
+    }
     impl Protocol<u8> for Keeps {
         type Request = u8;
-        fn open(&self, call: &mut Call, number: u8) -> u8 {
-            call.set_note(number.into());
+        fn open(&mut self, _: &mut Call, number: u8) -> u8 {
+            self.number = number;
             number
         }
     }
     impl<E> Answer<(), E> for Keeps {
         type Response = ();
         fn answer(&self, call: Call, (): ()) {
-            if call.note() == 0 {
+            if self.number == 0 {
                 KEPT.lock().unwrap().push(Answered { _call: call });
             } else {
                 let _kept = std::mem::take(&mut *KEPT.lock().unwrap());
@@ -167,7 +169,7 @@ fn a_panic_does_not_fail_calls_that_the_protocol_keeps() {
         }
         fn failed(&self, _: Call, _: &E) {}
     }
-    let stage = Stage::new(MetricsLayer::protocol_builder(Keeps));
+    let stage = Stage::new(MetricsLayer::protocol_builder(Keeps::default()));
     let _ = stage.call(0, |_| Ok::<_, BoxError>(()));
     assert!(panics(|| drop(stage.call(1, |_| Ok::<_, BoxError>(())))));
     let numbers = stage.numbers();

@@ -1,7 +1,7 @@
 //! Idle label sets are removed from the page, and make room for new ones.
 
 use crate::raw::{
-    Measured, Raw, all, answer, assert_all, begin, builder, built, call, group, name, sum,
+    Measured, Raw, all, answer, assert_all, begin, builder, built, call, code_at, group, name, sum,
 };
 use crate::support::Page;
 use crate::worker::Worker;
@@ -137,7 +137,7 @@ fn labels_at_all_three_moments() {
         let mut call = begin(service, path);
         answer(&mut call, status);
         call.response_bytes(1);
-        call.set_code(code);
+        call.set_code(code_at(code));
         call.complete();
     };
     live("/a", 200, 0);
@@ -251,7 +251,7 @@ fn idle_sets_make_room_without_a_scrape() {
         let live = |number: u8| {
             let mut call = begin(service, &format!("/{number}"));
             answer(&mut call, 200 + u16::from(number));
-            call.set_code(number);
+            call.set_code(code_at(number.into()));
             call.complete();
         };
         (0..5).for_each(live);
@@ -283,7 +283,7 @@ fn other_is_not_shown_before_a_call_is_beyond_the_limit() {
         let live = |number: u8| {
             let mut call = begin(service, &format!("/{number}"));
             answer(&mut call, 200 + u16::from(number));
-            call.set_code(number);
+            call.set_code(code_at(number.into()));
             call.complete();
         };
         let others = || {

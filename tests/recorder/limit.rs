@@ -1,7 +1,7 @@
 //! The cardinality limit at each moment of a call, and the length limit of label values.
 
 use crate::raw::{
-    Done, Raw, all, all_of, answer, assert_all, begin, builder, built, call, name, sum,
+    Done, Raw, all, all_of, answer, assert_all, begin, builder, built, call, code_at, name, sum,
 };
 use crate::support::{Page, now};
 use http::{Request, Response};
@@ -103,7 +103,7 @@ fn the_limit_applies_to_labels_of_the_end() {
         let (layer, service) = built(settings);
         let calls = |value: usize| {
             let mut call = begin(service, &format!("/{}", value / 100));
-            call.set_code((value % 100) as u8);
+            call.set_code(code_at(value % 100));
             call.response_message(1);
             call
         };

@@ -1,6 +1,6 @@
 //! Endpoints that are removed and added again, and layers that are dropped, while calls are in flight.
 
-use crate::raw::{Done, all, answer, assert_all, begin, builder, built, call, name, sum};
+use crate::raw::{Done, all, answer, assert_all, begin, builder, built, call, code_at, name, sum};
 use crate::support::Page;
 use std::sync::mpsc;
 use std::thread;
@@ -120,7 +120,7 @@ fn calls_of_dropped_layers_end_without_effect() {
                 }
                 answer(&mut call, 200);
                 call.response_message(9);
-                call.set_code(0);
+                call.set_code(code_at(0));
                 match number {
                     0 => call.complete(),
                     _ => drop(call),

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use std::task::{Context, Poll};
 use tower::{Layer, Service};
 use tower_openmetrics::classify::Head;
-use tower_openmetrics::labels::{Label, RequestHead};
+use tower_openmetrics::labels::{Code, Label, RequestHead};
 use tower_openmetrics::protocol::{Answer, Protocol};
 use tower_openmetrics::{Call, Clock, Metrics, MetricsLayer, MetricsLayerBuilder};
 
@@ -33,7 +33,7 @@ impl Protocol<Request<()>> for Raw {
         Some(RequestHead::of(request))
     }
 
-    fn open(&self, _: &mut Call, _: Request<()>) {}
+    fn open(&mut self, _: &mut Call, _: Request<()>) {}
 }
 
 impl Answer<(), Infallible> for Raw {
@@ -102,6 +102,11 @@ pub(crate) fn answer(call: &mut Call, status: u16) {
     let mut response = Response::new(());
     *response.status_mut() = status.try_into().expect("a status");
     call.response_head(&Head::of(&response));
+}
+
+/// Returns the code at this index in the names of a label.
+pub(crate) fn code_at(index: usize) -> Code {
+    Code::new(&[""; 100], index).expect("no more codes than that")
 }
 
 /// Makes a call to this path and completes it.

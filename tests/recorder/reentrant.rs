@@ -1,6 +1,8 @@
 //! User closures that call measured services of their own layer or of another one.
 
-use crate::raw::{Measured, all, answer, assert_all, begin, builder, built, call, name, sum};
+use crate::raw::{
+    Measured, all, answer, assert_all, begin, builder, built, call, code_at, name, sum,
+};
 use http::Request;
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -180,10 +182,10 @@ fn new_label_sets_let_go_of_dropped_layers() {
     let (layer, service) = built(builder().label(name()));
     let settings = builder().label(name()).label(Label::status());
     let (other_layer, other) = built(settings.label(Label::code(&["OK", "BAD"])));
-    let live = |path: &str, status: u16, code: u8| {
+    let live = |path: &str, status: u16, code: usize| {
         let mut call = begin(other, path);
         answer(&mut call, status);
-        call.set_code(code);
+        call.set_code(code_at(code));
         call.complete();
     };
     live("/a", 200, 0);

@@ -55,7 +55,7 @@ where
     }
 
     #[inline]
-    fn open(&self, call: &mut Call, request: Request<A>) -> Request<B> {
+    fn open(&mut self, call: &mut Call, request: Request<A>) -> Request<B> {
         self.protocol.open(call, request).map(B::from_body)
     }
 }
