@@ -47,17 +47,7 @@ mod client;
 mod expecting;
 pub(crate) mod grpc;
 pub(crate) mod http;
-#[cfg(feature = "client")]
-mod legacy_client;
-#[cfg(not(feature = "client"))]
-#[path = "no_legacy_client.rs"]
-mod legacy_client;
 pub(crate) mod source;
-#[cfg(feature = "tonic")]
-mod tonic;
-#[cfg(not(feature = "tonic"))]
-#[path = "no_tonic.rs"]
-mod tonic;
 
 pub use self::by_error::{ByError, by_error};
 pub use self::client::HttpClient;
@@ -74,7 +64,7 @@ use std::fmt;
 /// The layer chooses among the constants by itself. All except those of clients are on every page. Create your own with
 /// [`from_static`](Self::from_static). Declare them with [`error_types`](crate::MetricsLayerBuilder::error_types) to show
 /// them at 0 from the start.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ErrorType(&'static str);
 
 /// The phase in which a call failed.
@@ -254,12 +244,6 @@ impl ErrorType {
     /// Returns the label's value.
     pub const fn as_str(&self) -> &'static str {
         self.0
-    }
-}
-
-impl fmt::Debug for ErrorType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ErrorType").field(&self.0).finish()
     }
 }
 
