@@ -73,7 +73,6 @@
 
 use crate::call::Call;
 use crate::classify::{ErrorType, Fault};
-use std::fmt;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -82,7 +81,7 @@ use std::thread;
 ///
 /// The layer finds it there and gives it the call. See the [module](self) for an example. In a response that does not upgrade, it has no
 /// effect.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct UpgradedCall {
     shared: Arc<Mutex<Shared>>,
 }
@@ -91,12 +90,13 @@ pub struct UpgradedCall {
 ///
 /// The call then completes, unless it has failed before or a [`fault`](Self::fault) was reported. If a panic drops the guard, the call
 /// fails as [`panic`](ErrorType::PANIC).
+#[derive(Debug)]
 #[must_use = "dropping the guard ends the call"]
 pub struct UpgradeGuard {
     call: UpgradedCall,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Shared {
     /// One call for each layer that the response has passed.
     calls: Vec<Call>,
@@ -122,21 +122,17 @@ impl UpgradedCall {
     }
 
     /// Takes `call` from a layer. Ends it at once if all guards have been dropped.
-    pub(crate) fn take_over(&self, call: Call) {
+    pub(crate) fn take_over(&self, mut call: Call) {
         let mut shared = self.lock();
-        if shared.guards != Some(0) {
-            shared.calls.push(call);
+        match (shared.guards, shared.fault) {
+            (Some(0), None) => {}
+            (Some(0), Some(fault)) => call.fault(fault),
+            _ => shared.calls.push(call),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for UpgradedCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UpgradedCall").finish_non_exhaustive()
     }
 }
 
@@ -169,11 +165,5 @@ impl Drop for UpgradeGuard {
             }
             call.time_as_stream();
         }
-    }
-}
-
-impl fmt::Debug for UpgradeGuard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UpgradeGuard").finish_non_exhaustive()
     }
 }
