@@ -13,7 +13,7 @@ use std::iter;
 pub(super) type DynError = dyn StdError + 'static;
 
 /// Maximum length of a source chain. An error that is its own source must not hang a request.
-const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 64;
 
 /// The types that an error is searched for. A chain begins with an error of one of them.
 const OUTERMOST: &[fn(&dyn Any) -> Option<&DynError>] = &[
