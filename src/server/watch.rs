@@ -4,14 +4,15 @@ use super::canary::Canary;
 use crate::recorder::Recorder;
 use crate::totals;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 /// A layer that is watched. Dropping it ends the watch.
 #[derive(Debug)]
 pub(super) struct Watch {
     watched: Arc<Watched>,
-    task: AbortHandle,
+    /// Aborts the task when it is dropped.
+    _task: JoinSet<()>,
 }
 
 /// What the watch and its task share.
@@ -44,8 +45,12 @@ impl Watch {
             recorder,
             state: Mutex::new(state),
         });
-        let task = tokio::spawn(run(Arc::clone(&watched), canary)).abort_handle();
-        Self { watched, task }
+        let mut task = JoinSet::new();
+        task.spawn(run(Arc::clone(&watched), canary));
+        Self {
+            watched,
+            _task: task,
+        }
     }
 
     /// Returns why the endpoint doesn't work, or `None` if it does. A call that has just completed counts.
@@ -57,12 +62,6 @@ impl Watch {
             state.failure = None;
         }
         state.failure.clone()
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 
