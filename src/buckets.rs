@@ -111,11 +111,7 @@ impl Buckets {
 
     /// No bucket but `+Inf`.
     pub(crate) fn none() -> Self {
-        Self {
-            shown: Arc::default(),
-            limits: Arc::default(),
-            is_native: false,
-        }
+        Self::of_seconds(Arc::default())
     }
 
     /// Adds the buckets of a native histogram, or leaves them out.

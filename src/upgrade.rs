@@ -73,6 +73,7 @@
 
 use crate::call::Call;
 use crate::classify::{ErrorType, Fault};
+use std::fmt;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -81,7 +82,7 @@ use std::thread;
 ///
 /// The layer finds it there and gives it the call. See the [module](self) for an example. In a response that does not upgrade, it has no
 /// effect.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct UpgradedCall {
     shared: Arc<Mutex<Shared>>,
 }
@@ -90,13 +91,12 @@ pub struct UpgradedCall {
 ///
 /// The call then completes, unless it has failed before or a [`fault`](Self::fault) was reported. If a panic drops the guard, the call
 /// fails as [`panic`](ErrorType::PANIC).
-#[derive(Debug)]
 #[must_use = "dropping the guard ends the call"]
 pub struct UpgradeGuard {
     call: UpgradedCall,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shared {
     /// One call for each layer that the response has passed.
     calls: Vec<Call>,
@@ -136,6 +136,12 @@ impl UpgradedCall {
     }
 }
 
+impl fmt::Debug for UpgradedCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpgradedCall").finish_non_exhaustive()
+    }
+}
+
 // === impl UpgradeGuard ===
 
 impl UpgradeGuard {
@@ -165,5 +171,11 @@ impl Drop for UpgradeGuard {
             }
             call.time_as_stream();
         }
+    }
+}
+
+impl fmt::Debug for UpgradeGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpgradeGuard").finish_non_exhaustive()
     }
 }

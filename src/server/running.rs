@@ -4,10 +4,11 @@ use super::limits::Limits;
 use super::routes::Routes;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 /// A status server whose port is open. Returned by
 /// [`StatusServer::bind`](super::StatusServer::bind).
@@ -33,10 +34,8 @@ pub struct BoundStatusServer {
 pub struct StatusServerHandle {
     local_addr: SocketAddr,
     health: Health,
-    /// Aborts the task when it is dropped.
-    task: JoinSet<()>,
-    /// Shuts the server down when it is dropped.
-    stop: oneshot::Sender<()>,
+    stop: Arc<Notify>,
+    task: JoinHandle<()>,
 }
 
 // === impl BoundStatusServer ===
@@ -78,19 +77,16 @@ impl BoundStatusServer {
     ///
     /// The task runs in the runtime in which the server was bound.
     pub fn spawn(self) -> StatusServerHandle {
-        let (stop, stopped) = oneshot::channel();
         let (local_addr, health) = (self.local_addr(), self.health());
         let runtime = self.runtime.clone();
-        let mut task = JoinSet::new();
-        let served = self.serve_with_shutdown(async move {
-            let _ = stopped.await;
-        });
-        task.spawn_on(served, &runtime);
+        let stop = Arc::new(Notify::new());
+        let stopped = Arc::clone(&stop);
+        let signal = async move { stopped.notified().await };
         StatusServerHandle {
             local_addr,
             health,
-            task,
             stop,
+            task: runtime.spawn(self.serve_with_shutdown(signal)),
         }
     }
 }
@@ -113,8 +109,14 @@ impl StatusServerHandle {
     ///
     /// Dropping the future drops the handle.
     pub async fn shutdown(mut self) {
-        drop(self.stop);
-        // It has nothing to return. A runtime that has shut down has ended it.
-        self.task.join_next().await;
+        self.stop.notify_one();
+        // Fails only if the runtime has shut down, and the server with it.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for StatusServerHandle {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }

@@ -69,7 +69,7 @@ async fn run(watched: Arc<Watched>, canary: Canary) {
     loop {
         watched.probed(canary.send().await);
         sleep(canary.idle_time()).await;
-        while watched.has_completed() {
+        while watched.look(&mut watched.state()) {
             sleep(canary.idle_time()).await;
         }
     }
@@ -85,17 +85,7 @@ impl Watched {
         state.failure = result.err();
     }
 
-    /// Returns whether a call has completed since the last look.
-    fn has_completed(&self) -> bool {
-        let mut state = self.state();
-        let has_completed = self.look(&mut state);
-        if has_completed {
-            state.failure = None;
-        }
-        has_completed
-    }
-
-    /// Counts the calls that have completed, and returns whether there are more than at the last look.
+    /// Returns whether a call has completed since the last look, which proves that the endpoint works.
     ///
     /// What is remembered does not fall because of calls that fail just now: once they have failed, they would look like completed
     /// ones. It falls if label sets have left.
@@ -105,6 +95,9 @@ impl Watched {
         };
         let failing = i64::try_from(totals::in_flight(&self.recorder)).unwrap_or(i64::MAX);
         let has_completed = completed > state.completed;
+        if has_completed {
+            state.failure = None;
+        }
         if has_completed || completed.saturating_add(failing) < state.completed {
             state.completed = completed;
         }
