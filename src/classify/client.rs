@@ -129,15 +129,17 @@ impl Classify for HttpClient {
 fn known_to_clients(error: &DynError) -> Option<ErrorType> {
     if any(NO_CONNECTION, error) {
         Some(ErrorType::CONNECT)
-    } else if error
-        .downcast_ref()
-        .is_some_and(hyper::Error::is_body_write_aborted)
-    {
-        // The request body was shorter than its `Content-Length`.
+    } else if ended_short(error) {
         Some(ErrorType::INVALID_MESSAGE)
     } else {
         source::known(error)
     }
+}
+
+/// Returns whether the request body was shorter than its `Content-Length`.
+fn ended_short(error: &DynError) -> bool {
+    let error = error.downcast_ref();
+    error.is_some_and(hyper::Error::is_body_write_aborted)
 }
 
 /// Only connecting fails with these kinds.

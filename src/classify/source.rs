@@ -69,7 +69,7 @@ const TIMEOUTS: &[fn(&DynError) -> bool] = &[
 /// The errors that say that the peer went away.
 const PEER_IS_GONE: &[fn(&DynError) -> bool] = &[
     |error| error.downcast_ref().is_some_and(is_lost),
-    // A local reset is none, such as for a body that contradicts its `Content-Length`. The client is still there.
+    // A local reset does not say so, such as for a body that contradicts its `Content-Length`: the client is still there.
     #[cfg(feature = "http2")]
     |error| error.downcast_ref().is_some_and(h2::Error::is_remote),
     #[cfg(feature = "http2")]
