@@ -200,6 +200,17 @@ mod tests {
     }
 
     #[test]
+    fn threads_agree_on_the_index_of_a_new_type() {
+        let types = ErrorTypes::new(DeclaredTypes::new(&ErrorType::BUILT_IN));
+        let indices = || NAMES.map(|name| types.index(ErrorType::from_static(name)));
+        let of_threads = std::thread::scope(|scope| {
+            let threads = [(); 4].map(|()| scope.spawn(indices));
+            threads.map(|thread| thread.join().unwrap())
+        });
+        assert_eq!(of_threads, [indices(); 4]);
+    }
+
+    #[test]
     fn codes_and_outcomes_belong_together() {
         let failures = [0, 63].map(Outcome::failed);
         for outcome in [Outcome::COMPLETED, Outcome::CANCELLED]
