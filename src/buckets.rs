@@ -16,6 +16,7 @@
 
 use crate::Error;
 use std::array;
+use std::fmt::Display;
 use std::sync::{Arc, LazyLock};
 
 /// The upper bounds of a histogram's buckets, ascending. `+Inf` is implied.
@@ -78,29 +79,19 @@ impl Buckets {
     /// Names the bound that is not finite, negative, out of order or repeated.
     pub(crate) fn new(seconds: impl IntoIterator<Item = f64>) -> Result<Self, Error> {
         let seconds: Arc<[f64]> = seconds.into_iter().collect();
-        if seconds.is_empty() {
-            return Err(Error::new(
-                "buckets are empty: give at least one upper bound in seconds",
-            ));
-        }
-        for (i, &bound) in seconds.iter().enumerate() {
+        for bound in &*seconds {
             if !bound.is_finite() {
                 return Err(Error::new(format!(
                     "bucket bound {bound} is not finite: leave it out, `+Inf` is always added"
                 )));
             }
-            if bound < 0.0 {
+            if *bound < 0.0 {
                 return Err(Error::new(format!(
                     "bucket bound {bound} is negative: durations start at 0"
                 )));
             }
-            if i > 0 && bound <= seconds[i - 1] {
-                return Err(Error::new(format!(
-                    "bucket bound {bound} comes after {}: bounds must ascend, each once",
-                    seconds[i - 1]
-                )));
-            }
         }
+        check_ascending(&seconds, "seconds")?;
         Ok(Self::of_seconds(seconds))
     }
 
@@ -110,17 +101,7 @@ impl Buckets {
     ///
     /// Names the bound that is out of order or repeated.
     pub(crate) fn of_bytes(bounds: Vec<u64>) -> Result<Self, Error> {
-        if bounds.is_empty() {
-            return Err(Error::new(
-                "buckets of sizes are empty: give at least one upper bound in bytes",
-            ));
-        }
-        if let Some(two) = bounds.windows(2).find(|two| two[1] <= two[0]) {
-            return Err(Error::new(format!(
-                "bucket bound of {} bytes comes after {}: bounds must ascend, each once",
-                two[1], two[0]
-            )));
-        }
+        check_ascending(&bounds, "bytes")?;
         Ok(Self {
             shown: bounds.iter().map(|&bytes| bytes as f64).collect(),
             limits: bounds.into(),
@@ -130,11 +111,7 @@ impl Buckets {
 
     /// No bucket but `+Inf`.
     pub(crate) fn none() -> Self {
-        Self {
-            shown: Arc::default(),
-            limits: Arc::default(),
-            is_native: false,
-        }
+        Self::of_seconds(Arc::default())
     }
 
     /// Adds the buckets of a native histogram, or leaves them out.
@@ -185,6 +162,22 @@ impl Default for Buckets {
         static DEFAULT: LazyLock<Buckets> =
             LazyLock::new(|| Buckets::of_seconds(DEFAULT_BUCKETS.into()));
         DEFAULT.clone()
+    }
+}
+
+/// Names the bound that is out of order or repeated.
+fn check_ascending<T: PartialOrd + Display>(bounds: &[T], unit: &str) -> Result<(), Error> {
+    if bounds.is_empty() {
+        return Err(Error::new(format!(
+            "buckets are empty: give at least one upper bound in {unit}"
+        )));
+    }
+    let mut neighbours = bounds.iter().zip(bounds.iter().skip(1));
+    match neighbours.find(|(before, bound)| bound <= before) {
+        None => Ok(()),
+        Some((before, bound)) => Err(Error::new(format!(
+            "bucket bound {bound} comes after {before}: bounds in {unit} must ascend, each once"
+        ))),
     }
 }
 

@@ -5,7 +5,7 @@
 //! if the processor declares it invariant *and* the kernel has not found it unreliable.
 
 use std::fs;
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -84,10 +84,14 @@ impl Time {
 /// It uses the system's clock. The rate of the time stamp counter is known to about 20 parts per
 /// million, which is enough for a call but not for weeks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Stopwatch {
-    System(Instant),
-    Manual(Reader, Time),
+pub(crate) struct Stopwatch {
+    clock: Clock,
+    /// The [`time`](Clock::time) when it was started.
+    start: Duration,
 }
+
+/// What the system's monotonic clock is counted from.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 // === impl Clock ===
 
@@ -126,15 +130,18 @@ impl Clock {
         WallTime(nanos / 1_000_000)
     }
 
+    /// Returns the time since the clock has been started.
+    fn time(self) -> Duration {
+        match self.0 {
+            Kind::Real => START.elapsed(),
+            Kind::Manual(now) => Duration::from_nanos(now.load(Ordering::Relaxed)),
+        }
+    }
+
     /// Returns a stopwatch that starts now.
     pub(crate) fn stopwatch(self) -> Stopwatch {
-        match self.0 {
-            Kind::Real => Stopwatch::System(Instant::now()),
-            Kind::Manual(_) => {
-                let reader = self.reader();
-                Stopwatch::Manual(reader, reader.now())
-            }
-        }
+        let start = self.time();
+        Stopwatch { clock: self, start }
     }
 
     /// Returns a reader of this clock.
@@ -192,10 +199,7 @@ impl Calendar {
 
 impl Stopwatch {
     pub(crate) fn elapsed(self) -> Duration {
-        match self {
-            Self::System(since) => since.elapsed(),
-            Self::Manual(clock, since) => Duration::from_nanos(clock.nanos_since(since)),
-        }
+        self.clock.time().saturating_sub(self.start)
     }
 }
 
@@ -203,13 +207,12 @@ impl Stopwatch {
 
 impl Reader {
     fn real() -> Self {
-        static REAL: OnceLock<Reader> = OnceLock::new();
-        static COUNTER: OnceLock<quanta::Clock> = OnceLock::new();
-        static START: OnceLock<Instant> = OnceLock::new();
-        *REAL.get_or_init(|| match kernel_trusts_the_counter() {
-            true => Self::Counter(COUNTER.get_or_init(quanta::Clock::new)),
-            false => Self::System(START.get_or_init(Instant::now)),
-        })
+        static COUNTER: LazyLock<quanta::Clock> = LazyLock::new(quanta::Clock::new);
+        static REAL: LazyLock<Reader> = LazyLock::new(|| match kernel_trusts_the_counter() {
+            true => Reader::Counter(&COUNTER),
+            false => Reader::System(&START),
+        });
+        *REAL
     }
 
     #[inline]
@@ -252,8 +255,7 @@ fn kernel_trusts_the_counter() -> bool {
 
 /// What the system's calendar says. Before 1970 it is 1970.
 fn nanos_since_1970() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    saturating_nanos(since_1970.unwrap_or_default())
+    saturating_nanos(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default())
 }
 
 fn saturating_nanos(duration: Duration) -> u64 {

@@ -3,22 +3,18 @@
 use crate::classify::{ErrorType, Fault};
 use std::borrow::Cow;
 use std::num::NonZeroU8;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, OnceLock};
 
 /// Maximum number of error types of a layer, undeclared ones included. Failures beyond it are counted as `_OTHER`.
 pub(crate) const MOST_ERROR_TYPES: usize = 64;
 
 /// The error types of a layer: the declared ones first, then others that calls have failed with.
-///
-/// A declared type is found without a lock, an undeclared one behind a lock.
 #[derive(Debug)]
 pub(crate) struct ErrorTypes {
     declared: DeclaredTypes,
-    undeclared: RwLock<Vec<ErrorType>>,
-    /// Whether there are undeclared types, known without the lock. It is set before the call ends, and a page reads the
-    /// numbers first: it only misses types of calls that it takes to be in flight.
-    has_undeclared: AtomicBool,
+    /// Filled from the front. A type is here before its call ends, and a page reads the numbers first: it only misses types
+    /// of calls that it takes to be in flight.
+    undeclared: Box<[OnceLock<ErrorType>]>,
 }
 
 /// The error types that a layer is told of.
@@ -100,10 +96,10 @@ impl DeclaredTypes {
 
 impl ErrorTypes {
     pub(crate) fn new(declared: DeclaredTypes) -> Self {
+        let undeclared = declared.len()..OTHER_INDEX;
         Self {
             declared,
-            undeclared: RwLock::default(),
-            has_undeclared: AtomicBool::new(false),
+            undeclared: undeclared.map(|_| OnceLock::new()).collect(),
         }
     }
 
@@ -113,10 +109,13 @@ impl ErrorTypes {
         if wanted == ErrorType::OTHER {
             return OTHER_INDEX as u8;
         }
-        let declared = &self.declared.types;
-        let index = declared.iter().position(|name| *name == wanted);
-        let index = index.unwrap_or_else(|| declared.len() + self.undeclared_index(wanted));
-        index.min(OTHER_INDEX) as u8
+        let mut declared = self.declared.types.iter();
+        let index = declared.position(|name| *name == wanted).or_else(|| {
+            let mut undeclared = self.undeclared.iter();
+            let at = undeclared.position(|name| *name.get_or_init(|| wanted) == wanted)?;
+            Some(self.declared.len() + at)
+        });
+        index.unwrap_or(OTHER_INDEX) as u8
     }
 
     /// The outcome of a call with this fault.
@@ -137,57 +136,25 @@ impl ErrorTypes {
 
     /// The type of a failure. `None` if the call completed or was cancelled.
     pub(crate) fn failed(&self, outcome: Outcome) -> Option<ErrorType> {
-        outcome.failure().map(|index| self.name(index))
+        let index = outcome.failure()?;
+        let mut types = self.declared.types.iter().chain(self.undeclared());
+        Some(types.nth(index).copied().unwrap_or(ErrorType::OTHER))
     }
 
-    /// The type with this index.
-    fn name(&self, index: usize) -> ErrorType {
-        let declared = &self.declared.types;
-        declared.get(index).copied().unwrap_or_else(|| {
-            let undeclared = self.read();
-            let found = undeclared.get(index - declared.len()).copied();
-            found.unwrap_or(ErrorType::OTHER)
-        })
-    }
-
-    fn undeclared_index(&self, wanted: ErrorType) -> usize {
-        let find = |types: &[ErrorType]| types.iter().position(|name| *name == wanted);
-        let found = find(&self.read());
-        found.unwrap_or_else(|| {
-            let mut undeclared = self
-                .undeclared
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            // Another thread may have added it meanwhile.
-            find(&undeclared).unwrap_or_else(|| {
-                if self.declared.types.len() + undeclared.len() < OTHER_INDEX {
-                    undeclared.push(wanted);
-                    self.has_undeclared.store(true, Ordering::Relaxed);
-                    undeclared.len() - 1
-                } else {
-                    OTHER_INDEX
-                }
-            })
-        })
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, Vec<ErrorType>> {
-        let undeclared = self.undeclared.read();
-        undeclared.unwrap_or_else(PoisonError::into_inner)
+    fn undeclared(&self) -> impl Iterator<Item = &ErrorType> {
+        self.undeclared.iter().map_while(OnceLock::get)
     }
 
     /// All types in use, by name.
     pub(crate) fn by_name(&self) -> Cow<'_, [IndexedType]> {
-        if !self.has_undeclared.load(Ordering::Relaxed) {
-            return Cow::Borrowed(&self.declared.by_name);
+        let mut by_name = Cow::Borrowed(&*self.declared.by_name);
+        let mut undeclared = self.undeclared().zip(self.declared.len()..).peekable();
+        if undeclared.peek().is_some() {
+            let by_name = by_name.to_mut();
+            by_name.extend(undeclared.map(|(name, index)| (*name, index, false)));
+            by_name.sort_unstable();
         }
-        let undeclared = self.read();
-        let DeclaredTypes { types, by_name } = &self.declared;
-        let indexed = undeclared.iter().zip(types.len()..);
-        let indexed = indexed.map(|(name, index)| (*name, index, false));
-        let mut by_name: Vec<IndexedType> = by_name.iter().copied().chain(indexed).collect();
-        by_name.sort_unstable();
-        Cow::Owned(by_name)
+        by_name
     }
 }
 
@@ -230,6 +197,17 @@ mod tests {
         assert!(all.is_sorted());
         assert!(all.contains(&(ErrorType::OTHER, 63, false)));
         assert_eq!(usize::from(types.index(ErrorType::OTHER)), OTHER_INDEX);
+    }
+
+    #[test]
+    fn threads_agree_on_the_index_of_a_new_type() {
+        let types = ErrorTypes::new(DeclaredTypes::new(&ErrorType::BUILT_IN));
+        let indices = || NAMES.map(|name| types.index(ErrorType::from_static(name)));
+        let of_threads = std::thread::scope(|scope| {
+            let threads = [(); 4].map(|()| scope.spawn(indices));
+            threads.map(|thread| thread.join().unwrap())
+        });
+        assert_eq!(of_threads, [indices(); 4]);
     }
 
     #[test]

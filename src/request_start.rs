@@ -12,8 +12,9 @@ const MAX_WAIT: Duration = Duration::from_secs(3_600);
 /// Returns the time since the proxy has taken the request. `None` if the header has no time, or none that can be true.
 pub(crate) fn since_request_start(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(&X_REQUEST_START)?.to_str().ok()?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let waited = now.ok()?.checked_sub(since_1970(value)?)?;
+    let waited = (SystemTime::UNIX_EPOCH + since_1970(value)?)
+        .elapsed()
+        .ok()?;
     (waited <= MAX_WAIT).then_some(waited)
 }
 

@@ -6,8 +6,10 @@ use crate::labels::ERROR_TYPE;
 #[cfg(feature = "server")]
 use crate::measured::Measured;
 #[cfg(feature = "server")]
-use crate::recorder::{CANCELLATIONS, Layout, Optional, REQUESTS};
+use crate::recorder::{CANCELLATIONS, Optional, REQUESTS};
 use crate::recorder::{ENDED, Recorder, UndeclaredFailures};
+#[cfg(feature = "server")]
+use std::ops::Range;
 
 /// How many calls have begun and not ended. All that an ended call counts is counted by then.
 pub(crate) fn in_flight(recorder: &Recorder) -> u64 {
@@ -21,18 +23,14 @@ pub(crate) fn in_flight(recorder: &Recorder) -> u64 {
 #[cfg(feature = "server")]
 pub(crate) fn completed(recorder: &Recorder) -> Option<i64> {
     const ATTEMPTS: usize = 8;
-    if recorder
-        .shared()
-        .layout
-        .optional(Optional::Errors)
-        .is_none()
-    {
+    let Some(first) = recorder.shared().layout.optional(Optional::Errors) else {
         return Some(completed_by_label(recorder));
-    }
-    let mut before = not_completed(recorder);
+    };
+    let declared = first..first + recorder.settings().error_types.len() + 1;
+    let mut before = not_completed(recorder, &declared);
     for _ in 0..ATTEMPTS {
         let ended = sum(recorder, Carrier::End, |_, numbers, _| numbers[REQUESTS]);
-        let after = not_completed(recorder);
+        let after = not_completed(recorder, &declared);
         if after == before {
             return Some(ended.wrapping_sub(before) as i64);
         }
@@ -41,49 +39,34 @@ pub(crate) fn completed(recorder: &Recorder) -> Option<i64> {
     None
 }
 
-/// Failures and cancellations.
+/// Failures, whose declared types have these cells, and cancellations.
 #[cfg(feature = "server")]
-fn not_completed(recorder: &Recorder) -> u64 {
+fn not_completed(recorder: &Recorder, declared: &Range<usize>) -> u64 {
     let cancelled = sum(recorder, Carrier::End, |_, numbers, _| {
         numbers[CANCELLATIONS]
     });
-    let first = recorder.shared().layout.optional(Optional::Errors);
-    let declared = first.map(|first| first..first + recorder.settings().error_types.len() + 1);
     let failed = sum(recorder, Carrier::Errors, |_, numbers, undeclared| {
-        let declared = declared.clone().map_or(&[][..], |cells| &numbers[cells]);
         let undeclared = undeclared.iter().map(|failures| &failures.count);
-        declared.iter().chain(undeclared).sum()
+        numbers[declared.clone()].iter().chain(undeclared).sum()
     });
     cancelled.wrapping_add(failed)
 }
 
-/// By OpenTelemetry's conventions, a label of the durations tells how a call ended, so that one sum is enough.
+/// By OpenTelemetry's conventions, a label of the durations tells how a call ended, so that one sum is enough. Calls that stay
+/// open by intent have a histogram of their own.
 #[cfg(feature = "server")]
 fn completed_by_label(recorder: &Recorder) -> i64 {
     let mut names = recorder.settings().schema.names(Carrier::Duration);
     let error_type = names.position(|name| name == ERROR_TYPE);
-    let has_completed = |values: &[Box<str>]| error_type.is_none_or(|at| values[at].is_empty());
     let layout = &recorder.shared().layout;
-    let ended = sum(
-        recorder,
-        Carrier::Duration,
-        |values, numbers, _| match has_completed(values) {
-            true => timed(layout, numbers),
-            false => 0,
-        },
-    );
-    ended as i64
-}
-
-/// How many calls have a duration, those that stay open by intent among them.
-#[cfg(feature = "server")]
-fn timed(layout: &Layout, numbers: &[u64]) -> u64 {
-    let measured = [Measured::Duration, Measured::StreamDuration];
-    let histograms = measured
-        .into_iter()
-        .filter_map(|measured| layout.histogram(measured));
-    let counts = histograms.filter_map(|histogram| histogram.cumulative(numbers).last());
-    counts.sum()
+    let histograms = [Measured::Duration, Measured::StreamDuration].map(|of| layout.histogram(of));
+    let completed = sum(recorder, Carrier::Duration, |values, numbers, _| {
+        let has_completed = error_type.is_none_or(|at| values[at].is_empty());
+        let histograms = histograms.iter().flatten().filter(|_| has_completed);
+        let counts = histograms.filter_map(|histogram| histogram.cumulative(numbers).last());
+        counts.sum()
+    });
+    completed as i64
 }
 
 /// Adds up what `count` makes of each series: of its values, its numbers, and its failures by undeclared types.

@@ -70,13 +70,13 @@ impl TraceContext {
 
 /// Parses `version-trace_id-parent_id-flags`. Versions after 00 may have more fields.
 fn parse(header: &str) -> Option<TraceContext> {
-    const SAMPLED: u64 = 1;
+    const SAMPLED: u128 = 1;
     let mut fields = header.splitn(5, '-');
     let mut field = |digits| hex(fields.next()?, digits);
     let version = field(2)?;
     let trace_id = field(32)?;
-    let span_id = u64::try_from(field(16)?).ok()?;
-    let flags = u64::try_from(field(2)?).ok()?;
+    let span_id = field(16)? as u64;
+    let flags = field(2)?;
     let ends = fields.next().is_none();
     let valid = version != 0xff && (version > 0 || ends) && trace_id != 0 && span_id != 0;
     (valid && flags & SAMPLED == SAMPLED).then_some(TraceContext { trace_id, span_id })
@@ -84,7 +84,7 @@ fn parse(header: &str) -> Option<TraceContext> {
 
 /// Parses exactly `digits` lower-case hexadecimal digits.
 fn hex(field: &str, digits: usize) -> Option<u128> {
-    let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let lower = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     if field.len() != digits || !field.bytes().all(lower) {
         return None;
     }

@@ -122,10 +122,12 @@ impl UpgradedCall {
     }
 
     /// Takes `call` from a layer. Ends it at once if all guards have been dropped.
-    pub(crate) fn take_over(&self, call: Call) {
+    pub(crate) fn take_over(&self, mut call: Call) {
         let mut shared = self.lock();
-        if shared.guards != Some(0) {
-            shared.calls.push(call);
+        match (shared.guards, shared.fault) {
+            (Some(0), None) => {}
+            (Some(0), Some(fault)) => call.fault(fault),
+            _ => shared.calls.push(call),
         }
     }
 

@@ -146,6 +146,18 @@ fn a_guard_that_gives_up_before_the_answer_follows_nothing() {
 }
 
 #[test]
+fn a_fault_reported_before_the_answer_is_the_calls() {
+    let (_, layer) = layer();
+    let call = UpgradedCall::new();
+    let guard = call.guard();
+    guard.fault(ErrorType::TIMEOUT);
+    drop(guard);
+    answer(&layer, Request::new(Full::default()), upgrade(), &call);
+    let numbers = Page::read(layer.exporter()).numbers();
+    assert_eq!(numbers.errors, errors([("timeout", 1)]));
+}
+
+#[test]
 fn a_call_without_a_guard_ends_with_its_answer() {
     let (_, layer) = layer();
     let call = UpgradedCall::new();

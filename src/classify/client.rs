@@ -1,5 +1,8 @@
 use super::http::by_status;
-use super::{Classify, ErrorType, Fault, Head, Phase, legacy_client, source, tonic};
+use super::source::{DynError, any};
+use super::{Classify, ErrorType, Fault, Head, Phase, source};
+#[cfg(feature = "client")]
+use hyper_util::client::legacy::{Error, connect::HttpConnector};
 use std::any::Any;
 use std::error::Error as StdError;
 use std::io;
@@ -70,6 +73,21 @@ use std::io;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HttpClient;
 
+/// The errors that say that there was no connection.
+const NO_CONNECTION: &[fn(&DynError) -> bool] = &[
+    |error| error.downcast_ref().is_some_and(is_refused),
+    #[cfg(feature = "client")]
+    |error| error.is::<ConnectorError>(),
+    #[cfg(feature = "client")]
+    |error| error.downcast_ref().is_some_and(Error::is_connect),
+    #[cfg(feature = "tonic")]
+    |error| error.is::<tonic::ConnectError>(),
+];
+
+/// The error of the connector that hyper-util and tonic use. The type is not exported under a name.
+#[cfg(feature = "client")]
+type ConnectorError = <HttpConnector as tower_service::Service<http::Uri>>::Error;
+
 // === impl HttpClient ===
 
 impl HttpClient {
@@ -108,8 +126,8 @@ impl Classify for HttpClient {
     }
 }
 
-fn known_to_clients(error: &(dyn StdError + 'static)) -> Option<ErrorType> {
-    if could_not_connect(error) {
+fn known_to_clients(error: &DynError) -> Option<ErrorType> {
+    if any(NO_CONNECTION, error) {
         Some(ErrorType::CONNECT)
     } else if ended_short(error) {
         Some(ErrorType::INVALID_MESSAGE)
@@ -119,23 +137,18 @@ fn known_to_clients(error: &(dyn StdError + 'static)) -> Option<ErrorType> {
 }
 
 /// Returns whether the request body was shorter than its `Content-Length`.
-fn ended_short(error: &(dyn StdError + 'static)) -> bool {
+fn ended_short(error: &DynError) -> bool {
     let error = error.downcast_ref();
     error.is_some_and(hyper::Error::is_body_write_aborted)
 }
 
-fn could_not_connect(error: &(dyn StdError + 'static)) -> bool {
-    // Only connecting fails with these kinds.
+/// Only connecting fails with these kinds.
+fn is_refused(error: &io::Error) -> bool {
     use io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable};
-    let is_kind = |error: &io::Error| {
-        matches!(
-            error.kind(),
-            ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable
-        )
-    };
-    legacy_client::is_connect(error)
-        || tonic::is_connect(error)
-        || error.downcast_ref().is_some_and(is_kind)
+    matches!(
+        error.kind(),
+        ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable
+    )
 }
 
 #[cfg(test)]

@@ -98,10 +98,8 @@ impl GrpcCode {
     /// assert_eq!(GrpcCode::from_number(99), GrpcCode::Unknown);
     /// ```
     pub fn from_number(number: u32) -> Self {
-        usize::try_from(number)
-            .ok()
-            .and_then(|number| Self::ALL.get(number).copied())
-            .unwrap_or(Self::Unknown)
+        let known = Self::ALL.get(number as usize);
+        known.copied().unwrap_or(Self::Unknown)
     }
 
     /// Returns the code in `grpc-status`, if the field is present. Returns `UNKNOWN` if the field can't be parsed.
@@ -141,15 +139,7 @@ impl GrpcCode {
             Self::OutOfRange | Self::Unimplemented => ErrorType::INVALID_MESSAGE,
             Self::DeadlineExceeded => ErrorType::TIMEOUT,
             Self::ResourceExhausted | Self::Unavailable => ErrorType::OVERLOADED,
-            Self::Unknown
-            | Self::NotFound
-            | Self::AlreadyExists
-            | Self::PermissionDenied
-            | Self::FailedPrecondition
-            | Self::Aborted
-            | Self::Internal
-            | Self::DataLoss
-            | Self::Unauthenticated => ErrorType::GENERATE,
+            _ => ErrorType::GENERATE,
         };
         Some(Fault::Failed(error_type))
     }

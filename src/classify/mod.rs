@@ -47,17 +47,7 @@ mod client;
 mod expecting;
 pub(crate) mod grpc;
 pub(crate) mod http;
-#[cfg(feature = "client")]
-mod legacy_client;
-#[cfg(not(feature = "client"))]
-#[path = "no_legacy_client.rs"]
-mod legacy_client;
 pub(crate) mod source;
-#[cfg(feature = "tonic")]
-mod tonic;
-#[cfg(not(feature = "tonic"))]
-#[path = "no_tonic.rs"]
-mod tonic;
 
 pub use self::by_error::{ByError, by_error};
 pub use self::client::HttpClient;

@@ -3,14 +3,78 @@
 //! An error's type only has to be `'static`. Known types are found through [`Any`], and their source chain is walked. The
 //! text of errors is never read.
 
-use super::{ErrorType, Fault, legacy_client, tonic};
+use super::{ErrorType, Fault};
 use std::any::Any;
 use std::error::Error as StdError;
 use std::io;
 use std::iter;
 
+/// Any error, as in a source chain.
+pub(super) type DynError = dyn StdError + 'static;
+
 /// Maximum length of a source chain. An error that is its own source must not hang a request.
-const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 64;
+
+/// The types that an error is searched for. A chain begins with an error of one of them.
+const OUTERMOST: &[fn(&dyn Any) -> Option<&DynError>] = &[
+    |error| Some(&**error.downcast_ref::<Box<dyn StdError + Send + Sync>>()?),
+    |error| Some(&**error.downcast_ref::<Box<dyn StdError + Send>>()?),
+    |error| Some(&**error.downcast_ref::<Box<dyn StdError>>()?),
+    of_type::<io::Error>,
+    of_type::<hyper::Error>,
+    of_type::<tower::timeout::error::Elapsed>,
+    of_type::<tower::load_shed::error::Overloaded>,
+    of_type::<tokio::time::error::Elapsed>,
+    #[cfg(feature = "axum")]
+    of_type::<axum_core::Error>,
+    #[cfg(feature = "tower-http")]
+    of_type::<tower_http::timeout::TimeoutError>,
+    #[cfg(feature = "http2")]
+    of_type::<h2::Error>,
+    #[cfg(feature = "client")]
+    of_type::<hyper_util::client::legacy::Error>,
+    #[cfg(feature = "tonic")]
+    of_status,
+    #[cfg(feature = "tonic")]
+    of_type::<tonic::transport::Error>,
+    #[cfg(feature = "tonic")]
+    of_type::<tonic::TimeoutExpired>,
+    #[cfg(feature = "tonic")]
+    of_type::<tonic::ConnectError>,
+];
+
+/// The errors that say that a time limit passed.
+const TIMEOUTS: &[fn(&DynError) -> bool] = &[
+    |error| error.is::<tower::timeout::error::Elapsed>(),
+    |error| error.is::<tokio::time::error::Elapsed>(),
+    |error| error.downcast_ref().is_some_and(is_timed_out),
+    |error| error.downcast_ref().is_some_and(hyper::Error::is_timeout),
+    #[cfg(feature = "tower-http")]
+    |error| error.is::<tower_http::timeout::TimeoutError>(),
+    // An `h2::Error` has no source, so this asks it directly.
+    #[cfg(feature = "http2")]
+    |error| {
+        let io = error.downcast_ref().and_then(h2::Error::get_io);
+        io.is_some_and(is_timed_out)
+    },
+    #[cfg(feature = "tonic")]
+    |error| error.is::<tonic::TimeoutExpired>(),
+    #[cfg(feature = "tonic")]
+    |error| {
+        let status: Option<&tonic::Status> = error.downcast_ref();
+        status.is_some_and(|status| status.code() == tonic::Code::DeadlineExceeded)
+    },
+];
+
+/// The errors that say that the peer went away.
+const PEER_IS_GONE: &[fn(&DynError) -> bool] = &[
+    |error| error.downcast_ref().is_some_and(is_lost),
+    // A local reset does not say so, such as for a body that contradicts its `Content-Length`: the client is still there.
+    #[cfg(feature = "http2")]
+    |error| error.downcast_ref().is_some_and(h2::Error::is_remote),
+    #[cfg(feature = "http2")]
+    |error| error.downcast_ref().is_some_and(h2::Error::is_io),
+];
 
 /// Returns the type that an error has in every phase: a timeout or an overload.
 pub(crate) fn error_type(error: &dyn Any) -> Option<ErrorType> {
@@ -18,8 +82,8 @@ pub(crate) fn error_type(error: &dyn Any) -> Option<ErrorType> {
 }
 
 /// Returns the type of a single error, without its sources.
-pub(super) fn known(error: &(dyn StdError + 'static)) -> Option<ErrorType> {
-    if timed_out(error) {
+pub(super) fn known(error: &DynError) -> Option<ErrorType> {
+    if any(TIMEOUTS, error) {
         Some(ErrorType::TIMEOUT)
     } else if error.is::<tower::load_shed::error::Overloaded>() {
         Some(ErrorType::OVERLOADED)
@@ -28,49 +92,12 @@ pub(super) fn known(error: &(dyn StdError + 'static)) -> Option<ErrorType> {
     }
 }
 
-/// Returns whether a time limit passed.
-fn timed_out(error: &(dyn StdError + 'static)) -> bool {
-    let is_kind = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
-    error.is::<tower::timeout::error::Elapsed>()
-        || error.is::<tokio::time::error::Elapsed>()
-        || error.downcast_ref().is_some_and(is_kind)
-        || error.downcast_ref().is_some_and(hyper::Error::is_timeout)
-        || is_tower_https_timeout(error)
-        || connection_timed_out(error)
-        || tonic::is_timeout(error)
-}
-
-#[cfg(feature = "tower-http")]
-fn is_tower_https_timeout(error: &(dyn StdError + 'static)) -> bool {
-    error.is::<tower_http::timeout::TimeoutError>()
-}
-
-#[cfg(not(feature = "tower-http"))]
-fn is_tower_https_timeout(_: &(dyn StdError + 'static)) -> bool {
-    false
-}
-
-/// Returns whether an HTTP/2 connection was lost to a time limit of the system. An `h2::Error` has no source, so this asks
-/// it directly.
-#[cfg(feature = "http2")]
-fn connection_timed_out(error: &(dyn StdError + 'static)) -> bool {
-    let error: Option<&h2::Error> = error.downcast_ref();
-    error
-        .and_then(h2::Error::get_io)
-        .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
-}
-
-#[cfg(not(feature = "http2"))]
-fn connection_timed_out(_: &(dyn StdError + 'static)) -> bool {
-    false
-}
-
 /// Returns what a failed request body or stream means at the receiver: the client went away, a time limit passed, or the
 /// client sent something invalid.
 pub(crate) fn broken_off(error: &dyn Any) -> Fault {
-    let meaning = |error: &(dyn StdError + 'static)| match known(error) {
+    let meaning = |error: &DynError| match known(error) {
         Some(error_type) => Some(Fault::Failed(error_type)),
-        None => peer_is_gone(error).then_some(Fault::Cancelled),
+        None => any(PEER_IS_GONE, error).then_some(Fault::Cancelled),
     };
     let invalid = Fault::Failed(ErrorType::INVALID_MESSAGE);
     chain(error).find_map(meaning).unwrap_or(invalid)
@@ -90,116 +117,58 @@ pub(crate) fn not_sent(error: &dyn Any) -> Fault {
     Fault::Failed(error_type(error).unwrap_or(ErrorType::INVALID_MESSAGE))
 }
 
-/// Returns whether the error means that the client went away.
-fn peer_is_gone(error: &(dyn StdError + 'static)) -> bool {
-    connection_was_lost(error) || stream_was_reset(error)
-}
-
-fn connection_was_lost(error: &(dyn StdError + 'static)) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    error.downcast_ref::<io::Error>().is_some_and(|error| {
-        matches!(
-            error.kind(),
-            UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe
-        )
-    })
-}
-
-#[cfg(feature = "http2")]
-fn stream_was_reset(error: &(dyn StdError + 'static)) -> bool {
-    // A local reset is neither, such as for a body that contradicts its `Content-Length`. The client is still there.
-    error
-        .downcast_ref::<h2::Error>()
-        .is_some_and(|error| error.is_remote() || error.is_io())
-}
-
-#[cfg(not(feature = "http2"))]
-fn stream_was_reset(_: &(dyn StdError + 'static)) -> bool {
-    false
-}
-
 /// Returns the error and its sources, or nothing if the error's type is unknown.
-pub(super) fn chain(error: &dyn Any) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+pub(super) fn chain(error: &dyn Any) -> impl Iterator<Item = &DynError> {
     outermost(error).into_iter().flat_map(chain_of)
 }
 
 /// Returns the error and its sources.
-pub(super) fn chain_of<'a>(
-    error: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+pub(super) fn chain_of(error: &DynError) -> impl Iterator<Item = &DynError> {
     iter::successors(Some(error), |error| source(*error)).take(MAX_DEPTH)
 }
 
-fn outermost(error: &dyn Any) -> Option<&(dyn StdError + 'static)> {
-    boxed(error)
-        .or_else(|| of_type::<io::Error>(error))
-        .or_else(|| of_type::<hyper::Error>(error))
-        .or_else(|| of_type::<tower::timeout::error::Elapsed>(error))
-        .or_else(|| of_type::<tower::load_shed::error::Overloaded>(error))
-        .or_else(|| of_type::<tokio::time::error::Elapsed>(error))
-        .or_else(|| of_axum(error))
-        .or_else(|| of_tower_http(error))
-        .or_else(|| of_h2(error))
-        .or_else(|| legacy_client::of_client(error))
-        .or_else(|| tonic::of_tonic(error))
-}
-
-fn boxed(error: &dyn Any) -> Option<&(dyn StdError + 'static)> {
-    if let Some(error) = error.downcast_ref::<Box<dyn StdError + Send + Sync>>() {
-        Some(&**error)
-    } else if let Some(error) = error.downcast_ref::<Box<dyn StdError + Send>>() {
-        Some(&**error)
-    } else if let Some(error) = error.downcast_ref::<Box<dyn StdError>>() {
-        Some(&**error)
-    } else {
-        None
-    }
-}
-
-fn of_type<E: StdError + 'static>(error: &dyn Any) -> Option<&(dyn StdError + 'static)> {
-    error.downcast_ref::<E>().map(|error| error as _)
-}
-
-#[cfg(feature = "axum")]
-fn of_axum(error: &dyn Any) -> Option<&(dyn StdError + 'static)> {
-    of_type::<axum_core::Error>(error)
-}
-
-#[cfg(not(feature = "axum"))]
-fn of_axum(_: &dyn Any) -> Option<&(dyn StdError + 'static)> {
-    None
-}
-
-#[cfg(feature = "tower-http")]
-fn of_tower_http(error: &dyn Any) -> Option<&(dyn StdError + 'static)> {
-    of_type::<tower_http::timeout::TimeoutError>(error)
-}
-
-#[cfg(not(feature = "tower-http"))]
-fn of_tower_http(_: &dyn Any) -> Option<&(dyn StdError + 'static)> {
-    None
-}
-
-#[cfg(feature = "http2")]
-fn of_h2(error: &dyn Any) -> Option<&(dyn StdError + 'static)> {
-    of_type::<h2::Error>(error)
-}
-
-#[cfg(not(feature = "http2"))]
-fn of_h2(_: &dyn Any) -> Option<&(dyn StdError + 'static)> {
-    None
+fn outermost(error: &dyn Any) -> Option<&DynError> {
+    OUTERMOST.iter().find_map(|find| find(error))
 }
 
 /// Returns the next error of the chain. The `source` of an `io::Error` skips the error that it wraps, so this returns the
 /// wrapped error.
-fn source<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
-    match error
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref)
-    {
-        Some(wrapped) => Some(wrapped as _),
+fn source(error: &DynError) -> Option<&DynError> {
+    match error.downcast_ref().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
         None => error.source(),
     }
+}
+
+fn of_type<E: StdError + 'static>(error: &dyn Any) -> Option<&DynError> {
+    error.downcast_ref::<E>().map(|error| error as _)
+}
+
+/// Returns the source of a tonic `Status`, or itself if its code is a timeout.
+#[cfg(feature = "tonic")]
+fn of_status(error: &dyn Any) -> Option<&DynError> {
+    let status: &tonic::Status = error.downcast_ref()?;
+    match known(status) {
+        Some(_) => Some(status),
+        None => status.source(),
+    }
+}
+
+/// Returns whether one of the `checks` holds for the error, without its sources.
+pub(super) fn any(checks: &[fn(&DynError) -> bool], error: &DynError) -> bool {
+    checks.iter().any(|check| check(error))
+}
+
+fn is_timed_out(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::TimedOut
+}
+
+fn is_lost(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(
+        error.kind(),
+        UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe
+    )
 }
 
 #[cfg(test)]

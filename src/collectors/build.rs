@@ -34,11 +34,8 @@ impl MetricsRegistry {
         K: Into<String>,
         V: Into<String>,
     {
-        self.info(
-            "build",
-            "Information about the build, in the labels",
-            labels,
-        )
+        let help = "Information about the build, in the labels";
+        self.info("build", help, &Labels::new(labels)?)
     }
 
     /// Adds `target_info` to the page: a sample of value 1 whose labels describe the target.
@@ -68,27 +65,14 @@ impl MetricsRegistry {
         K: Into<String>,
         V: Into<String>,
     {
-        self.info(
-            "target",
-            "Information about the target, in the labels",
-            labels,
-        )
+        let help = "Information about the target, in the labels";
+        self.info("target", help, &Labels::new(labels)?)
     }
 
-    fn info<L, K, V>(&self, name: &str, help: &str, labels: L) -> Result<(), Error>
-    where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
-    {
-        let labels = Labels::new(labels)?;
-        let pairs: Vec<(String, String)> = labels
-            .iter()
-            .map(|(name, value)| {
-                let name = label_in_text(name);
-                (name.into_owned(), value.to_owned())
-            })
-            .collect();
+    fn info(&self, name: &str, help: &str, labels: &Labels) -> Result<(), Error> {
+        let in_text =
+            |(name, value): (&str, &str)| (label_in_text(name).into_owned(), value.into());
+        let pairs: Vec<(String, String)> = labels.iter().map(in_text).collect();
         self.register_info(name, help, Info::new(pairs))
     }
 }

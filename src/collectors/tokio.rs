@@ -1,6 +1,6 @@
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeCounterValue, EncodeMetric, MetricEncoder, NoLabelSet,
+    DescriptorEncoder, EncodeCounterValue, EncodeMetric, NoLabelSet,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeMetrics};
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 /// A collector for the metrics of a tokio runtime.
@@ -58,10 +58,16 @@ pub struct TokioCollector {
 #[derive(Debug)]
 struct DelayTask {
     delays: Histogram,
-    task: AbortHandle,
+    /// Aborts the task when it is dropped.
+    _task: JoinSet<()>,
 }
 
 type LabelPairs<'a> = Vec<(&'static str, &'a str)>;
+
+/// From 1 ms, the precision of tokio's timers, to 10 s.
+const DELAYS: [f64; 11] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0,
+];
 
 // === impl TokioCollector ===
 
@@ -129,18 +135,21 @@ impl TokioCollector {
         let measured = delays.clone();
         // A loop without a pause would take a worker for itself.
         let interval = interval.max(Duration::from_millis(1));
-        let task = self.handle.spawn(async move {
+        let measure = async move {
             loop {
                 let began = Instant::now();
                 sleep(interval).await;
                 let late = began.elapsed().saturating_sub(interval);
                 measured.observe(late.as_secs_f64());
             }
-        });
-        self.delay = Some(Arc::new(DelayTask {
+        };
+        let mut task = JoinSet::new();
+        task.spawn_on(measure, &self.handle);
+        let delay = DelayTask {
             delays,
-            task: task.abort_handle(),
-        }));
+            _task: task,
+        };
+        self.delay = Some(Arc::new(delay));
         self
     }
 
@@ -163,10 +172,12 @@ impl TokioCollector {
 
     fn counter_of_workers<V: EncodeCounterValue>(
         &self,
-        mut family: MetricEncoder<'_>,
+        encoder: &mut DescriptorEncoder<'_>,
+        (name, unit, help): (&str, Option<&Unit>, &str),
         value: impl Fn(usize) -> V,
     ) -> fmt::Result {
         let no_exemplar: Option<&Exemplar<NoLabelSet, u64>> = None;
+        let mut family = encoder.encode_descriptor(name, help, unit, MetricType::Counter)?;
         for worker in 0..self.metrics.num_workers() {
             let index = worker.to_string();
             let mut labels = self.labels();
@@ -179,69 +190,37 @@ impl TokioCollector {
     }
 }
 
-impl Drop for DelayTask {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 impl Collector for TokioCollector {
+    /// Units are not in the names, because the encoder appends them.
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Self { metrics, delay, .. } = self;
         let encoder = &mut encoder;
-        self.gauge(encoder, WORKERS, metrics.num_workers())?;
-        self.gauge(encoder, ALIVE_TASKS, metrics.num_alive_tasks())?;
-        self.gauge(encoder, GLOBAL_QUEUE_DEPTH, metrics.global_queue_depth())?;
+        let workers = ("tokio_workers", "Worker threads of the runtime");
+        self.gauge(encoder, workers, metrics.num_workers())?;
+        let help = "Tasks that have been spawned and have not ended";
+        self.gauge(
+            encoder,
+            ("tokio_alive_tasks", help),
+            metrics.num_alive_tasks(),
+        )?;
+        let help = "Tasks in the queue shared by all workers";
+        let depth = metrics.global_queue_depth();
+        self.gauge(encoder, ("tokio_global_queue_depth", help), depth)?;
 
         if let Some(delay) = delay {
-            let (name, help) = EVENT_LOOP_DELAY;
-            let mut family = encoder.encode_descriptor(
-                name,
-                help,
-                Some(&Unit::Seconds),
-                MetricType::Histogram,
-            )?;
-            let labels = self.labels();
-            delay.delays.encode(family.encode_family(&labels)?)?;
+            let (name, unit) = ("tokio_event_loop_delay", Some(&Unit::Seconds));
+            let help = "Time by which a task runs later than it asked for";
+            let mut family = encoder.encode_descriptor(name, help, unit, MetricType::Histogram)?;
+            delay.delays.encode(family.encode_family(&self.labels())?)?;
         }
 
-        let (name, help) = WORKER_BUSY;
-        let family =
-            encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Counter)?;
-        self.counter_of_workers(family, |worker| {
+        let help = "Time a worker has spent running tasks and drivers";
+        let busy = ("tokio_worker_busy", Some(&Unit::Seconds), help);
+        self.counter_of_workers(encoder, busy, |worker| {
             metrics.worker_total_busy_duration(worker).as_secs_f64()
         })?;
-
-        let (name, help) = WORKER_PARKS;
-        let family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        self.counter_of_workers(family, |worker| metrics.worker_park_count(worker))
+        let help = "How often a worker went to sleep with nothing to do";
+        let parks = ("tokio_worker_parks", None, help);
+        self.counter_of_workers(encoder, parks, |worker| metrics.worker_park_count(worker))
     }
 }
-
-const WORKERS: (&str, &str) = ("tokio_workers", "Worker threads of the runtime");
-const ALIVE_TASKS: (&str, &str) = (
-    "tokio_alive_tasks",
-    "Tasks that have been spawned and have not ended",
-);
-const GLOBAL_QUEUE_DEPTH: (&str, &str) = (
-    "tokio_global_queue_depth",
-    "Tasks in the queue shared by all workers",
-);
-/// From 1 ms, the precision of tokio's timers, to 10 s.
-const DELAYS: [f64; 11] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0,
-];
-/// Without its unit, which the encoder appends.
-const EVENT_LOOP_DELAY: (&str, &str) = (
-    "tokio_event_loop_delay",
-    "Time by which a task runs later than it asked for",
-);
-/// Without its unit, which the encoder appends.
-const WORKER_BUSY: (&str, &str) = (
-    "tokio_worker_busy",
-    "Time a worker has spent running tasks and drivers",
-);
-const WORKER_PARKS: (&str, &str) = (
-    "tokio_worker_parks",
-    "How often a worker went to sleep with nothing to do",
-);

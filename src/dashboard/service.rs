@@ -55,15 +55,11 @@ impl MetricsDashboard {
 
     pub(crate) fn answer(&self, method: &Method) -> Response<Full<Bytes>> {
         match *method {
-            Method::GET => respond(self.page.clone(), self.page.len(), PAGE),
-            Method::HEAD => respond(Bytes::new(), self.page.len(), PAGE),
-            _ => {
-                let text = Bytes::from_static(WRONG_METHOD.as_bytes());
-                let length = text.len();
-                let mut response = respond(text, length, REFUSAL);
-                *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-                response
+            Method::GET => respond(StatusCode::OK, PAGE, self.page.clone()),
+            Method::HEAD => {
+                respond(StatusCode::OK, PAGE, self.page.clone()).map(|_| Full::default())
             }
+            _ => respond(StatusCode::METHOD_NOT_ALLOWED, REFUSAL, WRONG_METHOD.into()),
         }
     }
 }
@@ -103,16 +99,18 @@ const REFUSAL: &[(HeaderName, &str)] = &[
 ];
 
 fn respond(
+    status: StatusCode,
+    headers: &[(HeaderName, &'static str)],
     body: Bytes,
-    length: usize,
-    headers: &'static [(HeaderName, &'static str)],
 ) -> Response<Full<Bytes>> {
+    // By hand, because a HEAD's empty body would make servers say 0.
+    let length = HeaderValue::from(body.len());
     let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
     let own = response.headers_mut();
+    own.insert(CONTENT_LENGTH, length);
     for (name, value) in headers {
         own.insert(name, HeaderValue::from_static(value));
     }
-    // By hand, because a HEAD's empty body would make servers say 0.
-    own.insert(CONTENT_LENGTH, HeaderValue::from(length));
     response
 }

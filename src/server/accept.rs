@@ -2,8 +2,6 @@ use super::activity::Activity;
 use super::connection;
 use super::limits::Limits;
 use super::routes::Routes;
-use std::collections::HashMap;
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -12,28 +10,27 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
 
-/// Pause after a failed `accept`, usually because the process has no file descriptor left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Pause between two evictions. The first connection may have become active again and stay open.
+/// Pause between two evictions. The first connection may have become active again and stay open. Also the pause after a
+/// failed `accept`, usually because the process has no file descriptor left.
 const EVICTION_PAUSE: Duration = Duration::from_millis(50);
 
 /// The connections of one server, each on its own task. Dropping it aborts the tasks.
 struct Connections {
     tasks: JoinSet<()>,
-    activities: Activities,
+    open: Vec<Connection>,
     stop: watch::Sender<bool>,
     routes: Arc<Routes>,
     limits: Limits,
     runtime: Handle,
 }
 
-/// The activity of each connection, by the id of its task.
-#[derive(Default)]
-struct Activities(HashMap<Id, Arc<Activity>>);
+struct Connection {
+    task: AbortHandle,
+    activity: Arc<Activity>,
+}
 
 /// Accepts and serves connections until `shutdown` completes, then lets them finish within the
 /// grace period.
@@ -45,21 +42,28 @@ pub(super) async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let mut shutdown = pin!(shutdown);
-    let mut connections = Connections::new(routes, limits, runtime);
+    let mut connections = Connections {
+        tasks: JoinSet::new(),
+        open: Vec::new(),
+        stop: watch::Sender::new(false),
+        routes: Arc::new(routes),
+        limits,
+        runtime,
+    };
     // One connection beyond the limit is accepted. It waits until another one has been evicted.
     let mut waiting: Option<TcpStream> = None;
     loop {
         tokio::select! {
             biased;
             () = &mut shutdown => break,
-            Some(ended) = connections.tasks.join_next_with_id() => {
-                connections.activities.forget(ended);
+            Some(_) = connections.tasks.join_next() => {
+                connections.open.retain(|connection| !connection.task.is_finished());
                 if let Some(stream) = waiting.take() {
                     connections.serve(stream);
                 }
             }
-            never = connections.activities.evict(), if waiting.is_some() => match never {},
-            stream = accept(&listener, &connections.activities), if waiting.is_none() => {
+            () = evict(&connections.open), if waiting.is_some() => {}
+            stream = accept(&listener, &connections.open), if waiting.is_none() => {
                 if connections.has_room() {
                     connections.serve(stream);
                 } else {
@@ -77,17 +81,6 @@ pub(super) async fn serve(
 // === impl Connections ===
 
 impl Connections {
-    fn new(routes: Routes, limits: Limits, runtime: Handle) -> Self {
-        Self {
-            tasks: JoinSet::new(),
-            activities: Activities::default(),
-            stop: watch::Sender::new(false),
-            routes: Arc::new(routes),
-            limits,
-            runtime,
-        }
-    }
-
     fn has_room(&self) -> bool {
         self.tasks.len() < self.limits.max_connections
     }
@@ -102,7 +95,7 @@ impl Connections {
             self.stop.subscribe(),
         );
         let task = self.tasks.spawn_on(connection, &self.runtime);
-        self.activities.0.insert(task.id(), activity);
+        self.open.push(Connection { task, activity });
     }
 
     async fn shutdown(mut self) {
@@ -114,65 +107,31 @@ impl Connections {
     }
 }
 
-// === impl Activities ===
-
-impl Activities {
-    fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
-        let id = match ended {
-            Ok((id, ())) => id,
-            Err(error) => error.id(),
-        };
-        self.0.remove(&id);
+/// Evicts the connection that has waited longest for its client. All others close after their next
+/// response, so that busy clients can't occupy every connection.
+///
+/// Returns when another one may be evicted, if there is still no room.
+async fn evict(open: &[Connection]) {
+    let all = || open.iter().map(|connection| &connection.activity);
+    all().for_each(|activity| activity.close_after_response());
+    let candidates = all().filter_map(|activity| Some((activity.candidate()?, activity)));
+    let due = candidates.filter(|(candidate, _)| candidate.is_due());
+    if let Some((_, activity)) = due.min_by_key(|(candidate, _)| candidate.rank) {
+        activity.request_eviction();
     }
-
-    /// Evicts one connection after another for as long as it is polled.
-    async fn evict(&self) -> Infallible {
-        loop {
-            sleep_until(self.evict_one()).await;
-        }
-    }
-
-    /// Evicts the connection that has waited longest for its client. All others close after their
-    /// next response, so that busy clients can't occupy every connection.
-    ///
-    /// Returns when to evict the next one if there is still no room.
-    fn evict_one(&self) -> Instant {
-        let now = Instant::now();
-        let next = now + EVICTION_PAUSE;
-        self.0
-            .values()
-            .for_each(|activity| activity.close_after_response());
-        let candidates = || {
-            let all = self.0.values();
-            all.filter_map(|activity| Some((activity.candidate()?, activity)))
-        };
-        let first = candidates()
-            .filter(|(candidate, _)| candidate.not_before <= now)
-            .min_by_key(|(candidate, _)| candidate.rank);
-        if let Some((_, activity)) = first {
-            activity.request_eviction();
-            return next;
-        }
-        self.0
-            .values()
-            .for_each(|activity| activity.request_eviction());
-        candidates().fold(next, |next, (candidate, _)| next.min(candidate.not_before))
-    }
+    sleep(EVICTION_PAUSE).await;
 }
 
 /// Returns the next connection.
 ///
 /// An error does not end the listener. Either one client left before it was accepted, or the
 /// process lacks a resource. Evicting a connection may free that resource.
-async fn accept(listener: &TcpListener, activities: &Activities) -> TcpStream {
+async fn accept(listener: &TcpListener, open: &[Connection]) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
             Err(error) if is_client_error(&error) => {}
-            Err(_) => {
-                activities.evict_one();
-                sleep(ACCEPT_PAUSE).await;
-            }
+            Err(_) => evict(open).await,
         }
     }
 }

@@ -2,7 +2,6 @@ use super::limits::Limits;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 /// What the client of one connection is doing.
@@ -12,17 +11,6 @@ use tokio::time::Instant;
 pub(super) struct Activity {
     state: Mutex<State>,
     eviction_requested: Notify,
-}
-
-/// How a connection can make room for another client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Eviction {
-    /// The connection can be closed now. Only its own client is affected.
-    Now,
-    /// The connection can be closed after the response in progress.
-    AfterResponse,
-    /// The client may have sent something that has not arrived yet.
-    NotYet,
 }
 
 /// A connection that waits for its client and can be evicted.
@@ -182,16 +170,7 @@ impl Activity {
         })
     }
 
-    /// Returns how the connection can make room now.
-    pub(super) fn eviction(&self) -> Eviction {
-        match self.candidate() {
-            Some(candidate) if candidate.not_before <= Instant::now() => Eviction::Now,
-            Some(_) => Eviction::NotYet,
-            None => Eviction::AfterResponse,
-        }
-    }
-
-    /// Closes the connection after the response in progress, or after the next one.
+    /// Closes the connection after the next response whose head is not made yet.
     pub(super) fn close_after_response(&self) {
         self.state().closes_after_response = true;
     }
@@ -200,19 +179,33 @@ impl Activity {
         self.state().closes_after_response
     }
 
-    /// Wakes the connection's task, which then acts on its [`eviction`](Self::eviction).
+    /// Wakes the connection's task, which closes the connection if it still waits for its client.
     pub(super) fn request_eviction(&self) {
         self.eviction_requested.notify_one();
     }
 
-    /// Completes after the next [`request_eviction`](Self::request_eviction).
-    pub(super) fn eviction_requested(&self) -> Notified<'_> {
-        self.eviction_requested.notified()
+    /// Completes once an eviction is requested and can be done.
+    pub(super) async fn evicted(&self) {
+        loop {
+            self.eviction_requested.notified().await;
+            if self.candidate().is_some_and(Candidate::is_due) {
+                return;
+            }
+        }
     }
 
     /// A poisoned lock is fine: nothing panics while it is held.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Candidate ===
+
+impl Candidate {
+    /// Returns whether the connection can be evicted now.
+    pub(super) fn is_due(self) -> bool {
+        self.not_before <= Instant::now()
     }
 }
 
@@ -331,29 +324,28 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_a_connection_that_waits_for_its_client_is_evicted() {
+        const NOW: bool = true;
+        const NOT_YET: bool = false;
+        let eviction = |activity: &Activity| activity.candidate().map(Candidate::is_due);
         let activity = Activity::new();
         activity.received(&REQUEST[..5]);
-        assert_eq!(activity.eviction(), Eviction::NotYet);
+        assert_eq!(eviction(&activity), Some(NOT_YET));
         advance(EVICTION_GRACE).await;
-        assert_eq!(activity.eviction(), Eviction::Now);
+        assert_eq!(eviction(&activity), Some(NOW));
 
         activity.received(&REQUEST[5..]);
         activity.requested();
         advance(60 * SECOND).await;
-        assert_eq!(activity.eviction(), Eviction::AfterResponse);
+        assert_eq!(eviction(&activity), None);
         activity.write_blocked();
-        assert_eq!(activity.eviction(), Eviction::NotYet);
+        assert_eq!(eviction(&activity), Some(NOT_YET));
         advance(EVICTION_GRACE).await;
-        assert_eq!(activity.eviction(), Eviction::Now);
+        assert_eq!(eviction(&activity), Some(NOW));
         activity.wrote();
-        assert_eq!(
-            activity.eviction(),
-            Eviction::NotYet,
-            "the client reads again"
-        );
+        assert_eq!(eviction(&activity), Some(NOT_YET), "the client reads again");
         activity.responded();
         activity.flushed();
-        assert_eq!(activity.eviction(), Eviction::Now);
+        assert_eq!(eviction(&activity), Some(NOW));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,8 @@
+use crate::classify::source::MAX_DEPTH;
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
+use std::iter;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,13 +103,9 @@ impl fmt::Debug for Canary {
 
 /// Returns an error and its sources, in one line.
 fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text += &format!(": {source}");
-        next = source.source();
-    }
-    text
+    let errors = iter::successors(Some(error), |&error| error.source());
+    let texts: Vec<String> = errors.take(MAX_DEPTH).map(ToString::to_string).collect();
+    texts.join(": ")
 }
 
 #[cfg(test)]
@@ -152,6 +150,28 @@ mod tests {
         let canary = Canary::new(pending::<Result<(), String>>);
         let canary = canary.timeout(Duration::from_millis(1_500));
         assert_eq!(reason(canary).await, "the probe took longer than 1.5s");
+    }
+
+    /// An error that is its own source.
+    #[derive(Debug)]
+    struct Endless;
+
+    impl Display for Endless {
+        fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+            f.write_str("again")
+        }
+    }
+
+    impl StdError for Endless {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            Some(self)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_says_no_more_than_64_sources() {
+        let reason = reason(Canary::new(|| ready(Err(Endless)))).await;
+        assert_eq!(reason.matches("again").count(), 64);
     }
 
     #[tokio::test]

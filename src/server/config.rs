@@ -2,11 +2,15 @@ use super::health::Health;
 use super::health_status::HealthStatus;
 use super::limits::Limits;
 use super::paths::Paths;
+use super::routes::Routes;
 use super::running::BoundStatusServer;
 use crate::error::Error;
 use crate::exporter::MetricsExporter;
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 
 /// The configuration of a status server: its address and the limits for its clients.
 ///
@@ -40,11 +44,10 @@ impl StatusServer {
     ///
     /// Defaults to `0.0.0.0`, every IPv4 interface, because scrapers usually run on another host.
     pub fn host(mut self, host: impl Into<String>) -> Self {
-        let host = host.into();
-        self.host = match unbracketed(&host) {
-            Some(address) => address.to_owned(),
-            None => host,
-        };
+        self.host = host.into();
+        if let Some(address) = unbracketed(&self.host) {
+            self.host = address.to_owned();
+        }
         self
     }
 
@@ -166,18 +169,24 @@ impl StatusServer {
     ///
     /// Panics outside of a tokio runtime with I/O and time enabled.
     pub async fn bind(self, exporter: MetricsExporter) -> Result<BoundStatusServer, Error> {
-        let Self {
-            host,
-            port,
-            health,
-            paths,
-            limits,
-        } = self;
-        if limits.max_connections == 0 {
+        if self.limits.max_connections == 0 {
             return Err(Error::new("max_connections is 0: use at least 1"));
         }
-        paths.check()?;
-        BoundStatusServer::bind(&host, port, exporter, health, paths, limits).await
+        self.paths.check()?;
+        let failed = |source: io::Error| {
+            let address = host_and_port(&self.host, self.port);
+            let message = format!("the status server can't listen on {address}");
+            Error::new(message).with_source(source)
+        };
+        let bound = TcpListener::bind((&*self.host, self.port)).await;
+        let listener = bound.map_err(failed)?;
+        Ok(BoundStatusServer {
+            local_addr: listener.local_addr().map_err(failed)?,
+            listener,
+            routes: Routes::new(exporter, self.health, self.paths),
+            limits: self.limits,
+            runtime: Handle::current(),
+        })
     }
 }
 
@@ -191,4 +200,13 @@ impl Default for StatusServer {
 fn unbracketed(host: &str) -> Option<&str> {
     let address = host.strip_prefix('[')?.strip_suffix(']')?;
     address.contains(':').then_some(address)
+}
+
+/// Returns `host:port`, with an IPv6 address in brackets.
+fn host_and_port(host: &str, port: u16) -> String {
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
 }

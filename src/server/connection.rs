@@ -1,4 +1,4 @@
-use super::activity::{Activity, Eviction};
+use super::activity::Activity;
 use super::limits::Limits;
 use super::routes::Routes;
 use super::tracked::{TrackedBody, TrackedIo};
@@ -34,7 +34,10 @@ pub(super) async fn serve(
 ) {
     // The body must not wait for the acknowledgement of the head. A failure only delays it.
     let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(TrackedIo::new(stream, Arc::clone(&activity)));
+    let io = TokioIo::new(TrackedIo {
+        inner: stream,
+        activity: Arc::clone(&activity),
+    });
     let service = service_fn(|request| {
         activity.requested();
         let routes = Arc::clone(&routes);
@@ -44,7 +47,7 @@ pub(super) async fn serve(
             if activity.closes_after_response() {
                 response.headers_mut().insert(CONNECTION, CLOSE);
             }
-            Ok::<_, Infallible>(response.map(|body| TrackedBody::new(body, activity)))
+            Ok::<_, Infallible>(response.map(|inner| TrackedBody { inner, activity }))
         }
     });
     let connection = http1::Builder::new()
@@ -56,6 +59,9 @@ pub(super) async fn serve(
         .serve_connection(io, service);
     let mut connection = pin!(connection);
     let mut overdue = pin!(overdue(&activity, &limits));
+    let mut evicted = pin!(activity.evicted());
+    let mut stopped = pin!(stop.wait_for(|stop| *stop));
+    let mut stopping = false;
 
     // The connection is polled first, so that the checks see everything that has arrived. An
     // error of the connection concerns only its client.
@@ -64,20 +70,13 @@ pub(super) async fn serve(
             biased;
             _ = &mut connection => return,
             () = &mut overdue => return,
+            () = &mut evicted => return,
             // A request that has begun still gets its response.
-            _ = stop.wait_for(|stop| *stop) => break,
-            () = activity.eviction_requested() => match activity.eviction() {
-                Eviction::Now => return,
-                Eviction::AfterResponse => connection.as_mut().graceful_shutdown(),
-                Eviction::NotYet => {}
-            },
+            _ = &mut stopped, if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
         }
-    }
-    connection.as_mut().graceful_shutdown();
-    tokio::select! {
-        biased;
-        _ = connection => {}
-        () = overdue => {}
     }
 }
 

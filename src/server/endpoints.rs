@@ -12,7 +12,7 @@ pub(super) struct Endpoints {
     pub(super) starting: HealthStatus,
     pub(super) draining: bool,
     // Sorted, so that equal states have equal reports.
-    by_name: BTreeMap<String, Endpoint>,
+    pub(super) by_name: BTreeMap<String, Endpoint>,
 }
 
 #[derive(Debug)]
@@ -22,13 +22,8 @@ pub(super) struct Endpoint {
     pub(super) watch: Option<Watch>,
 }
 
-/// An endpoint at one moment.
-struct Checked<'a> {
-    name: &'a str,
-    status: HealthStatus,
-    /// Why its watch has failed, if so.
-    failure: Option<String>,
-}
+/// The name of an endpoint, its status, and why its watch has failed, if so.
+pub(super) type Checked<'a> = (&'a str, HealthStatus, Option<String>);
 
 // === impl Endpoints ===
 
@@ -41,10 +36,6 @@ impl Endpoints {
         }
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Endpoint> {
-        self.by_name.get(name)
-    }
-
     /// Returns an endpoint. A new one is ready.
     pub(super) fn get_or_insert(&mut self, name: String) -> &mut Endpoint {
         self.by_name.entry(name).or_insert(Endpoint {
@@ -53,67 +44,47 @@ impl Endpoints {
         })
     }
 
-    pub(super) fn remove(&mut self, name: &str) -> Option<Endpoint> {
-        self.by_name.remove(name)
-    }
-
-    /// Takes all watches, so that they can be dropped without a lock.
-    #[must_use]
-    pub(super) fn take_watches(&mut self) -> Vec<Watch> {
-        let endpoints = self.by_name.values_mut();
-        endpoints
-            .filter_map(|endpoint| endpoint.watch.take())
-            .collect()
-    }
-
-    /// Returns the status of the process.
-    pub(super) fn status(&self) -> HealthStatus {
-        self.status_of(&self.check())
-    }
-
     /// Returns the status of the process and the JSON of `/health`, both of one moment.
     pub(super) fn report(&self, uptime: Duration) -> (HealthStatus, String) {
-        let checked = self.check();
-        let status = self.status_of(&checked);
+        let (status, checked) = self.check();
         let uptime = uptime.as_secs_f64();
-        let statuses = checked.iter().map(|of| (of.name, of.status.as_str()));
-        let failures = checked
-            .iter()
-            .filter_map(|of| Some((of.name, of.failure.as_deref()?)));
-
-        let mut json = format!(r#"{{"status":"{status}","uptime":{uptime:.3},"endpoints":"#);
-        push_json_object(&mut json, statuses);
-        if failures.clone().next().is_some() {
-            json.push_str(r#","reasons":"#);
-            push_json_object(&mut json, failures);
+        let statuses = json_object(
+            checked
+                .iter()
+                .map(|(name, status, _)| (*name, status.as_str())),
+        );
+        let mut json =
+            format!(r#"{{"status":"{status}","uptime":{uptime:.3},"endpoints":{statuses}"#);
+        if checked.iter().any(|(_, _, failure)| failure.is_some()) {
+            let failures = checked
+                .iter()
+                .filter_map(|(name, _, failure)| Some((*name, failure.as_deref()?)));
+            json += &format!(r#","reasons":{}"#, json_object(failures));
         }
         if self.draining {
-            json.push_str(r#","draining":true"#);
+            json += r#","draining":true"#;
         }
         json.push('}');
         (status, json)
     }
 
-    fn check(&self) -> Vec<Checked<'_>> {
+    /// Returns the status of the process, and all endpoints, of one moment.
+    pub(super) fn check(&self) -> (HealthStatus, Vec<Checked<'_>>) {
         let endpoints = self.by_name.iter();
         let checked = endpoints.map(|(name, endpoint)| {
             let (status, failure) = endpoint.check();
-            Checked {
-                name,
-                status,
-                failure,
-            }
+            (&**name, status, failure)
         });
-        checked.collect()
-    }
-
-    fn status_of(&self, checked: &[Checked<'_>]) -> HealthStatus {
-        match checked {
-            _ if self.draining => HealthStatus::NotReady,
-            [] => self.starting,
-            _ if checked.iter().all(|of| of.status == HealthStatus::Ready) => HealthStatus::Ready,
-            _ => HealthStatus::NotReady,
-        }
+        let checked: Vec<Checked<'_>> = checked.collect();
+        let is_not_ready = |(_, status, _): &Checked<'_>| *status == HealthStatus::NotReady;
+        let status = if self.draining || checked.iter().any(is_not_ready) {
+            HealthStatus::NotReady
+        } else if checked.is_empty() {
+            self.starting
+        } else {
+            HealthStatus::Ready
+        };
+        (status, checked)
     }
 }
 
@@ -129,31 +100,25 @@ impl Endpoint {
     }
 }
 
-/// Appends texts by name as a JSON object.
-fn push_json_object<'a>(json: &mut String, members: impl Iterator<Item = (&'a str, &'a str)>) {
-    json.push('{');
-    for (i, (name, text)) in members.enumerate() {
-        if i > 0 {
-            json.push(',');
-        }
-        push_json_string(json, name);
-        json.push(':');
-        push_json_string(json, text);
-    }
-    json.push('}');
+/// Returns a JSON object of texts by name.
+fn json_object<'a>(members: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let members =
+        members.map(|(name, text)| format!("{}:{}", json_string(name), json_string(text)));
+    let members: Vec<String> = members.collect();
+    format!("{{{}}}", members.join(","))
 }
 
-/// Appends `text` as a JSON string (RFC 8259, section 7).
-fn push_json_string(json: &mut String, text: &str) {
-    json.push('"');
+/// Returns `text` as a JSON string (RFC 8259, section 7).
+fn json_string(text: &str) -> String {
+    let mut json = String::from('"');
     for c in text.chars() {
         match c {
             '"' | '\\' => json.extend(['\\', c]),
-            '\0'..='\x1f' => json.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '\0'..='\x1f' => json += &format!("\\u{:04x}", u32::from(c)),
             _ => json.push(c),
         }
     }
-    json.push('"');
+    json + "\""
 }
 
 #[cfg(test)]
@@ -180,8 +145,7 @@ mod tests {
     fn any_string_can_be_written_as_json() {
         let every_char = (0..=0x2fff_u32).filter_map(char::from_u32);
         let text: String = every_char.chain("🦀\u{10ffff}".chars()).collect();
-        let mut json = String::new();
-        push_json_string(&mut json, &text);
+        let json = json_string(&text);
         assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
         assert!(!json.contains('\n'));
     }

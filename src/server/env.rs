@@ -91,12 +91,9 @@ where
         if let Some(host) = self.read("HOST", "a host name or an address", any)? {
             server = server.host(host);
         }
-        let parse_status = |s: &str| s.parse::<HealthStatus>().ok();
-        if let Some(status) = self.read(
-            "STARTING_HEALTH_STATUS",
-            "`ready` or `notready`",
-            parse_status,
-        )? {
+        let status = |s: &str| s.parse::<HealthStatus>().ok();
+        let expected = "`ready` or `notready`";
+        if let Some(status) = self.read("STARTING_HEALTH_STATUS", expected, status)? {
             server = server.starting_health_status(status);
         }
         let path = |s: &str| is_path(s).then(|| s.to_owned());
@@ -146,13 +143,10 @@ impl Port {
 }
 
 fn parse_bool(text: &str) -> Option<bool> {
-    let is_any_of = |words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
-    if is_any_of(["true", "1", "yes", "on"]) {
-        Some(true)
-    } else if is_any_of(["false", "0", "no", "off"]) {
-        Some(false)
-    } else {
-        None
+    match &*text.to_ascii_lowercase() {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
     }
 }
 

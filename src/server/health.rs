@@ -48,18 +48,18 @@ impl Health {
     /// Removes `endpoint`, ends its watch, and returns its status, or `None` if it was not set.
     pub fn remove(&self, endpoint: &str) -> Option<HealthStatus> {
         // Dropped without the lock, as it owns a layer's numbers.
-        let removed = self.lock().remove(endpoint)?;
+        let removed = self.lock().by_name.remove(endpoint)?;
         Some(removed.check().0)
     }
 
     /// Returns the status of `endpoint`, or `None` if it is not set.
     pub fn get(&self, endpoint: &str) -> Option<HealthStatus> {
-        Some(self.lock().get(endpoint)?.check().0)
+        Some(self.lock().by_name.get(endpoint)?.check().0)
     }
 
     /// Returns the status of the process, as `/health` reports it.
     pub fn status(&self) -> HealthStatus {
-        self.lock().status()
+        self.lock().check().0
     }
 
     /// Makes `endpoint` ready while the calls of `layer` complete.
@@ -167,7 +167,9 @@ impl Health {
     pub fn drain(&self, pause: Duration) -> impl Future<Output = ()> + Send + use<> {
         let mut endpoints = self.lock();
         endpoints.draining = true;
-        let watches = endpoints.take_watches();
+        // Dropped without the lock, as they own layers' numbers.
+        let watched = endpoints.by_name.values_mut();
+        let watches: Vec<_> = watched.map(|endpoint| endpoint.watch.take()).collect();
         drop(endpoints);
         drop(watches);
         async move { sleep(pause).await }

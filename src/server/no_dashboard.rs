@@ -6,17 +6,6 @@ use http_body_util::Full;
 
 pub(super) const PATH: Option<&str> = None;
 
-#[derive(Debug)]
-pub(super) struct Dashboard;
-
-// === impl Dashboard ===
-
-impl Dashboard {
-    pub(super) fn new() -> Self {
-        Self
-    }
-
-    pub(super) fn answer<B>(&self, _: &Request<B>) -> Option<Response<Full<Bytes>>> {
-        None
-    }
+pub(super) fn answer<B>(_: &Request<B>) -> Option<Response<Full<Bytes>>> {
+    None
 }

@@ -1,4 +1,4 @@
-use super::dashboard::Dashboard;
+use super::dashboard;
 use super::health::Health;
 use super::health_status::HealthStatus;
 use super::paths::{METRICS, Paths};
@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
-use std::future::poll_fn;
 use std::time::Instant;
 use tower_service::Service;
 
@@ -15,19 +14,20 @@ use tower_service::Service;
 #[derive(Debug)]
 pub(super) struct Routes {
     exporter: MetricsExporter,
-    health: Health,
+    pub(super) health: Health,
     paths: Paths,
-    dashboard: Dashboard,
     since: Instant,
 }
 
 pub(super) type Body = Either<exporter::Body, Full<Bytes>>;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD");
-// A cached health would be out of date.
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const JSON: [(HeaderName, HeaderValue); 2] = [
+    (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+    // A cached health would be out of date.
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
 
 // === impl Routes ===
 
@@ -37,7 +37,6 @@ impl Routes {
             exporter,
             health,
             paths,
-            dashboard: Dashboard::new(),
             since: Instant::now(),
         }
     }
@@ -46,38 +45,25 @@ impl Routes {
     ///
     /// The response to HEAD is that to GET: hyper sends its length without the body.
     pub(super) async fn respond<B>(&self, request: Request<B>) -> Response<Body> {
-        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let path = request.uri().path();
         if path == METRICS {
-            return self.scrape(request).await.map(Either::Left);
+            let Ok(page) = self.exporter.clone().call(request).await;
+            return page.map(Either::Left);
         }
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let (is_health, is_live) = (path == self.paths.health, path == self.paths.live);
-        let own = if is_read && is_health {
-            self.health()
-        } else if is_read && is_live {
-            self.live()
-        } else if is_health || is_live {
+        let own = if (is_health || is_live) && !is_read {
             let headers = [(ALLOW, ALLOWED), (CONTENT_TYPE, TEXT)];
             let text = "only GET and HEAD are allowed here\n";
             response(StatusCode::METHOD_NOT_ALLOWED, headers, text)
+        } else if is_health {
+            self.health()
+        } else if is_live {
+            self.live()
         } else {
-            let page = self.dashboard.answer(&request);
-            page.unwrap_or_else(|| self.not_found())
+            dashboard::answer(&request).unwrap_or_else(|| self.not_found())
         };
         own.map(Either::Right)
-    }
-
-    async fn scrape<B>(&self, request: Request<B>) -> Response<exporter::Body> {
-        let mut exporter = self.exporter.clone();
-        let ready = poll_fn(|cx| Service::<Request<B>>::poll_ready(&mut exporter, cx)).await;
-        let called = match ready {
-            Ok(()) => exporter.call(request).await,
-            Err(never) => match never {},
-        };
-        match called {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
     }
 
     fn health(&self) -> Response<Full<Bytes>> {
@@ -86,15 +72,13 @@ impl Routes {
             HealthStatus::Ready => StatusCode::OK,
             HealthStatus::NotReady => StatusCode::SERVICE_UNAVAILABLE,
         };
-        let headers = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE)];
-        response(code, headers, json)
+        response(code, JSON, json)
     }
 
     fn live(&self) -> Response<Full<Bytes>> {
         let uptime = self.since.elapsed().as_secs_f64();
         let json = format!(r#"{{"status":"live","uptime":{uptime:.3}}}"#);
-        let headers = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE)];
-        response(StatusCode::OK, headers, json)
+        response(StatusCode::OK, JSON, json)
     }
 
     fn not_found(&self) -> Response<Full<Bytes>> {

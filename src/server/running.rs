@@ -1,16 +1,13 @@
 use super::accept;
 use super::health::Health;
 use super::limits::Limits;
-use super::paths::Paths;
 use super::routes::Routes;
-use crate::error::Error;
-use crate::exporter::MetricsExporter;
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// A status server whose port is open. Returned by
@@ -21,12 +18,11 @@ use tokio::task::JoinHandle;
 #[derive(Debug)]
 #[must_use = "a bound status server does nothing unless it serves"]
 pub struct BoundStatusServer {
-    listener: TcpListener,
-    local_addr: SocketAddr,
-    routes: Routes,
-    health: Health,
-    limits: Limits,
-    runtime: Handle,
+    pub(super) listener: TcpListener,
+    pub(super) local_addr: SocketAddr,
+    pub(super) routes: Routes,
+    pub(super) limits: Limits,
+    pub(super) runtime: Handle,
 }
 
 /// A status server that runs on its own task. Returned by [`BoundStatusServer::spawn`].
@@ -38,39 +34,13 @@ pub struct BoundStatusServer {
 pub struct StatusServerHandle {
     local_addr: SocketAddr,
     health: Health,
-    // Taken when the signal is sent.
-    stop: Option<oneshot::Sender<()>>,
+    stop: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
 // === impl BoundStatusServer ===
 
 impl BoundStatusServer {
-    pub(super) async fn bind(
-        host: &str,
-        port: u16,
-        exporter: MetricsExporter,
-        health: Health,
-        paths: Paths,
-        limits: Limits,
-    ) -> Result<Self, Error> {
-        let failed = |source: io::Error| {
-            let address = host_and_port(host, port);
-            let message = format!("the status server can't listen on {address}");
-            Error::new(message).with_source(source)
-        };
-        let listener = TcpListener::bind((host, port)).await.map_err(failed)?;
-        let local_addr = listener.local_addr().map_err(failed)?;
-        Ok(Self {
-            listener,
-            local_addr,
-            routes: Routes::new(exporter, health.clone(), paths),
-            health,
-            limits,
-            runtime: Handle::current(),
-        })
-    }
-
     /// Returns the address that the server listens on, with the real port if port 0 was
     /// requested.
     ///
@@ -81,7 +51,7 @@ impl BoundStatusServer {
 
     /// Returns a handle to set the health that `/health` reports.
     pub fn health(&self) -> Health {
-        self.health.clone()
+        self.routes.health.clone()
     }
 
     /// Serves until `signal` completes, then shuts down gracefully.
@@ -93,34 +63,30 @@ impl BoundStatusServer {
     /// All tasks and connections have ended when it returns. Dropping the future closes every
     /// connection at once.
     pub async fn serve_with_shutdown(self, signal: impl Future<Output = ()>) {
-        let Self {
-            listener,
-            local_addr: _,
-            routes,
-            health: _,
-            limits,
-            runtime,
-        } = self;
-        accept::serve(listener, routes, limits, runtime, signal).await;
+        accept::serve(
+            self.listener,
+            self.routes,
+            self.limits,
+            self.runtime,
+            signal,
+        )
+        .await;
     }
 
     /// Spawns a task that serves until the returned handle is dropped.
     ///
     /// The task runs in the runtime in which the server was bound.
     pub fn spawn(self) -> StatusServerHandle {
-        let (stop, stopped) = oneshot::channel();
-        let local_addr = self.local_addr;
-        let health = self.health.clone();
+        let (local_addr, health) = (self.local_addr(), self.health());
         let runtime = self.runtime.clone();
-        let task = runtime.spawn(self.serve_with_shutdown(async move {
-            // A dropped sender stops the server too.
-            let _ = stopped.await;
-        }));
+        let stop = Arc::new(Notify::new());
+        let stopped = Arc::clone(&stop);
+        let signal = async move { stopped.notified().await };
         StatusServerHandle {
             local_addr,
             health,
-            stop: Some(stop),
-            task,
+            stop,
+            task: runtime.spawn(self.serve_with_shutdown(signal)),
         }
     }
 }
@@ -143,9 +109,7 @@ impl StatusServerHandle {
     ///
     /// Dropping the future drops the handle.
     pub async fn shutdown(mut self) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
+        self.stop.notify_one();
         // Fails only if the runtime has shut down, and the server with it.
         let _ = (&mut self.task).await;
     }
@@ -154,14 +118,5 @@ impl StatusServerHandle {
 impl Drop for StatusServerHandle {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-/// Returns `host:port`, with an IPv6 address in brackets.
-fn host_and_port(host: &str, port: u16) -> String {
-    if host.contains(':') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
     }
 }

@@ -12,24 +12,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// I/O that reports reads and writes.
 #[derive(Debug)]
 pub(super) struct TrackedIo<T> {
-    inner: T,
-    activity: Arc<Activity>,
+    pub(super) inner: T,
+    pub(super) activity: Arc<Activity>,
 }
 
 /// A response body that reports its end.
 #[derive(Debug)]
 pub(super) struct TrackedBody<B> {
-    inner: B,
-    activity: Arc<Activity>,
+    pub(super) inner: B,
+    pub(super) activity: Arc<Activity>,
 }
 
 // === impl TrackedIo ===
 
 impl<T> TrackedIo<T> {
-    pub(super) fn new(inner: T, activity: Arc<Activity>) -> Self {
-        Self { inner, activity }
-    }
-
     fn track(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Pending => self.activity.write_blocked(),
@@ -89,12 +85,6 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for TrackedIo<T> {
 }
 
 // === impl TrackedBody ===
-
-impl<B> TrackedBody<B> {
-    pub(super) fn new(inner: B, activity: Arc<Activity>) -> Self {
-        Self { inner, activity }
-    }
-}
 
 impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
     type Data = Bytes;

@@ -4,14 +4,15 @@ use super::canary::Canary;
 use crate::recorder::Recorder;
 use crate::totals;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 /// A layer that is watched. Dropping it ends the watch.
 #[derive(Debug)]
 pub(super) struct Watch {
     watched: Arc<Watched>,
-    task: AbortHandle,
+    /// Aborts the task when it is dropped.
+    _task: JoinSet<()>,
 }
 
 /// What the watch and its task share.
@@ -44,8 +45,12 @@ impl Watch {
             recorder,
             state: Mutex::new(state),
         });
-        let task = tokio::spawn(run(Arc::clone(&watched), canary)).abort_handle();
-        Self { watched, task }
+        let mut task = JoinSet::new();
+        task.spawn(run(Arc::clone(&watched), canary));
+        Self {
+            watched,
+            _task: task,
+        }
     }
 
     /// Returns why the endpoint doesn't work, or `None` if it does. A call that has just completed counts.
@@ -60,17 +65,11 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 async fn run(watched: Arc<Watched>, canary: Canary) {
     loop {
         watched.probed(canary.send().await);
         sleep(canary.idle_time()).await;
-        while watched.has_completed() {
+        while watched.look(&mut watched.state()) {
             sleep(canary.idle_time()).await;
         }
     }
@@ -86,17 +85,7 @@ impl Watched {
         state.failure = result.err();
     }
 
-    /// Returns whether a call has completed since the last look.
-    fn has_completed(&self) -> bool {
-        let mut state = self.state();
-        let has_completed = self.look(&mut state);
-        if has_completed {
-            state.failure = None;
-        }
-        has_completed
-    }
-
-    /// Counts the calls that have completed, and returns whether there are more than at the last look.
+    /// Returns whether a call has completed since the last look, which proves that the endpoint works.
     ///
     /// What is remembered does not fall because of calls that fail just now: once they have failed, they would look like completed
     /// ones. It falls if label sets have left.
@@ -106,6 +95,9 @@ impl Watched {
         };
         let failing = i64::try_from(totals::in_flight(&self.recorder)).unwrap_or(i64::MAX);
         let has_completed = completed > state.completed;
+        if has_completed {
+            state.failure = None;
+        }
         if has_completed || completed.saturating_add(failing) < state.completed {
             state.completed = completed;
         }

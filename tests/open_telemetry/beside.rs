@@ -220,9 +220,9 @@ fn an_error_names_the_invalid_buckets() {
         built.unwrap_err().to_string()
     };
     for (bounds, expected) in [
-        (&[][..], "buckets of sizes are empty"),
-        (&[1, 1], "1 bytes comes after 1"),
-        (&[7, 3], "3 bytes comes after 7"),
+        (&[][..], "at least one upper bound in bytes"),
+        (&[1, 1], "1 comes after 1: bounds in bytes"),
+        (&[7, 3], "3 comes after 7: bounds in bytes"),
     ] {
         let error = build(bounds);
         assert!(error.contains(expected), "{error}");

@@ -2,8 +2,8 @@
 //!
 //! [proc]: https://man7.org/linux/man-pages/man5/proc.5.html
 
-use super::{Limit, ProcessSnapshot};
-use procfs::process::{LimitValue, Process, Stat};
+use super::ProcessSnapshot;
+use procfs::process::{Limit, LimitValue, Process};
 use procfs::{boot_time_secs, page_size, ticks_per_second};
 use std::{fs, io};
 
@@ -14,18 +14,15 @@ pub(super) fn read() -> ProcessSnapshot {
     let process = Process::myself().ok();
     let stat = process.as_ref().and_then(|process| process.stat().ok());
     let limits = process.as_ref().and_then(|process| process.limits().ok());
+    let (stat, limits) = (stat.as_ref(), limits.as_ref());
     ProcessSnapshot {
-        cpu_seconds: stat.as_ref().map(cpu_seconds),
-        resident_memory_bytes: stat.as_ref().map(resident_memory_bytes),
-        virtual_memory_bytes: stat.as_ref().map(|stat| stat.vsize),
-        virtual_memory_max_bytes: limits
-            .as_ref()
-            .map(|limits| limits.max_address_space.soft_limit.into()),
+        cpu_seconds: stat.map(|stat| seconds(stat.utime.saturating_add(stat.stime))),
+        resident_memory_bytes: stat.map(|stat| stat.rss.saturating_mul(page_size()) as f64),
+        virtual_memory_bytes: stat.map(|stat| stat.vsize as f64),
+        virtual_memory_max_bytes: limits.map(|limits| soft(limits.max_address_space)),
         open_fds,
-        max_fds: limits
-            .as_ref()
-            .map(|limits| limits.max_open_files.soft_limit.into()),
-        threads: stat.as_ref().map(|stat| stat.num_threads),
+        max_fds: limits.map(|limits| soft(limits.max_open_files)),
+        threads: stat.map(|stat| stat.num_threads as f64),
     }
 }
 
@@ -35,24 +32,16 @@ pub(super) fn start_time_seconds() -> Option<f64> {
     Some(boot_time_secs().ok()? as f64 + seconds(stat.starttime))
 }
 
-fn cpu_seconds(stat: &Stat) -> f64 {
-    seconds(stat.utime.saturating_add(stat.stime))
-}
-
-fn resident_memory_bytes(stat: &Stat) -> u64 {
-    stat.rss.saturating_mul(page_size())
-}
-
 /// Returns the number of open file descriptors.
 ///
 /// Since Linux 6.2 it is the directory's size. If the size is 0, as it is before, the entries are
 /// counted.
-fn open_fds() -> io::Result<u64> {
+fn open_fds() -> io::Result<f64> {
     const FDS: &str = "/proc/self/fd";
     match fs::metadata(FDS)?.len() {
         // One descriptor is that of the directory itself.
-        0 => Ok((fs::read_dir(FDS)?.count() as u64).saturating_sub(1)),
-        count => Ok(count),
+        0 => Ok(fs::read_dir(FDS)?.count().saturating_sub(1) as f64),
+        count => Ok(count as f64),
     }
 }
 
@@ -60,13 +49,10 @@ fn seconds(ticks: u64) -> f64 {
     ticks as f64 / ticks_per_second() as f64
 }
 
-// === impl Limit ===
-
-impl From<LimitValue> for Limit {
-    fn from(value: LimitValue) -> Self {
-        match value {
-            LimitValue::Value(limit) => Self::Limited(limit),
-            LimitValue::Unlimited => Self::Unlimited,
-        }
+/// Returns the limit that applies.
+fn soft(limit: Limit) -> f64 {
+    match limit.soft_limit {
+        LimitValue::Value(limit) => limit as f64,
+        LimitValue::Unlimited => f64::INFINITY,
     }
 }

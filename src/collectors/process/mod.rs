@@ -53,30 +53,17 @@ pub struct ProcessCollector {
     start_time_seconds: Option<f64>,
 }
 
-/// The numbers that could be read.
+/// The numbers that could be read. A limit that is unlimited is infinite.
 #[derive(Clone, Copy, Debug, Default)]
 struct ProcessSnapshot {
     cpu_seconds: Option<f64>,
-    resident_memory_bytes: Option<u64>,
-    virtual_memory_bytes: Option<u64>,
-    virtual_memory_max_bytes: Option<Limit>,
-    open_fds: Option<u64>,
-    max_fds: Option<Limit>,
-    threads: Option<i64>,
+    resident_memory_bytes: Option<f64>,
+    virtual_memory_bytes: Option<f64>,
+    virtual_memory_max_bytes: Option<f64>,
+    open_fds: Option<f64>,
+    max_fds: Option<f64>,
+    threads: Option<f64>,
 }
-
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(
-    not(any(target_os = "linux", target_os = "android")),
-    expect(dead_code, reason = "limits are read on Linux only")
-)]
-enum Limit {
-    Limited(u64),
-    Unlimited,
-}
-
-/// Encodes each family that has a value.
-struct FamilyEncoder<'a>(DescriptorEncoder<'a>);
 
 // === impl ProcessCollector ===
 
@@ -88,57 +75,68 @@ impl ProcessCollector {
         }
     }
 
-    fn write(self, snapshot: ProcessSnapshot, encoder: &mut FamilyEncoder<'_>) -> fmt::Result {
-        let Self { start_time_seconds } = self;
-        let ProcessSnapshot {
-            cpu_seconds,
-            resident_memory_bytes,
-            virtual_memory_bytes,
-            virtual_memory_max_bytes,
-            open_fds,
-            max_fds,
-            threads,
-        } = snapshot;
-        encoder.counter(
-            ("process_cpu", Some(Unit::Seconds)),
-            "CPU time spent in user and system mode",
-            cpu_seconds,
-        )?;
-        encoder.gauge(
-            ("process_resident_memory", Some(Unit::Bytes)),
-            "Memory in RAM",
-            resident_memory_bytes.map(|bytes| bytes as f64),
-        )?;
-        encoder.gauge(
-            ("process_virtual_memory", Some(Unit::Bytes)),
-            "Address space in use",
-            virtual_memory_bytes.map(|bytes| bytes as f64),
-        )?;
-        encoder.gauge(
-            ("process_virtual_memory_max", Some(Unit::Bytes)),
-            "Limit of the address space",
-            virtual_memory_max_bytes.map(Limit::as_f64),
-        )?;
-        encoder.gauge(
-            ("process_open_fds", None),
-            "Open file descriptors",
-            open_fds.map(|count| count as f64),
-        )?;
-        encoder.gauge(
-            ("process_max_fds", None),
-            "Limit of open file descriptors",
-            max_fds.map(Limit::as_f64),
-        )?;
-        encoder.gauge(
-            ("process_threads", None),
-            "Threads of the process",
-            threads.map(|count| count as f64),
-        )?;
-        encoder.gauge(
-            ("process_start_time", Some(Unit::Seconds)),
-            "Start time of the process, in seconds since 1970-01-01 UTC",
-            start_time_seconds,
-        )
+    /// Encodes the families that have a value.
+    fn write(self, snapshot: ProcessSnapshot, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        if let Some(seconds) = snapshot.cpu_seconds {
+            let (name, help) = ("process_cpu", "CPU time spent in user and system mode");
+            let no_exemplar: Option<&Exemplar<NoLabelSet, f64>> = None;
+            encoder
+                .encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Counter)?
+                .encode_counter(&seconds, no_exemplar)?;
+        }
+        let bytes = Some(&Unit::Bytes);
+        let start = "Start time of the process, in seconds since 1970-01-01 UTC";
+        for (name, unit, help, value) in [
+            (
+                "process_resident_memory",
+                bytes,
+                "Memory in RAM",
+                snapshot.resident_memory_bytes,
+            ),
+            (
+                "process_virtual_memory",
+                bytes,
+                "Address space in use",
+                snapshot.virtual_memory_bytes,
+            ),
+            (
+                "process_virtual_memory_max",
+                bytes,
+                "Limit of the address space",
+                snapshot.virtual_memory_max_bytes,
+            ),
+            (
+                "process_open_fds",
+                None,
+                "Open file descriptors",
+                snapshot.open_fds,
+            ),
+            (
+                "process_max_fds",
+                None,
+                "Limit of open file descriptors",
+                snapshot.max_fds,
+            ),
+            (
+                "process_threads",
+                None,
+                "Threads of the process",
+                snapshot.threads,
+            ),
+            (
+                "process_start_time",
+                Some(&Unit::Seconds),
+                start,
+                self.start_time_seconds,
+            ),
+        ] {
+            if let Some(value) = value {
+                encoder
+                    .encode_descriptor(name, help, unit, MetricType::Gauge)?
+                    .encode_gauge(&value)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -151,49 +149,7 @@ impl Default for ProcessCollector {
 
 impl Collector for ProcessCollector {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        self.write(system::read(), &mut FamilyEncoder(encoder))
-    }
-}
-
-// === impl Limit ===
-
-impl Limit {
-    fn as_f64(self) -> f64 {
-        match self {
-            Self::Limited(limit) => limit as f64,
-            Self::Unlimited => f64::INFINITY,
-        }
-    }
-}
-
-// === impl FamilyEncoder ===
-
-impl FamilyEncoder<'_> {
-    fn counter(
-        &mut self,
-        (stem, unit): (&str, Option<Unit>),
-        help: &str,
-        value: Option<f64>,
-    ) -> fmt::Result {
-        let no_exemplar: Option<&Exemplar<NoLabelSet, f64>> = None;
-        value.map_or(Ok(()), |value| {
-            self.0
-                .encode_descriptor(stem, help, unit.as_ref(), MetricType::Counter)?
-                .encode_counter(&value, no_exemplar)
-        })
-    }
-
-    fn gauge(
-        &mut self,
-        (stem, unit): (&str, Option<Unit>),
-        help: &str,
-        value: Option<f64>,
-    ) -> fmt::Result {
-        value.map_or(Ok(()), |value| {
-            self.0
-                .encode_descriptor(stem, help, unit.as_ref(), MetricType::Gauge)?
-                .encode_gauge(&value)
-        })
+        self.write(system::read(), encoder)
     }
 }
 
@@ -211,7 +167,7 @@ mod tests {
             let collector = ProcessCollector {
                 start_time_seconds: None,
             };
-            collector.write(self.0, &mut FamilyEncoder(encoder))
+            collector.write(self.0, encoder)
         }
     }
 
@@ -231,8 +187,8 @@ mod tests {
     fn numbers_that_can_not_be_read_are_left_out() {
         assert!(samples(ProcessSnapshot::default()).is_empty());
         let snapshot = ProcessSnapshot {
-            open_fds: Some(3),
-            max_fds: Some(Limit::Unlimited),
+            open_fds: Some(3.0),
+            max_fds: Some(f64::INFINITY),
             ..ProcessSnapshot::default()
         };
         assert_eq!(
