@@ -1,5 +1,6 @@
 //! The snapshot of one series, as the writers of a page get it.
 
+use super::number::Number;
 use crate::classify::ErrorType;
 use crate::clock::WallTime;
 use crate::error_types::IndexedType;
@@ -22,13 +23,8 @@ pub(super) struct SeriesSnapshot<'r> {
 /// The value of a series.
 pub(super) enum SeriesValue<'r> {
     Counter(u64),
-    Gauge(u64),
-    /// A gauge in seconds, as nanoseconds.
-    Time(u64),
-    /// A histogram of durations.
-    Durations(HistogramSnapshot<'r>),
-    /// A histogram of sizes.
-    Sizes(HistogramSnapshot<'r>),
+    Gauge(Number),
+    Histogram(HistogramSnapshot<'r>),
     /// A counter for each error type.
     Errors(ErrorCounts<'r>),
 }
@@ -39,6 +35,8 @@ pub(super) struct HistogramSnapshot<'r> {
     pub(super) numbers: &'r [u64],
     /// The latest traced call of each bucket. Empty if calls aren't traced.
     pub(super) exemplars: &'r [Option<Exemplar>],
+    /// Whether it has observed durations, not sizes.
+    pub(super) in_seconds: bool,
 }
 
 pub(super) struct ErrorCounts<'r> {
@@ -82,9 +80,13 @@ impl<'r> HistogramSnapshot<'r> {
         self.cumulative().last().copied().unwrap_or(0)
     }
 
-    /// Returns the sum of observations, in nanoseconds or bytes.
-    pub(super) fn sum(&self) -> u128 {
-        self.layout.sum(self.numbers)
+    pub(super) fn sum(&self) -> Number {
+        let sum = self.layout.sum(self.numbers);
+        match self.in_seconds {
+            true => Number::Nanos(sum),
+            // No process moves more than 2^64 bytes.
+            false => Number::Whole(sum as u64),
+        }
     }
 }
 
