@@ -88,7 +88,8 @@ impl Escaping {
             escaped.push_str("U__");
         }
         for (place, c) in name.char_indices() {
-            let is_allowed = of.allows_char(c) && !(place == 0 && c.is_ascii_digit());
+            let is_allowed = u8::try_from(c).is_ok_and(|byte| of.allows_byte(byte))
+                && !(place == 0 && c.is_ascii_digit());
             match (self, c) {
                 (Self::Dots | Self::Values, '_') => escaped.push_str("__"),
                 _ if is_allowed => escaped.push(c),
@@ -108,13 +109,13 @@ impl Escaping {
 impl Of {
     /// Returns whether all formats and scrapers accept the name.
     fn allows(self, name: &str) -> bool {
-        !name.is_empty()
-            && !name.starts_with(|first: char| first.is_ascii_digit())
-            && name.bytes().all(|byte| self.allows_char(byte.into()))
+        let first = name.bytes().next();
+        first.is_some_and(|first| !first.is_ascii_digit())
+            && name.bytes().all(|byte| self.allows_byte(byte))
     }
 
-    fn allows_char(self, c: char) -> bool {
-        c.is_ascii_alphanumeric() || c == '_' || (c == ':' && self == Self::Metric)
+    fn allows_byte(self, byte: u8) -> bool {
+        byte.is_ascii_alphanumeric() || byte == b'_' || (byte == b':' && self == Self::Metric)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Collects automatic families and writes them as text.
 
 use super::Format;
-use super::number::{Number, canonical};
+use super::number::{canonical, push_integer, push_seconds};
 use super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesValue};
 use super::snapshot::Snapshot;
 use super::text::TextWriter;
@@ -32,12 +32,11 @@ pub(super) fn families(table: &Table, escaping: Escaping) -> BTreeMap<String, Au
 pub(super) fn write(text: &mut TextWriter, name: &str, (metric, snapshot): &AutomaticFamily<'_>) {
     text.family(name, metric.kind, metric.unit, metric.help);
     let mut bound_texts = BoundTexts::default();
-    for series in snapshot.series(metric) {
+    snapshot.for_each_series(metric, &mut |series| {
         let labels = series.labels;
         match &series.value {
             SeriesValue::Counter(count) => {
-                let count = Number::Whole(*count);
-                text.sample("_total", labels.as_str(), |page| count.push(page));
+                text.sample("_total", labels.as_str(), |page| push_integer(page, *count));
                 text.created(labels.as_str(), series.created);
             }
             SeriesValue::Gauge(number) => {
@@ -50,7 +49,7 @@ pub(super) fn write(text: &mut TextWriter, name: &str, (metric, snapshot): &Auto
             }
             SeriesValue::Errors(errors) => write_errors(text, labels, errors),
         }
-    }
+    });
 }
 
 /// Returns about how many bytes a family takes as text. It rarely takes more.
@@ -65,16 +64,17 @@ pub(super) fn size(
     /// The bytes of a sample apart from its name and labels: its value, the extra label, separators.
     const SAMPLE: usize = 48;
     let created = usize::from(shows_created);
-    let series = snapshot.series(metric).map(|series| {
+    let mut size = METADATA + metric.help.len() + 3 * name.len();
+    snapshot.for_each_series(metric, &mut |series| {
         let samples = match &series.value {
             SeriesValue::Gauge(_) => 1,
             SeriesValue::Counter(_) => 1 + created,
             SeriesValue::Histogram(histogram) => histogram.cumulative().len() + 2 + created,
             SeriesValue::Errors(errors) => errors.iter().count() * (1 + created),
         };
-        samples * (name.len() + series.labels.as_str().len() + SAMPLE)
+        size += samples * (name.len() + series.labels.as_str().len() + SAMPLE);
     });
-    METADATA + metric.help.len() + 3 * name.len() + series.sum::<usize>()
+    size
 }
 
 /// Caches the text of bucket bounds, including `+Inf`. Most layers share the same bounds.
@@ -111,7 +111,7 @@ fn write_errors(text: &mut TextWriter, labels: LabelStr<'_>, errors: &ErrorCount
     for error in errors.iter() {
         escaped.clear();
         push_escaped(&mut escaped, error.error_type.as_str());
-        samples.sample(&escaped, |page| Number::Whole(error.count).push(page));
+        samples.sample(&escaped, |page| push_integer(page, error.count));
         samples.created(&escaped, error.created);
     }
 }
@@ -131,15 +131,15 @@ fn write_histogram(
     for (bound, count) in bounds.iter().zip(histogram.cumulative()) {
         let exemplar = exemplars.next().flatten();
         samples.sample(bound, |page| {
-            Number::Whole(*count).push(page);
+            push_integer(page, *count);
             if let Some(exemplar) = exemplar {
                 push_exemplar(page, exemplar);
             }
         });
     }
-    let (sum, count) = (histogram.sum(), Number::Whole(histogram.count()));
+    let (sum, count) = (histogram.sum(), histogram.count());
     text.sample("_sum", labels.as_str(), |page| sum.push(page));
-    text.sample("_count", labels.as_str(), |page| count.push(page));
+    text.sample("_count", labels.as_str(), |page| push_integer(page, count));
 }
 
 /// Appends an exemplar to a bucket's value, which only OpenMetrics allows. Its labels have 63 characters. The limit is 128
@@ -149,7 +149,7 @@ fn push_exemplar(page: &mut String, exemplar: &Exemplar) {
     let (trace_id, span_id) = (trace.trace_id(), trace.span_id());
     let labels = format!(" # {{span_id=\"{span_id:016x}\",trace_id=\"{trace_id:032x}\"}} ");
     page.push_str(&labels);
-    Number::Nanos((*nanos).into()).push(page);
+    push_seconds(page, (*nanos).into());
     page.push(' ');
-    Number::Nanos(at.as_nanos()).push(page);
+    push_seconds(page, at.as_nanos());
 }

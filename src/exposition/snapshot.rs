@@ -160,35 +160,38 @@ impl<'a> Snapshot<'a> {
         self.layers.iter().any(|layer| layer.has(metric))
     }
 
-    /// Returns each series of a metric, sorted by labels.
-    pub(super) fn series<'r>(
-        &'r self,
-        metric: &'r AutomaticMetric,
-    ) -> impl Iterator<Item = SeriesSnapshot<'r>> {
+    /// Calls `write` with each series of a metric, sorted by labels.
+    pub(super) fn for_each_series(
+        &self,
+        metric: &AutomaticMetric,
+        write: &mut dyn FnMut(&SeriesSnapshot<'_>),
+    ) {
         let place = Place::of(metric.metric);
         let carrier = place.carrier();
         let layers = self.layers.iter();
-        let layers = layers.filter(|layer| layer.has(metric.metric));
-        layers.flat_map(move |layer| {
-            let overflow = matches!(place, Place::Overflow).then(|| SeriesSnapshot {
-                labels: self.texts.get(&layer.text),
-                value: SeriesValue::Counter(layer.overflowed),
-                created: layer.endpoint.created,
-                endpoint: layer.endpoint,
-                label_values: (carrier, &[]),
-            });
-            let series = &self.series[layer.series[carrier as usize].clone()];
-            let series = series.iter().filter_map(move |read| {
-                Some(SeriesSnapshot {
-                    labels: self.texts.get(&read.text),
-                    value: self.value(metric, place, layer, read)?,
-                    created: read.series.created(),
+        for layer in layers.filter(|layer| layer.has(metric.metric)) {
+            if let Place::Overflow = place {
+                write(&SeriesSnapshot {
+                    labels: self.texts.get(&layer.text),
+                    value: SeriesValue::Counter(layer.overflowed),
+                    created: layer.endpoint.created,
                     endpoint: layer.endpoint,
-                    label_values: (carrier, read.series.values()),
-                })
-            });
-            overflow.into_iter().chain(series)
-        })
+                    label_values: (carrier, &[]),
+                });
+                continue;
+            }
+            for read in &self.series[layer.series[carrier as usize].clone()] {
+                if let Some(value) = self.value(metric, place, layer, read) {
+                    write(&SeriesSnapshot {
+                        labels: self.texts.get(&read.text),
+                        value,
+                        created: read.series.created(),
+                        endpoint: layer.endpoint,
+                        label_values: (carrier, read.series.values()),
+                    });
+                }
+            }
+        }
     }
 
     /// Returns what the metric shows of a series, if the series has it.
@@ -200,24 +203,26 @@ impl<'a> Snapshot<'a> {
         read: &'r SeriesNumbers,
     ) -> Option<SeriesValue<'r>> {
         let numbers = &self.numbers[read.numbers.clone()];
-        let layout = &layer.endpoint.recorder.shared().layout;
-        let in_seconds = metric.unit == Some("seconds");
+        let recorder = &layer.endpoint.recorder;
+        let layout = || &recorder.shared().layout;
+        let in_seconds = || metric.unit == Some("seconds");
         let cell = match place {
             Place::Cell(_, cell) => cell,
-            Place::Optional(optional, cell) => layout.optional(optional)? + cell,
+            Place::Optional(optional, cell) => layout().optional(optional)? + cell,
             Place::Histogram(measured) => {
-                let layout = layout.histogram(measured)?;
+                let layout = layout().histogram(measured)?;
                 let rare = read.rare.as_ref();
                 let histogram = HistogramSnapshot {
                     layout,
                     numbers,
                     exemplars: rare.map_or(&[], |rare| layout.exemplars(&rare.exemplars)),
-                    in_seconds,
+                    in_seconds: in_seconds(),
                 };
                 // Few label sets ever have streams. The others have no histogram of streams.
-                let labels = !layer.endpoint.recorder.settings().schema.is_empty();
-                let is_empty = || histogram.count() == 0;
-                if measured == Measured::StreamDuration && labels && is_empty() {
+                if measured == Measured::StreamDuration
+                    && !recorder.settings().schema.is_empty()
+                    && histogram.count() == 0
+                {
                     return None;
                 }
                 return Some(SeriesValue::Histogram(histogram));
@@ -225,7 +230,7 @@ impl<'a> Snapshot<'a> {
             Place::Errors => {
                 return Some(SeriesValue::Errors(ErrorCounts {
                     types: &layer.error_types,
-                    counts: &numbers[layout.optional(Optional::Errors)?..],
+                    counts: &numbers[layout().optional(Optional::Errors)?..],
                     undeclared: read.rare.as_ref().map_or(&[], |rare| &rare.undeclared),
                     created: read.series.created(),
                 }));
@@ -235,7 +240,7 @@ impl<'a> Snapshot<'a> {
         let number = numbers[cell];
         Some(match metric.kind {
             Kind::Counter => SeriesValue::Counter(number),
-            _ if in_seconds => SeriesValue::Gauge(Number::Nanos(number.into())),
+            _ if in_seconds() => SeriesValue::Gauge(Number::Nanos(number.into())),
             _ => SeriesValue::Gauge(Number::Whole(number)),
         })
     }

@@ -1,4 +1,4 @@
-use super::number::Number;
+use super::number::push_seconds;
 use super::{Format, TextEncoding};
 use crate::clock::WallTime;
 use crate::escaping::{Escaping, is_metric_name, push_escaped};
@@ -91,9 +91,12 @@ impl TextWriter {
             let comma = if labels.is_empty() { "" } else { "," };
             page.extend(["{\"", family, suffix, "\"", comma, labels, "}"]);
         } else {
-            page.extend([family, suffix]);
+            page.push_str(family);
+            page.push_str(suffix);
             if !labels.is_empty() {
-                page.extend(["{", labels, "}"]);
+                page.push('{');
+                page.push_str(labels);
+                page.push('}');
             }
         }
         page.push(' ');
@@ -104,8 +107,9 @@ impl TextWriter {
     /// Writes when a counter or a histogram began, if the page shows it. `labels` is the text between the braces.
     pub(super) fn created(&mut self, labels: &str, created: WallTime) {
         if self.encoding.shows_created() {
-            let created = Number::Nanos(created.nanos());
-            self.sample("_created", labels, |page| created.push(page));
+            self.sample("_created", labels, |page| {
+                push_seconds(page, created.nanos());
+            });
         }
     }
 
@@ -153,14 +157,14 @@ impl SampleWriter<'_> {
         if text.encoding.shows_created() {
             let labels = &text.line_start[self.labels_at..];
             text.page.extend([&text.family, "_created", labels]);
-            let created = Number::Nanos(created.nanos());
-            self.finish(escaped, |page| created.push(page));
+            self.finish(escaped, |page| push_seconds(page, created.nanos()));
         }
     }
 
     fn finish(&mut self, escaped: &str, value: impl FnOnce(&mut String)) {
         let page = &mut self.text.page;
-        page.extend([escaped, &self.text.line_middle]);
+        page.push_str(escaped);
+        page.push_str(&self.text.line_middle);
         value(page);
         page.push('\n');
     }

@@ -10,9 +10,7 @@ use crate::recorder;
 /// Adds a family with all its series.
 pub(super) fn write(page: &mut PageWriter, name: &str, (metric, snapshot): &AutomaticFamily<'_>) {
     page.family(name, metric.kind, metric.unit, metric.help, |family| {
-        for series in snapshot.series(metric) {
-            write_series(family, &series);
-        }
+        snapshot.for_each_series(metric, &mut |series| write_series(family, series));
     });
 }
 

@@ -64,7 +64,7 @@ fn write_metric(family: &mut FamilyWriter<'_>, name: &str, kind: Kind, samples: 
             Kind::Histogram => {
                 let buckets = samples.iter();
                 let buckets = buckets.filter_map(|sample| Some((sample.bound()?, sample)));
-                let last = || buckets.clone().last();
+                let last = || buckets.clone().next_back();
                 let total = total.or_else(|| Some(count(last()?.1)));
                 metric.histogram(total.unwrap_or_default(), sum, |histogram| {
                     for (bound, sample) in buckets {
@@ -140,14 +140,20 @@ mod tests {
              # HELP d \n# TYPE d unknown\nd -2\n\
              # HELP e \n# TYPE e gauge\n";
         let expected = page(|page| {
-            page.family("x_a", Kind::Counter, Some("a"), "Of \\ \"a\"\nb", |family| {
-                family.metric([("y", "")], |metric| {
-                    metric.counter(2.5, None, Some(Timestamp::new(1.5)));
-                });
-                family.metric([("y", "\""), ("z", "2")], |metric| {
-                    metric.counter(1.0, None, None);
-                });
-            });
+            page.family(
+                "x_a",
+                Kind::Counter,
+                Some("a"),
+                "Of \\ \"a\"\nb",
+                |family| {
+                    family.metric([("y", "")], |metric| {
+                        metric.counter(2.5, None, Some(Timestamp::new(1.5)));
+                    });
+                    family.metric([("y", "\""), ("z", "2")], |metric| {
+                        metric.counter(1.0, None, None);
+                    });
+                },
+            );
             page.family("b", Kind::Gauge, None, "", |family| {
                 family.metric(NO_LABELS, |metric| {
                     metric.gauge(f64::INFINITY);
