@@ -120,18 +120,19 @@ impl Of {
 }
 
 /// Appends what stands between quotes, such as a label's value. Escapes backslash, quote and line feed, as both text formats require.
-pub(crate) fn push_escaped(out: &mut String, mut value: &str) {
+pub(crate) fn push_escaped(out: &mut String, value: &str) {
     let is_special = |byte| matches!(byte, b'\\' | b'"' | b'\n');
-    while let Some(place) = value.bytes().position(is_special) {
-        out.push_str(&value[..place]);
-        out.push_str(match value.as_bytes()[place] {
-            b'\n' => "\\n",
-            b'"' => "\\\"",
-            _ => "\\\\",
-        });
-        value = &value[place + 1..];
+    if !value.bytes().any(is_special) {
+        return out.push_str(value);
     }
-    out.push_str(value);
+    for c in value.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            c => out.push(c),
+        }
+    }
 }
 
 /// Returns a label's name as text has it: in quotes, if it has other characters.

@@ -1,7 +1,7 @@
 //! Collects automatic families and writes them as text.
 
 use super::Format;
-use super::number::{canonical, push_integer, push_seconds};
+use super::number::{Number, canonical, push_integer, push_seconds};
 use super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesValue};
 use super::snapshot::Snapshot;
 use super::text::TextWriter;
@@ -40,11 +40,13 @@ pub(super) fn write(text: &mut TextWriter, name: &str, (metric, snapshot): &Auto
                 text.created(labels.as_str(), series.created);
             }
             SeriesValue::Gauge(number) => {
+                let number = series.number(*number);
                 text.sample("", labels.as_str(), |page| number.push(page));
             }
             SeriesValue::Histogram(histogram) => {
                 let bounds = bound_texts.get(histogram.layout.buckets.shown());
-                write_histogram(text, labels, bounds, histogram);
+                let sum = series.number(histogram.sum());
+                write_histogram(text, labels, bounds, histogram, sum);
                 text.created(labels.as_str(), series.created);
             }
             SeriesValue::Errors(errors) => write_errors(text, labels, errors),
@@ -121,6 +123,7 @@ fn write_histogram(
     labels: LabelStr<'_>,
     bounds: &[String],
     histogram: &HistogramSnapshot<'_>,
+    sum: Number,
 ) {
     let exemplars = match text.encoding.format {
         Format::OpenMetrics => histogram.exemplars,
@@ -137,9 +140,10 @@ fn write_histogram(
             }
         });
     }
-    let (sum, count) = (histogram.sum(), histogram.count());
     text.sample("_sum", labels.as_str(), |page| sum.push(page));
-    text.sample("_count", labels.as_str(), |page| push_integer(page, count));
+    text.sample("_count", labels.as_str(), |page| {
+        push_integer(page, histogram.count());
+    });
 }
 
 /// Appends an exemplar to a bucket's value, which only OpenMetrics allows. Its labels have 63 characters. The limit is 128

@@ -203,12 +203,13 @@ fn encode(encoder: &mut MetricEncoder<'_>, series: &SeriesSnapshot<'_>) -> fmt::
         SeriesValue::Counter(count) => encoder
             .encode_family(&labels)?
             .encode_counter(count, no_exemplar),
-        SeriesValue::Gauge(Number::Whole(number)) => {
-            encoder.encode_family(&labels)?.encode_gauge(number)
+        SeriesValue::Gauge(number) => {
+            let mut encoder = encoder.encode_family(&labels)?;
+            match series.number(*number) {
+                Number::Whole(number) => encoder.encode_gauge(&number),
+                seconds => encoder.encode_gauge(&seconds.to_f64()),
+            }
         }
-        SeriesValue::Gauge(seconds) => encoder
-            .encode_family(&labels)?
-            .encode_gauge(&seconds.to_f64()),
         SeriesValue::Histogram(histogram) => {
             let mut previous = 0;
             let bounds = histogram.layout.buckets.shown().iter();
@@ -217,7 +218,7 @@ fn encode(encoder: &mut MetricEncoder<'_>, series: &SeriesSnapshot<'_>) -> fmt::
                 .zip(histogram.cumulative())
                 .map(|(bound, count)| (*bound, count - std::mem::replace(&mut previous, *count)));
             let buckets: Vec<(f64, u64)> = buckets.collect();
-            let (sum, count) = (histogram.sum().to_f64(), histogram.count());
+            let (sum, count) = (series.number(histogram.sum()).to_f64(), histogram.count());
             encoder
                 .encode_family(&labels)?
                 .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)

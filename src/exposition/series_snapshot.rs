@@ -13,6 +13,8 @@ pub(super) struct SeriesSnapshot<'r> {
     /// All labels, as text.
     pub(super) labels: LabelStr<'r>,
     pub(super) value: SeriesValue<'r>,
+    /// Whether gauges and sums are in seconds. They are recorded in nanoseconds.
+    pub(super) in_seconds: bool,
     /// When it began to count.
     pub(super) created: WallTime,
     pub(super) endpoint: &'r Endpoint,
@@ -23,7 +25,7 @@ pub(super) struct SeriesSnapshot<'r> {
 /// The value of a series.
 pub(super) enum SeriesValue<'r> {
     Counter(u64),
-    Gauge(Number),
+    Gauge(u64),
     Histogram(HistogramSnapshot<'r>),
     /// A counter for each error type.
     Errors(ErrorCounts<'r>),
@@ -35,8 +37,6 @@ pub(super) struct HistogramSnapshot<'r> {
     pub(super) numbers: &'r [u64],
     /// The latest traced call of each bucket. Empty if calls aren't traced.
     pub(super) exemplars: &'r [Option<Exemplar>],
-    /// Whether it has observed durations, not sizes.
-    pub(super) in_seconds: bool,
 }
 
 pub(super) struct ErrorCounts<'r> {
@@ -65,6 +65,16 @@ impl<'r> SeriesSnapshot<'r> {
         let (carrier, values) = self.label_values;
         self.endpoint.pairs(carrier, values)
     }
+
+    /// Returns a gauge or a sum of the series as pages show it.
+    pub(super) fn number(&self, recorded: impl Into<u128>) -> Number {
+        let recorded = recorded.into();
+        match self.in_seconds {
+            true => Number::Nanos(recorded),
+            // No process moves more than 2^64 bytes.
+            false => Number::Whole(recorded as u64),
+        }
+    }
 }
 
 // === impl HistogramSnapshot ===
@@ -80,13 +90,9 @@ impl<'r> HistogramSnapshot<'r> {
         self.cumulative().last().copied().unwrap_or(0)
     }
 
-    pub(super) fn sum(&self) -> Number {
-        let sum = self.layout.sum(self.numbers);
-        match self.in_seconds {
-            true => Number::Nanos(sum),
-            // No process moves more than 2^64 bytes.
-            false => Number::Whole(sum as u64),
-        }
+    /// Returns the sum of observations, in nanoseconds or bytes.
+    pub(super) fn sum(&self) -> u128 {
+        self.layout.sum(self.numbers)
     }
 }
 

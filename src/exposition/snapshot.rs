@@ -3,7 +3,6 @@
 //! A snapshot reads all numbers of a series at once, because they are adjacent in the recorder. All families of a page are
 //! written from one snapshot, so they never disagree.
 
-use super::number::Number;
 use super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesSnapshot, SeriesValue};
 use crate::error_types::IndexedType;
 use crate::escaping::Escaping;
@@ -11,8 +10,8 @@ use crate::labels::{Carrier, LabelText, LabelTexts, Labels, Span};
 use crate::measured::Measured;
 use crate::open_call::OpenCalls;
 use crate::recorder::{
-    CANCELLATIONS, ENDED, Optional, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS, RESPONSE_BYTES,
-    RESPONSE_MESSAGES, Rare, Series, WAITS_ENDED, WAITS_GIVEN_UP,
+    CANCELLATIONS, ENDED, Layout, Optional, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS,
+    RESPONSE_BYTES, RESPONSE_MESSAGES, Rare, Series, WAITS_ENDED, WAITS_GIVEN_UP,
 };
 use crate::registry::{AUTOMATIC_METRICS, AutomaticMetric, Endpoint, Kind, Metric};
 use std::borrow::Cow;
@@ -58,11 +57,11 @@ struct SeriesNumbers {
 enum Place {
     /// In a cell that all layers have.
     Cell(Carrier, usize),
-    /// In a cell of these numbers.
+    /// In a cell among those of the optional ones.
     Optional(Optional, usize),
     Histogram(Measured),
     Errors,
-    /// Nowhere: layers without series have it.
+    /// In none of them: it is a number of the whole layer.
     Overflow,
 }
 
@@ -168,12 +167,14 @@ impl<'a> Snapshot<'a> {
     ) {
         let place = Place::of(metric.metric);
         let carrier = place.carrier();
+        let in_seconds = metric.unit == Some("seconds");
         let layers = self.layers.iter();
         for layer in layers.filter(|layer| layer.has(metric.metric)) {
             if let Place::Overflow = place {
                 write(&SeriesSnapshot {
                     labels: self.texts.get(&layer.text),
                     value: SeriesValue::Counter(layer.overflowed),
+                    in_seconds,
                     created: layer.endpoint.created,
                     endpoint: layer.endpoint,
                     label_values: (carrier, &[]),
@@ -181,10 +182,11 @@ impl<'a> Snapshot<'a> {
                 continue;
             }
             for read in &self.series[layer.series[carrier as usize].clone()] {
-                if let Some(value) = self.value(metric, place, layer, read) {
+                if let Some(value) = self.value(metric.kind, place, layer, read) {
                     write(&SeriesSnapshot {
                         labels: self.texts.get(&read.text),
                         value,
+                        in_seconds,
                         created: read.series.created(),
                         endpoint: layer.endpoint,
                         label_values: (carrier, read.series.values()),
@@ -197,30 +199,26 @@ impl<'a> Snapshot<'a> {
     /// Returns what the metric shows of a series, if the series has it.
     fn value<'r>(
         &'r self,
-        metric: &AutomaticMetric,
+        kind: Kind,
         place: Place,
         layer: &'r LayerSnapshot<'_>,
         read: &'r SeriesNumbers,
     ) -> Option<SeriesValue<'r>> {
         let numbers = &self.numbers[read.numbers.clone()];
-        let recorder = &layer.endpoint.recorder;
-        let layout = || &recorder.shared().layout;
-        let in_seconds = || metric.unit == Some("seconds");
         let cell = match place {
             Place::Cell(_, cell) => cell,
-            Place::Optional(optional, cell) => layout().optional(optional)? + cell,
+            Place::Optional(optional, cell) => layer.layout().optional(optional)? + cell,
             Place::Histogram(measured) => {
-                let layout = layout().histogram(measured)?;
+                let layout = layer.layout().histogram(measured)?;
                 let rare = read.rare.as_ref();
                 let histogram = HistogramSnapshot {
                     layout,
                     numbers,
                     exemplars: rare.map_or(&[], |rare| layout.exemplars(&rare.exemplars)),
-                    in_seconds: in_seconds(),
                 };
                 // Few label sets ever have streams. The others have no histogram of streams.
                 if measured == Measured::StreamDuration
-                    && !recorder.settings().schema.is_empty()
+                    && !layer.endpoint.recorder.settings().schema.is_empty()
                     && histogram.count() == 0
                 {
                     return None;
@@ -230,7 +228,7 @@ impl<'a> Snapshot<'a> {
             Place::Errors => {
                 return Some(SeriesValue::Errors(ErrorCounts {
                     types: &layer.error_types,
-                    counts: &numbers[layout().optional(Optional::Errors)?..],
+                    counts: &numbers[layer.layout().optional(Optional::Errors)?..],
                     undeclared: read.rare.as_ref().map_or(&[], |rare| &rare.undeclared),
                     created: read.series.created(),
                 }));
@@ -238,10 +236,9 @@ impl<'a> Snapshot<'a> {
             Place::Overflow => return None,
         };
         let number = numbers[cell];
-        Some(match metric.kind {
+        Some(match kind {
             Kind::Counter => SeriesValue::Counter(number),
-            _ if in_seconds() => SeriesValue::Gauge(Number::Nanos(number.into())),
-            _ => SeriesValue::Gauge(Number::Whole(number)),
+            _ => SeriesValue::Gauge(number),
         })
     }
 }
@@ -249,6 +246,10 @@ impl<'a> Snapshot<'a> {
 // === impl LayerSnapshot ===
 
 impl LayerSnapshot<'_> {
+    fn layout(&self) -> &Layout {
+        &self.endpoint.recorder.shared().layout
+    }
+
     fn has(&self, metric: Metric) -> bool {
         self.metrics[metric as usize]
     }

@@ -23,10 +23,11 @@ fn write_series(family: &mut FamilyWriter<'_>, series: &SeriesSnapshot<'_>) {
             metric.counter(*count as f64, None, Some(created));
         }),
         SeriesValue::Gauge(number) => family.metric(labels, |metric| {
-            metric.gauge(number.to_f64());
+            metric.gauge(series.number(*number).to_f64());
         }),
         SeriesValue::Histogram(histogram) => family.metric(labels, |metric| {
-            write_histogram(metric, histogram, created);
+            let sum = series.number(histogram.sum()).to_f64();
+            write_histogram(metric, histogram, sum, created);
         }),
         SeriesValue::Errors(errors) => {
             let place = labels.partition_point(|(name, _)| *name < ERROR_TYPE);
@@ -44,9 +45,9 @@ fn write_series(family: &mut FamilyWriter<'_>, series: &SeriesSnapshot<'_>) {
 fn write_histogram(
     metric: &mut MetricWriter<'_>,
     snapshot: &HistogramSnapshot<'_>,
+    sum: f64,
     created: Timestamp,
 ) {
-    let sum = snapshot.sum().to_f64();
     metric.histogram(snapshot.count(), Some(sum), |histogram| {
         let exemplars = snapshot.exemplars.iter();
         let exemplars: Vec<_> = exemplars
