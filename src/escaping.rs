@@ -59,30 +59,26 @@ impl Escaping {
     /// Returns labels as text has them, sorted by their names.
     pub(crate) fn labels_in_text<'a>(
         self,
-        labels: impl Iterator<Item = (&'a str, &'a str)>,
+        labels: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Vec<(Cow<'a, str>, &'a str)> {
-        let labels = labels.map(|(name, value)| (self.label(name), value));
-        let mut labels: Vec<_> = labels.collect();
+        let labels = labels.into_iter();
+        let mut labels: Vec<_> = labels
+            .map(|(name, value)| (self.label(name), value))
+            .collect();
         labels.sort();
-        for (name, _) in &mut labels {
-            if !is_plain_name(name) {
-                *name = quoted(name).into();
-            }
-        }
-        labels
+        let quoted = labels.into_iter();
+        quoted
+            .map(|(name, value)| (label_in_text(name), value))
+            .collect()
     }
 
     fn escape(self, name: &str, of: Of) -> Cow<'_, str> {
-        let is_plain = || match of {
-            Of::Metric => is_metric_name(name),
-            Of::Label => is_plain_name(name),
-        };
         let stays = match self {
             Self::AllowUtf8 => true,
-            Self::Underscores | Self::Values => is_plain(),
             // Labels that begin with two underscores belong to Prometheus, which drops them.
-            Self::Dots if of == Of::Label && name.starts_with('_') => is_plain(),
-            Self::Dots => !name.contains('_') && is_plain(),
+            Self::Dots if of == Of::Label && name.starts_with('_') => of.allows(name),
+            Self::Dots => !name.contains('_') && of.allows(name),
+            Self::Underscores | Self::Values => of.allows(name),
         };
         if stays {
             return name.into();
@@ -92,30 +88,41 @@ impl Escaping {
             escaped.push_str("U__");
         }
         for (place, c) in name.char_indices() {
-            match c {
-                '_' if self != Self::Underscores => escaped.push_str("__"),
-                '_' | 'a'..='z' | 'A'..='Z' => escaped.push(c),
-                '0'..='9' if place > 0 => escaped.push(c),
-                ':' if of == Of::Metric => escaped.push(c),
-                '.' if self == Self::Dots => escaped.push_str("_dot_"),
-                _ => match self {
-                    Self::Dots => escaped.push_str("__"),
-                    // Writing to a string never fails.
-                    Self::Values => drop(write!(escaped, "_{:x}_", u32::from(c))),
-                    _ => escaped.push('_'),
-                },
+            let is_allowed = u8::try_from(c).is_ok_and(|byte| of.allows_byte(byte))
+                && !(place == 0 && c.is_ascii_digit());
+            match (self, c) {
+                (Self::Dots | Self::Values, '_') => escaped.push_str("__"),
+                _ if is_allowed => escaped.push(c),
+                (Self::Dots, '.') => escaped.push_str("_dot_"),
+                (Self::Dots, _) => escaped.push_str("__"),
+                // Writing to a string never fails.
+                (Self::Values, _) => drop(write!(escaped, "_{:x}_", u32::from(c))),
+                (Self::Underscores | Self::AllowUtf8, _) => escaped.push('_'),
             }
         }
         escaped.into()
     }
 }
 
+// === impl Of ===
+
+impl Of {
+    /// Returns whether all formats and scrapers accept the name.
+    fn allows(self, name: &str) -> bool {
+        let first = name.bytes().next();
+        first.is_some_and(|first| !first.is_ascii_digit())
+            && name.bytes().all(|byte| self.allows_byte(byte))
+    }
+
+    fn allows_byte(self, byte: u8) -> bool {
+        byte.is_ascii_alphanumeric() || byte == b'_' || (byte == b':' && self == Self::Metric)
+    }
+}
+
 /// Appends what stands between quotes, such as a label's value. Escapes backslash, quote and line feed, as both text formats require.
 pub(crate) fn push_escaped(out: &mut String, value: &str) {
-    if !value
-        .bytes()
-        .any(|byte| matches!(byte, b'\\' | b'"' | b'\n'))
-    {
+    let is_special = |byte| matches!(byte, b'\\' | b'"' | b'\n');
+    if !value.bytes().any(is_special) {
         return out.push_str(value);
     }
     for c in value.chars() {
@@ -129,18 +136,15 @@ pub(crate) fn push_escaped(out: &mut String, value: &str) {
 }
 
 /// Returns a label's name as text has it: in quotes, if it has other characters.
-pub(crate) fn label_in_text(name: &str) -> Cow<'_, str> {
-    match is_plain_name(name) {
-        true => name.into(),
-        false => quoted(name).into(),
+pub(crate) fn label_in_text<'a>(name: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
+    let name = name.into();
+    if is_plain_name(&name) {
+        return name;
     }
-}
-
-fn quoted(name: &str) -> String {
     let mut quoted = String::from('"');
-    push_escaped(&mut quoted, name);
+    push_escaped(&mut quoted, &name);
     quoted.push('"');
-    quoted
+    quoted.into()
 }
 
 /// Returns whether a metric or a label may have the name. Control characters would only be mistakes.
@@ -150,21 +154,12 @@ pub(crate) fn is_name(name: &str) -> bool {
 
 /// Returns whether all formats and scrapers accept the name of a metric: `[a-zA-Z_:][a-zA-Z0-9_:]*`.
 pub(crate) fn is_metric_name(name: &str) -> bool {
-    is_plain(name, |byte| is_label_byte(byte) || byte == b':')
+    Of::Metric.allows(name)
 }
 
 /// Returns whether all formats and scrapers accept the name of a label: `[a-zA-Z_][a-zA-Z0-9_]*`.
 pub(crate) fn is_plain_name(name: &str) -> bool {
-    is_plain(name, is_label_byte)
-}
-
-fn is_plain(name: &str, is_name_byte: impl Fn(u8) -> bool) -> bool {
-    let first = name.bytes().next();
-    first.is_some_and(|first| !first.is_ascii_digit()) && name.bytes().all(is_name_byte)
-}
-
-fn is_label_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
+    Of::Label.allows(name)
 }
 
 #[cfg(test)]
@@ -236,7 +231,7 @@ mod tests {
             (Escaping::AllowUtf8, ["\"a.b\"", "aB", "\"é\""]),
             (Escaping::Underscores, ["_", "aB", "a_b"]),
         ] {
-            let labels = escaping.labels_in_text(labels.into_iter());
+            let labels = escaping.labels_in_text(labels);
             let names: Vec<_> = labels.iter().map(|(name, _)| &**name).collect();
             assert_eq!(names, expected);
         }

@@ -2,13 +2,16 @@
 
 mod support;
 
-use self::support::{Page, page_of};
+use self::support::{Page, now, page_of};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use std::convert::Infallible;
 use std::sync::Arc;
-use tower_openmetrics::{Clock, Error, MetricsLayer, MetricsRegistry};
+use std::time::Duration;
+use tower::{Layer, Service, service_fn};
+use tower_openmetrics::{Clock, Error, Format, MetricsLayer, MetricsRegistry};
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
 const TEXT: &str = "text/plain";
@@ -395,6 +398,28 @@ fn a_registry_shows_all_its_layers_once() {
         let line = format!("requests_total{{endpoint=\"{endpoint}\"}} 0");
         assert!(page.lines().any(|found| found == line), "{page}");
     }
+}
+
+/// 2^53 + 3 nanoseconds are not a float.
+#[test]
+fn an_outer_registry_shows_the_same_seconds() {
+    let clock = Clock::manual();
+    let builder = MetricsLayer::unary_builder().clock(clock);
+    let layer = builder.build([("endpoint", "a")]).unwrap();
+    let mut service = layer.layer(service_fn(async |()| {
+        clock.advance(Duration::from_nanos(9_007_199_254_740_995));
+        Ok::<_, Infallible>(String::new())
+    }));
+    let Ok(_) = now(service.call(()));
+    let mut theirs = Registry::default();
+    layer.registry().register_in(&mut theirs).unwrap();
+    let sum = |page: &str| -> f64 {
+        let mut lines = page.lines();
+        let line = lines.find_map(|line| line.strip_prefix("request_duration_seconds_sum"));
+        line.unwrap().split_once(' ').unwrap().1.parse().unwrap()
+    };
+    let page = layer.registry().encode(Format::OpenMetrics).unwrap();
+    assert_eq!(sum(&encoded(&theirs)), sum(&page));
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Collects automatic families and writes them as text.
 
 use super::Format;
-use super::number::canonical;
-use super::series_snapshot::{ErrorCount, ErrorCounts, HistogramSnapshot, SeriesValue};
+use super::number::{Number, canonical, push_integer, push_seconds};
+use super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesValue};
 use super::snapshot::Snapshot;
-use super::text::{TextWriter, ValueWriter};
+use super::text::TextWriter;
+use crate::block::Exemplar;
 use crate::escaping::{Escaping, push_escaped};
 use crate::labels::{ExtraLabel, LabelStr};
-use crate::registry::{AUTOMATIC_METRICS, AutomaticMetric, Endpoint, Table};
+use crate::registry::{AUTOMATIC_METRICS, AutomaticMetric, Table};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -18,16 +19,9 @@ pub(super) type AutomaticFamily<'a> = (&'static AutomaticMetric, Rc<Snapshot<'a>
 pub(super) fn families(table: &Table, escaping: Escaping) -> BTreeMap<String, AutomaticFamily<'_>> {
     let mut families = BTreeMap::new();
     for (prefix, layers) in &*table.layers {
-        let endpoints: Vec<&Endpoint> = layers
-            .endpoints
-            .values()
-            .map(|endpoint| &**endpoint)
-            .collect();
-        let snapshot = Rc::new(Snapshot::take(&endpoints, escaping));
-        for automatic in AUTOMATIC_METRICS
-            .iter()
-            .filter(|automatic| snapshot.has(automatic.metric))
-        {
+        let snapshot = Rc::new(Snapshot::take(&layers.endpoints, escaping));
+        let automatic = AUTOMATIC_METRICS.iter();
+        for automatic in automatic.filter(|automatic| snapshot.has(automatic.metric)) {
             families.insert(automatic.full_name(prefix), (automatic, snapshot.clone()));
         }
     }
@@ -35,46 +29,24 @@ pub(super) fn families(table: &Table, escaping: Escaping) -> BTreeMap<String, Au
 }
 
 /// Writes a family with all its series.
-pub(super) fn write(
-    text: &mut TextWriter,
-    name: &str,
-    (automatic, snapshot): &AutomaticFamily<'_>,
-) {
-    let AutomaticMetric {
-        metric,
-        kind,
-        unit,
-        help,
-        ..
-    } = automatic;
-    text.family(name, *kind, *unit, help);
+pub(super) fn write(text: &mut TextWriter, name: &str, (metric, snapshot): &AutomaticFamily<'_>) {
+    text.family(name, metric.kind, metric.unit, metric.help);
     let mut bound_texts = BoundTexts::default();
-    snapshot.for_each_series(*metric, &mut |series| {
+    snapshot.for_each_series(metric, &mut |series| {
         let labels = series.labels;
         match &series.value {
             SeriesValue::Counter(count) => {
-                text.sample("_total", labels.as_str(), |value| value.integer(*count));
+                text.sample("_total", labels.as_str(), |page| push_integer(page, *count));
                 text.created(labels.as_str(), series.created);
             }
-            SeriesValue::Gauge(count) => {
-                text.sample("", labels.as_str(), |value| value.integer(*count));
+            SeriesValue::Gauge(number) => {
+                let number = series.number(*number);
+                text.sample("", labels.as_str(), |page| number.push(page));
             }
-            SeriesValue::Time(nanos) => {
-                text.sample("", labels.as_str(), |value| value.seconds((*nanos).into()));
-            }
-            SeriesValue::Durations(durations) => {
-                let bounds = bound_texts.get(durations.layout.buckets.shown());
-                write_histogram(text, labels, bounds, durations, |sum| {
-                    sum.seconds(durations.sum());
-                });
-                text.created(labels.as_str(), series.created);
-            }
-            SeriesValue::Sizes(sizes) => {
-                let bounds = bound_texts.get(sizes.layout.buckets.shown());
-                write_histogram(text, labels, bounds, sizes, |sum| {
-                    // No process moves more than 2^64 bytes.
-                    sum.integer(sizes.sum() as u64);
-                });
+            SeriesValue::Histogram(histogram) => {
+                let bounds = bound_texts.get(histogram.layout.buckets.shown());
+                let sum = series.number(histogram.sum());
+                write_histogram(text, labels, bounds, histogram, sum);
                 text.created(labels.as_str(), series.created);
             }
             SeriesValue::Errors(errors) => write_errors(text, labels, errors),
@@ -85,7 +57,7 @@ pub(super) fn write(
 /// Returns about how many bytes a family takes as text. It rarely takes more.
 pub(super) fn size(
     name: &str,
-    (automatic, snapshot): &AutomaticFamily<'_>,
+    (metric, snapshot): &AutomaticFamily<'_>,
     shows_created: bool,
 ) -> usize {
     /// The bytes of HELP, TYPE and UNIT, apart from the help text and the name, which is there three
@@ -93,15 +65,13 @@ pub(super) fn size(
     const METADATA: usize = 64;
     /// The bytes of a sample apart from its name and labels: its value, the extra label, separators.
     const SAMPLE: usize = 48;
-    let mut size = METADATA + automatic.help.len() + 3 * name.len();
-    snapshot.for_each_series(automatic.metric, &mut |series| {
-        let created = usize::from(shows_created);
+    let created = usize::from(shows_created);
+    let mut size = METADATA + metric.help.len() + 3 * name.len();
+    snapshot.for_each_series(metric, &mut |series| {
         let samples = match &series.value {
-            SeriesValue::Gauge(_) | SeriesValue::Time(_) => 1,
+            SeriesValue::Gauge(_) => 1,
             SeriesValue::Counter(_) => 1 + created,
-            SeriesValue::Durations(histogram) | SeriesValue::Sizes(histogram) => {
-                histogram.cumulative().len() + 2 + created
-            }
+            SeriesValue::Histogram(histogram) => histogram.cumulative().len() + 2 + created,
             SeriesValue::Errors(errors) => errors.iter().count() * (1 + created),
         };
         size += samples * (name.len() + series.labels.as_str().len() + SAMPLE);
@@ -140,16 +110,11 @@ impl BoundTexts {
 fn write_errors(text: &mut TextWriter, labels: LabelStr<'_>, errors: &ErrorCounts<'_>) {
     let mut samples = text.samples_with("_total", labels, ExtraLabel::ErrorType);
     let mut escaped = String::new();
-    for ErrorCount {
-        error_type,
-        count,
-        created,
-    } in errors.iter()
-    {
+    for error in errors.iter() {
         escaped.clear();
-        push_escaped(&mut escaped, error_type.as_str());
-        samples.sample(&escaped, |value| value.integer(count));
-        samples.created(&escaped, created);
+        push_escaped(&mut escaped, error.error_type.as_str());
+        samples.sample(&escaped, |page| push_integer(page, error.count));
+        samples.created(&escaped, error.created);
     }
 }
 
@@ -158,23 +123,37 @@ fn write_histogram(
     labels: LabelStr<'_>,
     bounds: &[String],
     histogram: &HistogramSnapshot<'_>,
-    sum: impl FnOnce(&mut ValueWriter<'_>),
+    sum: Number,
 ) {
-    let shows_exemplars = text.format() == Format::OpenMetrics;
-    let exemplars = histogram.exemplars.iter().filter(|_| shows_exemplars);
-    let mut exemplars = exemplars.map(Option::as_ref);
+    let exemplars = match text.encoding.format {
+        Format::OpenMetrics => histogram.exemplars,
+        Format::Prometheus => &[],
+    };
+    let mut exemplars = exemplars.iter().map(Option::as_ref);
     let mut samples = text.samples_with("_bucket", labels, ExtraLabel::Le);
     for (bound, count) in bounds.iter().zip(histogram.cumulative()) {
         let exemplar = exemplars.next().flatten();
-        samples.sample(bound, |value| {
-            value.integer(*count);
+        samples.sample(bound, |page| {
+            push_integer(page, *count);
             if let Some(exemplar) = exemplar {
-                value.exemplar(exemplar);
+                push_exemplar(page, exemplar);
             }
         });
     }
-    text.sample("_sum", labels.as_str(), sum);
-    text.sample("_count", labels.as_str(), |value| {
-        value.integer(histogram.count());
+    text.sample("_sum", labels.as_str(), |page| sum.push(page));
+    text.sample("_count", labels.as_str(), |page| {
+        push_integer(page, histogram.count());
     });
+}
+
+/// Appends an exemplar to a bucket's value, which only OpenMetrics allows. Its labels have 63 characters. The limit is 128
+/// (OpenMetrics 1.0, "Exemplars").
+fn push_exemplar(page: &mut String, exemplar: &Exemplar) {
+    let Exemplar { trace, nanos, at } = exemplar;
+    let (trace_id, span_id) = (trace.trace_id(), trace.span_id());
+    let labels = format!(" # {{span_id=\"{span_id:016x}\",trace_id=\"{trace_id:032x}\"}} ");
+    page.push_str(&labels);
+    push_seconds(page, (*nanos).into());
+    page.push(' ');
+    push_seconds(page, (*at).into());
 }

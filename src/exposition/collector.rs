@@ -1,10 +1,12 @@
 //! The automatic families in a registry of prometheus-client.
 
 use super::automatic::families;
-use super::series_snapshot::{HistogramSnapshot, SeriesSnapshot, SeriesValue};
+use super::number::Number;
+use super::series_snapshot::{SeriesSnapshot, SeriesValue};
 use crate::Error;
 use crate::escaping::Escaping;
-use crate::registry::{Kind, MetricsRegistry, UPTIME_HELP, UPTIME_UNIT, parse};
+use crate::labels::ERROR_TYPE;
+use crate::registry::{IncludedFamily, Kind, MetricsRegistry, UPTIME_HELP, UPTIME_UNIT, parse};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
@@ -57,7 +59,7 @@ impl MetricsRegistry {
     /// A sub-registry doesn't know what its root shows. Pass the root, or give each of two registries a prefix.
     pub fn register_in(&self, registry: &mut Registry) -> Result<(), Error> {
         let before = encoded(registry)?;
-        let before = FamilyCounts::read(&before)?;
+        let before = by_name(&before)?;
         let is_shown = Arc::new(AtomicBool::new(true));
         // A collector can't be unregistered, so it is switched off if it clashes.
         registry.register_collector(Box::new(RegistryCollector {
@@ -65,13 +67,11 @@ impl MetricsRegistry {
             is_shown: is_shown.clone(),
         }));
         let uptime = self.table().uptime;
-        let fits = encoded(registry).and_then(|after| before.check_added(&after, &uptime));
-        is_shown.store(fits.is_ok(), Ordering::Relaxed);
-        let prefix = fits?;
-        let beside = before.names().filter_map(|(shown, _)| {
-            let called_as_ours = shown.strip_prefix(&prefix)?;
-            Some(called_as_ours.to_owned())
-        });
+        let prefix = encoded(registry).and_then(|after| check_added(&before, &after, &uptime));
+        is_shown.store(prefix.is_ok(), Ordering::Relaxed);
+        let prefix = prefix?;
+        let beside =
+            names(&before).filter_map(|(shown, _)| Some(shown.strip_prefix(&prefix)?.to_owned()));
         self.reserve_names(beside);
         Ok(())
     }
@@ -94,8 +94,8 @@ impl Collector for RegistryCollector {
     }
 }
 
-/// The families of a registry, with their types and how often each appears.
-struct FamilyCounts<'a>(BTreeMap<Cow<'a, str>, (Kind, usize)>);
+/// The families of a registry. One that appears twice is there twice.
+type FamiliesByName<'a> = BTreeMap<Cow<'a, str>, Vec<IncludedFamily<'a>>>;
 
 fn encoded(registry: &Registry) -> Result<String, Error> {
     let mut text = String::new();
@@ -107,50 +107,48 @@ fn encoded(registry: &Registry) -> Result<String, Error> {
     }
 }
 
-impl<'a> FamilyCounts<'a> {
-    fn read(text: &'a str) -> Result<Self, Error> {
-        let mut families = BTreeMap::new();
-        for (name, family) in parse(text)? {
-            families.entry(name).or_insert((family.kind, 0)).1 += 1;
-        }
-        Ok(Self(families))
+fn by_name(text: &str) -> Result<FamiliesByName<'_>, Error> {
+    let mut families = FamiliesByName::new();
+    for (name, family) in parse(text)? {
+        families.entry(name).or_default().push(family);
     }
+    Ok(families)
+}
 
-    /// All names that the families show, each with its family's name.
-    fn names(&self) -> impl Iterator<Item = (String, &str)> {
-        let families = self.0.iter();
-        families.flat_map(|(name, (kind, _))| kind.names(name).map(move |shown| (shown, &**name)))
-    }
+/// Returns all names that the families show, each with its family's name.
+fn names<'f>(families: &'f FamiliesByName<'_>) -> impl Iterator<Item = (String, &'f str)> {
+    families.iter().flat_map(|(name, families)| {
+        let names = families[0].kind.names(name);
+        names.map(move |shown| (shown, &**name))
+    })
+}
 
-    /// Returns the prefix of the families that `text` adds. One of them is `uptime`.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if an added family is invalid, or shows a name that the registry already shows.
-    fn check_added(&self, text: &str, uptime: &str) -> Result<String, Error> {
-        let after = FamilyCounts::read(text)?;
-        let is_new =
-            |name: &str| self.0.get(name).map(|of| of.1) != after.0.get(name).map(|of| of.1);
-        let shown: BTreeMap<String, &str> = self.names().collect();
-        for (name, (kind, _)) in after.0.iter().filter(|(name, _)| is_new(name)) {
-            let clash = kind.names(name).find_map(|of| shown.get_key_value(&of));
-            if let Some((clash, other)) = clash {
-                return Err(Error::new(format!(
-                    "metric `{name}` clashes with `{other}` of the given registry: both would show `{clash}`; if `{other}` is from another `MetricsRegistry`, build the layers of both with one registry (`MetricsLayerBuilder::registry`), or give one a prefix (`MetricsRegistryBuilder::prefix`)"
-                )));
-            }
+/// Returns the prefix of the families that are in the text `after` and not `before`. One of them is `uptime`.
+///
+/// # Errors
+///
+/// Returns an error if an added family is invalid, or shows a name that the registry already shows.
+fn check_added(before: &FamiliesByName<'_>, after: &str, uptime: &str) -> Result<String, Error> {
+    let shown: BTreeMap<String, &str> = names(before).collect();
+    let mut prefix = String::new();
+    for (name, mut families) in by_name(after)? {
+        if before.get(&name).map(Vec::len) == Some(families.len()) {
+            continue;
         }
-        let mut prefix = String::new();
-        for (name, mut family) in parse(text)? {
-            if is_new(&name) {
-                family.arrange(&name)?;
-                if let Some(before) = name.strip_suffix(uptime) {
-                    before.clone_into(&mut prefix);
-                }
-            }
+        let mut names = families[0].kind.names(&name);
+        if let Some((clash, other)) = names.find_map(|of| shown.get_key_value(&of)) {
+            return Err(Error::new(format!(
+                "metric `{name}` clashes with `{other}` of the given registry: both would show `{clash}`; if `{other}` is from another `MetricsRegistry`, build the layers of both with one registry (`MetricsLayerBuilder::registry`), or give one a prefix (`MetricsRegistryBuilder::prefix`)"
+            )));
         }
-        Ok(prefix)
+        for family in &mut families {
+            family.arrange(&name)?;
+        }
+        if let Some(before) = name.strip_suffix(uptime) {
+            before.clone_into(&mut prefix);
+        }
     }
+    Ok(prefix)
 }
 
 /// Encodes the automatic metrics of all layers in the registry.
@@ -162,27 +160,27 @@ impl Collector for MetricsRegistry {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let table = self.table();
         for (name, (metric, snapshot)) in families(&table, Escaping::Underscores) {
-            let unit = metric.unit.map(unit);
-            let stem = stem(&name, metric.unit);
-            let kind = metric_type(metric.kind);
+            let kind = match metric.kind {
+                Kind::Counter => MetricType::Counter,
+                Kind::Histogram => MetricType::Histogram,
+                // No automatic metric has another type.
+                _ => MetricType::Gauge,
+            };
+            let (stem, unit) = apart(&name, metric.unit);
             let mut encoder = encoder.encode_descriptor(stem, metric.help, unit.as_ref(), kind)?;
             let mut encoded = Ok(());
-            snapshot.for_each_series(metric.metric, &mut |series| {
+            snapshot.for_each_series(metric, &mut |series| {
                 if encoded.is_ok() {
                     encoded = encode(&mut encoder, series);
                 }
             });
             encoded?;
         }
+        let (stem, unit) = apart(&table.uptime, Some(UPTIME_UNIT));
+        let kind = MetricType::Gauge;
+        let mut encoder = encoder.encode_descriptor(stem, UPTIME_HELP, unit.as_ref(), kind)?;
         let uptime = self.uptime().as_secs_f64();
         let labels = Escaping::Underscores.labels_in_text(table.labels.iter());
-        let unit = unit(UPTIME_UNIT);
-        let mut encoder = encoder.encode_descriptor(
-            stem(&table.uptime, Some(UPTIME_UNIT)),
-            UPTIME_HELP,
-            Some(&unit),
-            MetricType::Gauge,
-        )?;
         match labels.is_empty() {
             true => encoder.encode_gauge(&uptime),
             false => encoder.encode_family(&labels)?.encode_gauge(&uptime),
@@ -190,83 +188,49 @@ impl Collector for MetricsRegistry {
     }
 }
 
+/// Returns a family's name without its unit, and the unit. prometheus-client's encoder appends it.
+fn apart<'a>(name: &'a str, unit: Option<&str>) -> (&'a str, Option<Unit>) {
+    let stem = unit.and_then(|unit| name.strip_suffix(unit)?.strip_suffix('_'));
+    let unit = unit.map(|unit| Unit::Other(unit.to_owned()));
+    (stem.unwrap_or(name), unit)
+}
+
 fn encode(encoder: &mut MetricEncoder<'_>, series: &SeriesSnapshot<'_>) -> fmt::Result {
+    let no_exemplar: Option<&Exemplar<NoLabelSet, u64>> = None;
     // prometheus-client doesn't put names in quotes.
-    let labels = Escaping::Underscores.labels_in_text(series.pairs().into_iter());
+    let mut labels = Escaping::Underscores.labels_in_text(series.pairs());
     match &series.value {
-        SeriesValue::Counter(count) => encode_counter(encoder, &labels, *count),
-        SeriesValue::Gauge(count) => encoder.encode_family(&labels)?.encode_gauge(count),
-        SeriesValue::Time(nanos) => {
-            let seconds = *nanos as f64 / 1e9;
-            encoder.encode_family(&labels)?.encode_gauge(&seconds)
+        SeriesValue::Counter(count) => encoder
+            .encode_family(&labels)?
+            .encode_counter(count, no_exemplar),
+        SeriesValue::Gauge(number) => {
+            let mut encoder = encoder.encode_family(&labels)?;
+            match series.number(*number) {
+                Number::Whole(number) => encoder.encode_gauge(&number),
+                seconds => encoder.encode_gauge(&seconds.to_f64()),
+            }
         }
-        SeriesValue::Durations(durations) => {
-            let sum = durations.sum() as f64 / 1e9;
-            encode_histogram(&mut encoder.encode_family(&labels)?, durations, sum)
-        }
-        SeriesValue::Sizes(sizes) => {
-            let sum = sizes.sum() as f64;
-            encode_histogram(&mut encoder.encode_family(&labels)?, sizes, sum)
+        SeriesValue::Histogram(histogram) => {
+            let mut previous = 0;
+            let bounds = histogram.layout.buckets.shown().iter();
+            let buckets = bounds
+                .chain(&[f64::INFINITY])
+                .zip(histogram.cumulative())
+                .map(|(bound, count)| (*bound, count - std::mem::replace(&mut previous, *count)));
+            let buckets: Vec<(f64, u64)> = buckets.collect();
+            let (sum, count) = (series.number(histogram.sum()).to_f64(), histogram.count());
+            encoder
+                .encode_family(&labels)?
+                .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
         }
         SeriesValue::Errors(errors) => {
-            for errors in errors.iter() {
-                let mut labels = labels.clone();
-                labels.push(("error_type".into(), errors.error_type.as_str()));
-                encode_counter(encoder, &labels, errors.count)?;
+            for error in errors.iter() {
+                labels.push((ERROR_TYPE.into(), error.error_type.as_str()));
+                let mut encoder = encoder.encode_family(&labels)?;
+                encoder.encode_counter(&error.count, no_exemplar)?;
+                labels.pop();
             }
             Ok(())
         }
-    }
-}
-
-fn encode_counter(
-    encoder: &mut MetricEncoder<'_>,
-    labels: &Vec<(Cow<'_, str>, &str)>,
-    count: u64,
-) -> fmt::Result {
-    let no_exemplar: Option<&Exemplar<NoLabelSet, u64>> = None;
-    encoder
-        .encode_family(labels)?
-        .encode_counter(&count, no_exemplar)
-}
-
-fn encode_histogram(
-    encoder: &mut MetricEncoder<'_>,
-    histogram: &HistogramSnapshot<'_>,
-    sum: f64,
-) -> fmt::Result {
-    let mut previous = 0;
-    let bounds = histogram.layout.buckets.shown().iter();
-    let buckets: Vec<(f64, u64)> = bounds
-        .chain(&[f64::INFINITY])
-        .zip(histogram.cumulative())
-        .map(|(bound, cumulative)| {
-            (
-                *bound,
-                cumulative - std::mem::replace(&mut previous, *cumulative),
-            )
-        })
-        .collect();
-    encoder.encode_histogram::<NoLabelSet>(sum, histogram.count(), &buckets, None)
-}
-
-/// Returns the name without its unit, which prometheus-client's encoder appends.
-fn stem<'a>(name: &'a str, unit: Option<&str>) -> &'a str {
-    unit.and_then(|unit| name.strip_suffix(unit)?.strip_suffix('_'))
-        .unwrap_or(name)
-}
-
-fn unit(name: &str) -> Unit {
-    Unit::Other(name.to_owned())
-}
-
-fn metric_type(kind: Kind) -> MetricType {
-    match kind {
-        Kind::Counter => MetricType::Counter,
-        Kind::Gauge => MetricType::Gauge,
-        Kind::Histogram => MetricType::Histogram,
-        Kind::Info => MetricType::Info,
-        // No automatic metric has these types.
-        Kind::PlainCounter | Kind::StateSet | Kind::Summary | Kind::Unknown => MetricType::Unknown,
     }
 }

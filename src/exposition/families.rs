@@ -1,17 +1,17 @@
 //! Collects the families of a page.
 
 use super::Selection;
-use super::automatic;
-use super::included::is_selected;
+use super::automatic::{self, AutomaticFamily};
+use super::number::Number;
 use crate::Error;
 use crate::escaping::Escaping;
-use crate::labels::Labels;
+use crate::labels::LabelText;
 use crate::registry::{
-    CustomFamily, FamilySource, IncludedFamily, Kind, LateClaims, MemberText, Table, encode,
-    encode_source,
+    CustomFamily, FamilySource, IncludedFamily, Kind, MemberText, MetricsRegistry, Sample, Table,
+    UPTIME_HELP, UPTIME_UNIT, encode, encode_source,
 };
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 /// Decides about a family that can't be shown: an error fails the page, `Ok` leaves the family out.
 pub(super) type ErrorHandler<'a> = dyn Fn(Error) -> Result<(), Error> + 'a;
@@ -24,21 +24,26 @@ const TARGET: &str = "target";
 
 /// A family of a page.
 pub(super) enum PageFamily<'a> {
-    Automatic(automatic::AutomaticFamily<'a>),
+    Automatic(AutomaticFamily<'a>),
     Included(IncludedFamily<'a>),
-    /// With the labels that all of the registry have.
-    Uptime(&'a Labels),
 }
 
-/// Returns all selected families that can be shown together. Adds to `late` the names that sources
-/// began to show after they were registered.
+/// What was encoded as text.
+pub(super) struct Texts<'a> {
+    /// The sample of the registry's uptime.
+    uptime: String,
+    custom: Vec<(&'a str, &'a CustomFamily, Vec<MemberText>)>,
+    sources: Vec<(&'a FamilySource, String)>,
+}
+
+/// Returns all selected families that can be shown together.
 pub(super) fn families<'a>(
+    registry: &MetricsRegistry,
     table: &'a Table,
-    texts: &'a [Encoded<'a>],
+    texts: &'a Texts<'_>,
     selection: &Selection,
     escaping: Escaping,
     on_error: &ErrorHandler<'_>,
-    late: &mut Vec<LateClaims>,
 ) -> Result<Families<'a>, Error> {
     let mut families: Families<'_> = automatic::families(table, escaping)
         .into_iter()
@@ -46,34 +51,80 @@ pub(super) fn families<'a>(
         .map(|(name, family)| (name, PageFamily::Automatic(family)))
         .collect();
     if selection.contains(&table.uptime, Kind::Gauge) {
-        families.insert(table.uptime.to_string(), PageFamily::Uptime(&table.labels));
-    }
-    for encoded in texts {
-        let included = match encoded {
-            Encoded::Custom(name, family, texts) => {
-                let family = family.read(name, texts);
-                family.map(|family| vec![((*name).into(), family)])
-            }
-            Encoded::Source(source, text) => {
-                let families = source.read(text);
-                families.inspect(|families| late.extend(source.late_claims(families)))
-            }
+        let uptime = IncludedFamily {
+            kind: Kind::Gauge,
+            unit: Some(UPTIME_UNIT.to_owned()),
+            help: UPTIME_HELP.to_owned(),
+            samples: Sample::parse(&texts.uptime).into_iter().collect(),
         };
-        match included {
-            Ok(included) => {
-                let selected = included
-                    .into_iter()
-                    .filter(|(name, family)| is_selected(selection, name, family));
-                for (name, family) in selected {
-                    insert(&mut families, &name, family).or_else(on_error)?;
-                }
+        families.insert(table.uptime.to_string(), PageFamily::Included(uptime));
+    }
+    let included = included_families(registry, &families, texts, selection, on_error)?;
+    // The names of an included family are only known once it is encoded. The others never clash with each other.
+    let mut shown: BTreeMap<String, String> = BTreeMap::new();
+    for (name, family) in &families {
+        let names = family.kind().names(name);
+        shown.extend(names.map(|shown| (shown, name.clone())));
+    }
+    for (name, mut family) in included {
+        let names: Vec<String> = family.kind.names(&name).collect();
+        let mut clashes = names.iter().filter_map(|name| shown.get_key_value(name));
+        let checked = match clashes.next() {
+            None => family.arrange(&name),
+            Some((clash, other)) => Err(Error::new(format!(
+                "metrics `{other}` and `{name}` both show `{clash}`: rename one or remove it"
+            ))),
+        };
+        match checked {
+            Ok(()) => {
+                shown.extend(names.into_iter().map(|shown| (shown, name.to_string())));
+                families.insert(name.into_owned(), PageFamily::Included(family));
             }
             Err(error) => on_error(error)?,
         }
     }
-    remove_clashing(&mut families, on_error)?;
-    remove_invalid(&mut families, on_error)?;
     Ok(families)
+}
+
+/// Returns the selected families that others than the crate provide. Those with the same name are one.
+fn included_families<'a>(
+    registry: &MetricsRegistry,
+    own: &Families<'_>,
+    texts: &'a Texts<'_>,
+    selection: &Selection,
+    on_error: &ErrorHandler<'_>,
+) -> Result<BTreeMap<Cow<'a, str>, IncludedFamily<'a>>, Error> {
+    let custom = texts.custom.iter().map(|(name, family, texts)| {
+        let family = family.read(name, texts)?;
+        Ok(vec![(Cow::Borrowed(*name), family)])
+    });
+    let of_sources = texts.sources.iter().map(|(source, text)| {
+        let families = source.read(text)?;
+        registry.add_late_claims(source.late_claims(&families).as_slice());
+        Ok(families)
+    });
+    let mut included: BTreeMap<Cow<'_, str>, IncludedFamily<'_>> = BTreeMap::new();
+    for read in custom.chain(of_sources) {
+        let families = read.or_else(|error| on_error(error).map(|()| Vec::new()))?;
+        for (name, family) in families {
+            // A family may have samples that its type does not imply.
+            let is_selected = selection.contains(&name, family.kind)
+                || (family.samples.iter()).any(|sample| selection.contains_sample(&sample.name));
+            if !is_selected {
+                continue;
+            }
+            if own.contains_key(&*name) {
+                on_error(Error::new(format!(
+                    "a family has the name `{name}` of an automatic metric: rename it, or give the registry a prefix"
+                )))?;
+            } else if let Some(first) = included.get_mut(&name) {
+                first.join(&name, family).or_else(on_error)?;
+            } else {
+                included.insert(name, family);
+            }
+        }
+    }
+    Ok(included)
 }
 
 /// Returns the families in the order of the page. The info about the target comes first (OpenMetrics 1.0, "Supporting
@@ -89,110 +140,51 @@ pub(super) fn in_order<'f, 'a>(
     target.into_iter().chain(others)
 }
 
-/// Removes included families that show the same name as another family. The names of an included
-/// family are only known once it is encoded. Automatic families stay and never clash with each other.
-fn remove_clashing(families: &mut Families<'_>, on_error: &ErrorHandler<'_>) -> Result<(), Error> {
-    let mut shown: BTreeMap<String, String> = BTreeMap::new();
-    let mut clashing = Vec::new();
-    let (included, own): (Vec<_>, Vec<_>) = families
-        .iter()
-        .partition(|(_, family)| matches!(family, PageFamily::Included(_)));
-    for (name, family) in own.into_iter().chain(included) {
-        let names: Vec<String> = family.kind().names(name).collect();
-        match names
-            .iter()
-            .find_map(|clash| Some((clash, shown.get(clash)?)))
-        {
-            None => shown.extend(names.into_iter().map(|shown| (shown, name.clone()))),
-            Some((clash, other)) => {
-                on_error(Error::new(format!(
-                    "metrics `{other}` and `{name}` both show `{clash}`: rename one or remove it"
-                )))?;
-                clashing.push(name.clone());
-            }
-        }
-    }
-    for name in clashing {
-        families.remove(&name);
-    }
-    Ok(())
-}
-
-/// Removes included families that break a rule of the format.
-fn remove_invalid(families: &mut Families<'_>, on_error: &ErrorHandler<'_>) -> Result<(), Error> {
-    let mut result = Ok(());
-    families.retain(|name, family| {
-        let PageFamily::Included(family) = family else {
-            return true;
-        };
-        match family.arrange(name) {
-            Ok(()) => true,
-            Err(error) => {
-                if result.is_ok() {
-                    result = on_error(error);
-                }
-                false
-            }
-        }
-    });
-    result
-}
+// === impl PageFamily ===
 
 impl PageFamily<'_> {
     fn kind(&self) -> Kind {
         match self {
             Self::Automatic((metric, _)) => metric.kind,
             Self::Included(family) => family.kind,
-            Self::Uptime(_) => Kind::Gauge,
         }
     }
 }
 
-/// What was encoded, and its text: one registered family, or a source of any number of families.
-pub(super) enum Encoded<'a> {
-    Custom(&'a str, &'a CustomFamily, Vec<MemberText>),
-    Source(&'a FamilySource, String),
-}
+// === impl Texts ===
 
-/// Encodes registered families and sources as text. Skips registered families that are not selected. What a source shows
-/// is not known before it is encoded.
-pub(super) fn included_texts<'a>(
-    table: &'a Table,
-    selection: &Selection,
-    on_error: &ErrorHandler<'_>,
-) -> Result<Vec<Encoded<'a>>, Error> {
-    let mut texts = Vec::new();
-    let custom = table.custom.iter();
-    for (name, family) in custom.filter(|(name, family)| selection.contains(name, family.kind)) {
-        match encode(name, family) {
-            Ok(text) => texts.push(Encoded::Custom(name, family, text)),
-            Err(error) => on_error(error)?,
+impl<'a> Texts<'a> {
+    /// Encodes registered families and sources as text. Skips registered families that are not selected. What a source shows
+    /// is not known before it is encoded.
+    pub(super) fn encode(
+        registry: &MetricsRegistry,
+        table: &'a Table,
+        selection: &Selection,
+        on_error: &ErrorHandler<'_>,
+    ) -> Result<Self, Error> {
+        let (mut custom, mut sources) = (Vec::new(), Vec::new());
+        for (name, family) in &*table.custom {
+            if selection.contains(name, family.kind) {
+                match encode(name, family) {
+                    Ok(texts) => custom.push((&**name, &**family, texts)),
+                    Err(error) => on_error(error)?,
+                }
+            }
         }
-    }
-    for source in table.sources() {
-        match encode_source(source) {
-            Ok(text) => texts.push(Encoded::Source(source, text)),
-            Err(error) => on_error(error)?,
+        for source in table.sources() {
+            match encode_source(source) {
+                Ok(text) => sources.push((source, text)),
+                Err(error) => on_error(error)?,
+            }
         }
-    }
-    Ok(texts)
-}
-
-fn insert<'a>(
-    families: &mut BTreeMap<String, PageFamily<'a>>,
-    name: &str,
-    family: IncludedFamily<'a>,
-) -> Result<(), Error> {
-    match families.entry(name.to_owned()) {
-        Entry::Vacant(entry) => {
-            entry.insert(PageFamily::Included(family));
-            Ok(())
-        }
-        Entry::Occupied(mut entry) => match entry.get_mut() {
-            PageFamily::Included(first) => first.join(name, family),
-            PageFamily::Automatic(_) | PageFamily::Uptime(_) => Err(Error::new(format!(
-                "a family has the name `{name}` of an automatic metric: rename it, or give the registry a prefix"
-            ))),
-        },
+        let labels = Escaping::AllowUtf8.labels_in_text(table.labels.iter());
+        let labels = LabelText::new(labels);
+        let mut uptime = format!("{}{{{}}} ", table.uptime, labels.as_str());
+        Number::Nanos(registry.uptime().as_nanos()).push(&mut uptime);
+        Ok(Self {
+            uptime,
+            custom,
+            sources,
+        })
     }
 }

@@ -3,28 +3,23 @@
 //! Bounds and infinities are written in canonical form. Exemplars, timestamps and the parts of a histogram are written as
 //! the format requires.
 
-use super::number::{canonical, millis};
+use super::Format;
+use super::number::{canonical, millis, not_finite};
 use super::text::TextWriter;
-use super::{Format, Selection};
 use crate::escaping::Escaping;
 use crate::registry::{IncludedFamily, Kind, Sample, allow_exemplar};
-use std::borrow::Cow;
-
-/// Returns whether a family is selected, by its name or by the name of a sample. A family may have
-/// samples that its type does not imply.
-pub(super) fn is_selected(selection: &Selection, name: &str, family: &IncludedFamily<'_>) -> bool {
-    let by_sample = |sample: &Sample<'_>| selection.contains_sample(&sample.name);
-    selection.contains(name, family.kind) || family.samples.iter().any(by_sample)
-}
 
 /// Writes the family, if it has samples in this format. Its samples must be arranged.
 pub(super) fn write(text: &mut TextWriter, name: &str, family: &IncludedFamily<'_>) {
-    let format = text.format();
+    let format = text.encoding.format;
     let mut is_empty = true;
     for series in family.samples.chunk_by(Sample::is_same_series) {
         let with_sum = may_show_sum(format, name, family.kind, series);
-        let in_format =
-            |sample: &&Sample<'_>| is_in_format(format, &sample.name[name.len()..], with_sum);
+        let in_format = |sample: &&Sample<'_>| match &sample.name[name.len()..] {
+            "_created" => format == Format::OpenMetrics,
+            "_sum" | "_count" => with_sum,
+            _ => true,
+        };
         for sample in series.iter().filter(in_format) {
             if std::mem::take(&mut is_empty) {
                 text.family(name, family.kind, family.unit.as_deref(), &family.help);
@@ -33,7 +28,7 @@ pub(super) fn write(text: &mut TextWriter, name: &str, family: &IncludedFamily<'
         }
         let created = series[0].created.filter(|_| family.kind.has_created());
         if let Some(created) = created {
-            let labels = label_text(text.escaping(), family.kind, series[0].series());
+            let labels = label_text(text.encoding.escaping, family.kind, series[0].series());
             text.created(&labels, created);
         }
     }
@@ -54,39 +49,25 @@ fn may_show_sum(format: Format, name: &str, kind: Kind, series: &[Sample<'_>]) -
             && !series.iter().any(below_zero))
 }
 
-/// Returns whether the format has samples with this suffix.
-fn is_in_format(format: Format, suffix: &str, with_sum: bool) -> bool {
-    match suffix {
-        "_created" => format == Format::OpenMetrics,
-        "_sum" | "_count" => with_sum,
-        _ => true,
-    }
-}
-
 fn write_sample(text: &mut TextWriter, family: &str, kind: Kind, sample: &Sample<'_>) {
-    let labels = label_text(text.escaping(), kind, sample.pairs());
-    text.series(&sample.name[family.len()..], &labels);
-    let value = match sample.number {
-        f64::INFINITY => "+Inf",
-        f64::NEG_INFINITY => "-Inf",
-        number if number.is_nan() => "NaN",
-        _ => sample.value,
-    };
-    let mut line = vec![" ", value];
-    let timestamp = sample
-        .timestamp
-        .as_deref()
-        .map(|seconds| timestamp_in(text.format(), seconds));
-    if let Some(timestamp) = &timestamp {
-        line.extend([" ", timestamp]);
-    }
-    let exemplar = sample.exemplar.filter(|exemplar| {
-        text.format() == Format::OpenMetrics && allow_exemplar(kind, &sample.name, exemplar)
+    let format = text.encoding.format;
+    let labels = label_text(text.encoding.escaping, kind, sample.pairs());
+    text.sample(&sample.name[family.len()..], &labels, |page| {
+        page.push_str(not_finite(sample.number).unwrap_or(sample.value));
+        if let Some(seconds) = &sample.timestamp {
+            page.push(' ');
+            match format {
+                Format::OpenMetrics => page.push_str(seconds),
+                Format::Prometheus => page.push_str(&millis(seconds)),
+            }
+        }
+        if let Some(exemplar) = sample.exemplar
+            && format == Format::OpenMetrics
+            && allow_exemplar(kind, &sample.name, exemplar)
+        {
+            page.extend([" # ", exemplar]);
+        }
     });
-    if let Some(exemplar) = exemplar {
-        line.extend([" # ", exemplar]);
-    }
-    text.line(&line);
 }
 
 /// Returns the text between the braces. Label values are escaped as they were written.
@@ -97,30 +78,12 @@ fn label_text<'a>(
 ) -> String {
     let mut text = String::new();
     for (name, value) in escaping.labels_in_text(labels) {
-        if !text.is_empty() {
-            text.push(',');
-        }
-        text.push_str(&name);
-        text.push_str("=\"");
-        match &*name {
-            "le" if kind == Kind::Histogram => text.push_str(&canonical_bound(value)),
-            _ => text.push_str(value),
-        }
-        text.push('"');
+        let bound = (name == "le" && kind == Kind::Histogram).then(|| value.parse());
+        let bound = bound.and_then(Result::ok).map(canonical);
+        let comma = if text.is_empty() { "" } else { "," };
+        text.extend([comma, &name, "=\"", bound.as_deref().unwrap_or(value), "\""]);
     }
     text
-}
-
-/// Converts a timestamp to the format's unit: milliseconds in 0.0.4, seconds in OpenMetrics.
-fn timestamp_in(format: Format, seconds: &str) -> Cow<'_, str> {
-    match format {
-        Format::OpenMetrics => Cow::Borrowed(seconds),
-        Format::Prometheus => Cow::Owned(millis(seconds)),
-    }
-}
-
-fn canonical_bound(bound: &str) -> String {
-    bound.parse().map_or_else(|_| bound.to_owned(), canonical)
 }
 
 #[cfg(test)]

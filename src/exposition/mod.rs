@@ -29,14 +29,12 @@ mod text;
 pub(crate) use self::protobuf::Protobuf;
 pub(crate) use self::selection::Selection;
 
-use self::families::{ErrorHandler, Families, PageFamily, families, in_order, included_texts};
+use self::families::{ErrorHandler, Families, PageFamily, Texts, families, in_order};
 use self::text::TextWriter;
 use crate::Error;
 use crate::escaping::Escaping;
-use crate::labels::LabelText;
-use crate::registry::{Kind, MetricsRegistry, UPTIME_HELP, UPTIME_UNIT};
+use crate::registry::MetricsRegistry;
 use bytes::Bytes;
-use std::time::Duration;
 
 /// A text format that [`MetricsRegistry::encode`] writes.
 ///
@@ -81,16 +79,6 @@ impl Format {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
-        }
-    }
-}
-
-// === impl Encoding ===
-
-impl Encoding {
-    fn escaping(self) -> Escaping {
-        match self {
-            Self::Text(TextEncoding { escaping, .. }) | Self::Protobuf(_, escaping) => escaping,
         }
     }
 }
@@ -144,8 +132,8 @@ impl MetricsRegistry {
     pub fn encode(&self, format: Format) -> Result<String, Error> {
         let encoding = TextEncoding::from(format);
         let all = Selection::default();
-        self.with_families(&all, encoding.escaping, &Err, |families, uptime| {
-            text_page(families, uptime, encoding)
+        self.with_families(&all, encoding.escaping, &Err, |families| {
+            text_page(families, encoding)
         })
     }
 
@@ -161,52 +149,43 @@ impl MetricsRegistry {
         selection: &Selection,
         on_error: &ErrorHandler<'_>,
     ) -> Result<Bytes, Error> {
-        self.with_families(
-            selection,
-            encoding.escaping(),
-            on_error,
-            |families, uptime| match encoding {
-                Encoding::Text(encoding) => text_page(families, uptime, encoding).into(),
-                Encoding::Protobuf(protobuf, escaping) => protobuf.page(families, uptime, escaping),
-            },
-        )
+        let escaping = match encoding {
+            Encoding::Text(TextEncoding { escaping, .. }) | Encoding::Protobuf(_, escaping) => {
+                escaping
+            }
+        };
+        self.with_families(selection, escaping, on_error, |families| match encoding {
+            Encoding::Text(encoding) => text_page(families, encoding).into(),
+            Encoding::Protobuf(protobuf, escaping) => protobuf.page(families, escaping),
+        })
     }
 
-    /// Calls `write` with the families that are selected, and the uptime.
+    /// Calls `write` with the families that are selected.
     fn with_families<R>(
         &self,
         selection: &Selection,
         escaping: Escaping,
         on_error: &ErrorHandler<'_>,
-        write: impl FnOnce(&Families<'_>, Duration) -> R,
+        write: impl FnOnce(&Families<'_>) -> R,
     ) -> Result<R, Error> {
         let _guard = self.begin_page()?;
         let table = self.table();
-        let texts = included_texts(&table, selection, on_error)?;
-        let mut late = Vec::new();
-        let families = families(&table, &texts, selection, escaping, on_error, &mut late);
-        self.add_late_claims(&late);
-        Ok(write(&families?, self.uptime()))
+        let texts = Texts::encode(self, &table, selection, on_error)?;
+        let families = families(self, &table, &texts, selection, escaping, on_error)?;
+        Ok(write(&families))
     }
 }
 
-fn text_page(families: &Families<'_>, uptime: Duration, encoding: TextEncoding) -> String {
+fn text_page(families: &Families<'_>, encoding: TextEncoding) -> String {
     let sizes = families.iter().map(|(name, family)| match family {
         PageFamily::Automatic(family) => automatic::size(name, family, encoding.shows_created()),
-        PageFamily::Included(_) | PageFamily::Uptime(_) => 0,
+        PageFamily::Included(_) => 0,
     });
     let mut text = TextWriter::with_capacity(sizes.sum(), encoding);
     for (name, family) in in_order(families) {
         match family {
             PageFamily::Automatic(family) => automatic::write(&mut text, name, family),
             PageFamily::Included(family) => included::write(&mut text, name, family),
-            PageFamily::Uptime(labels) => {
-                let labels = LabelText::new(encoding.escaping.labels_in_text(labels.iter()));
-                text.family(name, Kind::Gauge, Some(UPTIME_UNIT), UPTIME_HELP);
-                text.sample("", labels.as_str(), |value| {
-                    value.seconds(uptime.as_nanos());
-                });
-            }
         }
     }
     text.finish()

@@ -1,70 +1,44 @@
 //! Native histograms for tests, which read pages as text. Text can't show them.
 
 use super::families::PageFamily;
-use super::series_snapshot::{HistogramSnapshot, SeriesValue};
+use super::series_snapshot::SeriesValue;
 use super::{Format, Selection, TextEncoding, text_page};
 use crate::Error;
 use crate::buckets::{NATIVE_BELOW, native_bound};
 use crate::registry::MetricsRegistry;
-
-/// The native histogram of one series.
-#[derive(Debug)]
-pub(crate) struct NativeSeries {
-    /// The name of its family.
-    pub(crate) name: String,
-    pub(crate) labels: Vec<(String, String)>,
-    /// Upper bounds and counts of the buckets that are not empty, in the order of the bounds.
-    pub(crate) buckets: Vec<(f64, u64)>,
-}
+use std::borrow::Cow;
 
 impl MetricsRegistry {
-    /// Returns the page as text, and the native histograms of the same moment.
+    /// Returns the page as text. Calls `native` for each native histogram of the same moment, with the name of its family, its
+    /// labels, and upper bounds and counts of the buckets that are not empty, in the order of the bounds.
     ///
     /// # Errors
     ///
     /// See [`encode`](Self::encode).
-    pub(crate) fn encode_with_native(&self) -> Result<(String, Vec<NativeSeries>), Error> {
+    pub(crate) fn encode_with_native(
+        &self,
+        mut native: impl FnMut(&str, Vec<(Cow<'_, str>, &str)>, Vec<(f64, u64)>),
+    ) -> Result<String, Error> {
         let encoding = TextEncoding::from(Format::OpenMetrics);
         let all = Selection::default();
-        let escaping = encoding.escaping;
-        self.with_families(&all, escaping, &Err, |families, uptime| {
-            let mut native = Vec::new();
+        self.with_families(&all, encoding.escaping, &Err, |families| {
             for (name, family) in families {
                 let PageFamily::Automatic((metric, snapshot)) = family else {
                     continue;
                 };
-                snapshot.for_each_series(metric.metric, &mut |series| {
-                    let (SeriesValue::Durations(histogram) | SeriesValue::Sizes(histogram)) =
-                        &series.value
-                    else {
-                        return;
-                    };
-                    let Some(buckets) = native_buckets(histogram) else {
-                        return;
-                    };
-                    let labels = series
-                        .pairs()
-                        .into_iter()
-                        .map(|(name, value)| (escaping.label(name).into_owned(), value.to_owned()));
-                    native.push(NativeSeries {
-                        name: name.clone(),
-                        labels: labels.collect(),
-                        buckets,
-                    });
+                snapshot.for_each_series(metric, &mut |series| {
+                    if let SeriesValue::Histogram(histogram) = &series.value
+                        && let Some(found) = histogram.layout.native_of(histogram.numbers)
+                    {
+                        let zero = (found.zero > 0).then_some((NATIVE_BELOW, found.zero));
+                        let buckets = zero.into_iter().chain(found.buckets);
+                        let buckets = buckets.map(|(index, count)| (native_bound(index), count));
+                        let labels = encoding.escaping.labels_in_text(series.pairs());
+                        native(name, labels, buckets.collect());
+                    }
                 });
             }
-            (text_page(families, uptime, encoding), native)
+            text_page(families, encoding)
         })
     }
-}
-
-fn native_buckets(histogram: &HistogramSnapshot<'_>) -> Option<Vec<(f64, u64)>> {
-    let native = histogram.layout.native_of(histogram.numbers)?;
-    let zero = (native.zero > 0).then_some((NATIVE_BELOW, native.zero));
-    let buckets = zero.into_iter().chain(native.buckets);
-    Some(
-        buckets
-            .map(|(index, count)| (native_bound(index), count))
-            .collect(),
-    )
 }

@@ -3,7 +3,6 @@
 use super::Families;
 use crate::escaping::Escaping;
 use bytes::Bytes;
-use std::time::Duration;
 
 /// The protobuf format. It has no value, because it is not offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +13,7 @@ pub(crate) enum Protobuf {}
 impl Protobuf {
     pub(crate) const OFFERED: Option<Self> = None;
 
-    pub(super) fn page(self, _: &Families<'_>, _: Duration, _: Escaping) -> Bytes {
+    pub(super) fn page(self, _: &Families<'_>, _: Escaping) -> Bytes {
         match self {}
     }
 }

@@ -1,5 +1,41 @@
 //! Writes numbers as text.
 
+/// A number as layers record it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Number {
+    Whole(u64),
+    /// Nanoseconds. Pages show them in seconds.
+    Nanos(u128),
+}
+
+// === impl Number ===
+
+impl Number {
+    /// Appends the exact number.
+    pub(super) fn push(self, out: &mut String) {
+        match self {
+            Self::Whole(number) => push_integer(out, number),
+            Self::Nanos(nanos) => push_seconds(out, nanos),
+        }
+    }
+
+    /// Returns the number that a reader of the text gets.
+    pub(super) fn to_f64(self) -> f64 {
+        match self {
+            Self::Whole(number) => number as f64,
+            Self::Nanos(_) => {
+                let mut text = String::new();
+                self.push(&mut text);
+                text.parse().unwrap_or(f64::NAN)
+            }
+        }
+    }
+}
+
+pub(super) fn push_integer(out: &mut String, number: u64) {
+    out.push_str(itoa::Buffer::new().format(number));
+}
+
 /// Appends whole nanoseconds as decimal seconds, exactly: `0.00025`, `3.0`.
 pub(super) fn push_seconds(out: &mut String, nanos: u128) {
     const SECOND: u128 = 1_000_000_000;
@@ -16,25 +52,18 @@ pub(super) fn push_seconds(out: &mut String, nanos: u128) {
     }
 }
 
-pub(super) fn push_integer(out: &mut String, value: u64) {
-    out.push_str(itoa::Buffer::new().format(value));
-}
-
 /// Returns a float in its canonical form: the shortest digits that parse to the same float, as Go's
 /// `%g` writes them, with `.0` if it would look like an integer. A bucket's bound must always have the
 /// same text, or its series would change identity (OpenMetrics 1.0, "Considerations: Canonical
 /// Numbers").
 pub(super) fn canonical(value: f64) -> String {
-    if value.is_nan() {
-        return "NaN".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    if let Some(name) = not_finite(value) {
+        return name.to_owned();
     }
     let scientific = format!("{value:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     match exponent.parse::<i32>() {
-        Ok(exponent @ (..-4 | 6..)) if !(exponent == 0 || value == 0.0) => {
+        Ok(exponent @ (..-4 | 6..)) => {
             let sign = if exponent < 0 { '-' } else { '+' };
             format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
         }
@@ -42,13 +71,20 @@ pub(super) fn canonical(value: f64) -> String {
     }
 }
 
+/// Returns the text of a number that is not finite. It is the same in both formats.
+pub(super) fn not_finite(value: f64) -> Option<&'static str> {
+    match value {
+        f64::INFINITY => Some("+Inf"),
+        f64::NEG_INFINITY => Some("-Inf"),
+        _ => value.is_nan().then_some("NaN"),
+    }
+}
+
 /// Converts a timestamp from decimal seconds to whole milliseconds.
 pub(super) fn millis(seconds: &str) -> String {
+    let millis = seconds.parse::<f64>().unwrap_or_default() * 1e3;
     // The cast saturates.
-    format!(
-        "{}",
-        (seconds.parse::<f64>().unwrap_or_default() * 1e3).round() as i64
-    )
+    (millis.round() as i64).to_string()
 }
 
 #[cfg(test)]
@@ -66,8 +102,21 @@ mod tests {
             (u128::from(u64::MAX), "18446744073.709551615"),
         ] {
             let mut text = String::from("x ");
-            push_seconds(&mut text, nanos);
+            Number::Nanos(nanos).push(&mut text);
             assert_eq!(text, format!("x {expected}"));
+        }
+    }
+
+    #[test]
+    fn seconds_are_the_same_as_in_text() {
+        for (nanos, expected) in [
+            (0, 0.0),
+            (250_000_000, 0.25),
+            (1, 1e-9),
+            // 2^53 + 3 nanoseconds, which a division would round twice.
+            (9_007_199_254_740_995, 9_007_199.254_740_994),
+        ] {
+            assert_eq!(Number::Nanos(nanos).to_f64(), expected);
         }
     }
 

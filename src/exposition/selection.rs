@@ -24,10 +24,7 @@ impl Selection {
 
     /// Returns whether a family of this name and type is selected.
     pub(super) fn contains(&self, family: &str, kind: Kind) -> bool {
-        let Some(names) = &self.names else {
-            return true;
-        };
-        kind.names(family).any(|name| names.contains(&name))
+        kind.names(family).any(|name| self.contains_sample(&name))
     }
 
     /// Returns whether a sample's name is one of the selected names.

@@ -1,5 +1,6 @@
 //! The snapshot of one series, as the writers of a page get it.
 
+use super::number::Number;
 use crate::block::{self, Exemplar};
 use crate::classify::ErrorType;
 use crate::clock::WallTime;
@@ -13,6 +14,8 @@ pub(super) struct SeriesSnapshot<'r> {
     /// All labels, as text.
     pub(super) labels: LabelStr<'r>,
     pub(super) value: SeriesValue<'r>,
+    /// Whether gauges and sums are in seconds. They are recorded in nanoseconds.
+    pub(super) in_seconds: bool,
     /// When it began to count.
     pub(super) created: WallTime,
     pub(super) endpoint: &'r Endpoint,
@@ -24,12 +27,7 @@ pub(super) struct SeriesSnapshot<'r> {
 pub(super) enum SeriesValue<'r> {
     Counter(u64),
     Gauge(u64),
-    /// A gauge in seconds, as nanoseconds.
-    Time(u64),
-    /// A histogram of durations.
-    Durations(HistogramSnapshot<'r>),
-    /// A histogram of sizes.
-    Sizes(HistogramSnapshot<'r>),
+    Histogram(HistogramSnapshot<'r>),
     /// A counter for each error type.
     Errors(ErrorCounts<'r>),
 }
@@ -67,6 +65,16 @@ impl<'r> SeriesSnapshot<'r> {
     pub(super) fn pairs(&self) -> Vec<(&'r str, &'r str)> {
         let (carrier, values) = self.label_values;
         self.endpoint.pairs(carrier, values)
+    }
+
+    /// Returns a gauge or a sum of the series as pages show it.
+    pub(super) fn number(&self, recorded: impl Into<u128>) -> Number {
+        let recorded = recorded.into();
+        match self.in_seconds {
+            true => Number::Nanos(recorded),
+            // No process moves more than 2^64 bytes.
+            false => Number::Whole(recorded as u64),
+        }
     }
 }
 

@@ -7,15 +7,16 @@ use super::ages::oldest_ages;
 use super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesSnapshot, SeriesValue};
 use crate::error_types::IndexedType;
 use crate::escaping::Escaping;
-use crate::labels::{Carrier, LabelText, LabelTexts, Span};
+use crate::labels::{Carrier, LabelText, LabelTexts, Labels, Span};
 use crate::measured::Measured;
 use crate::open_call::OpenCalls;
 use crate::recorder::{
     CANCELLATIONS, ENDED, Layout, Optional, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS,
     RESPONSE_BYTES, RESPONSE_MESSAGES, Rare, Series, WAITS_ENDED, WAITS_GIVEN_UP,
 };
-use crate::registry::{AUTOMATIC_METRICS, Endpoint, Metric};
+use crate::registry::{AUTOMATIC_METRICS, AutomaticMetric, Endpoint, Kind, Metric};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -52,19 +53,16 @@ struct SeriesNumbers {
     rare: Option<Box<Rare>>,
 }
 
-/// Which numbers of a series a metric shows.
-enum MetricNumbers {
-    Gauge(Carrier, usize),
-    Counter(Carrier, usize),
-    /// A gauge, by its cell among these numbers.
-    OptionalGauge(Optional, usize),
-    /// A counter, by its cell among these numbers.
-    OptionalCounter(Optional, usize),
-    /// A gauge in seconds.
-    Time(Optional),
-    Durations(Measured),
-    Sizes(Measured),
+/// Where a metric has its numbers among those of a series.
+#[derive(Clone, Copy)]
+enum Place {
+    /// In a cell that all layers have.
+    Cell(Carrier, usize),
+    /// In a cell among those of the optional ones.
+    Optional(Optional, usize),
+    Histogram(Measured),
     Errors,
+    /// In none of them: it is a number of the whole layer.
     Overflow,
 }
 
@@ -72,19 +70,19 @@ enum MetricNumbers {
 
 impl<'a> Snapshot<'a> {
     /// Labels are written with names in this escaping.
-    pub(super) fn take(endpoints: &[&'a Endpoint], escaping: Escaping) -> Self {
+    pub(super) fn take(endpoints: &'a BTreeMap<Labels, Arc<Endpoint>>, escaping: Escaping) -> Self {
         let mut snapshot = Self {
             layers: Vec::with_capacity(endpoints.len()),
             series: Vec::with_capacity(endpoints.len()),
             numbers: Vec::new(),
             texts: LabelTexts::default(),
         };
-        let shows_oldest = |endpoint: &&Endpoint| endpoint.recorder.settings().oldest;
-        let open = match endpoints.iter().any(shows_oldest) {
+        let mut all = endpoints.values();
+        let open = match all.any(|endpoint| endpoint.recorder.settings().oldest) {
             true => OpenCalls::now(),
             false => OpenCalls::default(),
         };
-        for endpoint in endpoints {
+        for endpoint in endpoints.values() {
             snapshot.add(endpoint, &open, escaping);
         }
         snapshot
@@ -109,8 +107,9 @@ impl<'a> Snapshot<'a> {
         let mut ages = oldest_ages(&endpoint.recorder, open);
         // The text that is kept has the names as they are.
         let renames = escaping == Escaping::Dots || !endpoint.has_plain_labels;
+        let renamed = |pairs: Vec<(&str, &str)>| LabelText::new(escaping.labels_in_text(pairs));
         let text = match renames {
-            true => texts.push(&escaped(escaping, endpoint.labels.iter())),
+            true => texts.push(&renamed(endpoint.pairs(Carrier::Begin, &[]))),
             false => texts.push(&endpoint.label_text),
         };
         let groups = layout.groups().iter().enumerate();
@@ -129,7 +128,7 @@ impl<'a> Snapshot<'a> {
                     values => {
                         let pairs = || endpoint.pairs(group.carrier, values);
                         match renames {
-                            true => texts.push(&escaped(escaping, pairs().into_iter())),
+                            true => texts.push(&renamed(pairs())),
                             false => texts.push(series.text(|| LabelText::new(pairs()))),
                         }
                     }
@@ -165,27 +164,31 @@ impl<'a> Snapshot<'a> {
     /// Calls `write` with each series of a metric, sorted by labels.
     pub(super) fn for_each_series(
         &self,
-        metric: Metric,
+        metric: &AutomaticMetric,
         write: &mut dyn FnMut(&SeriesSnapshot<'_>),
     ) {
-        let numbers = MetricNumbers::of(metric);
-        for layer in self.layers.iter().filter(|layer| layer.has(metric)) {
-            if let MetricNumbers::Overflow = numbers {
+        let place = Place::of(metric.metric);
+        let carrier = place.carrier();
+        let in_seconds = metric.unit == Some("seconds");
+        let layers = self.layers.iter();
+        for layer in layers.filter(|layer| layer.has(metric.metric)) {
+            if let Place::Overflow = place {
                 write(&SeriesSnapshot {
                     labels: self.texts.get(&layer.text),
                     value: SeriesValue::Counter(layer.overflowed),
+                    in_seconds,
                     created: layer.endpoint.created,
                     endpoint: layer.endpoint,
-                    label_values: (Carrier::Begin, &[]),
+                    label_values: (carrier, &[]),
                 });
                 continue;
             }
-            let carrier = numbers.carrier();
             for read in &self.series[layer.series[carrier as usize].clone()] {
-                if let Some(value) = self.value(&numbers, layer, read) {
+                if let Some(value) = self.value(metric.kind, place, layer, read) {
                     write(&SeriesSnapshot {
                         labels: self.texts.get(&read.text),
                         value,
+                        in_seconds,
                         created: read.series.created(),
                         endpoint: layer.endpoint,
                         label_values: (carrier, read.series.values()),
@@ -195,50 +198,51 @@ impl<'a> Snapshot<'a> {
         }
     }
 
+    /// Returns what the metric shows of a series, if the series has it.
     fn value<'r>(
         &'r self,
-        metric: &MetricNumbers,
+        kind: Kind,
+        place: Place,
         layer: &'r LayerSnapshot<'_>,
         read: &'r SeriesNumbers,
     ) -> Option<SeriesValue<'r>> {
         let numbers = &self.numbers[read.numbers.clone()];
-        Some(match *metric {
-            MetricNumbers::Gauge(_, cell) => SeriesValue::Gauge(numbers[cell]),
-            MetricNumbers::Counter(_, cell) => SeriesValue::Counter(numbers[cell]),
-            MetricNumbers::OptionalGauge(optional, cell) => {
-                SeriesValue::Gauge(numbers[layer.layout().optional(optional)? + cell])
-            }
-            MetricNumbers::OptionalCounter(optional, cell) => {
-                SeriesValue::Counter(numbers[layer.layout().optional(optional)? + cell])
-            }
-            MetricNumbers::Time(optional) => {
-                SeriesValue::Time(numbers[layer.layout().optional(optional)?])
-            }
-            MetricNumbers::Durations(measured) => {
-                let histogram = layer.histogram(measured, numbers, read)?;
+        let cell = match place {
+            Place::Cell(_, cell) => cell,
+            Place::Optional(optional, cell) => layer.layout().optional(optional)? + cell,
+            Place::Histogram(measured) => {
+                let layout = layer.layout().histogram(measured)?;
+                let rare = read.rare.as_ref();
+                let histogram = HistogramSnapshot {
+                    layout,
+                    numbers,
+                    exemplars: rare.map_or(&[], |rare| layout.exemplars(&rare.exemplars)),
+                };
                 // Few label sets ever have streams. The others have no histogram of streams.
-                let labels = !layer.endpoint.recorder.settings().schema.is_empty();
-                if measured == Measured::StreamDuration && labels && histogram.count() == 0 {
+                if measured == Measured::StreamDuration
+                    && !layer.endpoint.recorder.settings().schema.is_empty()
+                    && histogram.count() == 0
+                {
                     return None;
                 }
-                SeriesValue::Durations(histogram)
+                return Some(SeriesValue::Histogram(histogram));
             }
-            MetricNumbers::Sizes(measured) => {
-                SeriesValue::Sizes(layer.histogram(measured, numbers, read)?)
+            Place::Errors => {
+                return Some(SeriesValue::Errors(ErrorCounts {
+                    types: &layer.error_types,
+                    counts: &numbers[layer.layout().optional(Optional::Errors)?..],
+                    undeclared: read.rare.as_ref().map_or(&[], |rare| &rare.undeclared),
+                    created: read.series.created(),
+                }));
             }
-            MetricNumbers::Errors => SeriesValue::Errors(ErrorCounts {
-                types: &layer.error_types,
-                counts: &numbers[layer.layout().optional(Optional::Errors)?..],
-                undeclared: read.rare.as_ref().map_or(&[], |rare| &rare.undeclared),
-                created: read.series.created(),
-            }),
-            MetricNumbers::Overflow => return None,
+            Place::Overflow => return None,
+        };
+        let number = numbers[cell];
+        Some(match kind {
+            Kind::Counter => SeriesValue::Counter(number),
+            _ => SeriesValue::Gauge(number),
         })
     }
-}
-
-fn escaped<'a>(escaping: Escaping, labels: impl Iterator<Item = (&'a str, &'a str)>) -> LabelText {
-    LabelText::new(escaping.labels_in_text(labels))
 }
 
 // === impl LayerSnapshot ===
@@ -251,82 +255,59 @@ impl LayerSnapshot<'_> {
     fn has(&self, metric: Metric) -> bool {
         self.metrics[metric as usize]
     }
-
-    fn histogram<'r>(
-        &'r self,
-        measured: Measured,
-        numbers: &'r [u64],
-        read: &'r SeriesNumbers,
-    ) -> Option<HistogramSnapshot<'r>> {
-        let layout = self.layout().histogram(measured)?;
-        let exemplars = read
-            .rare
-            .as_ref()
-            .map(|rare| layout.exemplars(&rare.exemplars));
-        Some(HistogramSnapshot {
-            layout,
-            numbers,
-            exemplars: exemplars.unwrap_or_default(),
-        })
-    }
 }
 
-// === impl MetricNumbers ===
+// === impl Place ===
 
-impl MetricNumbers {
+impl Place {
     fn of(metric: Metric) -> Self {
         match metric {
             Metric::ActiveRequests | Metric::ConcurrentRequests | Metric::RequestsPending => {
-                Self::Gauge(Carrier::Begin, ENDED)
+                Self::Cell(Carrier::Begin, ENDED)
             }
-            Metric::RequestBytes => Self::Counter(Carrier::Begin, REQUEST_BYTES),
-            Metric::RequestMessages => Self::Counter(Carrier::Begin, REQUEST_MESSAGES),
+            Metric::RequestBytes => Self::Cell(Carrier::Begin, REQUEST_BYTES),
+            Metric::RequestMessages => Self::Cell(Carrier::Begin, REQUEST_MESSAGES),
+            Metric::ResponseBytes => Self::Cell(Carrier::Head, RESPONSE_BYTES),
+            Metric::ResponseMessages => Self::Cell(Carrier::Head, RESPONSE_MESSAGES),
+            Metric::Cancellations => Self::Cell(Carrier::End, CANCELLATIONS),
+            Metric::Requests => Self::Cell(Carrier::End, REQUESTS),
 
-            Metric::OldestRequestAgeSeconds => Self::Time(Optional::Oldest),
-            Metric::QueueWaitSeconds => Self::Durations(Measured::QueueWait),
-            Metric::SlowPolls => Self::OptionalCounter(Optional::SlowPolls, 0),
+            Metric::AbandonedWaits => Self::Optional(Optional::Waits, WAITS_GIVEN_UP),
+            Metric::WaitingRequests => Self::Optional(Optional::Waits, WAITS_ENDED),
+            Metric::OldestRequestAgeSeconds => Self::Optional(Optional::Oldest, 0),
+            Metric::SlowPolls => Self::Optional(Optional::SlowPolls, 0),
+            Metric::Items => Self::Optional(Optional::Items, 0),
+            Metric::RequestsLongestSeconds => Self::Optional(Optional::Longest, 0),
 
-            Metric::AbandonedWaits => Self::OptionalCounter(Optional::Waits, WAITS_GIVEN_UP),
-            Metric::ReadyWaitSeconds => Self::Durations(Measured::ReadyWait),
-            Metric::WaitingRequests => Self::OptionalGauge(Optional::Waits, WAITS_ENDED),
-
-            Metric::FirstByteSeconds => Self::Durations(Measured::FirstByte),
+            Metric::ReadyWaitSeconds => Self::Histogram(Measured::ReadyWait),
+            Metric::QueueWaitSeconds => Self::Histogram(Measured::QueueWait),
+            Metric::ResponseHeadSeconds => Self::Histogram(Measured::ResponseHead),
+            Metric::FirstByteSeconds => Self::Histogram(Measured::FirstByte),
             Metric::FirstItemSeconds | Metric::TimeToFirstTokenSeconds => {
-                Self::Durations(Measured::FirstItem)
+                Self::Histogram(Measured::FirstItem)
             }
-            Metric::ItemGapSeconds => Self::Durations(Measured::ItemGap),
-            Metric::Items => Self::OptionalCounter(Optional::Items, 0),
-            Metric::ResponseBytes => Self::Counter(Carrier::Head, RESPONSE_BYTES),
-            Metric::ResponseHeadSeconds => Self::Durations(Measured::ResponseHead),
-            Metric::ResponseMessages => Self::Counter(Carrier::Head, RESPONSE_MESSAGES),
-
-            Metric::Cancellations => Self::Counter(Carrier::End, CANCELLATIONS),
-            Metric::Errors => Self::Errors,
-            Metric::Requests => Self::Counter(Carrier::End, REQUESTS),
-
-            Metric::HandlerPollSeconds => Self::Durations(Measured::HandlerPoll),
-            Metric::RequestBodySizeBytes => Self::Sizes(Measured::RequestSize),
+            Metric::ItemGapSeconds => Self::Histogram(Measured::ItemGap),
+            Metric::TimePerItemSeconds | Metric::TimePerOutputTokenSeconds => {
+                Self::Histogram(Measured::TimePerItem)
+            }
+            Metric::HandlerPollSeconds => Self::Histogram(Measured::HandlerPoll),
             Metric::CallDurationSeconds
             | Metric::RequestDurationSeconds
-            | Metric::RequestsDurationSeconds => Self::Durations(Measured::Duration),
-            Metric::ResponseBodySizeBytes => Self::Sizes(Measured::ResponseSize),
-            Metric::RequestsLongestSeconds => Self::Time(Optional::Longest),
-            Metric::StreamDurationSeconds => Self::Durations(Measured::StreamDuration),
-            Metric::TimePerItemSeconds | Metric::TimePerOutputTokenSeconds => {
-                Self::Durations(Measured::TimePerItem)
-            }
+            | Metric::RequestsDurationSeconds => Self::Histogram(Measured::Duration),
+            Metric::StreamDurationSeconds => Self::Histogram(Measured::StreamDuration),
+            Metric::RequestBodySizeBytes => Self::Histogram(Measured::RequestSize),
+            Metric::ResponseBodySizeBytes => Self::Histogram(Measured::ResponseSize),
 
+            Metric::Errors => Self::Errors,
             Metric::LabelOverflow => Self::Overflow,
         }
     }
 
-    fn carrier(&self) -> Carrier {
-        match *self {
-            Self::Gauge(carrier, _) | Self::Counter(carrier, _) => carrier,
-            Self::OptionalGauge(optional, _)
-            | Self::OptionalCounter(optional, _)
-            | Self::Time(optional) => optional.carrier(),
-            Self::Durations(measured) | Self::Sizes(measured) => measured.carrier(),
+    fn carrier(self) -> Carrier {
+        match self {
+            Self::Cell(carrier, _) => carrier,
+            Self::Optional(optional, _) => optional.carrier(),
+            Self::Histogram(measured) => measured.carrier(),
             Self::Errors => Carrier::Errors,
             Self::Overflow => Carrier::Begin,
         }

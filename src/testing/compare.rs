@@ -30,17 +30,18 @@ fn differences(expectations: &Expectations, found: &Snapshot) -> Vec<String> {
         listed,
         nothing_else,
     } = expectations;
-    let listed_differences = listed
+    let mut differences: Vec<String> = listed
         .iter()
-        .filter_map(|(pattern, expected)| difference(pattern, expected, found));
-    let others = found.samples.iter().filter(|(series, sample)| {
+        .filter_map(|(pattern, expected)| difference(pattern, expected, found))
+        .collect();
+    for (series, sample) in &found.samples {
         let is_listed =
             |(pattern, _): &(Pattern, Expected)| covers(pattern, series, &sample.family);
-        *nothing_else && sample.has_counted() && !listed.iter().any(is_listed)
-    });
-    let others =
-        others.map(|(series, sample)| format!("  {series}: not listed, found {}", sample.value));
-    listed_differences.chain(others).collect()
+        if *nothing_else && sample.has_counted() && !listed.iter().any(is_listed) {
+            differences.push(format!("  {series}: not listed, found {}", sample.value));
+        }
+    }
+    differences
 }
 
 /// Whether a pattern is about this series, or about another part of the same histogram.
@@ -65,38 +66,36 @@ fn covers(pattern: &Pattern, series: &Series, family: &str) -> bool {
 }
 
 fn difference(pattern: &Pattern, expected: &Expected, found: &Snapshot) -> Option<String> {
-    let expected = match &expected.0 {
-        Kind::Observations(observations) => {
-            return histogram::difference(pattern, observations, found);
-        }
-        Kind::Number(number) => Some(*number),
-        Kind::Absent => None,
-    };
     let samples = found.samples.iter();
     let matching: Vec<_> = samples
         .filter(|(series, _)| pattern.matches_sample(series))
-        .map(|(series, sample)| (series, sample.value))
         .collect();
-    let sum: f64 = matching.iter().map(|(_, value)| value).sum();
-    let mut lines = match expected {
-        None if matching.is_empty() => return None,
-        None => format!("  {pattern}: expected no such series, found {sum}"),
-        Some(number) if matching.is_empty() => {
-            let nearest = nearest(pattern, found.samples.keys());
-            let nearest = nearest.and_then(|series| found.samples.get_key_value(series));
-            let nearest =
-                nearest.map(|(series, sample)| format!("\n    nearest: {series} {}", sample.value));
-            return Some(format!(
-                "  {pattern}: expected {number}, found no such series{}",
-                nearest.unwrap_or_default()
-            ));
+    let sum: f64 = matching.iter().map(|(_, sample)| sample.value).sum();
+    let (expected, is_met) = match &expected.0 {
+        Kind::Observations(observations) => {
+            return histogram::difference(pattern, observations, found);
         }
-        Some(number) if are_equal(sum, number) => return None,
-        Some(number) => format!("  {pattern}: expected {number}, found {sum}"),
+        Kind::Number(number) => {
+            let is_met = !matching.is_empty() && are_equal(sum, *number);
+            (number.to_string(), is_met)
+        }
+        Kind::Absent => ("no such series".to_owned(), matching.is_empty()),
     };
+    if is_met {
+        return None;
+    }
+    let mut lines = format!("  {pattern}: expected {expected}, found ");
+    if matching.is_empty() {
+        lines += "no such series";
+        if let Some((series, sample)) = nearest(pattern, &found.samples) {
+            lines += &format!("\n    nearest: {series} {}", sample.value);
+        }
+        return Some(lines);
+    }
+    lines += &sum.to_string();
     if matching.len() > 1 {
-        for (series, value) in matching.iter().take(MOST_PARTS) {
-            lines += &format!("\n    {series} {value}");
+        for (series, sample) in matching.iter().take(MOST_PARTS) {
+            lines += &format!("\n    {series} {}", sample.value);
         }
         if let Some(more @ 1..) = matching.len().checked_sub(MOST_PARTS) {
             lines += &format!("\n    and {more} more");

@@ -28,12 +28,10 @@ pub(super) fn difference(
             ));
         }
         (None, _) => {
-            let nearest = nearest(pattern, histograms.keys());
-            let nearest = nearest.map(|series| format!("\n    nearest: {series}"));
-            return Some(format!(
-                "{listed}, found no such histogram{}",
-                nearest.unwrap_or_default()
-            ));
+            let nearest = nearest(pattern, &histograms);
+            let nearest = nearest.map(|(series, _)| format!("\n    nearest: {series}"));
+            let nearest = nearest.unwrap_or_default();
+            return Some(format!("{listed}, found no such histogram{nearest}"));
         }
     };
     let classic = (classic_of(observations, bounds), apart(bounds));

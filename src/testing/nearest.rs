@@ -2,13 +2,15 @@
 
 use super::expectations::Pattern;
 use super::snapshot::Series;
+use std::collections::BTreeMap;
 
 /// Returns the series that takes the fewest edits to match.
-pub(super) fn nearest<'a>(
+pub(super) fn nearest<'a, T>(
     pattern: &Pattern,
-    all: impl Iterator<Item = &'a Series>,
-) -> Option<&'a Series> {
-    all.min_by_key(|series| distance(pattern, series))
+    all: &'a BTreeMap<Series, T>,
+) -> Option<(&'a Series, &'a T)> {
+    all.iter()
+        .min_by_key(|(series, _)| distance(pattern, series))
 }
 
 fn distance(pattern: &Pattern, series: &Series) -> usize {

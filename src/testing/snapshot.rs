@@ -35,8 +35,14 @@ impl Snapshot {
     /// Panics if the registry can't be shown: see the errors of [`MetricsRegistry::encode`].
     #[track_caller]
     pub fn of(registry: &MetricsRegistry) -> Self {
-        let (page, native) = match registry.encode_with_native() {
-            Ok(read) => read,
+        let mut native = BTreeMap::new();
+        let page = registry.encode_with_native(|family, labels, buckets| {
+            let buckets = buckets.into_iter();
+            let buckets = buckets.map(|(bound, count)| (bound, count as f64));
+            native.insert(Series::new(family, labels), buckets.collect());
+        });
+        let page = match page {
+            Ok(page) => page,
             Err(error) => panic!("the registry has no page: {error}"),
         };
         let families = match parse(&page) {
@@ -59,15 +65,7 @@ impl Snapshot {
                 samples.insert(series, sample);
             }
         }
-        let native = native.into_iter().map(|read| {
-            let buckets = read.buckets.into_iter();
-            let buckets = buckets.map(|(bound, count)| (bound, count as f64));
-            (Series::new(read.name, read.labels), buckets.collect())
-        });
-        Self {
-            native: native.collect(),
-            samples,
-        }
+        Self { samples, native }
     }
 
     /// Returns what has changed between `before` and `self`: counters and histograms by how much they have grown, all

@@ -8,8 +8,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use std::fmt;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::fmt::{self, Write};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use tower_openmetrics::{Clock, MetricsExporter, MetricsLayer, MetricsRegistry};
 
@@ -168,6 +168,31 @@ async fn check(connect: impl AsyncFn(MetricsExporter) -> Client) {
 }
 
 over_each_client!(check);
+
+#[tokio::test]
+async fn a_family_that_is_left_out_takes_no_name() {
+    let registry = MetricsRegistry::new();
+    let is_shown = Arc::new(AtomicBool::new(false));
+    for text in [
+        "# TYPE jobs counter\njobs_total -1\n# EOF\n",
+        "# TYPE jobs_total gauge\njobs_total 2\n# EOF\n",
+    ] {
+        let is_shown = is_shown.clone();
+        let encode = move |page: &mut String| match is_shown.load(Ordering::Relaxed) {
+            true => page.write_str(text),
+            false => Ok(()),
+        };
+        registry.include_with(encode).unwrap();
+    }
+    is_shown.store(true, Ordering::Relaxed);
+    let mut client = Client::Service(registry.exporter().continue_on_error(|_| {}));
+    let answer = scrape(&mut client).await;
+    assert!(
+        answer.text().contains("\njobs_total 2\n"),
+        "{}",
+        answer.text()
+    );
+}
 
 #[tokio::test]
 async fn an_error_handler_may_panic() {

@@ -4,7 +4,7 @@
 //!
 //! [proto]: https://github.com/prometheus/client_model/blob/v0.6.1/io/prometheus/client/metrics.proto
 
-use super::native::NativeBuckets;
+use super::native;
 use super::wire::Fields;
 use crate::clock::WallTime;
 use crate::escaping::Escaping;
@@ -30,13 +30,6 @@ pub(super) struct MetricWriter<'a>(&'a mut Fields);
 /// A `Histogram` that is being written.
 pub(super) struct HistogramWriter<'a>(&'a mut Fields);
 
-/// A number of observations. Included histograms may have fractions.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Count {
-    Integer(u64),
-    Float(f64),
-}
-
 #[derive(Debug, PartialEq)]
 pub(super) struct Exemplar<'a> {
     pub(super) labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
@@ -48,15 +41,6 @@ pub(super) struct Exemplar<'a> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Timestamp {
     micros: i64,
-}
-
-/// A `MetricType`.
-enum Type {
-    Counter = 0,
-    Gauge = 1,
-    Summary = 2,
-    Untyped = 3,
-    Histogram = 4,
 }
 
 // === impl PageWriter ===
@@ -83,21 +67,23 @@ impl PageWriter {
         help: &str,
         write: impl FnOnce(&mut FamilyWriter<'_>),
     ) {
+        // A `MetricType`, by its number.
         let (suffix, metric_type) = match kind {
-            Kind::Counter => ("_total", Type::Counter),
-            Kind::PlainCounter => ("", Type::Counter),
-            Kind::Gauge | Kind::StateSet => ("", Type::Gauge),
-            Kind::Histogram => ("", Type::Histogram),
-            Kind::Info => ("_info", Type::Gauge),
-            Kind::Summary => ("", Type::Summary),
-            Kind::Unknown => ("", Type::Untyped),
+            Kind::Counter => ("_total", 0),
+            Kind::PlainCounter => ("", 0),
+            Kind::Gauge | Kind::StateSet => ("", 1),
+            Kind::Info => ("_info", 1),
+            Kind::Summary => ("", 2),
+            // `UNTYPED`
+            Kind::Unknown => ("", 3),
+            Kind::Histogram => ("", 4),
         };
         let escaping = self.escaping;
         let name = kind.escaped(name, escaping);
         self.fields.delimited(|fields| {
             fields.string(1, &format!("{name}{suffix}"));
             fields.string(2, help);
-            fields.uint(3, metric_type as u64);
+            fields.uint(3, metric_type);
             write(&mut FamilyWriter { fields, escaping });
             // Prometheus 3 refuses pages with any other unit.
             if let Some(unit) = unit.filter(|unit| ends_in_unit(&name, unit)) {
@@ -120,22 +106,15 @@ impl FamilyWriter<'_> {
         let labels = labels.into_iter();
         let labels = labels.map(|(name, value)| (escaping.label(name), value));
         fields.message(4, |metric| {
-            push_labels(metric, labels);
+            metric.messages(1, labels, write_label);
             write(&mut MetricWriter(metric));
         });
     }
 }
 
-fn push_labels(
-    message: &mut Fields,
-    labels: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<str>)>,
-) {
-    for (name, value) in labels {
-        message.message(1, |label| {
-            label.string(1, name.as_ref());
-            label.string(2, value.as_ref());
-        });
-    }
+fn write_label((name, value): (impl AsRef<str>, impl AsRef<str>), label: &mut Fields) {
+    label.string(1, name.as_ref());
+    label.string(2, value.as_ref());
 }
 
 // === impl MetricWriter ===
@@ -153,12 +132,8 @@ impl MetricWriter<'_> {
     ) {
         self.0.message(3, |counter| {
             counter.double(1, value);
-            if let Some(exemplar) = exemplar {
-                counter.message(2, |message| exemplar.write(message));
-            }
-            if let Some(created) = created {
-                counter.message(3, |message| created.write(message));
-            }
+            counter.messages(2, exemplar, Exemplar::write);
+            counter.messages(3, created, Timestamp::write);
         });
     }
 
@@ -181,15 +156,11 @@ impl MetricWriter<'_> {
             if let Some(sum) = sum {
                 summary.double(2, sum);
             }
-            for (quantile, value) in quantiles {
-                summary.message(3, |message| {
-                    message.double(1, quantile);
-                    message.double(2, value);
-                });
-            }
-            if let Some(created) = created {
-                summary.message(4, |message| created.write(message));
-            }
+            summary.messages(3, quantiles, |(quantile, value), message| {
+                message.double(1, quantile);
+                message.double(2, value);
+            });
+            summary.messages(4, created, Timestamp::write);
         });
     }
 
@@ -200,15 +171,12 @@ impl MetricWriter<'_> {
 
     pub(super) fn histogram(
         &mut self,
-        count: Count,
+        count: u64,
         sum: Option<f64>,
         write: impl FnOnce(&mut HistogramWriter<'_>),
     ) {
         self.0.message(7, |histogram| {
-            match count {
-                Count::Integer(count) => histogram.uint(1, count),
-                Count::Float(count) => histogram.double(4, count),
-            }
+            histogram.uint(1, count);
             if let Some(sum) = sum {
                 histogram.double(2, sum);
             }
@@ -220,37 +188,32 @@ impl MetricWriter<'_> {
 // === impl HistogramWriter ===
 
 impl HistogramWriter<'_> {
-    /// Adds a classic bucket, which counts observations at or below `bound`. Bounds must ascend. The
-    /// bucket of `+Inf` may be left out: it equals the count.
-    pub(super) fn bucket(
-        &mut self,
-        cumulative: Count,
-        bound: f64,
-        exemplar: Option<&Exemplar<'_>>,
-    ) {
+    /// Adds a classic bucket, which counts observations at or below `bound`. Bounds must ascend.
+    ///
+    /// The bucket of `+Inf` equals the count. It is left out unless it has an exemplar.
+    pub(super) fn bucket(&mut self, cumulative: u64, bound: f64, exemplar: Option<&Exemplar<'_>>) {
+        if bound == f64::INFINITY && exemplar.is_none() {
+            return;
+        }
         self.0.message(3, |bucket| {
-            match cumulative {
-                Count::Integer(count) => bucket.uint(1, count),
-                Count::Float(count) => bucket.double(4, count),
-            }
+            bucket.uint(1, cumulative);
             bucket.double(2, bound);
-            if let Some(exemplar) = exemplar {
-                bucket.message(3, |message| exemplar.write(message));
-            }
+            bucket.messages(3, exemplar, Exemplar::write);
         });
     }
 
-    pub(super) fn native(&mut self, native: &NativeBuckets<'_>) {
-        native.write(self.0);
+    pub(super) fn created(&mut self, created: Option<Timestamp>) {
+        self.0.messages(15, created, Timestamp::write);
+    }
+
+    /// Adds the buckets of a native histogram: the count of the one around 0, and index and count of the others.
+    pub(super) fn native(&mut self, zero: u64, buckets: &[(i32, u64)]) {
+        native::write(self.0, zero, buckets);
     }
 
     /// Adds an exemplar of a native histogram, whose buckets have no field for it. It must have a timestamp.
     pub(super) fn exemplar(&mut self, exemplar: &Exemplar<'_>) {
         self.0.message(16, |message| exemplar.write(message));
-    }
-
-    pub(super) fn created(&mut self, created: Timestamp) {
-        self.0.message(15, |message| created.write(message));
     }
 }
 
@@ -263,11 +226,10 @@ impl Exemplar<'_> {
             value,
             timestamp,
         } = self;
-        push_labels(message, labels.iter().map(|(name, value)| (name, value)));
+        let labels = labels.iter().map(|(name, value)| (name, value));
+        message.messages(1, labels, write_label);
         message.double(2, *value);
-        if let Some(timestamp) = timestamp {
-            message.message(3, |message| timestamp.write(message));
-        }
+        message.messages(3, *timestamp, Timestamp::write);
     }
 }
 
@@ -408,16 +370,18 @@ mod tests {
             timestamp: Some(Timestamp::new(2.25)),
         };
         let bytes = metric(|metric| {
-            metric.histogram(Count::Integer(300), Some(-0.0), |histogram| {
-                histogram.bucket(Count::Integer(5), 0.5, Some(&exemplar));
-                histogram.bucket(Count::Float(0.5), 2.0, None);
-                histogram.created(Timestamp::new(-0.5));
+            metric.histogram(300, Some(-0.0), |histogram| {
+                histogram.bucket(5, 0.5, Some(&exemplar));
+                histogram.bucket(7, 2.0, None);
+                // It equals the count.
+                histogram.bucket(300, f64::INFINITY, None);
+                histogram.created(Some(Timestamp::new(-0.5)));
                 histogram.exemplar(&exemplar);
             });
         });
         let half = b"\0\0\0\0\0\0\xe0\x3f";
         let expected: &[&[u8]] = &[
-            &[0x3a, 3 + 9 + 41 + 20 + 19 + 29],
+            &[0x3a, 3 + 9 + 41 + 13 + 19 + 29],
             b"\x08\xac\x02",           // 1: count
             b"\x11\0\0\0\0\0\0\0\x80", // 2: sum
             &[0x1a, 2 + 9 + 28],       // 3: a bucket
@@ -428,10 +392,8 @@ mod tests {
             half,
             // 250,000,000 is 0b1110111_0011010_1100101_0000000.
             b"\x1a\x07\x08\x02\x10\x80\xe5\x9a\x77",
-            &[0x1a, 9 + 9], // 3: another one
-            b"\x21",
-            half,
-            b"\x11\0\0\0\0\0\0\0\x40",
+            &[0x1a, 2 + 9], // 3: another one
+            b"\x08\x07\x11\0\0\0\0\0\0\0\x40",
             &[0x7a, 11 + 6], // 15: half a second before 1970
             b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
             b"\x10\x80\xca\xb5\xee\x01",

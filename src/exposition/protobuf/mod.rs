@@ -10,13 +10,10 @@ mod messages;
 mod native;
 mod wire;
 
-use self::messages::{Count, PageWriter};
+use self::messages::PageWriter;
 use super::{Families, PageFamily, in_order};
 use crate::escaping::Escaping;
-use crate::labels::Labels;
-use crate::registry::{Kind, UPTIME_HELP, UPTIME_UNIT};
 use bytes::Bytes;
-use std::time::Duration;
 
 /// The protobuf format. Its value exists only with the feature `protobuf`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,34 +25,14 @@ impl Protobuf {
     pub(crate) const OFFERED: Option<Self> = Some(Self(()));
 
     /// Returns the page of these families.
-    pub(super) fn page(
-        self,
-        families: &Families<'_>,
-        uptime: Duration,
-        escaping: Escaping,
-    ) -> Bytes {
+    pub(super) fn page(self, families: &Families<'_>, escaping: Escaping) -> Bytes {
         let mut page = PageWriter::new(escaping);
         for (name, family) in in_order(families) {
             match family {
                 PageFamily::Automatic(family) => automatic::write(&mut page, name, family),
                 PageFamily::Included(family) => included::write(&mut page, name, family),
-                PageFamily::Uptime(labels) => write_uptime(&mut page, name, labels, uptime),
             }
         }
         page.into_bytes().into()
     }
-}
-
-fn write_uptime(page: &mut PageWriter, name: &str, labels: &Labels, uptime: Duration) {
-    page.family(
-        name,
-        Kind::Gauge,
-        Some(UPTIME_UNIT),
-        UPTIME_HELP,
-        |family| {
-            family.metric(labels.iter(), |metric| {
-                metric.gauge(automatic::seconds(uptime.as_nanos()));
-            });
-        },
-    );
 }

@@ -59,6 +59,18 @@ impl Fields {
         self.delimited(write);
     }
 
+    /// Adds a message for each value: a repeated field, or an optional one.
+    pub(super) fn messages<T>(
+        &mut self,
+        field: u32,
+        values: impl IntoIterator<Item = T>,
+        write: impl Fn(T, &mut Self),
+    ) {
+        for value in values {
+            self.message(field, |message| write(value, message));
+        }
+    }
+
     /// Adds a message preceded by its length.
     pub(super) fn delimited(&mut self, write: impl FnOnce(&mut Self)) {
         // The length is known once the message is written. It takes one byte for most messages. For
