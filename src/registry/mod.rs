@@ -30,7 +30,7 @@ pub(crate) use self::table::{Endpoint, Table};
 
 use self::registered::Registered;
 use crate::Error;
-use crate::clock::{Clock, Stopwatch, WallTime};
+use crate::clock::{Clock, Stopwatch};
 use crate::labels::{ConstantLabels, Labels};
 use crate::settings::Settings;
 use prometheus_client::metrics::info::Info;
@@ -264,7 +264,8 @@ impl MetricsRegistry {
         let unit = unit.map(Unit::as_str);
         let name = family::name(name, unit, kind)?;
         let labels = self.labels_of(endpoint)?;
-        let joining = CustomFamily::new(kind, unit, help, &name, &labels, self.wall_time(), metric);
+        let now = self.clock().wall_time();
+        let joining = CustomFamily::new(kind, unit, help, &name, &labels, now, metric);
         let claim = encoding::custom_claim(&name, &joining)?;
         let joining = joining.claiming(claim);
         let mut registered = self.write();
@@ -326,9 +327,9 @@ impl MetricsRegistry {
         self.shared.created.elapsed()
     }
 
-    /// Returns what the registry's clock shows.
-    pub(crate) fn wall_time(&self) -> WallTime {
-        self.shared.clock.wall_time()
+    /// Returns the registry's clock.
+    pub(crate) fn clock(&self) -> Clock {
+        self.shared.clock
     }
 
     /// Returns a copy of what is registered now. Reading it blocks no registration.
