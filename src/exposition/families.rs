@@ -164,7 +164,7 @@ pub(super) fn included_texts<'a>(
     let mut texts = Vec::new();
     let custom = table.custom.iter();
     for (name, family) in custom.filter(|(name, family)| selection.contains(name, family.kind)) {
-        match encode(name, family) {
+        match encode(family) {
             Ok(text) => texts.push(Encoded::Custom(name, family, text)),
             Err(error) => on_error(error)?,
         }

@@ -1,50 +1,13 @@
 //! Which metrics a layer has.
 
+use super::automatic::Metric;
 use crate::measured::Measured;
 use crate::naming::Naming;
 use crate::settings::Settings;
 
-/// What an automatic metric shows, under one name. A convention with another name has a metric of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Metric {
-    AbandonedWaits,
-    ActiveRequests,
-    CallDurationSeconds,
-    Cancellations,
-    ConcurrentRequests,
-    Errors,
-    FirstByteSeconds,
-    FirstItemSeconds,
-    HandlerPollSeconds,
-    ItemGapSeconds,
-    Items,
-    LabelOverflow,
-    OldestRequestAgeSeconds,
-    QueueWaitSeconds,
-    ReadyWaitSeconds,
-    RequestBodySizeBytes,
-    RequestBytes,
-    RequestDurationSeconds,
-    RequestMessages,
-    Requests,
-    RequestsDurationSeconds,
-    RequestsLongestSeconds,
-    RequestsPending,
-    ResponseBodySizeBytes,
-    ResponseBytes,
-    ResponseHeadSeconds,
-    ResponseMessages,
-    SlowPolls,
-    StreamDurationSeconds,
-    TimePerItemSeconds,
-    TimePerOutputTokenSeconds,
-    TimeToFirstTokenSeconds,
-    WaitingRequests,
-}
-
 impl Metric {
     /// Returns whether a layer with these settings records this metric.
-    pub(super) fn is_on(self, settings: &Settings) -> bool {
+    pub(crate) fn is_on(self, settings: &Settings) -> bool {
         self.namings().contains(&settings.naming) && self.is_measured(settings)
     }
 

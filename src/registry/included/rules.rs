@@ -3,7 +3,7 @@
 //! They are the rules of OpenMetrics 1.0 as its strictest parsers apply them. They are checked when a metric is registered
 //! and at each scrape, because what a metric shows may change.
 
-use super::sample::{Sample, parse_labels};
+use super::sample::{Sample, parse_labels, unescape_all};
 use crate::Error;
 use crate::escaping::{Escaping, is_name, is_plain_name};
 use crate::labels::check_clashes;
@@ -77,16 +77,9 @@ pub(crate) fn allow_exemplar(kind: Kind, name: &str, exemplar: &str) -> bool {
     let length =
         |(name, value): &(Cow<'_, str>, &str)| name.chars().count() + value.chars().count();
     let short = labels.iter().map(length).sum::<usize>() <= MAX_EXEMPLAR_CHARS;
-    let mut numbers = rest.split(' ');
-    let numbers = [
-        numbers.next(),
-        numbers.next(),
-        numbers.next(),
-        numbers.next(),
-    ];
-    let valued = match numbers {
-        [Some(""), Some(value), None, _] => is_finite(value),
-        [Some(""), Some(value), Some(timestamp), None] => is_finite(value) && is_decimal(timestamp),
+    let valued = match rest.split(' ').collect::<Vec<_>>()[..] {
+        ["", value] => is_finite(value),
+        ["", value, timestamp] => is_finite(value) && is_decimal(timestamp),
         _ => false,
     };
     plain && short && valued
@@ -170,12 +163,12 @@ fn check_sample(family: &str, kind: Kind, sample: &Sample<'_>) -> Result<(), Err
 fn check_labels(sample: &Sample<'_>) -> Result<(), Error> {
     let Sample { name, labels, .. } = sample;
     for (label, value) in labels {
-        if !is_label_name(label) {
+        if !is_name(label) || label.starts_with("__") {
             return Err(Error::new(format!(
                 "a sample of `{name}` has the label {label:?}: use at least one character, no control characters, and no `__` at the beginning"
             )));
         }
-        if !is_escaped(value) {
+        if unescape_all(value).is_none() {
             return Err(Error::new(format!(
                 "a sample of `{name}` has the label `{label}` with the value \"{value}\": only \\\\, \\\" and \\n are escapes"
             )));
@@ -260,21 +253,6 @@ fn check_histogram(family: &str, series: &[Sample<'_>]) -> Result<(), Error> {
         ))),
         _ => Ok(()),
     }
-}
-
-fn is_label_name(name: &str) -> bool {
-    is_name(name) && !name.starts_with("__")
-}
-
-/// Returns whether a label's value, as written, has only the escapes `\\`, `\"` and `\n`.
-fn is_escaped(value: &str) -> bool {
-    let mut bytes = value.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte == b'\\' && !matches!(bytes.next(), Some(b'\\' | b'"' | b'n')) {
-            return false;
-        }
-    }
-    true
 }
 
 fn is_count(number: f64) -> bool {
