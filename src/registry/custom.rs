@@ -163,6 +163,7 @@ impl CustomFamily {
                     let suffix = sample.name.strip_prefix(encoded_as).unwrap_or_default();
                     sample.name = format!("{name}{suffix}").into();
                 }
+                sample.set_family(name, self.kind);
                 samples.push(sample);
             }
         }

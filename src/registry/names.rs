@@ -70,7 +70,7 @@ impl Claim {
         let mut series: Vec<Arc<str>> = Vec::new();
         for sample in &family.samples {
             let mut text = String::new();
-            for (label, value) in sample.labels_of_metric(family.kind) {
+            for (label, value) in sample.series() {
                 if !value.is_empty() {
                     text.extend([&*Escaping::Underscores.label(label), "=\"", value, "\","]);
                 }

@@ -37,8 +37,8 @@ pub(super) fn write(page: &mut PageWriter, name: &str, family: &IncludedFamily<'
         .partition(|sample| role(kind, name, sample).is_some());
     if !own.is_empty() {
         page.family(name, kind, family.unit.as_deref(), &family.help, |page| {
-            for samples in own.chunk_by(|a, b| are_of_same_metric(kind, a, b)) {
-                let labels = labels_of_metric(kind, samples[0]);
+            for samples in own.chunk_by(|a, b| a.is_same_series(b)) {
+                let labels = unescaped(samples[0].series());
                 MetricSamples::new(kind, name, samples).write(page, kind, labels);
             }
         });
@@ -74,14 +74,6 @@ fn role(kind: Kind, family: &str, sample: &Sample<'_>) -> Option<Role> {
         (Kind::Histogram | Kind::Summary | Kind::Counter, "_created") => Some(Role::Created),
         _ => None,
     }
-}
-
-fn are_of_same_metric(kind: Kind, a: &Sample<'_>, b: &Sample<'_>) -> bool {
-    a.labels_of_metric(kind).eq(b.labels_of_metric(kind))
-}
-
-fn labels_of_metric<'s>(kind: Kind, sample: &'s Sample<'_>) -> Vec<(&'s str, Cow<'s, str>)> {
-    unescaped(sample.labels_of_metric(kind))
 }
 
 // === impl MetricSamples ===

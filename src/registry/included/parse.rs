@@ -68,13 +68,16 @@ pub(crate) fn parse(text: &str) -> Result<Vec<NamedFamily<'_>>, Error> {
             _ => add(&mut families, Sample::parse_line(line)?, is_open_metrics)?,
         }
     }
-    for (_, family) in &mut families {
-        family.help = unescape(&family.help).into_owned();
+    if !is_open_metrics {
+        families = with_created(families.into_iter().map(converted).collect());
     }
-    Ok(match is_open_metrics {
-        true => families,
-        false => with_created(families.into_iter().map(converted).collect()),
-    })
+    for (name, family) in &mut families {
+        family.help = unescape(&family.help).into_owned();
+        for sample in &mut family.samples {
+            sample.set_family(name, family.kind);
+        }
+    }
+    Ok(families)
 }
 
 /// A family and its name.
@@ -296,6 +299,24 @@ mod tests {
         ];
         for (text, expected) in rows {
             assert_eq!(outline(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_summary_is_one_series_whatever_its_name() {
+        for name in ["a", "a_total", "a_sum", "a_count", "a_created", "a_bucket"] {
+            let quantiles = format!("{name}{{quantile=\"0\"}} 1\n{name}{{quantile=\"1\"}} 2\n");
+            let parts = format!("{name}_sum 3\n{name}_count 2\n");
+            let text = format!("# TYPE {name} summary\n{quantiles}{parts}");
+            let (_, family) = parse(&text).unwrap().remove(0);
+            let samples = &family.samples;
+            assert_eq!(samples.len(), 4);
+            assert!(
+                samples
+                    .iter()
+                    .all(|sample| sample.is_same_series(&samples[0])),
+                "{text}"
+            );
         }
     }
 

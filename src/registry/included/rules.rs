@@ -300,6 +300,7 @@ mod tests {
             ("counter", "a_total 1\na_created 2"),
             ("gauge", "a -1\na{x=\"1\"} nan\na{x=\"2\"} -inf"),
             ("gauge", "a{x=\"\\\\\\\"\\n\"} 1 2.5"),
+            ("gauge", "a{quantile=\"0\"} 1 1\na{quantile=\"1\"} 1 2"),
             ("info", "a_info{x=\"1\"} 1"),
             ("stateset", "a{a=\"on\"} 1\na{a=\"off\"} 0"),
             ("summary", "a{quantile=\"0.5\"} 1\na_sum 1\na_count 1"),

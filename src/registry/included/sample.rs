@@ -17,6 +17,8 @@ pub(crate) struct Sample<'a> {
     pub(crate) exemplar: Option<&'a str>,
     /// When its metric was registered, if this registry knows.
     pub(crate) created: Option<WallTime>,
+    /// The label that tells it from other samples of its series: `le` of a bucket, or `quantile` of a summary's sample.
+    own_label: Option<&'static str>,
 }
 
 /// Labels sorted by name. Values are as written between the quotes.
@@ -64,6 +66,7 @@ impl<'a> Sample<'a> {
             timestamp: timestamp.map(Cow::Borrowed),
             exemplar,
             created: None,
+            own_label: None,
         })
     }
 
@@ -93,16 +96,18 @@ impl<'a> Sample<'a> {
         }
     }
 
-    /// Returns the labels that all samples of a series have in common: all but the `le` of a bucket and the `quantile` of
-    /// a summary's sample.
-    pub(crate) fn series(&self) -> impl Iterator<Item = (&str, &'a str)> {
-        self.labels_without(self.own_label())
+    /// Says which family it is a sample of.
+    pub(crate) fn set_family(&mut self, family: &str, kind: Kind) {
+        self.own_label = match (kind, self.name.strip_prefix(family)) {
+            (Kind::Histogram, Some("_bucket")) => Some("le"),
+            (Kind::Summary, Some("")) => Some("quantile"),
+            _ => None,
+        };
     }
 
-    /// Returns the labels that all samples of a metric with this type have in common.
-    pub(crate) fn labels_of_metric(&self, kind: Kind) -> impl Iterator<Item = (&str, &'a str)> {
-        let is_in_parts = matches!(kind, Kind::Histogram | Kind::Summary);
-        self.labels_without(self.own_label().filter(|_| is_in_parts))
+    /// Returns the labels that all samples of a series have in common.
+    pub(crate) fn series(&self) -> impl Iterator<Item = (&str, &'a str)> {
+        self.labels_without(self.own_label)
     }
 
     /// Returns all labels.
@@ -118,18 +123,6 @@ impl<'a> Sample<'a> {
         let label = label.into();
         let pairs = self.labels.iter().map(|(name, value)| (&**name, *value));
         pairs.filter(move |(name, _)| Some(*name) != label)
-    }
-
-    /// Returns the label that tells this sample from others of its series.
-    fn own_label(&self) -> Option<&'static str> {
-        const PARTS: [&str; 4] = ["_count", "_created", "_sum", "_total"];
-        if self.name.ends_with("_bucket") {
-            Some("le")
-        } else if PARTS.iter().any(|part| self.name.ends_with(part)) {
-            None
-        } else {
-            Some("quantile")
-        }
     }
 
     /// Returns whether both samples belong to the same series.
