@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn both_formats_are_read() {
-        let rows: [(&str, &[&str]); 15] = [
+        let rows: [(&str, &[&str]); 16] = [
             // A counter with samples of its own name, with and without `_total`.
             (
                 "# TYPE a_total counter\na_total 1",
@@ -292,6 +292,7 @@ mod tests {
             ("a 1 1500", &["a Unknown \"\" a@1.500"]),
             ("a 1 -1500\n", &["a Unknown \"\" a@-1.500"]),
             ("a 1 1.5", &["a Unknown \"\" a@1.5"]),
+            ("a 1 -", &["a Unknown \"\" a@-"]),
             (
                 "# TYPE a gauge\na 1 1500\n# EOF\n",
                 &["a Gauge \"\" a@1500"],

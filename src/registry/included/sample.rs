@@ -89,7 +89,7 @@ impl<'a> Sample<'a> {
             Some(digits) => ("-", digits),
             None => ("", timestamp),
         };
-        if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
             let digits = format!("{digits:0>4}");
             let (seconds, millis) = digits.split_at(digits.len() - 3);
             self.timestamp = Some(Cow::Owned(format!("{sign}{seconds}.{millis}")));
