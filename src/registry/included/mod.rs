@@ -29,16 +29,7 @@ pub(crate) struct IncludedFamily<'a> {
 
 // === impl IncludedFamily ===
 
-impl<'a> IncludedFamily<'a> {
-    pub(crate) fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            unit: None,
-            help: String::new(),
-            samples: Vec::new(),
-        }
-    }
-
+impl IncludedFamily<'_> {
     /// Adds the samples of another family with the same name.
     ///
     /// # Errors

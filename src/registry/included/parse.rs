@@ -93,7 +93,13 @@ fn open<'f, 'a>(
         last == name && family.samples.is_empty() && may_continue(family)
     };
     if !families.last().is_some_and(continues) {
-        families.push((name.clone(), IncludedFamily::new(Kind::Unknown)));
+        let family = IncludedFamily {
+            kind: Kind::Unknown,
+            unit: None,
+            help: String::new(),
+            samples: Vec::new(),
+        };
+        families.push((name.clone(), family));
     }
     let last = families.len() - 1;
     &mut families[last].1
@@ -122,10 +128,8 @@ fn add<'a>(
             )));
         }
         _ => {
-            let mut family = IncludedFamily::new(Kind::Unknown);
             let name = sample.name.clone();
-            family.samples.push(sample);
-            families.push((name, family));
+            open(families, &name, |_| false).samples.push(sample);
         }
     }
     Ok(())
