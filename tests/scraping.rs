@@ -365,6 +365,39 @@ async fn a_page_that_no_scrape_waits_for_is_not_rendered() {
     assert!(page.contains("\nrenderings 2\n"), "{page}");
 }
 
+/// Scrapes when it is dropped.
+struct LastScrape(MetricsExporter, tasks::UnboundedSender<()>);
+
+impl Drop for LastScrape {
+    fn drop(&mut self) {
+        let scraped = scrape(&self.0).now_or_never();
+        assert!(scraped.is_none());
+        self.1.send(()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_function_of_users_is_dropped_while_no_lock_is_held() {
+    let mut held = Held::new();
+    let exporter = held.registry.exporter();
+    let (tell, mut dropped) = tasks::unbounded_channel();
+    let last = LastScrape(exporter.clone(), tell);
+    let reporting = exporter.clone().continue_on_error(move |_| {
+        let _owned = &last;
+    });
+    let mut first = tokio_test::task::spawn(exporter.oneshot(get()));
+    assert_pending!(first.poll());
+    assert_eq!(held.begun().await, 1);
+    // The queue of renderings is all that still has the function.
+    let mut left = tokio_test::task::spawn(reporting.oneshot(get()));
+    assert_pending!(left.poll());
+    drop(left);
+    held.end();
+    let dropped = tokio::time::timeout(LONG, dropped.recv()).await;
+    dropped.expect("no thread waits for itself").unwrap();
+    first.await.unwrap();
+}
+
 #[tokio::test]
 async fn a_rendering_does_not_block_tasks() {
     // All tasks share one thread, and the page is ready only once another task has run.

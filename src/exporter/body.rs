@@ -1,9 +1,10 @@
-use super::compression::Content;
+use super::compression::{Content, slices, uncompressed};
 use super::self_metrics::MeasuredScrape;
 use super::slices::Slices;
 use crate::Error;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
+use std::fmt;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use tokio::task::yield_now;
@@ -13,7 +14,6 @@ use tokio::task::yield_now;
 /// A page is sent in pieces of up to 64 KiB. Between two pieces other tasks and the runtime's timers
 /// and sockets are polled. The body fails if it is not read by the scrape's
 /// [deadline](super::MetricsExporter::deadline).
-#[derive(Debug)]
 pub struct Body {
     content: Content,
     /// Whether this is the empty body of a response to HEAD whose `Content-Length` is unknown. It
@@ -38,7 +38,7 @@ impl Body {
     pub(super) fn without_content(self) -> Self {
         Self {
             length_unknown: self.content.size_hint().exact().is_none(),
-            ..Self::new(Slices::default().into())
+            ..Self::new(uncompressed(Slices::default()))
         }
     }
 
@@ -50,22 +50,18 @@ impl Body {
         }
     }
 
-    fn record(&mut self, polled: &Polled) {
-        let bytes = match polled {
-            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
-            Some(Err(_)) | None => 0,
-        };
-        if let Some(scrape) = &mut self.scrape {
-            scrape.record_bytes(bytes);
+    /// Records what has been polled.
+    fn record(&mut self, polled: &Option<Result<Frame<Bytes>, Error>>) {
+        let frame = polled.as_ref().and_then(|polled| polled.as_ref().ok());
+        if let Some(scrape) = &self.scrape {
+            let data = frame.and_then(Frame::data_ref);
+            scrape.record_bytes(data.map_or(0, Bytes::len));
         }
-        if !matches!(polled, Some(Ok(_))) || self.is_end_stream() {
+        if frame.is_none() || self.is_end_stream() {
             self.scrape = None;
         }
     }
 }
-
-/// A frame or an error, or `None` at the end.
-type Polled = Option<Result<Frame<Bytes>, Error>>;
 
 impl http_body::Body for Body {
     type Data = Bytes;
@@ -75,16 +71,19 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let content = &mut self.content;
-        if content.slices().begin_turn() {
+        if slices(&mut self.content).begin_turn() {
             yield_turn(cx);
             return Poll::Pending;
         }
-        let polled = Pin::new(&mut *content).poll_frame(cx);
+        let polled = Pin::new(&mut self.content).poll_frame(cx);
         // A compressor may take a whole slice without returning a frame.
-        if polled.is_pending() && content.slices().begin_turn() {
+        if polled.is_pending() && slices(&mut self.content).begin_turn() {
             yield_turn(cx);
         }
+        let polled = polled.map_err(|error| match error.downcast::<Error>() {
+            Ok(error) => *error,
+            Err(other) => Error::new("the page can't be compressed").with_source(other),
+        });
         if let Poll::Ready(polled) = &polled {
             self.record(polled);
         }
@@ -101,6 +100,12 @@ impl http_body::Body for Body {
         } else {
             self.content.size_hint()
         }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").finish_non_exhaustive()
     }
 }
 

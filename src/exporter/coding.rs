@@ -1,4 +1,4 @@
-use super::parameters::{Parameters, split};
+use super::elements::Element;
 use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
 
@@ -15,30 +15,30 @@ impl Coding {
     /// Returns the coding of `offered` that `Accept-Encoding` prefers, or `None` if it accepts none.
     ///
     /// gzip may be accepted by name or by `*`, even if `identity` is preferred. zstd must be named.
-    /// Takes time linear in the length of the headers and accepts any header.
     pub(super) fn negotiate(headers: &HeaderMap, offered: &[Self]) -> Option<Self> {
         let mut best = (0, None);
         // `*` stands for gzip unless gzip is named.
-        let mut any = (0, None);
+        let mut accepts_any = false;
         let mut gzip_is_named = false;
-        for value in headers.get_all(ACCEPT_ENCODING) {
-            for (weight, range) in split(value.as_bytes(), b',').filter_map(CodingRange::parse) {
-                let (slot, coding) = match range {
-                    CodingRange::Any => (&mut any, Self::Gzip),
-                    CodingRange::Coding(coding) if offered.contains(&coding) => (&mut best, coding),
-                    CodingRange::Coding(_) => continue,
-                };
-                gzip_is_named |= matches!(range, CodingRange::Coding(Self::Gzip));
-                // Strictly greater: the first of equal weights stays, and a weight of 0 never counts.
-                if weight > slot.0 {
-                    *slot = (weight, Some(coding));
+        for Element { name, weight, .. } in Element::all(headers, ACCEPT_ENCODING) {
+            let coding = match &*name {
+                b"gzip" | b"x-gzip" => Self::Gzip,
+                b"zstd" => Self::Zstd,
+                b"*" => {
+                    accepts_any |= weight > 0;
+                    continue;
                 }
+                _ => continue,
+            };
+            gzip_is_named |= coding == Self::Gzip;
+            // Strictly greater: the first of equal weights stays, and a weight of 0 never counts.
+            if offered.contains(&coding) && weight > best.0 {
+                best = (weight, Some(coding));
             }
         }
         match best {
-            (_, Some(coding)) => Some(coding),
-            (_, None) if gzip_is_named => None,
-            (_, None) => any.1,
+            (_, None) if accepts_any && !gzip_is_named => Some(Self::Gzip),
+            (_, coding) => coding,
         }
     }
 
@@ -47,29 +47,6 @@ impl Coding {
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
         }
-    }
-}
-
-/// An element of the header that can be offered.
-enum CodingRange {
-    Any,
-    Coding(Coding),
-}
-
-// === impl CodingRange ===
-
-impl CodingRange {
-    /// Returns the weight of an element, in thousandths, and what it names. Returns `None` if it is
-    /// malformed or names an unknown coding.
-    fn parse(piece: &[u8]) -> Option<(u16, Self)> {
-        let mut parts = split(piece, b';');
-        let range = match &*parts.next()?.trim_ascii().to_ascii_lowercase() {
-            b"gzip" | b"x-gzip" => Self::Coding(Coding::Gzip),
-            b"zstd" => Self::Coding(Coding::Zstd),
-            b"*" => Self::Any,
-            _ => return None,
-        };
-        Some((Parameters::parse(parts)?.weight()?, range))
     }
 }
 

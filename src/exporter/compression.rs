@@ -2,22 +2,17 @@
 
 use super::coding::Coding;
 use super::slices::Slices;
-use crate::Error;
-use bytes::Bytes;
 use http::header::ACCEPT_ENCODING;
 use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
-use http_body::{Frame, SizeHint};
 use std::convert::Infallible;
-use std::fmt;
 use std::future::{Ready, ready};
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use tower_http::CompressionLevel;
 use tower_http::compression::{Compression, CompressionBody};
 use tower_service::Service;
 
 /// The content of a body, compressed or not.
-pub(super) struct Content(CompressionBody<Slices>);
+pub(super) type Content = CompressionBody<Slices>;
 
 #[cfg(not(feature = "zstd"))]
 const OFFERED: &[Coding] = &[Coding::Gzip];
@@ -47,7 +42,7 @@ pub(super) async fn compress(
         .compress_when(always)
         .call(request);
     match compressed.await {
-        Ok(response) => response.map(Content),
+        Ok(response) => response,
         Err(never) => match never {},
     }
 }
@@ -56,52 +51,16 @@ fn always(_: StatusCode, _: Version, _: &HeaderMap, _: &Extensions) -> bool {
     true
 }
 
-// === impl Content ===
-
-impl Content {
-    pub(super) fn slices(&mut self) -> &mut Slices {
-        self.0.get_mut()
-    }
+/// Returns the content of a body that is sent as it is.
+pub(super) fn uncompressed(slices: Slices) -> Content {
+    let mut content = Content::default();
+    *content.get_mut() = slices;
+    content
 }
 
-impl From<Slices> for Content {
-    /// Leaves the content uncompressed.
-    fn from(slices: Slices) -> Self {
-        let mut content = CompressionBody::<Slices>::default();
-        *content.get_mut() = slices;
-        Self(content)
-    }
-}
-
-impl http_body::Body for Content {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        Pin::new(&mut self.0)
-            .poll_frame(cx)
-            .map_err(|error| match error.downcast::<Error>() {
-                Ok(error) => *error,
-                Err(other) => Error::new("the page can't be compressed").with_source(other),
-            })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
-    }
-}
-
-impl fmt::Debug for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Content").field(self.0.get_ref()).finish()
-    }
+/// Returns the slices that the content is made from.
+pub(super) fn slices(content: &mut Content) -> &mut Slices {
+    content.get_mut()
 }
 
 /// A service that returns the response in its request.

@@ -54,7 +54,7 @@
 //!   than the two above, other messages and encodings of protobuf, and all other types, including
 //!   `application/*`.
 //! - A range may have the parameters `q`, `version` and `escaping`. An unknown `escaping` and all other
-//!   parameters are ignored.
+//!   parameters are ignored. A range that repeats a parameter is malformed.
 //! - If no range is left, the answer is 0.0.4 text and never a 406: every scraper reads that format.
 //!
 //! # Protobuf
@@ -369,10 +369,9 @@ mod compression;
 #[path = "no_compression.rs"]
 mod compression;
 mod deadline;
+mod elements;
 mod future;
 mod negotiate;
-mod on_error;
-mod parameters;
 mod permits;
 mod query;
 mod renderer;

@@ -1,4 +1,4 @@
-use super::parameters::{Parameters, split};
+use super::elements::Element;
 use crate::escaping::Escaping;
 use crate::exposition::{Encoding, Format, Protobuf, TextEncoding};
 use http::HeaderMap;
@@ -7,194 +7,128 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 
 /// A representation of the page that `Accept` can name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Representation {
-    OpenMetrics(OpenMetricsVersion, Option<Escaping>),
-    Prometheus(Option<Escaping>),
-    Protobuf(Protobuf, Option<Escaping>),
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Representation {
+    media_type: MediaType,
+    /// The escaping that is named, if any is.
+    escaping: Option<Escaping>,
 }
 
-/// The versions of OpenMetrics that a scraper may name. The page is the same for both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OpenMetricsVersion {
-    V0_0_1,
-    V1_0_0,
+/// The page is the same for both versions of OpenMetrics.
+#[derive(Clone, Copy, Debug)]
+enum MediaType {
+    OpenMetrics0_0_1,
+    OpenMetrics1_0_0,
+    PlainText,
+    Protobuf(Protobuf),
+}
+
+/// A media range that matches an offered representation.
+#[derive(Clone, Copy, Debug)]
+enum MediaRange {
+    /// OpenMetrics or protobuf, which no wildcard selects.
+    Named,
+    PlainText,
+    AnyText,
+    Anything,
 }
 
 // === impl Representation ===
 
 impl Representation {
+    const PLAIN_TEXT: Self = Self {
+        media_type: MediaType::PlainText,
+        escaping: None,
+    };
+
     /// Returns the representation that `Accept` prefers, or 0.0.4 text if it names none. `protobuf`
     /// is `Some` if protobuf is offered.
-    ///
-    /// Takes time linear in the length of the headers and accepts any header.
     pub(super) fn negotiate(headers: &HeaderMap, protobuf: Option<Protobuf>) -> Self {
-        let mut preferences = Preferences::default();
-        let parse = |range| MediaRange::parse(range, protobuf);
-        for value in headers.get_all(ACCEPT) {
-            for (weight, range) in split(value.as_bytes(), b',').filter_map(parse) {
-                preferences.add(weight, range);
+        // The highest weight for each kind of range. The first one wins a tie.
+        let mut preferences = [None; 4];
+        for (position, element) in Element::all(headers, ACCEPT).enumerate() {
+            if let Some((range, representation)) = Self::matching(&element, protobuf) {
+                let preference = (element.weight, Reverse(position));
+                let slot = &mut preferences[range as usize];
+                if slot.is_none_or(|(there, _)| preference > there) {
+                    *slot = Some((preference, representation));
+                }
             }
         }
-        preferences.preferred().unwrap_or(Self::Prometheus(None))
+        let [named, plain_text, any_text, anything] = preferences;
+        // The most specific range sets the weight of the text format (RFC 9110, section 12.5.1):
+        // `text/plain;q=0, */*` refuses it.
+        let text = plain_text.or(any_text).or(anything);
+        let accepted = named.into_iter().chain(text);
+        let accepted = accepted.filter(|((weight, _), _)| *weight > 0);
+        accepted
+            .max_by_key(|(preference, _)| *preference)
+            .map_or(Self::PLAIN_TEXT, |(_, representation)| representation)
+    }
+
+    /// Returns the offered representation that an element matches.
+    fn matching(element: &Element<'_>, protobuf: Option<Protobuf>) -> Option<(MediaRange, Self)> {
+        let escaping = element.parameter("escaping").and_then(Escaping::from_name);
+        let of_type = |media_type| Self {
+            media_type,
+            escaping,
+        };
+        Some(match &*element.name {
+            b"application/openmetrics-text" => match element.parameter("version") {
+                Some(b"0.0.1") => (MediaRange::Named, of_type(MediaType::OpenMetrics0_0_1)),
+                Some(b"1.0.0") | None => (MediaRange::Named, of_type(MediaType::OpenMetrics1_0_0)),
+                Some(_) => return None,
+            },
+            b"application/vnd.google.protobuf" if names_delimited_families(element) => {
+                (MediaRange::Named, of_type(MediaType::Protobuf(protobuf?)))
+            }
+            b"text/plain" => (MediaRange::PlainText, of_type(MediaType::PlainText)),
+            b"text/*" => (MediaRange::AnyText, Self::PLAIN_TEXT),
+            b"*/*" => (MediaRange::Anything, Self::PLAIN_TEXT),
+            _ => return None,
+        })
     }
 
     /// `created` tells whether text shows created timestamps.
     pub(super) fn encoding(self, created: bool) -> Encoding {
-        let (format, escaping) = match self {
-            Self::OpenMetrics(_, escaping) => (Format::OpenMetrics, escaping),
-            Self::Prometheus(escaping) => (Format::Prometheus, escaping),
-            Self::Protobuf(protobuf, escaping) => {
-                return Encoding::Protobuf(protobuf, escaping.unwrap_or(Escaping::Underscores));
-            }
+        let escaping = self.escaping.unwrap_or(Escaping::Underscores);
+        let format = match self.media_type {
+            MediaType::OpenMetrics0_0_1 | MediaType::OpenMetrics1_0_0 => Format::OpenMetrics,
+            MediaType::PlainText => Format::Prometheus,
+            MediaType::Protobuf(protobuf) => return Encoding::Protobuf(protobuf, escaping),
         };
         Encoding::Text(TextEncoding {
             format,
-            escaping: escaping.unwrap_or(Escaping::Underscores),
+            escaping,
             created,
         })
     }
 
     pub(super) fn content_type(self) -> Cow<'static, str> {
-        let (media_type, escaping) = match self {
-            Self::OpenMetrics(OpenMetricsVersion::V1_0_0, escaping) => {
-                (Format::OpenMetrics.content_type(), escaping)
+        let media_type = match self.media_type {
+            MediaType::OpenMetrics0_0_1 => {
+                "application/openmetrics-text; version=0.0.1; charset=utf-8"
             }
-            Self::OpenMetrics(OpenMetricsVersion::V0_0_1, escaping) => (
-                "application/openmetrics-text; version=0.0.1; charset=utf-8",
-                escaping,
-            ),
-            Self::Prometheus(escaping) => (Format::Prometheus.content_type(), escaping),
-            Self::Protobuf(_, escaping) => (
-                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
-                escaping,
-            ),
+            MediaType::OpenMetrics1_0_0 => Format::OpenMetrics.content_type(),
+            MediaType::PlainText => Format::Prometheus.content_type(),
+            MediaType::Protobuf(_) => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+            }
         };
-        match escaping {
+        match self.escaping {
             None => media_type.into(),
             Some(escaping) => format!("{media_type}; escaping={}", escaping.as_str()).into(),
         }
     }
 }
 
-// === impl OpenMetricsVersion ===
-
-impl OpenMetricsVersion {
-    fn from_name(name: &[u8]) -> Option<Self> {
-        match name {
-            b"0.0.1" => Some(Self::V0_0_1),
-            b"1.0.0" => Some(Self::V1_0_0),
-            _ => None,
-        }
-    }
-}
-
-/// A media range that matches an offered representation, from the most to the least specific.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum MediaRange {
-    Exactly(Representation),
-    AnyText,
-    Any,
-}
-
-// === impl MediaRange ===
-
-impl MediaRange {
-    /// Returns the weight of a range, in thousandths, and what it matches. Returns `None` if it is
-    /// malformed or names what is not offered.
-    fn parse(range: &[u8], protobuf: Option<Protobuf>) -> Option<(u16, Self)> {
-        let mut parts = split(range, b';');
-        let media_type = parts.next()?.trim_ascii();
-        let is = |name: &str| media_type.eq_ignore_ascii_case(name.as_bytes());
-
-        let parameters = Parameters::parse(parts)?;
-        let weight = parameters.weight()?;
-        let range = if is("application/openmetrics-text") {
-            Self::Exactly(open_metrics(&parameters)?)
-        } else if is("application/vnd.google.protobuf") && parameters.name_delimited_families() {
-            Self::Exactly(Representation::Protobuf(protobuf?, escaping(&parameters)))
-        } else if is("text/plain") {
-            Self::Exactly(Representation::Prometheus(escaping(&parameters)))
-        } else if is("text/*") {
-            Self::AnyText
-        } else if is("*/*") {
-            Self::Any
-        } else {
-            return None;
-        };
-        Some((weight, range))
-    }
-}
-
-fn open_metrics(parameters: &Parameters<'_>) -> Option<Representation> {
-    let version = parameters.version.as_deref();
-    Some(Representation::OpenMetrics(
-        version.map_or(
-            Some(OpenMetricsVersion::V1_0_0),
-            OpenMetricsVersion::from_name,
-        )?,
-        escaping(parameters),
-    ))
-}
-
-fn escaping(parameters: &Parameters<'_>) -> Option<Escaping> {
-    parameters.escaping.as_deref().and_then(Escaping::from_name)
-}
-
-/// The range of the highest weight for each kind of range; the first one wins a tie.
-#[derive(Default)]
-struct Preferences {
-    /// How many ranges were added.
-    count: usize,
-    /// OpenMetrics and protobuf, which no wildcard selects.
-    named: Option<Preference>,
-    plain_text: Option<Preference>,
-    any_text: Option<Preference>,
-    anything: Option<Preference>,
-}
-
-#[derive(Clone, Copy)]
-struct Preference {
-    weight: u16,
-    position: usize,
-    representation: Representation,
-}
-
-// === impl Preferences ===
-
-impl Preferences {
-    fn add(&mut self, weight: u16, range: MediaRange) {
-        let (slot, representation) = match range {
-            MediaRange::Exactly(text @ Representation::Prometheus(_)) => {
-                (&mut self.plain_text, text)
-            }
-            MediaRange::Exactly(named) => (&mut self.named, named),
-            MediaRange::AnyText => (&mut self.any_text, Representation::Prometheus(None)),
-            MediaRange::Any => (&mut self.anything, Representation::Prometheus(None)),
-        };
-        let position = self.count;
-        self.count += 1;
-        if slot.is_none_or(|there| weight > there.weight) {
-            *slot = Some(Preference {
-                weight,
-                position,
-                representation,
-            });
-        }
-    }
-
-    /// Returns the representation of the highest weight, or `None` if all weights are 0.
-    fn preferred(self) -> Option<Representation> {
-        // The most specific range sets the weight of the text format (RFC 9110, section 12.5.1):
-        // `text/plain;q=0, */*` refuses it.
-        let text = self.plain_text.or(self.any_text).or(self.anything);
-        [self.named, text]
-            .into_iter()
-            .flatten()
-            .filter(|preference| preference.weight > 0)
-            .min_by_key(|preference| (Reverse(preference.weight), preference.position))
-            .map(|preference| preference.representation)
-    }
+/// Returns whether the parameters name Prometheus' protobuf message and its encoding.
+fn names_delimited_families(element: &Element<'_>) -> bool {
+    let is = |name, known: &[u8]| {
+        let value = element.parameter(name);
+        value.is_some_and(|value| value.eq_ignore_ascii_case(known))
+    };
+    is("proto", b"io.prometheus.client.MetricFamily") && is("encoding", b"delimited")
 }
 
 // `tests/answers` has the table of real headers.

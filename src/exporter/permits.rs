@@ -1,13 +1,13 @@
 use super::deadline::Deadline;
+use crate::Error;
 use bytes::Bytes;
-use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long a reader may take nothing before another scrape can take over its permit.
-pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(5);
+const STALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The permits of an exporter and its clones, one for each scrape in flight.
 #[derive(Default)]
@@ -22,15 +22,6 @@ pub(super) struct Permits {
 pub(super) struct Permit {
     permits: Arc<Permits>,
     scrape: Arc<InFlight>,
-}
-
-/// Why the rest of a page can't be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Revoked {
-    /// The deadline has passed.
-    DeadlinePassed,
-    /// The reader took nothing for too long, and another scrape has its permit.
-    Stalled,
 }
 
 struct InFlight {
@@ -98,31 +89,26 @@ impl Permit {
     }
 
     /// Returns a copy of a part of the page. The copy does not keep the rest in memory.
-    pub(super) fn read(&self, part: Range<usize>) -> Result<Bytes, Revoked> {
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the deadline has passed, or if another scrape has the permit.
+    pub(super) fn read(&self, part: Range<usize>) -> Result<Bytes, Error> {
         let InFlight { deadline, progress } = &*self.scrape;
         if deadline.has_passed() {
-            return Err(Revoked::DeadlinePassed);
+            return Err(Error::new(format!(
+                "the page was not read within the deadline of {:?}",
+                deadline.timeout()
+            )));
         }
         match &mut *lock(progress) {
             Progress::Reading(page, last) => {
                 *last = Instant::now();
                 Ok(Bytes::copy_from_slice(&page[part]))
             }
-            Progress::Writing | Progress::Revoked => Err(Revoked::Stalled),
-        }
-    }
-
-    /// Returns the text of the error that the reader gets.
-    pub(super) fn explain(&self, revoked: Revoked) -> String {
-        match revoked {
-            Revoked::DeadlinePassed => format!(
-                "the page was not read within the deadline of {:?}",
-                self.scrape.deadline.timeout()
-            ),
-            Revoked::Stalled => format!(
-                "the page was not read: its reader took nothing for {STALL_TIMEOUT:?}, and another \
-                 scrape took over its permit"
-            ),
+            Progress::Writing | Progress::Revoked => Err(Error::new(format!(
+                "the page was not read: its reader took nothing for {STALL_TIMEOUT:?}, and another scrape took over its permit"
+            ))),
         }
     }
 }
@@ -145,14 +131,6 @@ impl Drop for Permit {
     }
 }
 
-impl fmt::Debug for Permit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit")
-            .field("deadline", &self.scrape.deadline)
-            .finish_non_exhaustive()
-    }
-}
-
 /// Locks a mutex, poisoned or not: nothing panics while one of these is held.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -168,6 +146,15 @@ mod tests {
 
     fn deadline(length: Duration) -> Deadline {
         Deadline::new(length, &HeaderMap::new())
+    }
+
+    /// Reads a part of the page, or returns what the error is about.
+    fn read(permit: &Permit, part: Range<usize>) -> Result<Bytes, &'static str> {
+        permit.read(part).map_err(|error| {
+            let text = error.to_string();
+            let mut known = ["deadline", "another scrape"].into_iter();
+            known.find(|why| text.contains(why)).expect("a known error")
+        })
     }
 
     #[test]
@@ -191,7 +178,7 @@ mod tests {
         let owner = Arc::new(*b"page");
         late.set_page(Bytes::from_owner(Shared(owner.clone())));
         assert_eq!(Arc::strong_count(&owner), 2);
-        assert_eq!(late.read(0..4), Err(Revoked::DeadlinePassed));
+        assert_eq!(read(&late, 0..4), Err("deadline"));
 
         let next = permits
             .try_acquire(1, deadline(Duration::MAX))
@@ -199,7 +186,7 @@ mod tests {
         next.set_page(PAGE);
         assert_eq!(Arc::strong_count(&owner), 1);
         drop(late);
-        assert_eq!(next.read(0..4), Ok(PAGE));
+        assert_eq!(read(&next, 0..4), Ok(PAGE));
         assert!(permits.try_acquire(1, deadline(Duration::MAX)).is_none());
     }
 
@@ -211,7 +198,7 @@ mod tests {
         let owner = Arc::new(*b"page");
         stalled.set_page(Bytes::from_owner(Shared(owner.clone())));
         advance(STALL_TIMEOUT / 2).await;
-        assert_eq!(stalled.read(0..1), Ok(PAGE.slice(0..1)));
+        assert_eq!(read(&stalled, 0..1), Ok(PAGE.slice(0..1)));
         advance(STALL_TIMEOUT - Duration::from_millis(1)).await;
         assert!(take().is_none());
         advance(Duration::from_millis(1)).await;
@@ -223,7 +210,7 @@ mod tests {
 
         let next = take().expect("its permit");
         assert_eq!(Arc::strong_count(&owner), 1);
-        assert_eq!(stalled.read(1..2), Err(Revoked::Stalled));
+        assert_eq!(read(&stalled, 1..2), Err("another scrape"));
         // A page that is still being written has no reader that could stall.
         advance(10 * STALL_TIMEOUT).await;
         assert!(take().is_none());
@@ -243,11 +230,11 @@ mod tests {
             readers.push(permit);
             advance(STALL_TIMEOUT / 2).await;
         }
-        assert_eq!(readers[0].read(0..1), Ok(PAGE.slice(0..1)));
+        assert_eq!(read(&readers[0], 0..1), Ok(PAGE.slice(0..1)));
         advance(STALL_TIMEOUT).await;
         let next = permits.try_acquire(3, deadline(Duration::MAX));
-        let read: Vec<_> = readers.iter().map(|permit| permit.read(0..4)).collect();
-        assert_eq!(read, [Ok(PAGE), Err(Revoked::Stalled), Ok(PAGE)]);
+        let read: Vec<_> = readers.iter().map(|permit| read(permit, 0..4)).collect();
+        assert_eq!(read, [Ok(PAGE), Err("another scrape"), Ok(PAGE)]);
         drop(next);
     }
 

@@ -1,16 +1,15 @@
-use super::on_error::OnError;
 use crate::Error;
 use crate::exposition::{Encoding, Selection};
+use crate::function::Function;
 use crate::registry::MetricsRegistry;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::thread;
 use std::time::Duration;
+use std::{iter, mem, thread};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// Renders pages one at a time, each for all scrapes that wait for the same page.
 ///
@@ -40,12 +39,15 @@ struct Job {
 }
 
 /// What distinguishes one page from another.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(PartialEq)]
 pub(super) struct PageOptions {
     pub(super) encoding: Encoding,
     pub(super) selection: Selection,
-    pub(super) on_error: OnError,
+    /// Hears of what is left out. By default an error fails the page.
+    pub(super) on_error: Option<ErrorReport>,
 }
+
+pub(super) type ErrorReport = Function<dyn Fn(&Error) + Send + Sync>;
 
 /// A page, or the text that explains why there is none.
 pub(super) type Rendered = Result<Bytes, Bytes>;
@@ -53,18 +55,11 @@ pub(super) type Rendered = Result<Bytes, Bytes>;
 /// Renders until no scrape waits.
 struct Worker(Option<Arc<Renderer>>);
 
-/// The right to one of at most [`MAX_THREADS`] rendering threads.
+/// The permits of rendering threads.
 ///
 /// An exporter and its clones have at most one thread. The limit is for programs that keep making
 /// exporters while a collector never returns.
-struct ThreadPermit;
-
-static THREADS: AtomicUsize = AtomicUsize::new(0);
-
-const MAX_THREADS: usize = 64;
-
-/// The name of the threads. Linux shows at most 15 bytes.
-const THREAD_NAME: &str = "metrics-page";
+static THREADS: Semaphore = Semaphore::const_new(64);
 
 const PANICKED: &str = "\
 The metrics could not be written: a panic occurred while the page was written. The panic hook has \
@@ -92,7 +87,7 @@ impl Renderer {
             return Some(Err(explain(&error).into()));
         }
         let (mut rendered, worker) = self.join(options);
-        let (_waiting, ended) = mpsc::channel();
+        let (_waiting, ended) = mpsc::channel::<()>();
         match Handle::try_current() {
             Ok(runtime) => {
                 // A runtime that is shutting down drops the closure without running it.
@@ -100,7 +95,11 @@ impl Renderer {
                     if let Some(worker) = worker {
                         worker.spawn(runtime);
                     }
-                    wait_for_scrape(&ended);
+                    // Waits until the scrape has ended. While this thread of the runtime is busy, a paused clock
+                    // does not jump to the scrape's deadline. At shutdown the runtime drops its tasks, and
+                    // with them the scrapes, before it waits for this thread. A scrape outside of the runtime
+                    // delays the shutdown by at most 10 seconds.
+                    let _ = ended.recv_timeout(Duration::from_secs(10));
                 }));
             }
             Err(_) => worker.into_iter().for_each(Worker::run),
@@ -124,17 +123,8 @@ impl Renderer {
                 receiver
             }
         };
-        let starts = !std::mem::replace(&mut queue.has_worker, true);
+        let starts = !mem::replace(&mut queue.has_worker, true);
         (receiver, starts.then(|| Worker(Some(self.clone()))))
-    }
-
-    /// Returns the next rendering that a scrape waits for. If there is none, the worker is done.
-    fn next(&self) -> Option<Job> {
-        let mut queue = self.queue();
-        queue.waiting.retain(|job| !job.rendered.is_closed());
-        let job = queue.waiting.pop_front();
-        queue.has_worker = job.is_some();
-        job
     }
 
     fn render(&self, options: &PageOptions) -> Rendered {
@@ -145,7 +135,13 @@ impl Renderer {
             selection,
             on_error,
         } = options;
-        let on_error = |error| on_error.handle(error);
+        let on_error = |error| match on_error {
+            None => Err(error),
+            Some(report) => {
+                report(&error);
+                Ok(())
+            }
+        };
         let render = || self.registry.render(*encoding, selection, &on_error);
         match panic::catch_unwind(AssertUnwindSafe(render)) {
             Ok(Ok(page)) => Ok(page),
@@ -164,17 +160,19 @@ impl Renderer {
 
 impl Worker {
     fn spawn(self, runtime: Handle) {
-        let Some(thread) = ThreadPermit::new() else {
+        let Ok(permit) = THREADS.try_acquire() else {
             return;
         };
         let work = move || {
-            let _thread = thread;
+            let _permit = permit;
             // Collectors may use the runtime.
             let _context = runtime.enter();
             self.run();
         };
+        // Linux shows at most 15 bytes of the name.
+        let thread = thread::Builder::new().name("metrics-page".into());
         // If the system can't start a thread, the worker is dropped.
-        let _ = thread::Builder::new().name(THREAD_NAME.into()).spawn(work);
+        let _ = thread.spawn(work);
     }
 
     fn run(mut self) {
@@ -188,8 +186,17 @@ impl Worker {
         }
     }
 
+    /// Returns the next rendering that a scrape waits for. If there is none, the worker is done.
     fn next(&mut self) -> Option<Job> {
-        let job = self.0.as_ref()?.next();
+        let renderer = self.0.as_ref()?;
+        let mut jobs = iter::from_fn(|| {
+            let mut queue = renderer.queue();
+            let job = queue.waiting.pop_front();
+            queue.has_worker = job.is_some();
+            job
+        });
+        // Jobs that no scrape waits for are dropped here, after the lock: they own functions of users.
+        let job = jobs.find(|job| !job.rendered.is_closed());
         if job.is_none() {
             self.0 = None;
         }
@@ -202,36 +209,11 @@ impl Drop for Worker {
     /// scrape starts its own worker.
     fn drop(&mut self) {
         if let Some(renderer) = &self.0 {
-            *renderer.queue() = Queue::default();
+            // A statement of its own, so that the jobs are dropped after the lock.
+            let unserved = mem::take(&mut *renderer.queue());
+            drop(unserved);
         }
     }
-}
-
-// === impl ThreadPermit ===
-
-impl ThreadPermit {
-    /// Returns `None` if there are [`MAX_THREADS`] threads.
-    fn new() -> Option<Self> {
-        let add = |threads| (threads < MAX_THREADS).then_some(threads + 1);
-        let added = THREADS.fetch_update(Relaxed, Relaxed, add);
-        added.is_ok().then_some(Self)
-    }
-}
-
-impl Drop for ThreadPermit {
-    fn drop(&mut self) {
-        THREADS.fetch_sub(1, Relaxed);
-    }
-}
-
-/// Returns once the scrape that holds the sender has ended, or after 10 seconds.
-///
-/// This runs on one of the runtime's blocking threads in place of the rendering. While it runs, a
-/// paused clock does not jump to the scrape's deadline. At shutdown the runtime drops its tasks, and
-/// with them the scrapes, before it waits for its blocking threads. A scrape outside of the runtime
-/// delays the shutdown by at most 10 seconds.
-fn wait_for_scrape(ended: &mpsc::Receiver<()>) {
-    let _ = ended.recv_timeout(Duration::from_secs(10));
 }
 
 fn explain(error: &Error) -> String {

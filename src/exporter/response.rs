@@ -1,37 +1,25 @@
 //! The responses of an exporter.
 
 use super::Body;
+use super::compression::uncompressed;
 use super::deadline::Deadline;
 use super::slices::Slices;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use http::{HeaderValue, Response, StatusCode};
-use std::time::Duration;
-
-const METHOD_NOT_ALLOWED_TEXT: &str =
-    "Metrics are read with GET or HEAD. Other methods do nothing here.\n";
-
-const NO_THREAD_TEXT: &str = "\
-The metrics could not be written: the runtime is shutting down, or no thread could be started. The next \
-scrape tries again.\n";
-
-pub(super) fn page(content_type: &str, slices: Slices) -> Response<Slices> {
-    respond(StatusCode::OK, content_type, slices)
-}
-
-pub(super) fn encoding_failed(why: Bytes) -> Response<Body> {
-    respond_text(StatusCode::INTERNAL_SERVER_ERROR, why)
-}
 
 pub(super) fn method_not_allowed() -> Response<Body> {
-    let mut response = respond_text(StatusCode::METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED_TEXT);
+    let mut response = text(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "Metrics are read with GET or HEAD. Other methods do nothing here.\n",
+    );
     let headers = response.headers_mut();
     headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     response
 }
 
 pub(super) fn too_many_scrapes(limit: usize) -> Response<Body> {
-    respond_text(
+    text(
         StatusCode::SERVICE_UNAVAILABLE,
         format!(
             "Too many scrapes: the limit of {limit} in flight is reached. A scrape is in flight \
@@ -41,8 +29,8 @@ pub(super) fn too_many_scrapes(limit: usize) -> Response<Body> {
 }
 
 pub(super) fn deadline_passed(deadline: Deadline) -> Response<Body> {
-    let timeout: Duration = deadline.timeout();
-    respond_text(
+    let timeout = deadline.timeout();
+    text(
         StatusCode::SERVICE_UNAVAILABLE,
         format!(
             "The metrics could not be written within the deadline of {timeout:?}: a collector is \
@@ -52,15 +40,21 @@ pub(super) fn deadline_passed(deadline: Deadline) -> Response<Body> {
 }
 
 pub(super) fn no_thread() -> Response<Body> {
-    respond_text(StatusCode::SERVICE_UNAVAILABLE, NO_THREAD_TEXT)
+    text(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The metrics could not be written: the runtime is shutting down, or no thread could be \
+         started. The next scrape tries again.\n",
+    )
 }
 
-fn respond_text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+/// Returns a response that explains its status.
+pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     let text = Slices::text(text.into());
-    respond(status, "text/plain; charset=utf-8", text).map(|text| Body::new(text.into()))
+    let response = respond(status, "text/plain; charset=utf-8", text);
+    response.map(|text| Body::new(uncompressed(text)))
 }
 
-fn respond(status: StatusCode, content_type: &str, content: Slices) -> Response<Slices> {
+pub(super) fn respond(status: StatusCode, content_type: &str, content: Slices) -> Response<Slices> {
     let length = http_body::Body::size_hint(&content).lower();
     let mut response = Response::new(content);
     *response.status_mut() = status;

@@ -1,6 +1,7 @@
 //! Metrics of the exporter's own scrapes.
 
 use crate::Error;
+use crate::clock::{Clock, Stopwatch};
 use crate::registry::{FamilySource, MetricsRegistry};
 use http::StatusCode;
 use prometheus_client::collector::Collector;
@@ -12,32 +13,24 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// The metrics of an exporter and its clones, and the registry that shows them.
+/// The metrics of an exporter and its clones.
 #[derive(Clone, Debug)]
 pub(super) struct SelfMetrics {
-    metrics: ScrapeMetrics,
-    registry: MetricsRegistry,
-}
-
-/// A scrape in flight. Dropping it ends the scrape.
-#[derive(Debug)]
-pub(super) struct MeasuredScrape {
-    self_metrics: SelfMetrics,
-    began: Duration,
-    code: Code,
-}
-
-/// The metrics. Clones share them.
-#[derive(Clone, Debug)]
-struct ScrapeMetrics {
     /// The prefix of the metric names.
     prefix: Arc<str>,
+    clock: Clock,
     scrapes: Family<[(&'static str, Code); 1], Counter>,
     in_flight: Gauge,
     duration: Histogram,
     bytes: Counter,
+}
+
+/// A scrape in flight. Dropping it ends the scrape.
+pub(super) struct MeasuredScrape {
+    metrics: SelfMetrics,
+    stopwatch: Stopwatch,
+    code: Code,
 }
 
 /// A status code, as the value of a label.
@@ -67,83 +60,45 @@ impl SelfMetrics {
     ///
     /// Returns an error if the names are taken.
     pub(super) fn register(registry: &MetricsRegistry) -> Result<Self, Error> {
-        let metrics = ScrapeMetrics::new(registry.prefix());
-        let created = registry.wall_time();
+        let clock = registry.clock();
+        let metrics = Self {
+            prefix: registry.prefix().into(),
+            clock,
+            scrapes: Family::default(),
+            in_flight: Gauge::default(),
+            duration: Histogram::new(BUCKETS),
+            bytes: Counter::default(),
+        };
+        for code in CODES {
+            drop(metrics.scrapes.get_or_create(&label(code)));
+        }
         registry
             .add_source(None, |labels| {
-                FamilySource::collector(labels, metrics.clone()).created(created)
+                FamilySource::collector(labels, metrics.clone()).created(clock.wall_time())
             })
             .map_err(|error| {
                 Error::new(format!(
                     "the exporter's own metrics can't be shown: {error}; if another exporter of this registry shows its own, clone that one"
                 ))
             })?;
-        Ok(Self {
-            metrics,
-            registry: registry.clone(),
-        })
+        Ok(metrics)
     }
 
     pub(super) fn begin(&self) -> MeasuredScrape {
-        self.metrics.in_flight.inc();
+        self.in_flight.inc();
         MeasuredScrape {
-            self_metrics: self.clone(),
-            began: self.registry.uptime(),
+            metrics: self.clone(),
+            stopwatch: self.clock.stopwatch(),
             code: CLIENT_CLOSED_REQUEST,
         }
     }
 }
 
-// === impl MeasuredScrape ===
-
-impl MeasuredScrape {
-    /// Sets the status code that the scrape is counted under.
-    pub(super) fn answered(mut self, status: StatusCode) -> Self {
-        self.code = status.as_u16();
-        self
-    }
-
-    pub(super) fn record_bytes(&mut self, bytes: usize) {
-        self.self_metrics.metrics.bytes.inc_by(bytes as u64);
-    }
-}
-
-impl Drop for MeasuredScrape {
-    fn drop(&mut self) {
-        let Self {
-            self_metrics: SelfMetrics { metrics, registry },
-            began,
-            code,
-        } = self;
-        let duration = registry.uptime().saturating_sub(*began);
-        metrics.scrapes.get_or_create(&label(*code)).inc();
-        metrics.duration.observe(duration.as_secs_f64());
-        metrics.in_flight.dec();
-    }
-}
-
-// === impl ScrapeMetrics ===
-
-impl ScrapeMetrics {
-    fn new(prefix: &str) -> Self {
-        let scrapes = Family::<_, Counter>::default();
-        for code in CODES {
-            drop(scrapes.get_or_create(&label(code)));
-        }
-        Self {
-            prefix: prefix.into(),
-            scrapes,
-            in_flight: Gauge::default(),
-            duration: Histogram::new(BUCKETS),
-            bytes: Counter::default(),
-        }
-    }
-}
-
-impl Collector for ScrapeMetrics {
+impl Collector for SelfMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Self {
             prefix,
+            clock: _,
             scrapes,
             in_flight,
             duration,
@@ -178,6 +133,33 @@ impl Collector for ScrapeMetrics {
             Some(&Unit::Bytes),
             bytes,
         )
+    }
+}
+
+// === impl MeasuredScrape ===
+
+impl MeasuredScrape {
+    /// Sets the status code that the scrape is counted under.
+    pub(super) fn answered(mut self, status: StatusCode) -> Self {
+        self.code = status.as_u16();
+        self
+    }
+
+    pub(super) fn record_bytes(&self, bytes: usize) {
+        self.metrics.bytes.inc_by(bytes as u64);
+    }
+}
+
+impl Drop for MeasuredScrape {
+    fn drop(&mut self) {
+        let Self {
+            metrics,
+            stopwatch,
+            code,
+        } = self;
+        metrics.scrapes.get_or_create(&label(*code)).inc();
+        metrics.duration.observe(stopwatch.elapsed().as_secs_f64());
+        metrics.in_flight.dec();
     }
 }
 

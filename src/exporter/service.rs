@@ -1,17 +1,17 @@
 use super::compression::compress;
 use super::deadline::{Deadline, Timer};
 use super::negotiate::Representation;
-use super::on_error::OnError;
 use super::permits::Permits;
-use super::renderer::{PageOptions, Renderer};
+use super::renderer::{ErrorReport, PageOptions, Renderer};
 use super::self_metrics::SelfMetrics;
 use super::slices::Slices;
 use super::{Body, ResponseFuture, query, response};
 use crate::Error;
 use crate::exposition::Protobuf;
+use crate::function::Function;
 use crate::registry::MetricsRegistry;
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
@@ -43,7 +43,8 @@ pub struct MetricsExporter {
     concurrent_scrapes: usize,
     deadline: Duration,
     created_timestamps: bool,
-    on_error: OnError,
+    /// By default an error fails the scrape.
+    on_error: Option<ErrorReport>,
     timer: Arc<Timer>,
     permits: Arc<Permits>,
     renderer: Arc<Renderer>,
@@ -58,7 +59,7 @@ impl MetricsExporter {
             concurrent_scrapes: 8,
             deadline: Duration::from_secs(30),
             created_timestamps: false,
-            on_error: OnError::default(),
+            on_error: None,
             timer: Arc::default(),
             permits: Arc::default(),
             renderer: Arc::new(Renderer::new(registry)),
@@ -142,7 +143,7 @@ impl MetricsExporter {
     ///
     /// By default the scrape fails, with 500 and a text that says why.
     pub fn continue_on_error(mut self, report: impl Fn(&Error) + Send + Sync + 'static) -> Self {
-        self.on_error = OnError::Continue(Arc::new(report));
+        self.on_error = Some(error_report(report));
         self
     }
 
@@ -175,14 +176,22 @@ impl MetricsExporter {
         match deadline.bound(&self.timer, page).await {
             Some(Some(Ok(page))) => {
                 let slices = Slices::page(page, permit);
-                let response = response::page(&representation.content_type(), slices);
+                let content_type = representation.content_type();
+                let response = response::respond(StatusCode::OK, &content_type, slices);
                 compress(&head.headers, response).await.map(Body::new)
             }
-            Some(Some(Err(why))) => response::encoding_failed(why),
+            Some(Some(Err(why))) => response::text(StatusCode::INTERNAL_SERVER_ERROR, why),
             Some(None) => response::no_thread(),
             None => response::deadline_passed(deadline),
         }
     }
+}
+
+fn error_report<F>(report: F) -> ErrorReport
+where
+    F: Fn(&Error) + Send + Sync + 'static,
+{
+    Function::new::<F>(Arc::new(report))
 }
 
 impl<B> Service<Request<B>> for MetricsExporter {
@@ -219,7 +228,7 @@ impl fmt::Debug for MetricsExporter {
             .field("deadline", deadline)
             .field("created_timestamps", created_timestamps)
             .field("self_metrics", &self_metrics.is_some())
-            .field("on_error", on_error)
+            .field("continue_on_error", &on_error.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -228,8 +237,8 @@ impl fmt::Debug for MetricsExporter {
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use http::HeaderMap;
     use http::header::{CONTENT_LENGTH, CONTENT_TYPE, VARY};
-    use http::{HeaderMap, StatusCode};
     use http_body_util::BodyExt;
     use std::sync::atomic::{AtomicBool, Ordering};
     use tokio_test::block_on;

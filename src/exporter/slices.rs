@@ -4,25 +4,21 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use tower::BoxError;
 
 /// A page that is sent in slices.
 ///
 /// Its owner calls [`begin_turn`](Self::begin_turn) before each slice. A compressor, which reads as
 /// much as it can, therefore gets one slice at a time.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Slices {
-    remaining: Remaining,
+    /// Has the page of a scrape. It is released with the last slice.
+    permit: Option<Permit>,
+    /// What is sent if there is no permit.
+    text: Bytes,
     next: usize,
     length: usize,
     turn_is_over: bool,
-}
-
-/// Where the remaining slices are.
-#[derive(Debug)]
-enum Remaining {
-    Text(Bytes),
-    /// The page of a scrape, which releases its permit with the last slice.
-    Page(Permit),
 }
 
 /// How many bytes are sent or compressed in one turn. That takes a fraction of a millisecond.
@@ -34,7 +30,7 @@ impl Slices {
     pub(super) fn text(text: Bytes) -> Self {
         Self {
             length: text.len(),
-            remaining: Remaining::Text(text),
+            text,
             ..Self::default()
         }
     }
@@ -44,7 +40,7 @@ impl Slices {
         permit.set_page(page);
         Self {
             length,
-            remaining: Remaining::Page(permit),
+            permit: Some(permit),
             ..Self::default()
         }
     }
@@ -56,41 +52,36 @@ impl Slices {
 
     fn next_slice(&mut self) -> Result<Bytes, Error> {
         let end = self.length.min(self.next + SLICE);
-        let slice = match &self.remaining {
-            Remaining::Text(text) => text.slice(self.next..end),
-            Remaining::Page(permit) => match permit.read(self.next..end) {
-                Ok(slice) => slice,
-                Err(revoked) => {
-                    let error = Error::new(permit.explain(revoked));
-                    *self = Self::default();
-                    return Err(error);
-                }
-            },
+        let slice = match &self.permit {
+            Some(permit) => permit.read(self.next..end),
+            None => Ok(self.text.slice(self.next..end)),
         };
-        self.next = end;
-        self.turn_is_over = end < self.length;
-        if !self.turn_is_over {
-            self.remaining = Remaining::default();
+        match slice {
+            Ok(_) if end < self.length => {
+                self.next = end;
+                self.turn_is_over = true;
+            }
+            _ => *self = Self::default(),
         }
-        Ok(slice)
+        slice
     }
 }
 
 impl http_body::Body for Slices {
     type Data = Bytes;
-    type Error = Error;
+    type Error = BoxError;
 
     /// Between turns this is pending and does not register the waker: the owner begins the next turn.
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if self.turn_is_over {
             Poll::Pending
         } else if self.next == self.length {
             Poll::Ready(None)
         } else {
-            Poll::Ready(Some(self.next_slice().map(Frame::data)))
+            Poll::Ready(Some(self.next_slice().map(Frame::data).map_err(Into::into)))
         }
     }
 
@@ -100,13 +91,5 @@ impl http_body::Body for Slices {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact((self.length - self.next) as u64)
-    }
-}
-
-// === impl Remaining ===
-
-impl Default for Remaining {
-    fn default() -> Self {
-        Self::Text(Bytes::new())
     }
 }

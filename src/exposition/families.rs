@@ -165,7 +165,7 @@ impl<'a> Texts<'a> {
         let (mut custom, mut sources) = (Vec::new(), Vec::new());
         for (name, family) in &*table.custom {
             if selection.contains(name, family.kind) {
-                match encode(name, family) {
+                match encode(family) {
                     Ok(texts) => custom.push((&**name, &**family, texts)),
                     Err(error) => on_error(error)?,
                 }

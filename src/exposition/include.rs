@@ -37,7 +37,7 @@ impl MetricsRegistry {
     /// Returns an error under the same conditions as [`register_collector`](Self::register_collector).
     pub fn include(&self, registry: Arc<Registry>) -> Result<(), Error> {
         let encode = move |text: &mut String| encode_registry(text, &registry);
-        let source = FamilySource::new(std::any::type_name::<Registry>(), encode);
+        let source = FamilySource::new::<Registry>(encode);
         self.add_source(None, |_| source)
     }
 
@@ -73,7 +73,7 @@ impl MetricsRegistry {
     where
         F: Fn(&mut String) -> fmt::Result + Send + Sync + 'static,
     {
-        let source = FamilySource::new(std::any::type_name::<F>(), encode);
+        let source = FamilySource::new::<F>(encode);
         self.add_source(None, |_| source)
     }
 }

@@ -147,7 +147,7 @@ impl<'a> Snapshot<'a> {
             series: Carrier::ALL.map(|carrier| groups[layout.group_of(carrier)].clone()),
             metrics: AUTOMATIC_METRICS
                 .each_ref()
-                .map(|metric| metric.is_on(&shared.settings)),
+                .map(|automatic| automatic.metric.is_on(&shared.settings)),
             endpoint,
             // Read after the counts, so that each error type that has a count is known.
             error_types: shared.error_types.by_name(),

@@ -1,8 +1,6 @@
 //! The metrics that every layer has.
 
 use super::family::Kind;
-use super::metric::Metric;
-use crate::settings::Settings;
 
 /// A metric family that every layer records by itself.
 #[derive(Debug)]
@@ -15,239 +13,97 @@ pub(crate) struct AutomaticMetric {
     pub(crate) help: &'static str,
 }
 
-pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 33] = [
-    AutomaticMetric {
-        metric: Metric::AbandonedWaits,
-        name: "abandoned_waits",
-        kind: Kind::Counter,
-        unit: None,
-        help: "Waits for the service to be ready that ended without a call",
-    },
-    AutomaticMetric {
-        metric: Metric::ActiveRequests,
-        name: "active_requests",
-        kind: Kind::Gauge,
-        unit: None,
-        help: "Calls in flight",
-    },
-    AutomaticMetric {
-        metric: Metric::CallDurationSeconds,
-        name: "call_duration_seconds",
-        kind: Kind::Histogram,
-        unit: Some("seconds"),
-        help: "Time from the beginning of a call to the end of its response",
-    },
-    AutomaticMetric {
-        metric: Metric::Cancellations,
-        name: "cancellations",
-        kind: Kind::Counter,
-        unit: None,
-        help: "Calls whose caller left before the end",
-    },
-    AutomaticMetric {
-        metric: Metric::ConcurrentRequests,
-        name: "concurrent_requests",
-        kind: Kind::Gauge,
-        unit: None,
-        help: "Calls in flight",
-    },
-    AutomaticMetric {
-        metric: Metric::Errors,
-        name: "errors",
-        kind: Kind::Counter,
-        unit: None,
-        help: "Calls that failed, by the type of their first failure",
-    },
-    AutomaticMetric {
-        metric: Metric::FirstByteSeconds,
-        name: "first_byte_seconds",
-        kind: Kind::Histogram,
-        unit: Some("seconds"),
-        help: "Time from the beginning of a call to the first byte of its response",
-    },
-    AutomaticMetric {
-        metric: Metric::FirstItemSeconds,
-        name: "first_item_seconds",
-        kind: Kind::Histogram,
-        unit: Some("seconds"),
-        help: "Time from the beginning of a call to the first item of its response",
-    },
-    AutomaticMetric {
-        metric: Metric::HandlerPollSeconds,
-        name: "handler_poll_seconds",
-        kind: Kind::Histogram,
-        unit: Some("seconds"),
-        help: "Time that the polls of a call's service and response body took, all together",
-    },
-    AutomaticMetric {
-        metric: Metric::ItemGapSeconds,
-        name: "item_gap_seconds",
-        kind: Kind::Histogram,
-        unit: Some("seconds"),
-        help: "Time from one item of a response to the next",
-    },
-    AutomaticMetric {
-        metric: Metric::Items,
-        name: "items",
-        kind: Kind::Counter,
-        unit: None,
-        help: "Items of responses that the caller has taken",
-    },
-    AutomaticMetric {
-        metric: Metric::LabelOverflow,
-        name: "label_overflow",
-        kind: Kind::Counter,
-        unit: None,
-        help: "Calls beyond the cardinality limit, recorded under _OTHER",
-    },
-    AutomaticMetric {
-        metric: Metric::OldestRequestAgeSeconds,
-        name: "oldest_request_age_seconds",
-        kind: Kind::Gauge,
-        unit: Some("seconds"),
-        help: "Age of the oldest call that has not ended, or 0",
-    },
-    AutomaticMetric {
-        metric: Metric::QueueWaitSeconds,
-        name: "queue_wait_seconds",
-        kind: Kind::Histogram,
-        unit: Some("seconds"),
-        help: "Time from the front proxy's X-Request-Start to the beginning of the call",
-    },
-    AutomaticMetric {
-        metric: Metric::ReadyWaitSeconds,
-        name: "ready_wait_seconds",
-        kind: Kind::Histogram,
-        unit: Some("seconds"),
-        help: "Time from when the service was found not to be ready to the next call, or until the wait was given up",
-    },
-    AutomaticMetric {
-        metric: Metric::RequestBodySizeBytes,
-        name: "request_body_size_bytes",
-        kind: Kind::Histogram,
-        unit: Some("bytes"),
-        help: "Bytes that the service has read of a call's request by its end",
-    },
-    AutomaticMetric {
-        metric: Metric::RequestBytes,
-        name: "request_bytes",
-        kind: Kind::Counter,
-        unit: Some("bytes"),
-        help: "Bytes of requests that the service has read",
-    },
-    AutomaticMetric {
-        metric: Metric::RequestDurationSeconds,
-        name: "request_duration_seconds",
-        kind: Kind::Histogram,
-        unit: Some("seconds"),
-        help: "Time from the beginning of a call to the end of its response",
-    },
-    AutomaticMetric {
-        metric: Metric::RequestMessages,
-        name: "request_messages",
-        kind: Kind::Counter,
-        unit: None,
-        help: "Messages of requests that the service has read",
-    },
-    AutomaticMetric {
-        metric: Metric::Requests,
-        name: "requests",
-        kind: Kind::Counter,
-        unit: None,
-        help: "Calls that have ended, however they ended",
-    },
-    AutomaticMetric {
-        metric: Metric::RequestsDurationSeconds,
-        name: "requests_duration_seconds",
-        kind: Kind::Histogram,
-        unit: Some("seconds"),
-        help: "Time from the beginning of a call to the end of its response",
-    },
-    AutomaticMetric {
-        metric: Metric::RequestsLongestSeconds,
-        name: "requests_longest_seconds",
-        kind: Kind::Gauge,
-        unit: Some("seconds"),
-        help: "Duration of the longest call that ended since the page before the last one, or 0",
-    },
-    AutomaticMetric {
-        metric: Metric::RequestsPending,
-        name: "requests_pending",
-        kind: Kind::Gauge,
-        unit: None,
-        help: "Calls in flight",
-    },
-    AutomaticMetric {
-        metric: Metric::ResponseBodySizeBytes,
-        name: "response_body_size_bytes",
-        kind: Kind::Histogram,
-        unit: Some("bytes"),
-        help: "Bytes that the caller has taken of a call's response by its end",
-    },
-    AutomaticMetric {
-        metric: Metric::ResponseBytes,
-        name: "response_bytes",
-        kind: Kind::Counter,
-        unit: Some("bytes"),
-        help: "Bytes of responses that the caller has taken",
-    },
-    AutomaticMetric {
-        metric: Metric::ResponseHeadSeconds,
-        name: "response_head_seconds",
-        kind: Kind::Histogram,
-        unit: Some("seconds"),
-        help: "Time from the beginning of a call to the head of its response",
-    },
-    AutomaticMetric {
-        metric: Metric::ResponseMessages,
-        name: "response_messages",
-        kind: Kind::Counter,
-        unit: None,
-        help: "Messages of responses that the caller has taken",
-    },
-    AutomaticMetric {
-        metric: Metric::SlowPolls,
-        name: "slow_polls",
-        kind: Kind::Counter,
-        unit: None,
-        help: "Polls of services and response bodies that took at least the time set for slow ones",
-    },
-    AutomaticMetric {
-        metric: Metric::StreamDurationSeconds,
-        name: "stream_duration_seconds",
-        kind: Kind::Histogram,
-        unit: Some("seconds"),
-        help: "Time from the beginning to the end of a call that stays open by intent",
-    },
-    AutomaticMetric {
-        metric: Metric::TimePerItemSeconds,
-        name: "time_per_item_seconds",
-        kind: Kind::Histogram,
-        unit: Some("seconds"),
-        help: "Time per item of a completed response after its first item",
-    },
-    AutomaticMetric {
-        metric: Metric::TimePerOutputTokenSeconds,
-        name: "time_per_output_token_seconds",
-        kind: Kind::Histogram,
-        unit: Some("seconds"),
-        help: "Time per token of a completed response after its first token",
-    },
-    AutomaticMetric {
-        metric: Metric::TimeToFirstTokenSeconds,
-        name: "time_to_first_token_seconds",
-        kind: Kind::Histogram,
-        unit: Some("seconds"),
-        help: "Time from the beginning of a call to the first token of its response",
-    },
-    AutomaticMetric {
-        metric: Metric::WaitingRequests,
-        name: "waiting_requests",
-        kind: Kind::Gauge,
-        unit: None,
-        help: "Services that were found not to be ready and have not been called since",
-    },
-];
+/// Declares [`Metric`] and [`AUTOMATIC_METRICS`], in the same order. A row is `Metric = Kind "name": "help"`, or
+/// `Metric = Kind "name" in "unit": "help"`.
+macro_rules! automatic_metrics {
+    ($($metric:ident = $kind:ident $name:literal $(in $unit:literal)?: $help:literal)*) => {
+        /// What an automatic metric shows, under one name. A convention with another name has a metric of its own.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Metric {
+            $($metric,)*
+        }
+
+        pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; [$($name),*].len()] = [
+            $(AutomaticMetric {
+                metric: Metric::$metric,
+                name: $name,
+                kind: Kind::$kind,
+                // The first of none or one.
+                unit: [$(Some($unit),)? None][0],
+                help: $help,
+            },)*
+        ];
+    };
+}
+
+automatic_metrics! {
+    AbandonedWaits = Counter "abandoned_waits":
+        "Waits for the service to be ready that ended without a call"
+    ActiveRequests = Gauge "active_requests":
+        "Calls in flight"
+    CallDurationSeconds = Histogram "call_duration_seconds" in "seconds":
+        "Time from the beginning of a call to the end of its response"
+    Cancellations = Counter "cancellations":
+        "Calls whose caller left before the end"
+    ConcurrentRequests = Gauge "concurrent_requests":
+        "Calls in flight"
+    Errors = Counter "errors":
+        "Calls that failed, by the type of their first failure"
+    FirstByteSeconds = Histogram "first_byte_seconds" in "seconds":
+        "Time from the beginning of a call to the first byte of its response"
+    FirstItemSeconds = Histogram "first_item_seconds" in "seconds":
+        "Time from the beginning of a call to the first item of its response"
+    HandlerPollSeconds = Histogram "handler_poll_seconds" in "seconds":
+        "Time that the polls of a call's service and response body took, all together"
+    ItemGapSeconds = Histogram "item_gap_seconds" in "seconds":
+        "Time from one item of a response to the next"
+    Items = Counter "items":
+        "Items of responses that the caller has taken"
+    LabelOverflow = Counter "label_overflow":
+        "Calls beyond the cardinality limit, recorded under _OTHER"
+    OldestRequestAgeSeconds = Gauge "oldest_request_age_seconds" in "seconds":
+        "Age of the oldest call that has not ended, or 0"
+    QueueWaitSeconds = Histogram "queue_wait_seconds" in "seconds":
+        "Time from the front proxy's X-Request-Start to the beginning of the call"
+    ReadyWaitSeconds = Histogram "ready_wait_seconds" in "seconds":
+        "Time from when the service was found not to be ready to the next call, or until the wait was given up"
+    RequestBodySizeBytes = Histogram "request_body_size_bytes" in "bytes":
+        "Bytes that the service has read of a call's request by its end"
+    RequestBytes = Counter "request_bytes" in "bytes":
+        "Bytes of requests that the service has read"
+    RequestDurationSeconds = Histogram "request_duration_seconds" in "seconds":
+        "Time from the beginning of a call to the end of its response"
+    RequestMessages = Counter "request_messages":
+        "Messages of requests that the service has read"
+    Requests = Counter "requests":
+        "Calls that have ended, however they ended"
+    RequestsDurationSeconds = Histogram "requests_duration_seconds" in "seconds":
+        "Time from the beginning of a call to the end of its response"
+    RequestsLongestSeconds = Gauge "requests_longest_seconds" in "seconds":
+        "Duration of the longest call that ended since the page before the last one, or 0"
+    RequestsPending = Gauge "requests_pending":
+        "Calls in flight"
+    ResponseBodySizeBytes = Histogram "response_body_size_bytes" in "bytes":
+        "Bytes that the caller has taken of a call's response by its end"
+    ResponseBytes = Counter "response_bytes" in "bytes":
+        "Bytes of responses that the caller has taken"
+    ResponseHeadSeconds = Histogram "response_head_seconds" in "seconds":
+        "Time from the beginning of a call to the head of its response"
+    ResponseMessages = Counter "response_messages":
+        "Messages of responses that the caller has taken"
+    SlowPolls = Counter "slow_polls":
+        "Polls of services and response bodies that took at least the time set for slow ones"
+    StreamDurationSeconds = Histogram "stream_duration_seconds" in "seconds":
+        "Time from the beginning to the end of a call that stays open by intent"
+    TimePerItemSeconds = Histogram "time_per_item_seconds" in "seconds":
+        "Time per item of a completed response after its first item"
+    TimePerOutputTokenSeconds = Histogram "time_per_output_token_seconds" in "seconds":
+        "Time per token of a completed response after its first token"
+    TimeToFirstTokenSeconds = Histogram "time_to_first_token_seconds" in "seconds":
+        "Time from the beginning of a call to the first token of its response"
+    WaitingRequests = Gauge "waiting_requests":
+        "Services that were found not to be ready and have not been called since"
+}
 
 /// The only family that the registry itself provides.
 pub(crate) const UPTIME: &str = "uptime_seconds";
@@ -255,11 +111,6 @@ pub(crate) const UPTIME_UNIT: &str = "seconds";
 pub(crate) const UPTIME_HELP: &str = "Time since the registry was created";
 
 impl AutomaticMetric {
-    /// Returns whether a layer with these settings records this metric.
-    pub(crate) fn is_on(&self, settings: &Settings) -> bool {
-        self.metric.is_on(settings)
-    }
-
     pub(crate) fn full_name(&self, prefix: &str) -> String {
         format!("{prefix}{}", self.name)
     }

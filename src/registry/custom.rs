@@ -1,8 +1,8 @@
 //! Metrics and sources of families that users register.
 
 use super::family::Kind;
-use super::names::{Claim, Owner};
-use super::{IncludedFamily, NamedFamily, parse};
+use super::names::Claim;
+use super::{IncludedFamily, NamedFamily, Sample, parse};
 use crate::Error;
 use crate::clock::WallTime;
 use crate::escaping::{is_metric_name, label_in_text};
@@ -10,47 +10,38 @@ use crate::labels::Labels;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::{Metric, Registry};
+use std::any::type_name;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 /// A family that users registered, with all its members.
 ///
-/// Each member has a prometheus-client registry of its own, which adds the member's labels. HELP, TYPE and UNIT
-/// are written once for all members.
+/// HELP, TYPE and UNIT are written once for all members.
 #[derive(Clone, Debug)]
 pub(crate) struct CustomFamily {
     pub(crate) kind: Kind,
     pub(crate) unit: Option<String>,
     pub(crate) help: String,
-    members: BTreeMap<Labels, Member>,
-}
-
-/// The metric of a family that was registered with one label set.
-#[derive(Clone, Debug)]
-pub(super) struct Member {
-    registry: Arc<Registry>,
-    /// When it was registered.
-    created: WallTime,
-    /// The series that it had when it was registered.
-    claim: Arc<Claim>,
+    /// The metrics of the family, each registered with another label set. They add their labels.
+    members: BTreeMap<Labels, FamilySource>,
 }
 
 /// What a member's encoder writes.
 #[derive(Debug)]
 pub(crate) struct MemberText {
-    text: String,
-    created: WallTime,
+    pub(super) text: String,
+    pub(super) created: Option<WallTime>,
 }
 
-/// A source of included families: a collector, another registry, or a closure. It encodes them as text.
+/// A source of families that users wrote: a metric, a collector, another registry, or a closure. It encodes them as text.
 #[derive(Clone)]
 pub(crate) struct FamilySource {
-    /// The name of its type, for errors.
-    name: &'static str,
-    encode: Arc<Encode>,
+    /// What it is, for errors.
+    pub(super) name: Arc<str>,
+    pub(super) encode: Arc<Encode>,
     /// When its metrics began to count, if that is known.
-    created: Option<WallTime>,
+    pub(super) created: Option<WallTime>,
     /// The families that it is known to show, by name.
     claims: Arc<BTreeMap<String, Arc<Claim>>>,
 }
@@ -65,23 +56,14 @@ pub(crate) struct LateClaims {
 type Encode = dyn Fn(&mut String) -> fmt::Result + Send + Sync;
 
 impl CustomFamily {
-    /// Returns a family with one member. Use [`claiming`](Self::claiming) to add the member's series.
+    /// Returns a family with one member.
     pub(super) fn new(
         kind: Kind,
         unit: Option<&str>,
         help: String,
-        name: &str,
         labels: &Labels,
-        created: WallTime,
-        metric: impl Metric,
+        member: FamilySource,
     ) -> Self {
-        let mut registry = labelled(labels);
-        registry.register(encoded_as(name), "", metric);
-        let member = Member {
-            registry: Arc::new(registry),
-            created,
-            claim: Arc::new(Claim::new(name.to_owned(), kind, Owner::Included)),
-        };
         Self {
             kind,
             unit: unit.map(str::to_owned),
@@ -90,17 +72,17 @@ impl CustomFamily {
         }
     }
 
-    /// Sets the claim of its only member.
+    /// Sets what its only member shows now.
     pub(super) fn claiming(mut self, claim: Claim) -> Self {
         let claim = Arc::new(claim);
         for member in self.members.values_mut() {
-            member.claim = claim.clone();
+            member.claim(claim.clone());
         }
         self
     }
 
-    pub(super) fn claims(&self) -> impl Iterator<Item = &Claim> {
-        self.members.values().map(Member::claim)
+    pub(super) fn members(&self) -> impl Iterator<Item = &FamilySource> {
+        self.members.values()
     }
 
     /// Checks that the members of `other` may join this family.
@@ -109,13 +91,28 @@ impl CustomFamily {
     ///
     /// Returns an error if the families disagree, or if both have a member with the same labels.
     pub(super) fn check_joining(&self, name: &str, other: &Self) -> Result<(), Error> {
-        self.check_agrees(name, other)?;
-        match other.members.keys().find(|labels| self.has(labels)) {
-            None => Ok(()),
-            Some(labels) => Err(Error::new(format!(
+        let Self {
+            kind,
+            unit,
+            help,
+            members,
+        } = other;
+        let disagreement = if self.kind != *kind {
+            format!("as a {}, not a {}", self.kind.as_str(), kind.as_str())
+        } else if self.unit != *unit {
+            format!("with the unit {:?}, not {unit:?}", self.unit)
+        } else if self.help != *help {
+            format!("with the help {:?}, not {help:?}", self.help)
+        } else if let Some(labels) = members.keys().find(|labels| self.has(labels)) {
+            return Err(Error::new(format!(
                 "metric `{name}` is already registered with the labels {labels}: keep the handle of the first one and use it"
-            ))),
-        }
+            )));
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(format!(
+            "metric `{name}` is already registered {disagreement}: members of a family must agree"
+        )))
     }
 
     /// Adds the members of `other`, after [`check_joining`](Self::check_joining).
@@ -125,7 +122,7 @@ impl CustomFamily {
         self.members.extend(members);
     }
 
-    pub(super) fn remove(&mut self, labels: &Labels) -> Option<Member> {
+    pub(super) fn remove(&mut self, labels: &Labels) -> Option<FamilySource> {
         self.members.remove(labels)
     }
 
@@ -146,38 +143,6 @@ impl CustomFamily {
         self.members.contains_key(labels)
     }
 
-    /// Checks that both families have the same type, unit and help.
-    fn check_agrees(&self, name: &str, other: &Self) -> Result<(), Error> {
-        let Self {
-            kind,
-            unit,
-            help,
-            members: _,
-        } = other;
-        let disagreement = if self.kind != *kind {
-            format!("as a {}, not a {}", self.kind.as_str(), kind.as_str())
-        } else if self.unit != *unit {
-            format!("with the unit {:?}, not {unit:?}", self.unit)
-        } else if self.help != *help {
-            format!("with the help {:?}, not {help:?}", self.help)
-        } else {
-            return Ok(());
-        };
-        Err(Error::new(format!(
-            "metric `{name}` is already registered {disagreement}: members of a family must agree"
-        )))
-    }
-
-    /// Returns the text that prometheus-client writes for each member, metadata included.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if a member can't be encoded.
-    pub(crate) fn encode(&self) -> Result<Vec<MemberText>, fmt::Error> {
-        let members = self.members.values();
-        members.map(Member::encode).collect()
-    }
-
     /// Returns the family with its own metadata and the samples in these texts.
     ///
     /// # Errors
@@ -188,50 +153,46 @@ impl CustomFamily {
         name: &str,
         texts: &'a [MemberText],
     ) -> Result<IncludedFamily<'a>, Error> {
-        let mut family = IncludedFamily::new(self.kind);
-        family.unit.clone_from(&self.unit);
-        family.help.clone_from(&self.help);
-        for MemberText { text, created } in texts {
-            family.add_samples(text, *created)?;
-        }
         let encoded_as = encoded_as(name);
-        if encoded_as != name {
-            for sample in &mut family.samples {
-                let suffix = sample.name.strip_prefix(encoded_as).unwrap_or_default();
-                sample.name = format!("{name}{suffix}").into();
+        let mut samples = Vec::new();
+        for MemberText { text, created } in texts {
+            for line in text.lines().filter(|line| !line.starts_with('#')) {
+                let mut sample = Sample::parse_line(line)?;
+                sample.created = *created;
+                if encoded_as != name {
+                    let suffix = sample.name.strip_prefix(encoded_as).unwrap_or_default();
+                    sample.name = format!("{name}{suffix}").into();
+                }
+                sample.set_family(name, self.kind);
+                samples.push(sample);
             }
         }
-        Ok(family)
-    }
-}
-
-// === impl Member ===
-
-impl Member {
-    fn encode(&self) -> Result<MemberText, fmt::Error> {
-        let mut text = String::new();
-        text::encode_registry(&mut text, &self.registry)?;
-        Ok(MemberText {
-            text,
-            created: self.created,
+        Ok(IncludedFamily {
+            kind: self.kind,
+            unit: self.unit.clone(),
+            help: self.help.clone(),
+            samples,
         })
-    }
-
-    pub(super) fn claim(&self) -> &Claim {
-        &self.claim
     }
 }
 
 // === impl FamilySource ===
 
 impl FamilySource {
-    /// Returns a source without claims. `name` is the name of a type.
-    pub(crate) fn new(
-        name: &'static str,
+    /// Returns a source that `encode` writes. Errors name it by the type `T`.
+    pub(crate) fn new<T>(
+        encode: impl Fn(&mut String) -> fmt::Result + Send + Sync + 'static,
+    ) -> Self {
+        Self::named(format!("the collector `{}`", type_name::<T>()), encode)
+    }
+
+    /// Returns a source without claims.
+    fn named(
+        name: String,
         encode: impl Fn(&mut String) -> fmt::Result + Send + Sync + 'static,
     ) -> Self {
         Self {
-            name,
+            name: name.into(),
             encode: Arc::new(encode),
             created: None,
             claims: Arc::default(),
@@ -281,24 +242,16 @@ impl FamilySource {
         Arc::ptr_eq(&self.encode, &other.encode)
     }
 
+    pub(super) fn metric(name: &str, labels: &Labels, metric: impl Metric) -> Self {
+        let mut registry = labelled(labels);
+        registry.register(encoded_as(name), "", metric);
+        Self::named(format!("metric `{name}`"), encoder(registry))
+    }
+
     pub(crate) fn collector<C: Collector>(labels: &Labels, collector: C) -> Self {
         let mut registry = labelled(labels);
         registry.register_collector(Box::new(collector));
-        let encode = move |out: &mut String| text::encode_registry(out, &registry);
-        Self::new(std::any::type_name::<C>(), encode)
-    }
-
-    pub(crate) fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// # Errors
-    ///
-    /// Returns an error if the source can't be encoded.
-    pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
-        let mut text = String::new();
-        (self.encode)(&mut text)?;
-        Ok(text)
+        Self::new::<C>(encoder(registry))
     }
 
     /// Returns the families in a text that it has encoded.
@@ -330,6 +283,11 @@ fn encoded_as(name: &str) -> &str {
     if is_metric_name(name) { name } else { "metric" }
 }
 
+fn encoder(registry: Registry) -> impl Fn(&mut String) -> fmt::Result {
+    move |text| text::encode_registry(text, &registry)
+}
+
+/// Returns a registry that adds these labels.
 fn labelled(labels: &Labels) -> Registry {
     Registry::with_labels(labels.iter().map(|(name, value)| {
         let name = label_in_text(name);

@@ -6,8 +6,6 @@ use crate::Error;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 
 /// How many encoders may run inside each other. An encoder that registers a metric runs that metric's encoder.
@@ -24,7 +22,7 @@ thread_local! {
 ///
 /// Returns an error that says why the family can't be shown.
 pub(super) fn custom_claim(name: &str, family: &CustomFamily) -> Result<Claim, Error> {
-    let texts = encode(name, family)?;
+    let texts = encode(family)?;
     let mut family = family.read(name, &texts)?;
     family.arrange(name)?;
     Ok(Claim::included(name, &family))
@@ -39,12 +37,9 @@ pub(super) fn source_claims(source: &FamilySource) -> Result<Vec<Claim>, Error> 
     let text = encode_source(source)?;
     let mut families: BTreeMap<Cow<'_, str>, IncludedFamily<'_>> = BTreeMap::new();
     for (name, family) in source.read(&text)? {
-        match families.entry(name) {
-            Entry::Vacant(place) => drop(place.insert(family)),
-            Entry::Occupied(mut there) => {
-                let name = there.key().clone();
-                there.get_mut().join(&name, family)?;
-            }
+        match families.get_mut(&name) {
+            Some(first) => first.join(&name, family)?,
+            None => drop(families.insert(name, family)),
         }
     }
     // Families of one source may clash with each other.
@@ -60,41 +55,42 @@ pub(super) fn source_claims(source: &FamilySource) -> Result<Vec<Claim>, Error> 
     Ok(claims)
 }
 
-pub(crate) fn encode(name: &str, family: &CustomFamily) -> Result<Vec<MemberText>, Error> {
-    catch_panic(|| format!("metric `{name}`"), || family.encode())
+/// Returns the texts of the members of a family.
+///
+/// # Errors
+///
+/// Returns an error if a member can't be encoded.
+pub(crate) fn encode(family: &CustomFamily) -> Result<Vec<MemberText>, Error> {
+    let texts = family.members().map(|member| {
+        Ok(MemberText {
+            text: encode_source(member)?,
+            created: member.created,
+        })
+    });
+    texts.collect()
 }
 
-pub(crate) fn encode_source(source: &FamilySource) -> Result<String, Error> {
-    let what = || format!("the collector `{}`", source.name());
-    catch_panic(what, || source.encode())
-}
-
-/// Runs an encoder, and turns a failure or a panic into an error that begins with `what`.
+/// Runs an encoder, and turns a failure or a panic into an error that names it.
 ///
 /// `AssertUnwindSafe` is right because the next scrape reads the encoder's state after a panic, whether it is
 /// caught here or not.
-fn catch_panic<T>(
-    what: impl Fn() -> String,
-    encode: impl FnOnce() -> Result<T, fmt::Error>,
-) -> Result<T, Error> {
+pub(crate) fn encode_source(source: &FamilySource) -> Result<String, Error> {
+    let FamilySource { name, encode, .. } = source;
     let nested = NESTED.get();
     if nested == MAX_NESTED {
         return Err(Error::new(format!(
-            "{} can't be encoded inside {MAX_NESTED} other encoders: one of them registers something with the same encoder each time it is called; register it once",
-            what()
+            "{name} can't be encoded inside {MAX_NESTED} other encoders: one of them registers something with the same encoder each time it is called; register it once"
         )));
     }
     NESTED.set(nested + 1);
-    let encoded = panic::catch_unwind(AssertUnwindSafe(encode));
+    let mut text = String::new();
+    let encoded = panic::catch_unwind(AssertUnwindSafe(|| encode(&mut text)));
     NESTED.set(nested);
     match encoded {
-        Ok(Ok(encoded)) => Ok(encoded),
-        Ok(Err(error)) => {
-            Err(Error::new(format!("{} can't be encoded", what())).with_source(error))
-        }
+        Ok(Ok(())) => Ok(text),
+        Ok(Err(error)) => Err(Error::new(format!("{name} can't be encoded")).with_source(error)),
         Err(_reported) => Err(Error::new(format!(
-            "{} can't be encoded: its encoder panicked; the panic hook has reported where, by default on standard error",
-            what()
+            "{name} can't be encoded: its encoder panicked; the panic hook has reported where, by default on standard error"
         ))),
     }
 }

@@ -154,6 +154,20 @@ pub(super) fn name(name: &str, unit: Option<&str>, kind: Kind) -> Result<String,
     }
 }
 
+/// Checks that two families of this name have the same type and unit.
+pub(super) fn check_same_type(
+    name: &str,
+    a: (Kind, &Option<String>),
+    b: (Kind, &Option<String>),
+) -> Result<(), Error> {
+    if a == b {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "two families have the name `{name}` and different types or units: rename one, or leave it out"
+    )))
+}
+
 /// Returns whether the name ends in the unit. Scrapers refuse any other unit.
 pub(crate) fn ends_in_unit(name: &str, unit: &str) -> bool {
     !unit.is_empty()

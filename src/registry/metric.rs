@@ -1,50 +1,13 @@
 //! Which metrics a layer has.
 
+use super::automatic::Metric;
 use crate::measured::Measured;
 use crate::naming::Naming;
 use crate::settings::Settings;
 
-/// What an automatic metric shows, under one name. A convention with another name has a metric of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Metric {
-    AbandonedWaits,
-    ActiveRequests,
-    CallDurationSeconds,
-    Cancellations,
-    ConcurrentRequests,
-    Errors,
-    FirstByteSeconds,
-    FirstItemSeconds,
-    HandlerPollSeconds,
-    ItemGapSeconds,
-    Items,
-    LabelOverflow,
-    OldestRequestAgeSeconds,
-    QueueWaitSeconds,
-    ReadyWaitSeconds,
-    RequestBodySizeBytes,
-    RequestBytes,
-    RequestDurationSeconds,
-    RequestMessages,
-    Requests,
-    RequestsDurationSeconds,
-    RequestsLongestSeconds,
-    RequestsPending,
-    ResponseBodySizeBytes,
-    ResponseBytes,
-    ResponseHeadSeconds,
-    ResponseMessages,
-    SlowPolls,
-    StreamDurationSeconds,
-    TimePerItemSeconds,
-    TimePerOutputTokenSeconds,
-    TimeToFirstTokenSeconds,
-    WaitingRequests,
-}
-
 impl Metric {
     /// Returns whether a layer with these settings records this metric.
-    pub(super) fn is_on(self, settings: &Settings) -> bool {
+    pub(crate) fn is_on(self, settings: &Settings) -> bool {
         self.namings().contains(&settings.naming) && self.is_measured(settings)
     }
 
@@ -78,25 +41,23 @@ impl Metric {
 
     /// Whether these settings ask for its numbers.
     fn is_measured(self, settings: &Settings) -> bool {
-        let histograms = &settings.histograms;
+        let has = |measured| settings.histograms.has(measured);
         match self {
-            Self::FirstByteSeconds => histograms.has(Measured::FirstByte),
-            Self::FirstItemSeconds | Self::TimeToFirstTokenSeconds => {
-                histograms.has(Measured::FirstItem)
-            }
-            Self::HandlerPollSeconds => histograms.has(Measured::HandlerPoll),
-            Self::ItemGapSeconds => histograms.has(Measured::ItemGap),
-            Self::QueueWaitSeconds => histograms.has(Measured::QueueWait),
+            Self::FirstByteSeconds => has(Measured::FirstByte),
+            Self::FirstItemSeconds | Self::TimeToFirstTokenSeconds => has(Measured::FirstItem),
+            Self::HandlerPollSeconds => has(Measured::HandlerPoll),
+            Self::ItemGapSeconds => has(Measured::ItemGap),
+            Self::QueueWaitSeconds => has(Measured::QueueWait),
             Self::ReadyWaitSeconds | Self::WaitingRequests | Self::AbandonedWaits => {
-                histograms.has(Measured::ReadyWait)
+                has(Measured::ReadyWait)
             }
-            Self::ResponseHeadSeconds => histograms.has(Measured::ResponseHead),
-            Self::StreamDurationSeconds => histograms.has(Measured::StreamDuration),
+            Self::ResponseHeadSeconds => has(Measured::ResponseHead),
+            Self::StreamDurationSeconds => has(Measured::StreamDuration),
             Self::TimePerItemSeconds | Self::TimePerOutputTokenSeconds => {
-                histograms.has(Measured::TimePerItem)
+                has(Measured::TimePerItem)
             }
-            Self::RequestBodySizeBytes => histograms.has(Measured::RequestSize),
-            Self::ResponseBodySizeBytes => histograms.has(Measured::ResponseSize),
+            Self::RequestBodySizeBytes => has(Measured::RequestSize),
+            Self::ResponseBodySizeBytes => has(Measured::ResponseSize),
             Self::Items => settings.items,
             Self::OldestRequestAgeSeconds => settings.oldest,
             Self::RequestsLongestSeconds => settings.longest,

@@ -16,7 +16,9 @@ mod table;
 
 pub use self::builder::MetricsRegistryBuilder;
 
-pub(crate) use self::automatic::{AUTOMATIC_METRICS, AutomaticMetric, UPTIME_HELP, UPTIME_UNIT};
+pub(crate) use self::automatic::{
+    AUTOMATIC_METRICS, AutomaticMetric, Metric, UPTIME_HELP, UPTIME_UNIT,
+};
 pub(crate) use self::custom::{CustomFamily, FamilySource, LateClaims, MemberText};
 pub(crate) use self::encoding::{encode, encode_source};
 pub(crate) use self::family::{Kind, ends_in_unit};
@@ -25,12 +27,11 @@ pub(crate) use self::included::parse_labels;
 #[cfg(any(feature = "protobuf", feature = "testing"))]
 pub(crate) use self::included::unescape;
 pub(crate) use self::included::{IncludedFamily, NamedFamily, Sample, allow_exemplar, parse};
-pub(crate) use self::metric::Metric;
 pub(crate) use self::table::{Endpoint, Table};
 
 use self::registered::Registered;
 use crate::Error;
-use crate::clock::{Clock, Stopwatch, WallTime};
+use crate::clock::{Clock, Stopwatch};
 use crate::labels::{ConstantLabels, Labels};
 use crate::settings::Settings;
 use prometheus_client::metrics::info::Info;
@@ -212,13 +213,13 @@ impl MetricsRegistry {
         let labels = self.with_common(Labels::new(labels.into_labels())?)?;
         // A statement of its own, so that the removed values are dropped after the lock.
         let removed = self.write().remove(&labels);
-        Ok(removed.any)
+        Ok(removed.any())
     }
 
     /// Removes the custom metric with this name and the endpoint's labels. Returns whether there was one.
     pub(crate) fn remove_custom(&self, name: &str, endpoint: Option<&Arc<Endpoint>>) -> bool {
         let removed = self.write().remove_custom(name, endpoint);
-        removed.any
+        removed.any()
     }
 
     /// Returns these labels together with the registry's.
@@ -232,7 +233,7 @@ impl MetricsRegistry {
 
     pub(crate) fn remove_endpoint(&self, endpoint: &Arc<Endpoint>) -> bool {
         let removed = self.write().remove_endpoint(endpoint);
-        removed.any
+        removed.any()
     }
 
     /// Like [`add`](Self::add), for a metric whose clones are handles to it. Returns one.
@@ -264,7 +265,8 @@ impl MetricsRegistry {
         let unit = unit.map(Unit::as_str);
         let name = family::name(name, unit, kind)?;
         let labels = self.labels_of(endpoint)?;
-        let joining = CustomFamily::new(kind, unit, help, &name, &labels, self.wall_time(), metric);
+        let member = FamilySource::metric(&name, &labels, metric).created(self.clock().wall_time());
+        let joining = CustomFamily::new(kind, unit, help, &labels, member);
         let claim = encoding::custom_claim(&name, &joining)?;
         let joining = joining.claiming(claim);
         let mut registered = self.write();
@@ -326,9 +328,9 @@ impl MetricsRegistry {
         self.shared.created.elapsed()
     }
 
-    /// Returns what the registry's clock shows.
-    pub(crate) fn wall_time(&self) -> WallTime {
-        self.shared.clock.wall_time()
+    /// Returns the registry's clock.
+    pub(crate) fn clock(&self) -> Clock {
+        self.shared.clock
     }
 
     /// Returns a copy of what is registered now. Reading it blocks no registration.
@@ -345,7 +347,7 @@ impl MetricsRegistry {
 
     /// Reserves names of a registry that shows this one, so that later layers can't clash with them.
     pub(crate) fn reserve_names(&self, names: impl IntoIterator<Item = String>) {
-        self.write().reserve_names(names);
+        self.write().reserved_names.extend(names);
     }
 
     /// Marks this thread as making a page.

@@ -1,6 +1,7 @@
 //! Names that appear on the page, and the series of included families.
 
-use super::metric::Metric;
+use super::automatic::Metric;
+use super::family::check_same_type;
 use super::{IncludedFamily, Kind};
 use crate::Error;
 use crate::escaping::Escaping;
@@ -69,7 +70,7 @@ impl Claim {
         let mut series: Vec<Arc<str>> = Vec::new();
         for sample in &family.samples {
             let mut text = String::new();
-            for (label, value) in sample.labels_of_metric(family.kind) {
+            for (label, value) in sample.series() {
                 if !value.is_empty() {
                     text.extend([&*Escaping::Underscores.label(label), "=\"", value, "\","]);
                 }
@@ -99,20 +100,17 @@ impl Names {
     /// Returns an error that names the clash.
     pub(super) fn check(&self, claim: &Claim) -> Result<(), Error> {
         let Claim { name, kind, .. } = claim;
-        let mut names = kind.names(name);
-        let clash = names.find_map(|shown| {
+        if let Some(known) = self.families.get(name)
+            && known.owner == claim.owner
+        {
+            return known.check(claim);
+        }
+        let clash = kind.names(name).find_map(|shown| {
             let family = self.shown.get(&*shown)?;
             let known = self.families.get(&**family)?;
-            let may_join = **family == **name && known.owner == claim.owner;
-            (!may_join).then_some((shown, family, known))
+            Some(clashing(claim, &shown, family, known.owner))
         });
-        if let Some((shown, family, known)) = clash {
-            return Err(clashing(claim, &shown, family, known.owner));
-        }
-        match self.families.get(name) {
-            Some(known) => known.check(claim),
-            None => Ok(()),
-        }
+        clash.map_or(Ok(()), Err)
     }
 
     /// Adds all claims of something, or none.
@@ -176,11 +174,7 @@ impl ClaimedFamily {
     /// Checks that the claim fits in with the others to the same family.
     fn check(&self, claim: &Claim) -> Result<(), Error> {
         let Claim { name, kind, .. } = claim;
-        if (self.kind, &self.unit) != (*kind, &claim.unit) {
-            return Err(Error::new(format!(
-                "two families have the name `{name}` and different types or units: rename one, or leave it out"
-            )));
-        }
+        check_same_type(name, (self.kind, &self.unit), (*kind, &claim.unit))?;
         match claim
             .series
             .iter()

@@ -1,9 +1,8 @@
 //! Everything that is registered, and the checks for what may be added.
 
-use super::automatic::{AUTOMATIC_METRICS, AutomaticMetric, UPTIME};
-use super::custom::{CustomFamily, FamilySource, LateClaims, Member};
+use super::automatic::{AUTOMATIC_METRICS, UPTIME};
+use super::custom::{CustomFamily, FamilySource, LateClaims};
 use super::family::Kind;
-use super::label_names::LabelNames;
 use super::names::{Claim, Names, Owner};
 use super::table::{Endpoint, Table};
 use crate::Error;
@@ -21,16 +20,14 @@ pub(super) struct Registered {
     pub(super) table: Table,
     names: Names,
     /// The names of other metrics in prometheus-client registries that show this one. Layers can't use them.
-    reserved_names: BTreeSet<String>,
+    pub(super) reserved_names: BTreeSet<String>,
 }
 
 /// Values that were removed. They are dropped after the lock.
 #[must_use = "drop it outside the lock"]
 #[derive(Default)]
 pub(super) struct Removed {
-    pub(super) any: bool,
     endpoints: Vec<Arc<Endpoint>>,
-    members: Vec<Member>,
     sources: Vec<FamilySource>,
 }
 
@@ -50,11 +47,6 @@ impl Registered {
         }
     }
 
-    /// Reserves names, so that later layers can't show them.
-    pub(super) fn reserve_names(&mut self, names: impl IntoIterator<Item = String>) {
-        self.reserved_names.extend(names);
-    }
-
     /// Returns the endpoint of an earlier layer with the same prefix and labels, if there is one.
     ///
     /// # Errors
@@ -66,14 +58,11 @@ impl Registered {
         labels: &Labels,
         settings: &Settings,
     ) -> Result<Option<Arc<Endpoint>>, Error> {
-        let layers = self.table.layers.get(prefix);
-        let is_new = |index: usize| layers.is_none_or(|layers| layers.shown[index] == 0);
-        for (_, metric) in shown_by(settings).filter(|(index, _)| is_new(*index)) {
-            let claim = claim(metric, prefix);
+        for claim in claims(prefix, settings) {
             self.names.check(&claim)?;
             self.check_reserved(&claim)?;
         }
-        let Some(layers) = layers else {
+        let Some(layers) = self.table.layers.get(prefix) else {
             return Ok(None);
         };
         layers.check_series(labels, settings)?;
@@ -103,16 +92,13 @@ impl Registered {
         let settings = endpoint.recorder.settings();
         let layers = Arc::make_mut(&mut table.layers);
         let layers = layers.entry(endpoint.prefix.clone()).or_default();
-        for (index, metric) in shown_by(settings) {
-            if layers.shown[index] == 0 {
-                names.add(&claim(metric, &endpoint.prefix));
-            }
-            layers.shown[index] += 1;
+        for claim in claims(&endpoint.prefix, settings) {
+            names.add(&claim);
         }
-        let label_names = LabelNames::of(&endpoint.labels, &settings.schema);
-        *layers.label_names.entry(label_names).or_default() += 1;
-        let labels = endpoint.labels.clone();
-        layers.endpoints.insert(labels, endpoint.clone());
+        let labels = &endpoint.labels;
+        let same_names = layers.by_label_names.entry(endpoint.label_names());
+        same_names.or_default().insert(labels.clone());
+        layers.endpoints.insert(labels.clone(), endpoint.clone());
     }
 
     /// Adds the only member of `joining` to the family of that name.
@@ -125,7 +111,7 @@ impl Registered {
         if let Some(family) = table.custom.get(name) {
             family.check_joining(name, joining)?;
         }
-        names.add_all(joining.claims())?;
+        names.add_all(joining.members().flat_map(FamilySource::claims))?;
         match Arc::make_mut(&mut table.custom).entry(name.to_owned()) {
             Entry::Vacant(index) => drop(index.insert(Arc::new(joining.clone()))),
             Entry::Occupied(mut family) => Arc::make_mut(family.get_mut()).join(joining),
@@ -146,10 +132,8 @@ impl Registered {
         let Self { table, names, .. } = self;
         names.add_all(source.claims())?;
         let sources = Arc::make_mut(&mut table.sources);
-        sources
-            .entry(labels.clone())
-            .or_default()
-            .push(source.clone());
+        let sources = sources.entry(labels.clone()).or_default();
+        sources.push(source.clone());
         Ok(())
     }
 
@@ -203,8 +187,7 @@ impl Registered {
         let Some((name, _)) = having.find(|(name, of)| of.is_registered_as(name, given)) else {
             return removed;
         };
-        let name = name.clone();
-        self.take_custom([name], &labels, &mut removed);
+        self.take_custom(name.clone(), &labels, &mut removed);
         removed
     }
 
@@ -230,26 +213,19 @@ impl Registered {
         let Some(endpoint) = layers.endpoints.remove(labels) else {
             return;
         };
-        let settings = endpoint.recorder.settings();
-        for (index, metric) in shown_by(settings) {
-            layers.shown[index] -= 1;
-            if layers.shown[index] == 0 {
-                names.remove(&claim(metric, prefix));
-            }
+        for claim in claims(prefix, endpoint.recorder.settings()) {
+            names.remove(&claim);
         }
-        if let Entry::Occupied(mut layer_count) = layers
-            .label_names
-            .entry(LabelNames::of(labels, &settings.schema))
-        {
-            *layer_count.get_mut() -= 1;
-            if *layer_count.get() == 0 {
-                layer_count.remove();
+        let label_names = endpoint.label_names();
+        if let Entry::Occupied(mut same_names) = layers.by_label_names.entry(label_names) {
+            same_names.get_mut().remove(labels);
+            if same_names.get().is_empty() {
+                same_names.remove();
             }
         }
         if layers.endpoints.is_empty() {
             all.remove(prefix);
         }
-        removed.any = true;
         removed.endpoints.push(endpoint);
     }
 
@@ -257,51 +233,53 @@ impl Registered {
         let custom = self.table.custom.iter();
         let having = custom.filter(|(_, family)| family.has(labels));
         let having: Vec<String> = having.map(|(name, _)| name.clone()).collect();
-        self.take_custom(having, labels, removed);
-        if !self.table.sources.contains_key(labels) {
-            return;
+        for name in having {
+            self.take_custom(name, labels, removed);
         }
-        let sources = Arc::make_mut(&mut self.table.sources).remove(labels);
-        for source in sources.into_iter().flatten() {
-            source.claims().for_each(|claim| self.names.remove(claim));
-            removed.any = true;
-            removed.sources.push(source);
+        if self.table.sources.contains_key(labels) {
+            let sources = Arc::make_mut(&mut self.table.sources).remove(labels);
+            for source in sources.into_iter().flatten() {
+                self.take_source(source, removed);
+            }
         }
     }
 
-    /// Removes the members with these labels from custom families.
-    fn take_custom(
-        &mut self,
-        families: impl IntoIterator<Item = String>,
-        labels: &Labels,
-        removed: &mut Removed,
-    ) {
-        let Self { table, names, .. } = self;
-        let custom = Arc::make_mut(&mut table.custom);
-        for name in families {
-            let Entry::Occupied(mut family) = custom.entry(name) else {
-                continue;
-            };
+    /// Removes the member with these labels from a custom family.
+    fn take_custom(&mut self, name: String, labels: &Labels, removed: &mut Removed) {
+        let custom = Arc::make_mut(&mut self.table.custom);
+        if let Entry::Occupied(mut family) = custom.entry(name) {
             let member = Arc::make_mut(family.get_mut()).remove(labels);
             if family.get().is_empty() {
                 family.remove();
             }
             if let Some(member) = member {
-                names.remove(member.claim());
-                removed.any = true;
-                removed.members.push(member);
+                self.take_source(member, removed);
             }
         }
     }
+
+    /// Removes the claims of a source that is no longer in the table.
+    fn take_source(&mut self, source: FamilySource, removed: &mut Removed) {
+        source.claims().for_each(|claim| self.names.remove(claim));
+        removed.sources.push(source);
+    }
 }
 
-/// Returns the automatic metrics that a layer with these settings shows, each with its index.
-fn shown_by(settings: &Settings) -> impl Iterator<Item = (usize, &'static AutomaticMetric)> {
-    let all = AUTOMATIC_METRICS.iter().enumerate();
-    all.filter(|(_, metric)| metric.is_on(settings))
+// === impl Removed ===
+
+impl Removed {
+    /// Returns whether anything was removed.
+    pub(super) fn any(&self) -> bool {
+        !self.endpoints.is_empty() || !self.sources.is_empty()
+    }
 }
 
-fn claim(metric: &AutomaticMetric, prefix: &str) -> Claim {
-    let owner = Owner::Automatic(metric.metric);
-    Claim::new(metric.full_name(prefix), metric.kind, owner)
+/// Returns claims to the automatic metrics that a layer with this prefix and these settings shows.
+fn claims(prefix: &str, settings: &Settings) -> impl Iterator<Item = Claim> {
+    let shown = AUTOMATIC_METRICS.iter();
+    let shown = shown.filter(|automatic| automatic.metric.is_on(settings));
+    shown.map(move |automatic| {
+        let owner = Owner::Automatic(automatic.metric);
+        Claim::new(automatic.full_name(prefix), automatic.kind, owner)
+    })
 }

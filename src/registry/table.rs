@@ -1,4 +1,3 @@
-use super::automatic::AUTOMATIC_METRICS;
 use super::custom::{CustomFamily, FamilySource};
 use super::label_names::{LabelNames, agree};
 use crate::Error;
@@ -7,7 +6,7 @@ use crate::escaping::is_plain_name;
 use crate::labels::{Carrier, LabelText, Labels};
 use crate::recorder::Recorder;
 use crate::settings::Settings;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Everything that is registered, in the order of the page.
@@ -28,13 +27,11 @@ pub(crate) struct Table {
 }
 
 /// The layers with the same prefix.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Layers {
     pub(crate) endpoints: BTreeMap<Labels, Arc<Endpoint>>,
-    /// The number of layers that show each automatic metric.
-    pub(super) shown: [usize; AUTOMATIC_METRICS.len()],
-    /// The label names of the layers, and how many layers have them.
-    pub(super) label_names: BTreeMap<LabelNames, usize>,
+    /// The labels of the layers that have the same label names.
+    pub(super) by_label_names: BTreeMap<LabelNames, BTreeSet<Labels>>,
 }
 
 /// The part of a layer in a registry: its recorder and its labels.
@@ -48,17 +45,6 @@ pub(crate) struct Endpoint {
     /// Whether all label names stay as they are if they are escaped, except for dots.
     pub(crate) has_plain_labels: bool,
     pub(crate) created: WallTime,
-}
-
-// Long arrays have no `Default`.
-impl Default for Layers {
-    fn default() -> Self {
-        Self {
-            endpoints: BTreeMap::new(),
-            shown: [0; AUTOMATIC_METRICS.len()],
-            label_names: BTreeMap::new(),
-        }
-    }
 }
 
 impl Endpoint {
@@ -77,6 +63,10 @@ impl Endpoint {
             label_text: LabelText::new(labels.iter()),
             labels,
         }
+    }
+
+    pub(super) fn label_names(&self) -> LabelNames {
+        LabelNames::of(&self.labels, &self.recorder.settings().schema)
     }
 
     /// Returns all labels of a series, sorted by name. `values` are those of the request labels.
@@ -139,30 +129,23 @@ impl Layers {
     /// Checks that no layer with other labels would show the series of this one.
     pub(super) fn check_series(&self, labels: &Labels, settings: &Settings) -> Result<(), Error> {
         let names = LabelNames::of(labels, &settings.schema);
-        let mut others = self
-            .label_names
-            .keys()
-            .filter(|other| names.may_share_series(other));
-        match others.find_map(|other| self.find_agreeing(other, labels)) {
+        let mut others = self.by_label_names.iter();
+        let agreeing = others.find_map(|(other_names, others)| {
+            let agrees = |other: &&Labels| *other != labels && agree(labels, other);
+            if !names.may_share_series(other_names) {
+                return None;
+            }
+            match other_names.matching_labels(labels) {
+                // Only these labels can agree, so no search is needed.
+                Some(only) => others.get(&only).filter(agrees),
+                None => others.iter().find(agrees),
+            }
+        });
+        match agreeing {
             None => Ok(()),
             Some(other) => Err(Error::new(format!(
                 "layers with the labels {labels} and {other} may show the same series: an empty label counts as absent, and a request label of one layer may equal a constant label of the other; give both the same label names, or one of them a prefix"
             ))),
         }
-    }
-
-    /// Returns the labels of another layer with these names that agrees with `labels`.
-    fn find_agreeing(&self, names: &LabelNames, labels: &Labels) -> Option<&Labels> {
-        let agrees = |(other, endpoint): &(&Labels, &Arc<Endpoint>)| {
-            *other != labels
-                && agree(labels, other)
-                && LabelNames::of(other, &endpoint.recorder.settings().schema) == *names
-        };
-        let found = match names.matching_labels(labels) {
-            // Only these labels can agree, so no search is needed.
-            Some(only) => self.endpoints.get_key_value(&only).filter(agrees),
-            None => self.endpoints.iter().find(agrees),
-        };
-        found.map(|(other, _)| other)
     }
 }

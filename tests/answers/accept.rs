@@ -138,6 +138,7 @@ const TABLE: &[(&str, &str)] = &table! {
     "text/plain;q=NaN,application/openmetrics-text;q=0.1" => V1;
     "text/plain;q=1e0,application/openmetrics-text;q=0.1" => V1;
     "text/plain;q=0.9;q=0.9,application/openmetrics-text;q=0.1" => V1;
+    "text/plain;a=1;a=1,application/openmetrics-text;q=0.1" => V1;
     "application/openmetrics-text;version=1.0.0;version=0.0.1,*/*" => TEXT;
     "text,*,/,*/plain,text/,text/plain/x,te xt/plain,application/openmetrics-text;q=0.1" => V1;
     "\"text/plain\",application/openmetrics-text;q=0.1" => V1;

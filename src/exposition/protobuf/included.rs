@@ -11,13 +11,9 @@ pub(super) fn write(page: &mut PageWriter, name: &str, family: &IncludedFamily<'
         help,
         samples,
     } = family;
-    let are_of_same_metric = |a: &Sample<'_>, b: &Sample<'_>| {
-        let of_metric = a.labels_of_metric(*kind);
-        of_metric.eq(b.labels_of_metric(*kind))
-    };
     if !samples.is_empty() {
         page.family(name, *kind, unit.as_deref(), help, |family| {
-            for samples in samples.chunk_by(are_of_same_metric) {
+            for samples in samples.chunk_by(Sample::is_same_series) {
                 write_metric(family, name, *kind, samples);
             }
         });
@@ -42,8 +38,7 @@ fn write_metric(family: &mut FamilyWriter<'_>, name: &str, kind: Kind, samples: 
     let created = created.or(value.created.map(Timestamp::from));
     let sum = part("_sum").map(|sample| sample.number);
     let total = part("_count").map(count);
-    let labels = value.labels_of_metric(kind);
-    let labels = labels.map(|(name, value)| (name, unescape(value)));
+    let labels = value.series().map(|(name, value)| (name, unescape(value)));
     family.metric(labels, |metric| {
         match kind {
             Kind::Counter | Kind::PlainCounter => {

@@ -15,9 +15,8 @@ pub(crate) use self::sample::parse_labels;
 #[cfg(any(feature = "protobuf", feature = "testing"))]
 pub(crate) use self::sample::unescape;
 
-use super::family::Kind;
+use super::family::{Kind, check_same_type};
 use crate::Error;
-use crate::clock::WallTime;
 
 /// A family that something else than this crate encoded.
 #[derive(Debug)]
@@ -30,41 +29,14 @@ pub(crate) struct IncludedFamily<'a> {
 
 // === impl IncludedFamily ===
 
-impl<'a> IncludedFamily<'a> {
-    pub(crate) fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            unit: None,
-            help: String::new(),
-            samples: Vec::new(),
-        }
-    }
-
-    /// Adds all samples in `text`, which count since `created`. Ignores its metadata.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error that names the line that is not a sample.
-    pub(crate) fn add_samples(&mut self, text: &'a str, created: WallTime) -> Result<(), Error> {
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            let mut sample = Sample::parse_line(line)?;
-            sample.created = Some(created);
-            self.samples.push(sample);
-        }
-        Ok(())
-    }
-
+impl IncludedFamily<'_> {
     /// Adds the samples of another family with the same name.
     ///
     /// # Errors
     ///
     /// Returns an error if the families differ in type or unit.
     pub(crate) fn join(&mut self, name: &str, other: Self) -> Result<(), Error> {
-        if (self.kind, &self.unit) != (other.kind, &other.unit) {
-            return Err(Error::new(format!(
-                "two families have the name `{name}` and different types or units: rename one, or leave it out"
-            )));
-        }
+        check_same_type(name, (self.kind, &self.unit), (other.kind, &other.unit))?;
         self.samples.extend(other.samples);
         Ok(())
     }

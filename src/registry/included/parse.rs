@@ -28,61 +28,127 @@ pub(crate) fn parse(text: &str) -> Result<Vec<NamedFamily<'_>>, Error> {
     let is_open_metrics = text.trim_end().ends_with("# EOF");
     // The last TYPE line of each family.
     let types = text.lines().enumerate();
-    let types = types.filter_map(|(place, line)| match Metadata::parse(line)? {
-        Metadata::Type(name, _) => Some((name, place)),
+    let types = types.filter_map(|(place, line)| match metadata(line)? {
+        ("TYPE", name, _) => Some((name, place)),
         _ => None,
     });
     let types: BTreeMap<Cow<'_, str>, usize> = types.collect();
-    let mut families = ParsedFamilies::default();
+    let mut families = Vec::new();
     let mut help_of: Option<Cow<'_, str>> = None;
     for (place, line) in text.lines().enumerate() {
-        let metadata = Metadata::parse(line);
+        let metadata = metadata(line);
         if let Some(name) = &help_of {
-            if !matches!(&metadata, Some(Metadata::Type(of, _)) if of == name) {
-                let help = &mut families.last(name.clone()).family.help;
-                help.push('\n');
-                help.push_str(line);
+            if !matches!(&metadata, Some(("TYPE", of, _)) if of == name) {
+                let family = open(&mut families, name, |_| true);
+                family.help.extend(["\n", line]);
                 continue;
             }
             help_of = None;
         }
         match metadata {
-            Some(Metadata::Help(name, help)) => {
-                let last = families.open(name.clone(), |last| last.family.help.is_empty());
-                help.clone_into(&mut last.family.help);
+            Some(("HELP", name, help)) => {
+                let family = open(&mut families, &name, |family| family.help.is_empty());
+                help.clone_into(&mut family.help);
                 let is_followed = types.get(&name).is_some_and(|of_type| *of_type > place);
                 help_of = is_followed.then_some(name);
             }
-            Some(Metadata::Type(name, kind)) => {
-                let last = families.open(name.clone(), |last| !last.is_typed);
-                last.is_typed = true;
-                last.family.kind = Kind::from_text(kind).ok_or_else(|| {
-                    Error::new(format!(
-                        "family `{name}` has the type {kind:?}, which is not in both text formats: leave it out"
-                    ))
-                })?;
+            Some(("TYPE", name, kind)) => {
+                let is_new = |family: &IncludedFamily<'_>| family.kind == Kind::Unknown;
+                open(&mut families, &name, is_new).kind =
+                    Kind::from_text(kind).ok_or_else(|| {
+                        Error::new(format!(
+                            "family `{name}` has the type {kind:?}, which is not in both text formats: leave it out"
+                        ))
+                    })?;
             }
-            Some(Metadata::Unit(name, unit)) => {
-                let last = families.open(name, |_| true);
-                last.family.unit = Some(unit.to_owned());
+            Some(("UNIT", name, unit)) => {
+                open(&mut families, &name, |_| true).unit = Some(unit.to_owned());
             }
-            None if line.trim().is_empty() || line.trim_start().starts_with('#') => {}
-            None => {
-                let sample = Sample::parse_line(line)?;
-                families.add(sample, is_open_metrics)?;
-            }
+            _ if line.trim().is_empty() || line.trim_start().starts_with('#') => {}
+            _ => add(&mut families, Sample::parse_line(line)?, is_open_metrics)?,
         }
     }
-    let families = families.0.into_iter();
-    let families = families.map(|last| last.finish(is_open_metrics)).collect();
-    Ok(match is_open_metrics {
-        true => families,
-        false => with_created(families),
-    })
+    if !is_open_metrics {
+        families = with_created(families.into_iter().map(converted).collect());
+    }
+    for (name, family) in &mut families {
+        family.help = unescape(&family.help).into_owned();
+        for sample in &mut family.samples {
+            sample.set_family(name, family.kind);
+        }
+    }
+    Ok(families)
 }
 
 /// A family and its name.
 pub(crate) type NamedFamily<'a> = (Cow<'a, str>, IncludedFamily<'a>);
+
+/// Returns the last family if it has this name, has no samples yet and may continue, or else a new family.
+fn open<'f, 'a>(
+    families: &'f mut Vec<NamedFamily<'a>>,
+    name: &Cow<'a, str>,
+    may_continue: impl Fn(&IncludedFamily<'a>) -> bool,
+) -> &'f mut IncludedFamily<'a> {
+    let continues = |(last, family): &NamedFamily<'a>| {
+        last == name && family.samples.is_empty() && may_continue(family)
+    };
+    if !families.last().is_some_and(continues) {
+        let family = IncludedFamily {
+            kind: Kind::Unknown,
+            unit: None,
+            help: String::new(),
+            samples: Vec::new(),
+        };
+        families.push((name.clone(), family));
+    }
+    let last = families.len() - 1;
+    &mut families[last].1
+}
+
+/// Adds a sample to the last family, or to a new one if it can't be a sample of the last one.
+fn add<'a>(
+    families: &mut Vec<NamedFamily<'a>>,
+    sample: Sample<'a>,
+    is_open_metrics: bool,
+) -> Result<(), Error> {
+    let may_have = |name: &str, kind: Kind| {
+        let suffix = sample.name.strip_prefix(name);
+        suffix.is_some_and(|suffix| {
+            kind.suffixes().contains(&suffix) || (kind == Kind::Counter && suffix.is_empty())
+        })
+    };
+    match families.last_mut() {
+        Some((name, family)) if is_open_metrics || may_have(name, family.kind) => {
+            family.samples.push(sample);
+        }
+        None if is_open_metrics => {
+            return Err(Error::new(format!(
+                "the sample `{}` belongs to no family: metadata must come before samples",
+                sample.name
+            )));
+        }
+        _ => {
+            let name = sample.name.clone();
+            open(families, &name, |_| false).samples.push(sample);
+        }
+    }
+    Ok(())
+}
+
+/// Converts a family of format 0.0.4 to OpenMetrics.
+fn converted((mut name, mut family): NamedFamily<'_>) -> NamedFamily<'_> {
+    let mut samples = family.samples.iter();
+    if family.kind == Kind::Counter && samples.all(|sample| sample.name == name) {
+        match name.strip_suffix("_total") {
+            Some(stem) => name = stem.to_owned().into(),
+            None if family.samples.is_empty() => {}
+            None => family.kind = Kind::PlainCounter,
+        }
+    }
+    let samples = family.samples.iter_mut();
+    samples.for_each(Sample::convert_timestamp_from_millis);
+    (name, family)
+}
 
 /// Moves the samples of `_created` gauges of format 0.0.4 into the families that they belong to, as in OpenMetrics.
 /// Python's client library writes such gauges.
@@ -91,147 +157,36 @@ fn with_created(families: Vec<NamedFamily<'_>>) -> Vec<NamedFamily<'_>> {
     let (gauges, mut families): (Vec<_>, Vec<_>) = families
         .into_iter()
         .partition(|(name, family)| family.kind == Kind::Gauge && name.ends_with(CREATED));
+    let owners = families.iter().enumerate();
+    let owners = owners.filter(|(_, (_, family))| family.kind.has_created());
+    let owners = owners.map(|(place, (name, _))| (name.clone(), place));
+    // If there are several of one name, the first one owns them.
+    let owners: BTreeMap<Cow<'_, str>, usize> = owners.rev().collect();
     for (name, gauge) in gauges {
-        let of = name.strip_suffix(CREATED);
-        let owner = families
-            .iter_mut()
-            .find(|(name, family)| Some(&**name) == of && family.kind.has_created());
-        match owner {
-            Some((_, family)) => family.samples.extend(gauge.samples),
+        match name.strip_suffix(CREATED).and_then(|of| owners.get(of)) {
+            Some(owner) => families[*owner].1.samples.extend(gauge.samples),
             None => families.push((name, gauge)),
         }
     }
     families
 }
 
-/// Families in the order of the text. A family may appear more than once.
-#[derive(Default)]
-struct ParsedFamilies<'a>(Vec<ParsedFamily<'a>>);
-
-struct ParsedFamily<'a> {
-    name: Cow<'a, str>,
-    is_typed: bool,
-    family: IncludedFamily<'a>,
-}
-
-/// A line with metadata of a family.
-enum Metadata<'a> {
-    Help(Cow<'a, str>, &'a str),
-    Type(Cow<'a, str>, &'a str),
-    Unit(Cow<'a, str>, &'a str),
-}
-
-// === impl ParsedFamilies ===
-
-impl<'a> ParsedFamilies<'a> {
-    /// Returns the last family if it has this name, has no samples yet and may continue, or else a new family.
-    fn open(
-        &mut self,
-        name: Cow<'a, str>,
-        may_continue: impl Fn(&ParsedFamily<'a>) -> bool,
-    ) -> &mut ParsedFamily<'a> {
-        let continues = |last: &ParsedFamily<'a>| {
-            last.name == name && last.family.samples.is_empty() && may_continue(last)
-        };
-        if !self.0.last().is_some_and(continues) {
-            self.0.push(ParsedFamily::new(name.clone()));
+/// Returns the parts of a line such as `# TYPE name counter`, with any blanks in between: the keyword, the name of the
+/// family, and the rest.
+fn metadata(line: &str) -> Option<(&str, Cow<'_, str>, &str)> {
+    let (keyword, rest) = word(line.trim_start().strip_prefix('#')?);
+    let (name, rest) = match parse_quoted(rest.trim_start_matches(BLANKS)) {
+        Some((name, rest)) => (unescape(name), rest),
+        None => {
+            let (name, rest) = word(rest);
+            (name.into(), rest)
         }
-        self.last(name)
-    }
-
-    fn last(&mut self, name: Cow<'a, str>) -> &mut ParsedFamily<'a> {
-        if self.0.is_empty() {
-            self.0.push(ParsedFamily::new(name));
-        }
-        let last = self.0.len() - 1;
-        &mut self.0[last]
-    }
-
-    fn add(&mut self, sample: Sample<'a>, is_open_metrics: bool) -> Result<(), Error> {
-        let last = self.0.last();
-        if is_open_metrics && last.is_none() {
-            return Err(Error::new(format!(
-                "the sample `{}` belongs to no family: metadata must come before samples",
-                sample.name
-            )));
-        }
-        if !is_open_metrics && !last.is_some_and(|last| last.may_have(&sample)) {
-            self.0.push(ParsedFamily::new(sample.name.clone()));
-        }
-        let last = self.last(sample.name.clone());
-        last.family.samples.push(sample);
-        Ok(())
-    }
-}
-
-// === impl ParsedFamily ===
-
-impl<'a> ParsedFamily<'a> {
-    fn new(name: Cow<'a, str>) -> Self {
-        Self {
-            name,
-            is_typed: false,
-            family: IncludedFamily::new(Kind::Unknown),
-        }
-    }
-
-    fn may_have(&self, sample: &Sample<'_>) -> bool {
-        let kind = self.family.kind;
-        let suffix = sample.name.strip_prefix(&*self.name);
-        suffix.is_some_and(|suffix| {
-            kind.suffixes().contains(&suffix) || (kind == Kind::Counter && suffix.is_empty())
-        })
-    }
-
-    fn finish(self, is_open_metrics: bool) -> NamedFamily<'a> {
-        let Self {
-            mut name,
-            mut family,
-            ..
-        } = self;
-        if let Some(help) = unescaped(&family.help) {
-            family.help = help;
-        }
-        if is_open_metrics {
-            return (name, family);
-        }
-        let mut samples = family.samples.iter();
-        if family.kind == Kind::Counter && samples.all(|sample| sample.name == name) {
-            match name.strip_suffix("_total") {
-                Some(stem) => name = stem.to_owned().into(),
-                None if family.samples.is_empty() => {}
-                None => family.kind = Kind::PlainCounter,
-            }
-        }
-        let samples = family.samples.iter_mut();
-        samples.for_each(Sample::convert_timestamp_from_millis);
-        (name, family)
-    }
-}
-
-// === impl Metadata ===
-
-impl<'a> Metadata<'a> {
-    /// Parses a line such as `# TYPE name counter`, with any blanks in between.
-    fn parse(line: &'a str) -> Option<Self> {
-        let (keyword, rest) = word(line.trim_start().strip_prefix('#')?);
-        let (name, rest) = match parse_quoted(rest.trim_start_matches(BLANKS)) {
-            Some((name, rest)) => (unescape(name), rest),
-            None => {
-                let (name, rest) = word(rest);
-                (name.into(), rest)
-            }
-        };
-        if name.is_empty() {
-            return None;
-        }
-        match keyword {
-            "HELP" => Some(Self::Help(name, rest.strip_prefix(BLANKS).unwrap_or(rest))),
-            "TYPE" => Some(Self::Type(name, rest.trim())),
-            "UNIT" => Some(Self::Unit(name, rest.trim())),
-            _ => None,
-        }
-    }
+    };
+    let rest = match keyword {
+        "HELP" => rest.strip_prefix(BLANKS).unwrap_or(rest),
+        _ => rest.trim(),
+    };
+    (!name.is_empty()).then_some((keyword, name, rest))
 }
 
 const BLANKS: [char; 2] = [' ', '\t'];
@@ -240,24 +195,6 @@ const BLANKS: [char; 2] = [' ', '\t'];
 fn word(text: &str) -> (&str, &str) {
     let text = text.trim_start_matches(BLANKS);
     text.split_at(text.find(BLANKS).unwrap_or(text.len()))
-}
-
-/// Returns an escaped HELP without its escapes, or `None` if it is not escaped. prometheus-client doesn't
-/// escape HELP, and a backslash there means itself.
-fn unescaped(help: &str) -> Option<String> {
-    let mut plain = String::with_capacity(help.len());
-    let mut chars = help.chars();
-    while let Some(c) = chars.next() {
-        plain.push(match c {
-            '\\' => match chars.next()? {
-                'n' => '\n',
-                c @ ('\\' | '"') => c,
-                _ => return None,
-            },
-            c => c,
-        });
-    }
-    Some(plain)
 }
 
 #[cfg(test)]
@@ -316,7 +253,7 @@ mod tests {
 
     #[test]
     fn both_formats_are_read() {
-        let rows: [(&str, &[&str]); 15] = [
+        let rows: [(&str, &[&str]); 16] = [
             // A counter with samples of its own name, with and without `_total`.
             (
                 "# TYPE a_total counter\na_total 1",
@@ -359,6 +296,7 @@ mod tests {
             ("a 1 1500", &["a Unknown \"\" a@1.500"]),
             ("a 1 -1500\n", &["a Unknown \"\" a@-1.500"]),
             ("a 1 1.5", &["a Unknown \"\" a@1.5"]),
+            ("a 1 -", &["a Unknown \"\" a@-"]),
             (
                 "# TYPE a gauge\na 1 1500\n# EOF\n",
                 &["a Gauge \"\" a@1500"],
@@ -367,6 +305,37 @@ mod tests {
         for (text, expected) in rows {
             assert_eq!(outline(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_summary_is_one_series_whatever_its_name() {
+        for name in ["a", "a_total", "a_sum", "a_count", "a_created", "a_bucket"] {
+            let quantiles = format!("{name}{{quantile=\"0\"}} 1\n{name}{{quantile=\"1\"}} 2\n");
+            let parts = format!("{name}_sum 3\n{name}_count 2\n");
+            let text = format!("# TYPE {name} summary\n{quantiles}{parts}");
+            let (_, family) = parse(&text).unwrap().remove(0);
+            let samples = &family.samples;
+            assert_eq!(samples.len(), 4);
+            assert!(
+                samples
+                    .iter()
+                    .all(|sample| sample.is_same_series(&samples[0])),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn many_families_cost_no_more_than_their_number() {
+        // A quadratic parser would take minutes.
+        let mut text = String::new();
+        for number in 0..100_000 {
+            text += &format!("# TYPE a{number}_total counter\na{number}_total 1\n");
+            text += &format!("# TYPE a{number}_created gauge\na{number}_created 9\n");
+        }
+        let families = parse(&text).unwrap();
+        assert_eq!(families.len(), 100_000);
+        assert!(families.iter().all(|(_, family)| family.samples.len() == 2));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! They are the rules of OpenMetrics 1.0 as its strictest parsers apply them. They are checked when a metric is registered
 //! and at each scrape, because what a metric shows may change.
 
-use super::sample::{Sample, parse_labels};
+use super::sample::{Sample, parse_labels, unescape_all};
 use crate::Error;
 use crate::escaping::{Escaping, is_name, is_plain_name};
 use crate::labels::check_clashes;
@@ -77,16 +77,9 @@ pub(crate) fn allow_exemplar(kind: Kind, name: &str, exemplar: &str) -> bool {
     let length =
         |(name, value): &(Cow<'_, str>, &str)| name.chars().count() + value.chars().count();
     let short = labels.iter().map(length).sum::<usize>() <= MAX_EXEMPLAR_CHARS;
-    let mut numbers = rest.split(' ');
-    let numbers = [
-        numbers.next(),
-        numbers.next(),
-        numbers.next(),
-        numbers.next(),
-    ];
-    let valued = match numbers {
-        [Some(""), Some(value), None, _] => is_finite(value),
-        [Some(""), Some(value), Some(timestamp), None] => is_finite(value) && is_decimal(timestamp),
+    let valued = match rest.split(' ').collect::<Vec<_>>()[..] {
+        ["", value] => is_finite(value),
+        ["", value, timestamp] => is_finite(value) && is_decimal(timestamp),
         _ => false,
     };
     plain && short && valued
@@ -170,12 +163,12 @@ fn check_sample(family: &str, kind: Kind, sample: &Sample<'_>) -> Result<(), Err
 fn check_labels(sample: &Sample<'_>) -> Result<(), Error> {
     let Sample { name, labels, .. } = sample;
     for (label, value) in labels {
-        if !is_label_name(label) {
+        if !is_name(label) || label.starts_with("__") {
             return Err(Error::new(format!(
                 "a sample of `{name}` has the label {label:?}: use at least one character, no control characters, and no `__` at the beginning"
             )));
         }
-        if !is_escaped(value) {
+        if unescape_all(value).is_none() {
             return Err(Error::new(format!(
                 "a sample of `{name}` has the label `{label}` with the value \"{value}\": only \\\\, \\\" and \\n are escapes"
             )));
@@ -262,21 +255,6 @@ fn check_histogram(family: &str, series: &[Sample<'_>]) -> Result<(), Error> {
     }
 }
 
-fn is_label_name(name: &str) -> bool {
-    is_name(name) && !name.starts_with("__")
-}
-
-/// Returns whether a label's value, as written, has only the escapes `\\`, `\"` and `\n`.
-fn is_escaped(value: &str) -> bool {
-    let mut bytes = value.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte == b'\\' && !matches!(bytes.next(), Some(b'\\' | b'"' | b'n')) {
-            return false;
-        }
-    }
-    true
-}
-
 fn is_count(number: f64) -> bool {
     number >= 0.0 && number.fract() == 0.0
 }
@@ -322,6 +300,7 @@ mod tests {
             ("counter", "a_total 1\na_created 2"),
             ("gauge", "a -1\na{x=\"1\"} nan\na{x=\"2\"} -inf"),
             ("gauge", "a{x=\"\\\\\\\"\\n\"} 1 2.5"),
+            ("gauge", "a{quantile=\"0\"} 1 1\na{quantile=\"1\"} 1 2"),
             ("info", "a_info{x=\"1\"} 1"),
             ("stateset", "a{a=\"on\"} 1\na{a=\"off\"} 0"),
             ("summary", "a{quantile=\"0.5\"} 1\na_sum 1\na_count 1"),

@@ -17,12 +17,15 @@ pub(crate) struct Sample<'a> {
     pub(crate) exemplar: Option<&'a str>,
     /// When its metric was registered, if this registry knows.
     pub(crate) created: Option<WallTime>,
+    /// The label that tells it from other samples of its series: `le` of a bucket, or `quantile` of a summary's sample.
+    own_label: Option<&'static str>,
 }
 
 /// Labels sorted by name. Values are as written between the quotes.
 type LabelPairs<'a> = Vec<(Cow<'a, str>, &'a str)>;
 
 /// What stands between braces.
+#[derive(Default)]
 struct Braces<'a> {
     /// The name of the sample, if it is in quotes.
     name: Option<Cow<'a, str>>,
@@ -40,7 +43,7 @@ impl<'a> Sample<'a> {
         let rest = &line[before.len()..];
         let (Braces { name, labels }, rest) = match rest.trim_start() {
             braces if braces.starts_with('{') => parse_braces(braces, true)?,
-            _ => (Braces::empty(), rest),
+            _ => (Braces::default(), rest),
         };
         let name = match (before, name) {
             ("", Some(name)) => name,
@@ -63,6 +66,7 @@ impl<'a> Sample<'a> {
             timestamp: timestamp.map(Cow::Borrowed),
             exemplar,
             created: None,
+            own_label: None,
         })
     }
 
@@ -71,7 +75,7 @@ impl<'a> Sample<'a> {
     /// # Errors
     ///
     /// Returns an error that names the line if it is not a sample.
-    pub(super) fn parse_line(line: &'a str) -> Result<Self, Error> {
+    pub(crate) fn parse_line(line: &'a str) -> Result<Self, Error> {
         let sample = Self::parse(line);
         sample.ok_or_else(|| Error::new(format!("{line:?} is not a sample: check its encoder")))
     }
@@ -85,45 +89,40 @@ impl<'a> Sample<'a> {
             Some(digits) => ("-", digits),
             None => ("", timestamp),
         };
-        if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
             let digits = format!("{digits:0>4}");
             let (seconds, millis) = digits.split_at(digits.len() - 3);
             self.timestamp = Some(Cow::Owned(format!("{sign}{seconds}.{millis}")));
         }
     }
 
-    /// Returns the labels that all samples of a series have in common: all but the `le` of a bucket and the `quantile` of
-    /// a summary's sample.
-    pub(crate) fn series(&self) -> impl Iterator<Item = (&str, &'a str)> {
-        const PARTS: [&str; 4] = ["_count", "_created", "_sum", "_total"];
-        let own = if self.name.ends_with("_bucket") {
-            Some("le")
-        } else if PARTS.iter().any(|part| self.name.ends_with(part)) {
-            None
-        } else {
-            Some("quantile")
+    /// Says which family it is a sample of.
+    pub(crate) fn set_family(&mut self, family: &str, kind: Kind) {
+        self.own_label = match (kind, self.name.strip_prefix(family)) {
+            (Kind::Histogram, Some("_bucket")) => Some("le"),
+            (Kind::Summary, Some("")) => Some("quantile"),
+            _ => None,
         };
-        self.pairs().filter(move |(name, _)| Some(*name) != own)
     }
 
-    /// Returns the labels that all samples of a metric with this type have in common.
-    pub(crate) fn labels_of_metric(&self, kind: Kind) -> impl Iterator<Item = (&str, &'a str)> {
-        let series = matches!(kind, Kind::Histogram | Kind::Summary).then(|| self.series());
-        let all = series.is_none().then(|| self.pairs());
-        series
-            .into_iter()
-            .flatten()
-            .chain(all.into_iter().flatten())
-    }
-
-    /// Returns the labels except this one.
-    pub(crate) fn labels_without(&self, label: &str) -> impl Iterator<Item = (&str, &'a str)> {
-        self.pairs().filter(move |(name, _)| *name != label)
+    /// Returns the labels that all samples of a series have in common.
+    pub(crate) fn series(&self) -> impl Iterator<Item = (&str, &'a str)> {
+        self.labels_without(self.own_label)
     }
 
     /// Returns all labels.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &'a str)> {
-        self.labels.iter().map(|(name, value)| (&**name, *value))
+        self.labels_without(None)
+    }
+
+    /// Returns the labels except this one.
+    pub(super) fn labels_without<'s>(
+        &'s self,
+        label: impl Into<Option<&'s str>>,
+    ) -> impl Iterator<Item = (&'s str, &'a str)> {
+        let label = label.into();
+        let pairs = self.labels.iter().map(|(name, value)| (&**name, *value));
+        pairs.filter(move |(name, _)| Some(*name) != label)
     }
 
     /// Returns whether both samples belong to the same series.
@@ -158,7 +157,7 @@ pub(crate) fn parse_labels(text: &str) -> Option<(LabelPairs<'_>, &str)> {
 ///
 /// Blanks are not skipped. They become part of a name.
 fn parse_braces(text: &str, trailing_comma: bool) -> Option<(Braces<'_>, &str)> {
-    let mut braces = Braces::empty();
+    let mut braces = Braces::default();
     let mut rest = text.strip_prefix('{')?;
     while !rest.starts_with('}') {
         let (name, after) = match parse_quoted(rest) {
@@ -203,37 +202,29 @@ pub(super) fn parse_quoted(text: &str) -> Option<(&str, &str)> {
     Some((&text[..end], &text[end + 1..]))
 }
 
-/// Unescapes what stood between quotes. Text escapes backslash, quote and line feed. Any other backslash stands for itself.
+/// Unescapes what stood between quotes. A text with another escape than `\\`, `\"` and `\n` stands for itself.
 pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
-    if !text.contains('\\') {
-        return Cow::Borrowed(text);
-    }
-    let mut plain = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        let escaped = match chars.peek() {
-            Some('\\') if c == '\\' => Some('\\'),
-            Some('"') if c == '\\' => Some('"'),
-            Some('n') if c == '\\' => Some('\n'),
-            _ => None,
-        };
-        if escaped.is_some() {
-            chars.next();
-        }
-        plain.push(escaped.unwrap_or(c));
-    }
-    Cow::Owned(plain)
+    unescape_all(text).unwrap_or(Cow::Borrowed(text))
 }
 
-// === impl Braces ===
-
-impl Braces<'_> {
-    fn empty() -> Self {
-        Self {
-            name: None,
-            labels: Vec::new(),
-        }
+/// Returns the text without its escapes. Returns `None` if there is another one than `\\`, `\"` and `\n`.
+pub(super) fn unescape_all(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('\\') {
+        return Some(Cow::Borrowed(text));
     }
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        plain.push(match c {
+            '\\' => match chars.next()? {
+                'n' => '\n',
+                c @ ('\\' | '"') => c,
+                _ => return None,
+            },
+            c => c,
+        });
+    }
+    Some(Cow::Owned(plain))
 }
 
 #[cfg(test)]

@@ -1,72 +1,67 @@
 //! The grammar of `Accept` and `Accept-Encoding` (RFC 9110, sections 5.6 and 12.4).
 
+use http::header::{AsHeaderName, HeaderMap};
 use std::borrow::Cow;
+use std::collections::HashMap;
 
-/// The known parameters of a list element, unquoted.
-#[derive(Default)]
-pub(super) struct Parameters<'a> {
-    q: Option<Cow<'a, [u8]>>,
-    pub(super) version: Option<Cow<'a, [u8]>>,
-    pub(super) escaping: Option<Cow<'a, [u8]>>,
-    proto: Option<Cow<'a, [u8]>>,
-    encoding: Option<Cow<'a, [u8]>>,
+/// An element of the list in a header.
+pub(super) struct Element<'a> {
+    /// What is accepted, in lower case.
+    pub(super) name: Vec<u8>,
+    /// In thousandths.
+    pub(super) weight: u16,
+    /// By their names in lower case, unquoted.
+    parameters: HashMap<Vec<u8>, Cow<'a, [u8]>>,
 }
 
-// === impl Parameters ===
+// === impl Element ===
 
-impl<'a> Parameters<'a> {
-    pub(super) fn parse(parts: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
-        let mut parameters = Self::default();
+impl<'a> Element<'a> {
+    /// Returns the elements of a header that may be repeated. Leaves out those that are malformed.
+    ///
+    /// Takes time linear in the length of the headers and accepts any header.
+    pub(super) fn all(
+        headers: &'a HeaderMap,
+        header: impl AsHeaderName,
+    ) -> impl Iterator<Item = Self> {
+        let values = headers.get_all(header).into_iter();
+        let elements = values.flat_map(|value| split(value.as_bytes(), b','));
+        elements.filter_map(Self::parse)
+    }
+
+    fn parse(element: &'a [u8]) -> Option<Self> {
+        let mut parts = split(element, b';').map(<[u8]>::trim_ascii);
+        let name = parts.next()?.to_ascii_lowercase();
+        let mut parameters = HashMap::new();
         // A parameter may be empty: `;;`, or `;` at the end (RFC 9110, section 5.6.6).
-        for part in parts
-            .map(<[u8]>::trim_ascii)
-            .filter(|part| !part.is_empty())
-        {
+        for part in parts.filter(|part| !part.is_empty()) {
             let equals = part.iter().position(|&byte| byte == b'=')?;
             let name = &part[..equals];
             let value = unquote(&part[equals + 1..])?;
-            let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-
-            let slot = if is("q") {
-                &mut parameters.q
-            } else if is("version") {
-                &mut parameters.version
-            } else if is("escaping") {
-                &mut parameters.escaping
-            } else if is("proto") {
-                &mut parameters.proto
-            } else if is("encoding") {
-                &mut parameters.encoding
-            } else if is_token(name) {
-                continue;
-            } else {
-                return None;
-            };
             // A parameter must not be repeated (RFC 6838, section 4.3).
-            if slot.replace(value).is_some() {
+            let repeated = parameters.insert(name.to_ascii_lowercase(), value);
+            if repeated.is_some() || !is_token(name) {
                 return None;
             }
         }
-        Some(parameters)
-    }
-
-    /// Returns the weight in thousandths. It is 1000 if there is none, and `None` if it is malformed.
-    pub(super) fn weight(&self) -> Option<u16> {
-        self.q.as_deref().map_or(Some(1000), thousandths)
-    }
-
-    /// Returns whether the parameters name Prometheus' protobuf message and its encoding.
-    pub(super) fn name_delimited_families(&self) -> bool {
-        let is = |value: &Option<Cow<'_, [u8]>>, known: &[u8]| {
-            let value = value.as_deref();
-            value.is_some_and(|value| value.eq_ignore_ascii_case(known))
+        let weight = match parameters.get(b"q".as_slice()) {
+            Some(q) => thousandths(q)?,
+            None => 1000,
         };
-        is(&self.proto, b"io.prometheus.client.MetricFamily") && is(&self.encoding, b"delimited")
+        Some(Self {
+            name,
+            weight,
+            parameters,
+        })
+    }
+
+    pub(super) fn parameter(&self, name: &str) -> Option<&[u8]> {
+        self.parameters.get(name.as_bytes()).map(|value| &**value)
     }
 }
 
 /// Splits `text` at separators outside quoted strings. An unclosed quote extends to the end.
-pub(super) fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;
     let mut escaped = false;
     text.split(move |&byte| {
