@@ -9,7 +9,6 @@ use crate::flags::Flags;
 use crate::function::Function;
 use crate::labels::{Declared, Moment, RequestHead, Schema};
 use crate::measured::{Histograms, Measured};
-use crate::naming::Naming;
 use crate::trace::TraceContext;
 use std::any::Any;
 use std::time::Duration;
@@ -17,10 +16,8 @@ use std::time::Duration;
 /// What a layer is set to record.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
-    /// Names the metrics on the page.
-    pub(crate) naming: Naming,
     pub(crate) clock: Clock,
-    /// Buckets of `request_duration_seconds`, which every layer has.
+    /// Buckets of the durations, which every layer has.
     pub(crate) duration: Buckets,
     /// Buckets of all other histograms.
     pub(crate) histograms: Histograms,
@@ -37,7 +34,9 @@ pub(crate) struct Settings {
     pub(crate) slow_polls: Option<Duration>,
     /// Hears of each call that has ended.
     pub(crate) on_end: Option<OnEnd>,
-    /// Error types that are on the page from the start.
+    /// Whether to count failures by error type. Without it, a label of the durations has the error type.
+    pub(crate) errors: bool,
+    /// Error types that are counted from the start.
     pub(crate) error_types: DeclaredTypes,
     pub(crate) schema: Schema,
     /// The cardinality limit: how many label sets each moment may have.
@@ -107,7 +106,6 @@ pub(crate) const CARDINALITY_LIMIT: usize = 2_000;
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            naming: Naming::Own,
             clock: Clock::real(),
             duration: Buckets::default(),
             histograms: Histograms::default(),
@@ -118,6 +116,7 @@ impl Default for Settings {
             longest: false,
             slow_polls: None,
             on_end: None,
+            errors: true,
             error_types: DeclaredTypes::new(&ErrorType::BUILT_IN),
             schema: Schema::default(),
             cardinality_limit: CARDINALITY_LIMIT,

@@ -123,7 +123,6 @@ impl<P> MetricsLayerBuilder<P> {
             constant: labels.clone(),
         });
         let settings = Settings {
-            naming: options.naming,
             clock: options.clock,
             duration: histogram(buckets),
             histograms,
@@ -134,6 +133,7 @@ impl<P> MetricsLayerBuilder<P> {
             longest: options.longest,
             slow_polls: checked_slow_polls(options.slow_polls)?,
             on_end,
+            errors: !options.naming.is_open_telemetry(),
             error_types: all_error_types(options.classifier_error_types, &options.error_types)?,
             cardinality_limit,
             series_idle_timeout: checked_idle(options.series_idle_timeout)?,
@@ -144,7 +144,7 @@ impl<P> MetricsLayerBuilder<P> {
             streams: streams(options.stream_requests, options.streams),
             exemplars: options.exemplars,
         };
-        let endpoint = registry.endpoint(&options.prefix, labels, settings)?;
+        let endpoint = registry.endpoint(options.naming, &options.prefix, labels, settings)?;
         Ok(MetricsLayer::from_parts(registry, endpoint, protocol))
     }
 }

@@ -61,6 +61,5 @@ pub(crate) fn duration_buckets(naming: Naming) -> Option<&'static [f64]> {
 
 /// Returns the constant label that the convention requires, if it does.
 pub(crate) fn constant_label(naming: Naming) -> Option<(&'static str, &'static str)> {
-    let is_rpc = matches!(naming, Naming::RpcServer | Naming::RpcClient);
-    is_rpc.then_some(("rpc_system_name", "grpc"))
+    naming.is_rpc().then_some(("rpc_system_name", "grpc"))
 }

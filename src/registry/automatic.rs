@@ -2,6 +2,7 @@
 
 use super::family::Kind;
 use super::metric::Metric;
+use crate::naming::Naming;
 use crate::settings::Settings;
 
 /// A metric family that every layer records by itself.
@@ -15,6 +16,10 @@ pub(crate) struct AutomaticMetric {
     pub(crate) help: &'static str,
 }
 
+/// Whether a layer shows each of the [`AUTOMATIC_METRICS`].
+pub(crate) type ShownMetrics = [bool; AUTOMATIC_METRICS.len()];
+
+/// In the order of [`Metric`].
 pub(crate) static AUTOMATIC_METRICS: [AutomaticMetric; 33] = [
     AutomaticMetric {
         metric: Metric::AbandonedWaits,
@@ -255,12 +260,14 @@ pub(crate) const UPTIME_UNIT: &str = "seconds";
 pub(crate) const UPTIME_HELP: &str = "Time since the registry was created";
 
 impl AutomaticMetric {
-    /// Returns whether a layer with these settings records this metric.
-    pub(crate) fn is_on(&self, settings: &Settings) -> bool {
-        self.metric.is_on(settings)
-    }
-
     pub(crate) fn full_name(&self, prefix: &str) -> String {
         format!("{prefix}{}", self.name)
     }
+}
+
+/// Decides which metrics a layer with this naming and these settings shows.
+pub(super) fn shown(naming: Naming, settings: &Settings) -> ShownMetrics {
+    AUTOMATIC_METRICS
+        .each_ref()
+        .map(|automatic| automatic.metric.is_shown(naming, settings))
 }

@@ -16,7 +16,9 @@ mod table;
 
 pub use self::builder::MetricsRegistryBuilder;
 
-pub(crate) use self::automatic::{AUTOMATIC_METRICS, AutomaticMetric, UPTIME_HELP, UPTIME_UNIT};
+pub(crate) use self::automatic::{
+    AUTOMATIC_METRICS, AutomaticMetric, ShownMetrics, UPTIME_HELP, UPTIME_UNIT,
+};
 pub(crate) use self::custom::{CustomFamily, FamilySource, LateClaims, MemberText};
 pub(crate) use self::encoding::{encode, encode_source};
 pub(crate) use self::family::{Kind, ends_in_unit};
@@ -32,6 +34,7 @@ use self::registered::Registered;
 use crate::Error;
 use crate::clock::{Clock, Stopwatch, WallTime};
 use crate::labels::{ConstantLabels, Labels};
+use crate::naming::Naming;
 use crate::settings::Settings;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric as ClientMetric, Unit};
@@ -300,18 +303,20 @@ impl MetricsRegistry {
     /// Returns the endpoint of a layer: that of an earlier layer with the same labels, or a new one.
     pub(crate) fn endpoint(
         &self,
+        naming: Naming,
         prefix: &str,
         labels: Labels,
         settings: Settings,
     ) -> Result<Arc<Endpoint>, Error> {
         let own = family::prefix(prefix)?;
-        let prefix = format!("{}{}", self.shared.prefix, settings.naming.prefix(&own));
+        let prefix = format!("{}{}", self.shared.prefix, naming.prefix(&own));
+        let shown = automatic::shown(naming, &settings);
         let mut registered = self.write();
-        if let Some(there) = registered.endpoint(&prefix, &labels, &settings)? {
+        if let Some(there) = registered.endpoint(&prefix, &labels, &shown, &settings)? {
             // The settings hold closures of users, which are dropped after the lock.
             return Ok(there);
         }
-        let endpoint = Arc::new(Endpoint::new(prefix, labels, settings));
+        let endpoint = Arc::new(Endpoint::new(prefix, labels, shown, settings));
         registered.add_endpoint(&endpoint);
         Ok(endpoint)
     }

@@ -1,6 +1,6 @@
 //! Everything that is registered, and the checks for what may be added.
 
-use super::automatic::{AUTOMATIC_METRICS, AutomaticMetric, UPTIME};
+use super::automatic::{AUTOMATIC_METRICS, AutomaticMetric, ShownMetrics, UPTIME};
 use super::custom::{CustomFamily, FamilySource, LateClaims, Member};
 use super::family::Kind;
 use super::label_names::LabelNames;
@@ -64,11 +64,12 @@ impl Registered {
         &self,
         prefix: &str,
         labels: &Labels,
+        shown: &ShownMetrics,
         settings: &Settings,
     ) -> Result<Option<Arc<Endpoint>>, Error> {
         let layers = self.table.layers.get(prefix);
         let is_new = |index: usize| layers.is_none_or(|layers| layers.shown[index] == 0);
-        for (_, metric) in shown_by(settings).filter(|(index, _)| is_new(*index)) {
+        for (_, metric) in each(shown).filter(|(index, _)| is_new(*index)) {
             let claim = claim(metric, prefix);
             self.names.check(&claim)?;
             self.check_reserved(&claim)?;
@@ -78,9 +79,11 @@ impl Registered {
         };
         layers.check_series(labels, settings)?;
         match layers.endpoints.get(labels) {
-            Some(there) if *there.recorder.settings() != *settings => Err(Error::new(format!(
-                "two layers with the labels {labels} have different settings: give them the same buckets, optional metrics, error types, request labels and clock (clones of each other, if they are made of closures), or different labels"
-            ))),
+            Some(there) if there.shown != *shown || there.recorder.settings() != settings => {
+                Err(Error::new(format!(
+                    "two layers with the labels {labels} have different settings: give them the same preset, buckets, optional metrics, error types, request labels and clock (clones of each other, if they are made of closures), or different labels"
+                )))
+            }
             there => Ok(there.cloned()),
         }
     }
@@ -103,7 +106,7 @@ impl Registered {
         let settings = endpoint.recorder.settings();
         let layers = Arc::make_mut(&mut table.layers);
         let layers = layers.entry(endpoint.prefix.clone()).or_default();
-        for (index, metric) in shown_by(settings) {
+        for (index, metric) in each(&endpoint.shown) {
             if layers.shown[index] == 0 {
                 names.add(&claim(metric, &endpoint.prefix));
             }
@@ -231,7 +234,7 @@ impl Registered {
             return;
         };
         let settings = endpoint.recorder.settings();
-        for (index, metric) in shown_by(settings) {
+        for (index, metric) in each(&endpoint.shown) {
             layers.shown[index] -= 1;
             if layers.shown[index] == 0 {
                 names.remove(&claim(metric, prefix));
@@ -295,10 +298,10 @@ impl Registered {
     }
 }
 
-/// Returns the automatic metrics that a layer with these settings shows, each with its index.
-fn shown_by(settings: &Settings) -> impl Iterator<Item = (usize, &'static AutomaticMetric)> {
+/// Returns the metrics that are shown, each with its index.
+fn each(shown: &ShownMetrics) -> impl Iterator<Item = (usize, &'static AutomaticMetric)> {
     let all = AUTOMATIC_METRICS.iter().enumerate();
-    all.filter(|(_, metric)| metric.is_on(settings))
+    all.filter(|(index, _)| shown[*index])
 }
 
 fn claim(metric: &AutomaticMetric, prefix: &str) -> Claim {

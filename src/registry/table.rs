@@ -1,4 +1,4 @@
-use super::automatic::AUTOMATIC_METRICS;
+use super::automatic::{AUTOMATIC_METRICS, ShownMetrics};
 use super::custom::{CustomFamily, FamilySource};
 use super::label_names::{LabelNames, agree};
 use crate::Error;
@@ -42,6 +42,8 @@ pub(crate) struct Layers {
 pub(crate) struct Endpoint {
     /// The prefixes of the registry, the layer and the naming together.
     pub(super) prefix: String,
+    /// What the naming makes of the recorder's numbers.
+    pub(crate) shown: ShownMetrics,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) labels: Labels,
     pub(crate) label_text: LabelText,
@@ -62,9 +64,15 @@ impl Default for Layers {
 }
 
 impl Endpoint {
-    pub(super) fn new(prefix: String, labels: Labels, settings: Settings) -> Self {
+    pub(super) fn new(
+        prefix: String,
+        labels: Labels,
+        shown: ShownMetrics,
+        settings: Settings,
+    ) -> Self {
         Self {
             prefix,
+            shown,
             created: settings.clock.wall_time(),
             has_plain_labels: {
                 let constant = labels.iter().map(|(name, _)| name);
