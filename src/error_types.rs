@@ -96,6 +96,12 @@ impl DeclaredTypes {
     }
 }
 
+impl Default for DeclaredTypes {
+    fn default() -> Self {
+        Self::new(&[])
+    }
+}
+
 // === impl ErrorTypes ===
 
 impl ErrorTypes {

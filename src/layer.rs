@@ -8,7 +8,6 @@ use crate::registry::{Endpoint, MetricsRegistry};
 use crate::service::Metrics;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Unit};
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use tower_layer::Layer;
@@ -44,9 +43,7 @@ impl MetricsLayer {
 
     /// A layer for HTTP with settings of your own.
     pub fn builder() -> MetricsLayerBuilder {
-        MetricsLayerBuilder::new(Http::default())
-            .without_messages()
-            .without_message_counts()
+        MetricsLayerBuilder::new(Http::default()).without_message_counts()
     }
 }
 
@@ -162,7 +159,6 @@ impl MetricsLayer<Grpc> {
     /// start from [`protocol_builder`](Self::protocol_builder)`(Grpc::new())`.
     pub fn grpc_builder() -> MetricsLayerBuilder<Grpc> {
         MetricsLayerBuilder::new(Grpc::new())
-            .without_messages()
             .messages_total(true)
             .default_labels([
                 Label::grpc_service(),
@@ -247,7 +243,7 @@ impl MetricsLayer<Unary> {
     /// Requests have no heads here, so settings that read heads are an error. Labels are read from the request itself, by
     /// [`Label::from_message`].
     pub fn unary_builder() -> MetricsLayerBuilder<Unary> {
-        MetricsLayerBuilder::new(Unary::default()).without_heads()
+        MetricsLayerBuilder::new(Unary::default())
     }
 }
 
@@ -273,7 +269,7 @@ impl MetricsLayer<Streaming> {
     /// Requests have no heads here, so settings that read heads are an error. Labels are read from the request itself, by
     /// [`Label::from_message`].
     pub fn streaming_builder() -> MetricsLayerBuilder<Streaming> {
-        MetricsLayerBuilder::new(Streaming::default()).without_heads()
+        MetricsLayerBuilder::new(Streaming::default())
     }
 }
 
@@ -286,13 +282,7 @@ impl<P> MetricsLayer<P> {
     where
         P: 'static,
     {
-        let known: &dyn Any = &protocol;
-        let has_heads = !known.is::<Unary>() && !known.is::<Streaming>();
-        let builder = MetricsLayerBuilder::new(protocol);
-        match has_heads {
-            true => builder,
-            false => builder.without_heads(),
-        }
+        MetricsLayerBuilder::new(protocol)
     }
 
     /// A layer that counts into the same metrics and keeps the type of bodies. The service takes bodies of the type `B`

@@ -1,26 +1,26 @@
 //! What a layer is set to record.
 
 use crate::buckets::Buckets;
-use crate::classify::{ErrorType, Head};
+use crate::classify::Head;
 use crate::clock::Clock;
 use crate::ended::OnEnd;
 use crate::error_types::DeclaredTypes;
 use crate::flags::Flags;
 use crate::function::Function;
 use crate::labels::{Declared, Moment, RequestHead, Schema};
-use crate::measured::{Histograms, Measured};
+use crate::measured::{ByMeasured, Measured};
 use crate::trace::TraceContext;
 use std::any::Any;
 use std::time::Duration;
 
-/// What a layer is set to record.
-#[derive(Clone, Debug, PartialEq)]
+/// What a layer is set to record. By default only what every layer has, without labels and declared error types.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Settings {
     pub(crate) clock: Clock,
     /// Buckets of the durations, which every layer has.
     pub(crate) duration: Buckets,
     /// Buckets of all other histograms.
-    pub(crate) histograms: Histograms,
+    pub(crate) histograms: ByMeasured<Option<Buckets>>,
     pub(crate) messages: bool,
     /// Whether to count the items of responses.
     pub(crate) items: bool,
@@ -71,7 +71,7 @@ pub(crate) type IsStream = Function<dyn Fn(&Head<'_>) -> bool + Send + Sync>;
 pub(crate) type ItemsInFrames = Function<dyn Fn(&[u8]) -> u64 + Send + Sync>;
 
 /// Calls that stay open by intent. Their durations have a histogram of their own.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Streams {
     pub(crate) of_requests: Option<Filter>,
     pub(crate) of_responses: Option<IsStream>,
@@ -103,39 +103,12 @@ pub(crate) const CARDINALITY_LIMIT: usize = 2_000;
 
 // === impl Settings ===
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            clock: Clock::real(),
-            duration: Buckets::default(),
-            histograms: Histograms::default(),
-            messages: false,
-            items: false,
-            items_in_frames: None,
-            oldest: false,
-            longest: false,
-            slow_polls: None,
-            on_end: None,
-            errors: true,
-            error_types: DeclaredTypes::new(&ErrorType::BUILT_IN),
-            schema: Schema::default(),
-            cardinality_limit: CARDINALITY_LIMIT,
-            series_idle_timeout: None,
-            declared: Vec::new(),
-            filter: None,
-            filter_messages: None,
-            streams: None,
-            exemplars: None,
-        }
-    }
-}
-
 impl Settings {
     /// The buckets of a histogram. `None` leaves the metric out.
     pub(crate) fn buckets(&self, measured: Measured) -> Option<&Buckets> {
         match measured {
             Measured::Duration => Some(&self.duration),
-            measured => self.histograms.get(measured),
+            measured => self.histograms[measured].as_ref(),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Settings of all protocols.
 
 use super::MetricsLayerBuilder;
+use crate::buckets::Buckets;
 use crate::classify::{ErrorType, Head};
 use crate::clock::Clock;
 use crate::labels::{Label, RequestHead};
+use crate::measured::Measured;
 use crate::registry::MetricsRegistry;
 use crate::settings::{Filter, IsStream, MessageFilter, Traces};
 use crate::trace::TraceContext;
@@ -47,15 +49,14 @@ impl<P> MetricsLayerBuilder<P> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        self.options.buckets = Some(bounds.into_iter().collect());
-        self
+    pub fn buckets(self, bounds: impl IntoIterator<Item = f64>) -> Self {
+        self.given_buckets(Measured::Duration, "buckets", Buckets::new(bounds))
     }
 
     /// Whether to record `request_messages_total` and `response_messages_total`: the numbers of messages in and out.
     /// Defaults to true for gRPC, and to false otherwise. For HTTP, which has no messages, turning it on is an error.
     pub fn messages_total(mut self, on: bool) -> Self {
-        self.options.messages = on;
+        self.options.settings.messages = on;
         self
     }
 
@@ -99,7 +100,7 @@ impl<P> MetricsLayerBuilder<P> {
     /// call writes to memory that all threads share, to mark its label set as in use. Bytes that a service reads of a request
     /// after its call has ended are not counted.
     pub fn series_idle_timeout(mut self, idle: Duration) -> Self {
-        self.options.series_idle_timeout = Some(idle);
+        self.options.settings.series_idle_timeout = Some(idle);
         self
     }
 
@@ -157,7 +158,7 @@ impl<P> MetricsLayerBuilder<P> {
     where
         F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
     {
-        self.options.filter = Some(Filter::new::<F>(Arc::new(is_measured)));
+        self.options.settings.filter = Some(Filter::new::<F>(Arc::new(is_measured)));
         self
     }
 
@@ -182,7 +183,8 @@ impl<P> MetricsLayerBuilder<P> {
         F: Fn(&T) -> bool + Send + Sync + 'static,
     {
         let is_measured = move |message: &dyn Any| message.downcast_ref().is_none_or(&is_measured);
-        self.options.filter_messages = Some(MessageFilter::new::<F>(Arc::new(is_measured)));
+        self.options.settings.filter_messages =
+            Some(MessageFilter::new::<F>(Arc::new(is_measured)));
         self
     }
 
@@ -214,7 +216,8 @@ impl<P> MetricsLayerBuilder<P> {
     where
         F: Fn(&Head<'_>) -> bool + Send + Sync + 'static,
     {
-        self.options.streams = Some(IsStream::new::<F>(Arc::new(is_stream)));
+        let streams = self.options.settings.streams.get_or_insert_default();
+        streams.of_responses = Some(IsStream::new::<F>(Arc::new(is_stream)));
         self
     }
 
@@ -244,15 +247,19 @@ impl<P> MetricsLayerBuilder<P> {
     where
         F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
     {
-        self.options.stream_requests = Some(Filter::new::<F>(Arc::new(is_stream)));
+        let streams = self.options.settings.streams.get_or_insert_default();
+        streams.of_requests = Some(Filter::new::<F>(Arc::new(is_stream)));
         self
     }
 
     /// The upper bounds, in seconds and ascending, of the buckets of `stream_duration_seconds`.
     /// Defaults to 1, 5, 15, 60, 300, 900, 1800, 3600, 7200 and 14400.
-    pub fn stream_buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        self.options.stream_buckets = Some(bounds.into_iter().collect());
-        self
+    pub fn stream_buckets(self, bounds: impl IntoIterator<Item = f64>) -> Self {
+        self.given_buckets(
+            Measured::StreamDuration,
+            "stream_buckets",
+            Buckets::new(bounds),
+        )
     }
 
     /// Shows an exemplar for each bucket of the layer's histograms: the latest call in the bucket that belongs to a trace.
@@ -270,7 +277,7 @@ impl<P> MetricsLayerBuilder<P> {
     where
         F: Fn(&RequestHead<'_>) -> Option<TraceContext> + Send + Sync + 'static,
     {
-        self.options.exemplars = Some(Traces::new::<F>(Arc::new(trace_of)));
+        self.options.settings.exemplars = Some(Traces::new::<F>(Arc::new(trace_of)));
         self
     }
 
@@ -287,13 +294,13 @@ impl<P> MetricsLayerBuilder<P> {
     /// Whether histograms have classic buckets. Without them, the text formats show the count, the sum and the `+Inf` bucket.
     /// Defaults to true.
     pub fn classic_histograms(mut self, on: bool) -> Self {
-        self.options.classic_histograms = on;
+        self.options.without_classic_histograms = !on;
         self
     }
 
     /// The clock that times calls. Defaults to the real one.
     pub fn clock(mut self, clock: Clock) -> Self {
-        self.options.clock = clock;
+        self.options.settings.clock = clock;
         self
     }
 }
