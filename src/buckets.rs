@@ -109,8 +109,7 @@ impl Buckets {
     /// # Errors
     ///
     /// Names the bound that is out of order or repeated.
-    pub(crate) fn of_bytes(bytes: impl IntoIterator<Item = u64>) -> Result<Self, Error> {
-        let bounds: Arc<[u64]> = bytes.into_iter().collect();
+    pub(crate) fn of_bytes(bounds: Vec<u64>) -> Result<Self, Error> {
         if bounds.is_empty() {
             return Err(Error::new(
                 "buckets of sizes are empty: give at least one upper bound in bytes",
@@ -124,7 +123,7 @@ impl Buckets {
         }
         Ok(Self {
             shown: bounds.iter().map(|&bytes| bytes as f64).collect(),
-            limits: bounds,
+            limits: bounds.into(),
             is_native: false,
         })
     }

@@ -131,34 +131,29 @@ impl Streams {
 
 impl Needs {
     pub(crate) fn of(settings: &Settings) -> Self {
-        let Settings {
-            schema,
-            histograms,
-            streams,
-            ..
-        } = settings;
-        let has = |measured| histograms.has(measured);
+        let schema = &settings.schema;
+        let streams = settings.streams.clone().unwrap_or_default();
+        let has = |measured| settings.histograms.has(measured);
         let labels = !schema.is_empty();
-        let of_requests = streams.as_ref().is_some_and(|of| of.of_requests.is_some());
-        let of_responses = streams.as_ref().is_some_and(|of| of.of_responses.is_some());
         let head_labels = schema.asks(Moment::Head);
         let proof = schema.has_to_be_proven();
-        let filters = settings.filter.is_some() || settings.filter_messages.is_some();
-        let reads_head =
-            filters || settings.exemplars.is_some() || of_requests || has(Measured::QueueWait);
-        let sizes = has(Measured::RequestSize) || settings.on_end.is_some();
         let ready = has(Measured::ReadyWait);
+        let sizes = has(Measured::RequestSize) || settings.on_end.is_some();
         let polls = has(Measured::HandlerPoll) || settings.slow_polls.is_some();
-        let items = [
-            Measured::FirstItem,
-            Measured::ItemGap,
-            Measured::TimePerItem,
-        ];
-        let items = settings.items || items.into_iter().any(has);
+        let reads_request = settings.filter.is_some()
+            || settings.filter_messages.is_some()
+            || settings.exemplars.is_some()
+            || streams.of_requests.is_some()
+            || has(Measured::QueueWait);
+        let items = settings.items
+            || has(Measured::FirstItem)
+            || has(Measured::ItemGap)
+            || has(Measured::TimePerItem);
         let in_frames = settings.items_in_frames.is_some();
+        let head = has(Measured::ResponseHead) || streams.of_responses.is_some() || head_labels;
         let slow_polls = settings.slow_polls.map(|bound| bound.as_nanos());
         Self {
-            request: labels || sizes || reads_head || ready || polls,
+            request: labels || sizes || reads_request || ready || polls,
             labels,
             head_labels,
             uses: settings.series_idle_timeout.is_some() || proof,
@@ -166,10 +161,7 @@ impl Needs {
             ready,
             slow_polls: slow_polls.map_or(u64::MAX, |bound| bound.try_into().unwrap_or(u64::MAX)),
             flags: Flags::NONE
-                .with_if(
-                    has(Measured::ResponseHead) || of_responses || head_labels,
-                    Flags::HEAD,
-                )
+                .with_if(head, Flags::HEAD)
                 .with_if(has(Measured::FirstByte), Flags::FIRST_BYTE)
                 .with_if(sizes, Flags::SIZES)
                 .with_if(schema.asks(Moment::End), Flags::END_LABELS)

@@ -20,20 +20,23 @@ impl<C> MetricsLayerBuilder<Http<C>> {
     /// [`open_telemetry`](crate::open_telemetry). Defaults to
     /// [`BODY_SIZE_BUCKETS`](crate::open_telemetry::BODY_SIZE_BUCKETS).
     pub fn body_size_buckets(mut self, bounds: impl IntoIterator<Item = u64>) -> Self {
-        let buckets = GivenBuckets::new("body_size_buckets", Buckets::of_bytes(bounds));
+        let buckets = GivenBuckets::new(
+            "body_size_buckets",
+            Buckets::of_bytes(bounds.into_iter().collect()),
+        );
         self.options.body_size_buckets = Some(buckets);
         self
     }
 
     /// Like [`body_size_buckets`](Self::body_size_buckets), for the bodies of requests only. Defaults to the same bounds.
     pub fn request_body_size_buckets(self, bounds: impl IntoIterator<Item = u64>) -> Self {
-        let buckets = Buckets::of_bytes(bounds);
+        let buckets = Buckets::of_bytes(bounds.into_iter().collect());
         self.given_buckets(Measured::RequestSize, "request_body_size_buckets", buckets)
     }
 
     /// Like [`body_size_buckets`](Self::body_size_buckets), for the bodies of responses only. Defaults to the same bounds.
     pub fn response_body_size_buckets(self, bounds: impl IntoIterator<Item = u64>) -> Self {
-        let buckets = Buckets::of_bytes(bounds);
+        let buckets = Buckets::of_bytes(bounds.into_iter().collect());
         self.given_buckets(
             Measured::ResponseSize,
             "response_body_size_buckets",
@@ -114,12 +117,7 @@ macro_rules! message_setters {
                 self,
                 measure: M,
             ) -> MetricsLayerBuilder<$protocol<One<M>, A, C>> {
-                self.map_protocol(|protocol| $protocol {
-                    incoming: One(measure),
-                    measure: protocol.measure,
-                    classifier: protocol.classifier,
-                    is_client: protocol.is_client,
-                })
+                self.incoming(One(measure))
             }
 
             /// Measures requests that are streams of messages. `measure` measures each message as the service reads it;
@@ -133,8 +131,12 @@ macro_rules! message_setters {
                 self,
                 measure: M,
             ) -> MetricsLayerBuilder<$protocol<Many<M>, A, C>> {
+                self.incoming(Many(measure))
+            }
+
+            fn incoming<J>(self, incoming: J) -> MetricsLayerBuilder<$protocol<J, A, C>> {
                 self.map_protocol(|protocol| $protocol {
-                    incoming: Many(measure),
+                    incoming,
                     measure: protocol.measure,
                     classifier: protocol.classifier,
                     is_client: protocol.is_client,

@@ -212,7 +212,7 @@ impl MetricsRegistry {
     where
         L: ConstantLabels<M>,
     {
-        let labels = self.with_common(Labels::new(labels.into_labels())?)?;
+        let labels = self.with_common(Labels::new(labels)?)?;
         // A statement of its own, so that the removed values are dropped after the lock.
         let removed = self.write().remove(&labels);
         Ok(removed.any)
