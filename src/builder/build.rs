@@ -45,7 +45,8 @@ impl<P> MetricsLayerBuilder<P> {
     /// - there are too many error types (at most 54 of your own and of the classifier's);
     /// - a request label has a name that is invalid, reserved, given twice or a constant label's, or is one too many
     ///   (at most eight of the request and eight of the response);
-    /// - a declared label set names a label that the layer doesn't have, or leaves out a label of the request;
+    /// - a declared label set names a label that the layer doesn't have, gives one a value that no call has, such as the method
+    ///   `get`, or leaves out a label of the request;
     /// - more label sets are declared than the cardinality limit allows;
     /// - the cardinality limit, the idle timeout or the bound of slow polls is 0;
     /// - a setting has no effect for this layer:
@@ -75,7 +76,7 @@ impl<P> MetricsLayerBuilder<P> {
         let registry = options
             .registry
             .unwrap_or_else(|| MetricsRegistry::with_clock(clock));
-        let mut constant = registry.with_common(Labels::new(labels.into_labels())?)?;
+        let mut constant = registry.with_common(Labels::new(labels)?)?;
         let given = options.labels.into_iter();
         let mut labels: Vec<Label> = given
             .map(|label| open_telemetry::conventional(naming, label))
@@ -153,7 +154,9 @@ impl Options {
             Measured::ItemGap | Measured::TimePerItem => Buckets::new(ITEM_GAPS),
             Measured::HandlerPoll => Buckets::new(POLLS),
             Measured::StreamDuration => Buckets::new(STREAM_BUCKETS),
-            Measured::RequestSize | Measured::ResponseSize => Buckets::of_bytes(BODY_SIZE_BUCKETS),
+            Measured::RequestSize | Measured::ResponseSize => {
+                Buckets::of_bytes(BODY_SIZE_BUCKETS.to_vec())
+            }
             _ => Ok(duration.clone()),
         }
     }

@@ -89,7 +89,7 @@ fn without_subject(options: &Options) -> Option<NoEffect> {
     let is_gen_ai = options.naming() == Naming::GenAiServer;
 
     // Whether a subject is missing, why, and the settings about it.
-    let subjects: [(bool, &str, Given<'_>); 8] = [
+    let subjects: [(bool, &str, Given<'_>); 9] = [
         (
             options.without_heads,
             HEADS,
@@ -148,6 +148,12 @@ fn without_subject(options: &Options) -> Option<NoEffect> {
             options.without_heads,
             "unary and streaming services have messages and no frames: count the items in each by `Message::items` or `message::items`",
             &[("items_in_frames", finds_items)],
+        ),
+        (
+            options.buckets.has(Measured::RequestSize)
+                && options.buckets.has(Measured::ResponseSize),
+            "`request_body_size_buckets` and `response_body_size_buckets` replace it",
+            &[("body_size_buckets", options.body_size_buckets.is_some())],
         ),
     ];
     for (is_missing, why, settings) in subjects {
