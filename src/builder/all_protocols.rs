@@ -64,6 +64,20 @@ impl<P> MetricsLayerBuilder<P> {
     /// [from the first call](crate::labels#when-a-series-begins) of a label set. Defaults to none.
     ///
     /// Built-in error types, and [those of the classifier](crate::classify::Classify::error_types), are always shown.
+    ///
+    /// ```
+    /// use tower_openmetrics::{ErrorType, Format, MetricsLayer};
+    ///
+    /// /// A handler puts it into the extensions of its response.
+    /// const QUOTA: ErrorType = ErrorType::from_static("quota");
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let layer = MetricsLayer::builder().error_types([QUOTA]).build(())?;
+    /// let page = layer.registry().encode(Format::Prometheus)?;
+    /// assert!(page.contains(r#"errors_total{error_type="quota"} 0"#));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn error_types(mut self, error_types: impl IntoIterator<Item = ErrorType>) -> Self {
         self.options.error_types = error_types.into_iter().collect();
         self
@@ -271,6 +285,17 @@ impl<P> MetricsLayerBuilder<P> {
     /// Without classic buckets there is one exemplar for all calls. Each thread keeps the exemplars of its own calls, and a page
     /// shows the latest of all threads.
     ///
+    /// ```
+    /// use tower_openmetrics::{MetricsLayer, TraceContext};
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let layer = MetricsLayer::builder()
+    ///     .exemplars(TraceContext::from_traceparent)
+    ///     .build([("endpoint", "a")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// Layers with the same labels on one registry must have the same function. If it is a closure that captures something,
     /// build them from clones of one builder.
     pub fn exemplars<F>(mut self, trace_of: F) -> Self
@@ -285,14 +310,14 @@ impl<P> MetricsLayerBuilder<P> {
     /// apart, from a microsecond to twelve days, with no bounds to choose. Defaults to false.
     ///
     /// Only the protobuf format shows them (feature `protobuf`), to a Prometheus that is configured to scrape them. Each label set
-    /// takes 2.6 KiB for every thread that records under it.
+    /// takes 2.6 KiB for every thread that records under it. Histograms of body sizes stay as they are.
     pub fn native_histograms(mut self, on: bool) -> Self {
         self.options.native_histograms = on;
         self
     }
 
     /// Whether histograms have classic buckets. Without them, the text formats show the count, the sum and the `+Inf` bucket.
-    /// Defaults to true.
+    /// Histograms of body sizes always have them. Defaults to true.
     pub fn classic_histograms(mut self, on: bool) -> Self {
         self.options.without_classic_histograms = !on;
         self

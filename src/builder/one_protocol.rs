@@ -11,6 +11,20 @@ impl<C> MetricsLayerBuilder<Http<C>> {
     /// Decides which calls failed, and how. Defaults to [`HttpStatus`](crate::classify::HttpStatus).
     ///
     /// A [client's](Classify::is_client) classifier makes the layer a client's. Setting another one later doesn't change that.
+    ///
+    /// ```
+    /// use tower_openmetrics::MetricsLayer;
+    /// use tower_openmetrics::classify::ServerErrorsOnly;
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let layer = MetricsLayer::builder()
+    ///     .classifier(ServerErrorsOnly)
+    ///     .build([("endpoint", "a")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// [`classify`](crate::classify) has more examples.
     pub fn classifier<D: Classify>(self, classifier: D) -> MetricsLayerBuilder<Http<D>> {
         self.classified_by(&classifier)
             .map_protocol(|http| http.classified_by(classifier))

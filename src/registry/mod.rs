@@ -143,6 +143,21 @@ impl MetricsRegistry {
 
     /// Adds a metric with a unit to the page, and returns it. The unit is appended to the family's name.
     ///
+    /// ```
+    /// use prometheus_client::metrics::counter::Counter;
+    /// use prometheus_client::registry::Unit;
+    /// use tower_openmetrics::{Format, MetricsRegistry};
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let registry = MetricsRegistry::new();
+    /// let counter = Counter::<u64>::default();
+    /// let read = registry.register_with_unit("disk_read", "Data read", Unit::Bytes, counter)?;
+    /// read.inc_by(512);
+    /// assert!(registry.encode(Format::OpenMetrics)?.contains("disk_read_bytes_total 512\n"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// Returns an error under the same conditions as [`register`](Self::register), or if the unit is invalid.
@@ -160,6 +175,18 @@ impl MetricsRegistry {
     }
 
     /// Adds an info to the page. Register it without the `_info` that its sample gets.
+    ///
+    /// ```
+    /// use prometheus_client::metrics::info::Info;
+    /// use tower_openmetrics::{Format, MetricsRegistry};
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let registry = MetricsRegistry::new();
+    /// registry.register_info("model", "The model that is served", Info::new([("name", "bard-1")]))?;
+    /// assert!(registry.encode(Format::OpenMetrics)?.contains(r#"model_info{name="bard-1"} 1"#));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
