@@ -50,7 +50,7 @@ impl<P> MetricsLayerBuilder<P> {
     /// # }
     /// ```
     pub fn buckets(self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        self.given_buckets(Measured::Duration, "buckets", Buckets::new(bounds))
+        self.set_buckets(Measured::Duration, "buckets", Buckets::new(bounds))
     }
 
     /// Whether to record `request_messages_total` and `response_messages_total`: the numbers of messages in and out.
@@ -269,7 +269,7 @@ impl<P> MetricsLayerBuilder<P> {
     /// The upper bounds, in seconds and ascending, of the buckets of `stream_duration_seconds`.
     /// Defaults to 1, 5, 15, 60, 300, 900, 1800, 3600, 7200 and 14400.
     pub fn stream_buckets(self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        self.given_buckets(
+        self.set_buckets(
             Measured::StreamDuration,
             "stream_buckets",
             Buckets::new(bounds),

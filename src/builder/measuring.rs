@@ -24,7 +24,7 @@ macro_rules! timing {
         )]
         pub fn $buckets_setter(self, bounds: impl IntoIterator<Item = f64>) -> Self {
             let setter = stringify!($buckets_setter);
-            self.given_buckets(Measured::$measured, setter, Buckets::new(bounds))
+            self.set_buckets(Measured::$measured, setter, Buckets::new(bounds))
         }
     };
 }

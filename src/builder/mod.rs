@@ -108,7 +108,7 @@ impl<P> MetricsLayerBuilder<P> {
         self
     }
 
-    fn given_buckets(
+    fn set_buckets(
         mut self,
         measured: Measured,
         setter: &'static str,

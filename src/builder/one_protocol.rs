@@ -45,13 +45,13 @@ impl<C> MetricsLayerBuilder<Http<C>> {
     /// Like [`body_size_buckets`](Self::body_size_buckets), for the bodies of requests only. Defaults to the same bounds.
     pub fn request_body_size_buckets(self, bounds: impl IntoIterator<Item = u64>) -> Self {
         let buckets = Buckets::of_bytes(bounds.into_iter().collect());
-        self.given_buckets(Measured::RequestSize, "request_body_size_buckets", buckets)
+        self.set_buckets(Measured::RequestSize, "request_body_size_buckets", buckets)
     }
 
     /// Like [`body_size_buckets`](Self::body_size_buckets), for the bodies of responses only. Defaults to the same bounds.
     pub fn response_body_size_buckets(self, bounds: impl IntoIterator<Item = u64>) -> Self {
         let buckets = Buckets::of_bytes(bounds.into_iter().collect());
-        self.given_buckets(
+        self.set_buckets(
             Measured::ResponseSize,
             "response_body_size_buckets",
             buckets,

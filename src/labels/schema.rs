@@ -245,7 +245,7 @@ impl Schema {
             };
             if !label.can_be(value) {
                 return Err(Error::new(format!(
-                    "a label set is declared with `{name}` as {value:?}, which it is for no call: give a value as the page shows it"
+                    "a label set is declared with `{name}` as {value:?}, a value that no call has: give it as the page shows it"
                 )));
             }
             if given[..i].iter().any(|(other, _)| other == name) {

@@ -3,6 +3,7 @@ use super::http::{CLASSES, METHODS, RequestHead};
 use super::values::KeptValue;
 use crate::classify::Head;
 use crate::function::Function;
+use http::StatusCode;
 use std::any::Any;
 use std::borrow::Cow;
 
@@ -102,8 +103,8 @@ impl Source {
     pub(super) fn value_of(&self, shown: &str) -> KeptValue {
         let code = match self {
             Self::Status => {
-                let is_status = shown.len() == 3 && shown.bytes().all(|b| b.is_ascii_digit());
-                shown.parse().ok().filter(|_| is_status)
+                let status = shown.parse::<StatusCode>().ok();
+                status.map(|status| status.as_u16().into())
             }
             _ => self.names().iter().position(|name| *name == shown),
         };

@@ -63,6 +63,7 @@ fn an_error_names_the_invalid_declaration() {
     for (label, name, value) in [
         (Label::method(), "method", "get"),
         (Label::status(), "status", "5xx"),
+        (Label::status(), "status", "099"),
         (Label::status_class(), "status", "500"),
         (Label::grpc_code(), "grpc_code", "not found"),
     ] {
