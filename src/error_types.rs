@@ -92,6 +92,12 @@ impl DeclaredTypes {
     }
 }
 
+impl Default for DeclaredTypes {
+    fn default() -> Self {
+        Self::new(&[])
+    }
+}
+
 // === impl ErrorTypes ===
 
 impl ErrorTypes {

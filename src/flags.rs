@@ -38,14 +38,14 @@ impl Flags {
     pub(crate) const TRACED: Self = Self(1 << 18);
     /// The duration of the call is unknown.
     pub(crate) const UNTIMED: Self = Self(1 << 19);
-    /// There was a fault.
-    pub(crate) const HAS_FAULT: Self = Self(1 << 22);
-    /// The protocol has set its code.
-    pub(crate) const HAS_CODE: Self = Self(1 << 23);
     /// An item has come.
     pub(crate) const HAS_ITEM: Self = Self(1 << 20);
     /// A poll has been timed.
     pub(crate) const HAS_POLL: Self = Self(1 << 21);
+    /// There was a fault.
+    pub(crate) const HAS_FAULT: Self = Self(1 << 22);
+    /// The protocol has set its code.
+    pub(crate) const HAS_CODE: Self = Self(1 << 23);
 
     #[inline]
     pub(crate) const fn to_bits(self) -> u32 {

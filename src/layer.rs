@@ -8,7 +8,6 @@ use crate::registry::{Endpoint, MetricsRegistry};
 use crate::service::Metrics;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Unit};
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use tower_layer::Layer;
@@ -17,6 +16,34 @@ use tower_layer::Layer;
 ///
 /// All services of one layer, and of layers with the same labels on the same
 /// [`MetricsRegistry`], count into the same series.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use http_body_util::{BodyExt, Full};
+/// use std::convert::Infallible;
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use tower_openmetrics::{Format, MetricsLayer};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let metrics = MetricsLayer::new([("endpoint", "cart")]);
+/// let service = ServiceBuilder::new()
+///     .layer(metrics.clone())
+///     .service(service_fn(async |_: Request<_>| {
+///         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hello")))
+///     }));
+///
+/// let response = service.oneshot(Request::new(Full::<Bytes>::default())).await?;
+/// response.into_body().collect().await?; // The call ends here.
+///
+/// // An exporter shows this page, too: `metrics.exporter()`.
+/// let page = metrics.registry().encode(Format::Prometheus)?;
+/// assert!(page.contains(r#"requests_total{endpoint="cart"} 1"#));
+/// assert!(page.contains(r#"response_bytes_total{endpoint="cart"} 5"#));
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a layer measures nothing until a service is wrapped in it"]
 pub struct MetricsLayer<P = Http> {
     registry: MetricsRegistry,
@@ -44,9 +71,7 @@ impl MetricsLayer {
 
     /// A layer for HTTP with settings of your own.
     pub fn builder() -> MetricsLayerBuilder {
-        MetricsLayerBuilder::new(Http::default())
-            .without_messages()
-            .without_message_counts()
+        MetricsLayerBuilder::new(Http::default()).without_message_counts()
     }
 }
 
@@ -162,7 +187,6 @@ impl MetricsLayer<Grpc> {
     /// start from [`protocol_builder`](Self::protocol_builder)`(Grpc::new())`.
     pub fn grpc_builder() -> MetricsLayerBuilder<Grpc> {
         MetricsLayerBuilder::new(Grpc::new())
-            .without_messages()
             .messages_total(true)
             .default_labels([
                 Label::grpc_service(),
@@ -231,6 +255,26 @@ impl MetricsLayer<Unary> {
     /// Requests and responses must be [`Message`](crate::Message)s. For other types, use
     /// [`unary_builder`](Self::unary_builder).
     ///
+    /// ```
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    /// use tower_openmetrics::{Format, MetricsLayer};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let metrics = MetricsLayer::unary([("endpoint", "squares")]);
+    /// let service = ServiceBuilder::new()
+    ///     .layer(metrics.clone())
+    ///     .service(service_fn(async |n: u32| n.checked_mul(n).ok_or("too large")));
+    ///
+    /// service.clone().oneshot(3).await?;
+    /// service.oneshot(u32::MAX).await.unwrap_err();
+    /// let page = metrics.registry().encode(Format::Prometheus)?;
+    /// assert!(page.contains(r#"requests_total{endpoint="squares"} 2"#));
+    /// assert!(page.contains(r#"errors_total{endpoint="squares",error_type="generate"} 1"#));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Panics
     ///
     /// See [`MetricsLayer::new`].
@@ -247,7 +291,7 @@ impl MetricsLayer<Unary> {
     /// Requests have no heads here, so settings that read heads are an error. Labels are read from the request itself, by
     /// [`Label::from_message`].
     pub fn unary_builder() -> MetricsLayerBuilder<Unary> {
-        MetricsLayerBuilder::new(Unary::default()).without_heads()
+        MetricsLayerBuilder::new(Unary::default())
     }
 }
 
@@ -256,6 +300,30 @@ impl MetricsLayer<Streaming> {
     ///
     /// Requests and items must be [`Message`](crate::Message)s. For other types, use
     /// [`streaming_builder`](Self::streaming_builder). Items may be `Result`s.
+    ///
+    /// ```
+    /// use futures_util::{StreamExt, stream};
+    /// use std::convert::Infallible;
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    /// use tower_openmetrics::{Format, MetricsLayer};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let metrics = MetricsLayer::streaming([("endpoint", "generate")]);
+    /// let engine = ServiceBuilder::new()
+    ///     .layer(metrics.clone())
+    ///     .service(service_fn(async |prompt: &'static str| {
+    ///         Ok::<_, Infallible>(stream::iter(prompt.split(' ')))
+    ///     }));
+    ///
+    /// // The call ends with the stream.
+    /// engine.oneshot("to be").await?.collect::<Vec<_>>().await;
+    /// let page = metrics.registry().encode(Format::Prometheus)?;
+    /// assert!(page.contains(r#"requests_total{endpoint="generate"} 1"#));
+    /// assert!(page.contains(r#"response_bytes_total{endpoint="generate"} 4"#));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Panics
     ///
@@ -273,7 +341,7 @@ impl MetricsLayer<Streaming> {
     /// Requests have no heads here, so settings that read heads are an error. Labels are read from the request itself, by
     /// [`Label::from_message`].
     pub fn streaming_builder() -> MetricsLayerBuilder<Streaming> {
-        MetricsLayerBuilder::new(Streaming::default()).without_heads()
+        MetricsLayerBuilder::new(Streaming::default())
     }
 }
 
@@ -286,13 +354,7 @@ impl<P> MetricsLayer<P> {
     where
         P: 'static,
     {
-        let known: &dyn Any = &protocol;
-        let has_heads = !known.is::<Unary>() && !known.is::<Streaming>();
-        let builder = MetricsLayerBuilder::new(protocol);
-        match has_heads {
-            true => builder,
-            false => builder.without_heads(),
-        }
+        MetricsLayerBuilder::new(protocol)
     }
 
     /// A layer that counts into the same metrics and keeps the type of bodies. The service takes bodies of the type `B`

@@ -1,7 +1,7 @@
 //! What a layer can have a histogram of.
 
-use crate::buckets::Buckets;
 use crate::labels::Carrier;
+use std::ops::{Index, IndexMut};
 
 /// What a layer can have a histogram of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub(crate) enum Measured {
     ResponseSize,
 }
 
-/// The buckets of a layer's histograms.
+/// A value for each [`Measured`].
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Histograms([Option<Buckets>; Measured::ALL.len()]);
+pub(crate) struct ByMeasured<T>([T; Measured::ALL.len()]);
 
 // === impl Measured ===
 
@@ -60,27 +60,35 @@ impl Measured {
         }
     }
 
+    /// Whether it is a size in bytes. All others are times.
+    pub(crate) fn is_size(self) -> bool {
+        matches!(self, Self::RequestSize | Self::ResponseSize)
+    }
+
     /// Whether it is the time of a call or of a part of one, which a trace can explain. Only these have exemplars.
     pub(crate) fn has_exemplars(self) -> bool {
-        !matches!(
-            self,
-            Self::ReadyWait | Self::RequestSize | Self::ResponseSize
-        )
+        self != Self::ReadyWait && !self.is_size()
     }
 }
 
-// === impl Histograms ===
+// === impl ByMeasured ===
 
-impl Histograms {
-    pub(crate) fn get(&self, measured: Measured) -> Option<&Buckets> {
-        self.0[measured as usize].as_ref()
-    }
-
+impl<T> ByMeasured<Option<T>> {
     pub(crate) fn has(&self, measured: Measured) -> bool {
-        self.get(measured).is_some()
+        self[measured].is_some()
     }
+}
 
-    pub(crate) fn set(&mut self, measured: Measured, buckets: Option<Buckets>) {
-        self.0[measured as usize] = buckets;
+impl<T> Index<Measured> for ByMeasured<T> {
+    type Output = T;
+
+    fn index(&self, measured: Measured) -> &T {
+        &self.0[measured as usize]
+    }
+}
+
+impl<T> IndexMut<Measured> for ByMeasured<T> {
+    fn index_mut(&mut self, measured: Measured) -> &mut T {
+        &mut self.0[measured as usize]
     }
 }

@@ -21,16 +21,6 @@ pub(crate) enum Naming {
 // === impl Naming ===
 
 impl Naming {
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Own,
-        Self::AxumPrometheus,
-        Self::HttpServer,
-        Self::HttpClient,
-        Self::GenAiServer,
-        Self::RpcServer,
-        Self::RpcClient,
-    ];
-
     /// Returns the prefix of all names, given the layer's `own` prefix. Two conventions never share a name.
     pub(crate) fn prefix(self, own: &str) -> String {
         let prefix = match self {
@@ -56,5 +46,10 @@ impl Naming {
     /// Whether it is one of OpenTelemetry's conventions for HTTP. Only these measure body sizes.
     pub(crate) fn is_open_telemetry_http(self) -> bool {
         matches!(self, Self::HttpServer | Self::HttpClient)
+    }
+
+    /// Whether it is one of OpenTelemetry's conventions for RPC.
+    pub(crate) fn is_rpc(self) -> bool {
+        matches!(self, Self::RpcServer | Self::RpcClient)
     }
 }

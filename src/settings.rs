@@ -1,29 +1,26 @@
 //! What a layer is set to record.
 
 use crate::buckets::Buckets;
-use crate::classify::{ErrorType, Head};
+use crate::classify::Head;
 use crate::clock::Clock;
 use crate::ended::OnEnd;
 use crate::error_types::DeclaredTypes;
 use crate::flags::Flags;
 use crate::function::Function;
 use crate::labels::{Declared, Moment, RequestHead, Schema};
-use crate::measured::{Histograms, Measured};
-use crate::naming::Naming;
+use crate::measured::{ByMeasured, Measured};
 use crate::trace::TraceContext;
 use std::any::Any;
 use std::time::Duration;
 
-/// What a layer is set to record.
-#[derive(Clone, Debug, PartialEq)]
+/// What a layer is set to record. By default only what every layer has, without labels and declared error types.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Settings {
-    /// Names the metrics on the page.
-    pub(crate) naming: Naming,
     pub(crate) clock: Clock,
-    /// Buckets of `request_duration_seconds`, which every layer has.
+    /// Buckets of the durations, which every layer has.
     pub(crate) duration: Buckets,
     /// Buckets of all other histograms.
-    pub(crate) histograms: Histograms,
+    pub(crate) histograms: ByMeasured<Option<Buckets>>,
     pub(crate) messages: bool,
     /// Whether to count the items of responses.
     pub(crate) items: bool,
@@ -37,7 +34,9 @@ pub(crate) struct Settings {
     pub(crate) slow_polls: Option<Duration>,
     /// Hears of each call that has ended.
     pub(crate) on_end: Option<OnEnd>,
-    /// Error types that are on the page from the start.
+    /// Whether to count failures by error type. Without it, a label of the durations has the error type.
+    pub(crate) errors: bool,
+    /// Error types that are counted from the start.
     pub(crate) error_types: DeclaredTypes,
     pub(crate) schema: Schema,
     /// The cardinality limit: how many label sets each moment may have.
@@ -72,7 +71,7 @@ pub(crate) type IsStream = Function<dyn Fn(&Head<'_>) -> bool + Send + Sync>;
 pub(crate) type ItemsInFrames = Function<dyn Fn(&[u8]) -> u64 + Send + Sync>;
 
 /// Calls that stay open by intent. Their durations have a histogram of their own.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Streams {
     pub(crate) of_requests: Option<Filter>,
     pub(crate) of_responses: Option<IsStream>,
@@ -104,39 +103,12 @@ pub(crate) const CARDINALITY_LIMIT: usize = 2_000;
 
 // === impl Settings ===
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            naming: Naming::Own,
-            clock: Clock::real(),
-            duration: Buckets::default(),
-            histograms: Histograms::default(),
-            messages: false,
-            items: false,
-            items_in_frames: None,
-            oldest: false,
-            longest: false,
-            slow_polls: None,
-            on_end: None,
-            error_types: DeclaredTypes::new(&ErrorType::BUILT_IN),
-            schema: Schema::default(),
-            cardinality_limit: CARDINALITY_LIMIT,
-            series_idle_timeout: None,
-            declared: Vec::new(),
-            filter: None,
-            filter_messages: None,
-            streams: None,
-            exemplars: None,
-        }
-    }
-}
-
 impl Settings {
     /// The buckets of a histogram. `None` leaves the metric out.
     pub(crate) fn buckets(&self, measured: Measured) -> Option<&Buckets> {
         match measured {
             Measured::Duration => Some(&self.duration),
-            measured => self.histograms.get(measured),
+            measured => self.histograms[measured].as_ref(),
         }
     }
 }
@@ -159,34 +131,29 @@ impl Streams {
 
 impl Needs {
     pub(crate) fn of(settings: &Settings) -> Self {
-        let Settings {
-            schema,
-            histograms,
-            streams,
-            ..
-        } = settings;
-        let has = |measured| histograms.has(measured);
+        let schema = &settings.schema;
+        let streams = settings.streams.clone().unwrap_or_default();
+        let has = |measured| settings.histograms.has(measured);
         let labels = !schema.is_empty();
-        let of_requests = streams.as_ref().is_some_and(|of| of.of_requests.is_some());
-        let of_responses = streams.as_ref().is_some_and(|of| of.of_responses.is_some());
         let head_labels = schema.asks(Moment::Head);
         let proof = schema.has_to_be_proven();
-        let filters = settings.filter.is_some() || settings.filter_messages.is_some();
-        let reads_head =
-            filters || settings.exemplars.is_some() || of_requests || has(Measured::QueueWait);
-        let sizes = has(Measured::RequestSize) || settings.on_end.is_some();
         let ready = has(Measured::ReadyWait);
+        let sizes = has(Measured::RequestSize) || settings.on_end.is_some();
         let polls = has(Measured::HandlerPoll) || settings.slow_polls.is_some();
-        let items = [
-            Measured::FirstItem,
-            Measured::ItemGap,
-            Measured::TimePerItem,
-        ];
-        let items = settings.items || items.into_iter().any(has);
+        let reads_request = settings.filter.is_some()
+            || settings.filter_messages.is_some()
+            || settings.exemplars.is_some()
+            || streams.of_requests.is_some()
+            || has(Measured::QueueWait);
+        let items = settings.items
+            || has(Measured::FirstItem)
+            || has(Measured::ItemGap)
+            || has(Measured::TimePerItem);
         let in_frames = settings.items_in_frames.is_some();
+        let head = has(Measured::ResponseHead) || streams.of_responses.is_some() || head_labels;
         let slow_polls = settings.slow_polls.map(|bound| bound.as_nanos());
         Self {
-            request: labels || sizes || reads_head || ready || polls,
+            request: labels || sizes || reads_request || ready || polls,
             labels,
             head_labels,
             uses: settings.series_idle_timeout.is_some() || proof,
@@ -194,10 +161,7 @@ impl Needs {
             ready,
             slow_polls: slow_polls.map_or(u64::MAX, |bound| bound.try_into().unwrap_or(u64::MAX)),
             flags: Flags::NONE
-                .with_if(
-                    has(Measured::ResponseHead) || of_responses || head_labels,
-                    Flags::HEAD,
-                )
+                .with_if(head, Flags::HEAD)
                 .with_if(has(Measured::FirstByte), Flags::FIRST_BYTE)
                 .with_if(sizes, Flags::SIZES)
                 .with_if(schema.asks(Moment::End), Flags::END_LABELS)

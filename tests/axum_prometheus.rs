@@ -196,6 +196,24 @@ fn all_naming_conventions_fit_on_one_page() -> Result<(), Error> {
     Ok(())
 }
 
+/// The two keep the same numbers and have the same prefix, `shop_http_`. Only the preset names the calls in flight
+/// `requests_pending`.
+#[test]
+fn layers_that_share_series_must_name_them_alike() {
+    let registry = MetricsRegistry::new();
+    let preset = builder().prefix("shop").registry(&registry);
+    let _ = preset.build(()).unwrap();
+    let alike = MetricsLayer::builder()
+        .prefix("shop_http")
+        .registry(&registry)
+        .label(Label::method())
+        .label(Label::axum_route().named("endpoint"))
+        .label(Label::status().on_duration(true));
+    let error = alike.build(()).unwrap_err().to_string();
+    assert!(error.contains("different settings"), "{error}");
+    assert!(error.contains("preset"), "{error}");
+}
+
 #[test]
 fn a_second_preset_is_refused() {
     let error = builder()

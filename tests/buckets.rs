@@ -122,6 +122,20 @@ fn buckets_without_effect_are_refused() {
 }
 
 #[test]
+fn buckets_of_both_sizes_are_refused_if_each_size_has_its_own() {
+    let builder = MetricsLayer::builder()
+        .open_telemetry()
+        .body_size_buckets([1])
+        .request_body_size_buckets([2])
+        .response_body_size_buckets([3]);
+    let error = builder.build(()).unwrap_err().to_string();
+    assert!(
+        error.starts_with("`body_size_buckets` would do nothing"),
+        "{error}"
+    );
+}
+
+#[test]
 fn an_error_names_the_setting_and_the_bound() {
     for (setting, builder) in [
         ("buckets", all_histograms().buckets([2.0, 1.0])),

@@ -1,9 +1,11 @@
 //! Settings of all protocols.
 
 use super::MetricsLayerBuilder;
+use crate::buckets::Buckets;
 use crate::classify::{ErrorType, Head};
 use crate::clock::Clock;
 use crate::labels::{Label, RequestHead};
+use crate::measured::Measured;
 use crate::registry::MetricsRegistry;
 use crate::settings::{Filter, IsStream, MessageFilter, Traces};
 use crate::trace::TraceContext;
@@ -47,15 +49,14 @@ impl<P> MetricsLayerBuilder<P> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        self.options.buckets = Some(bounds.into_iter().collect());
-        self
+    pub fn buckets(self, bounds: impl IntoIterator<Item = f64>) -> Self {
+        self.set_buckets(Measured::Duration, "buckets", Buckets::new(bounds))
     }
 
     /// Whether to record `request_messages_total` and `response_messages_total`: the numbers of messages in and out.
     /// Defaults to true for gRPC, and to false otherwise. For HTTP, which has no messages, turning it on is an error.
     pub fn messages_total(mut self, on: bool) -> Self {
-        self.options.messages = on;
+        self.options.settings.messages = on;
         self
     }
 
@@ -63,6 +64,20 @@ impl<P> MetricsLayerBuilder<P> {
     /// [from the first call](crate::labels#when-a-series-begins) of a label set. Defaults to none.
     ///
     /// Built-in error types, and [those of the classifier](crate::classify::Classify::error_types), are always shown.
+    ///
+    /// ```
+    /// use tower_openmetrics::{ErrorType, Format, MetricsLayer};
+    ///
+    /// /// A handler puts it into the extensions of its response.
+    /// const QUOTA: ErrorType = ErrorType::from_static("quota");
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let layer = MetricsLayer::builder().error_types([QUOTA]).build(())?;
+    /// let page = layer.registry().encode(Format::Prometheus)?;
+    /// assert!(page.contains(r#"errors_total{error_type="quota"} 0"#));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn error_types(mut self, error_types: impl IntoIterator<Item = ErrorType>) -> Self {
         self.options.error_types = error_types.into_iter().collect();
         self
@@ -99,7 +114,7 @@ impl<P> MetricsLayerBuilder<P> {
     /// call writes to memory that all threads share, to mark its label set as in use. Bytes that a service reads of a request
     /// after its call has ended are not counted.
     pub fn series_idle_timeout(mut self, idle: Duration) -> Self {
-        self.options.series_idle_timeout = Some(idle);
+        self.options.settings.series_idle_timeout = Some(idle);
         self
     }
 
@@ -157,7 +172,7 @@ impl<P> MetricsLayerBuilder<P> {
     where
         F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
     {
-        self.options.filter = Some(Filter::new::<F>(Arc::new(is_measured)));
+        self.options.settings.filter = Some(Filter::new::<F>(Arc::new(is_measured)));
         self
     }
 
@@ -182,7 +197,8 @@ impl<P> MetricsLayerBuilder<P> {
         F: Fn(&T) -> bool + Send + Sync + 'static,
     {
         let is_measured = move |message: &dyn Any| message.downcast_ref().is_none_or(&is_measured);
-        self.options.filter_messages = Some(MessageFilter::new::<F>(Arc::new(is_measured)));
+        self.options.settings.filter_messages =
+            Some(MessageFilter::new::<F>(Arc::new(is_measured)));
         self
     }
 
@@ -214,7 +230,8 @@ impl<P> MetricsLayerBuilder<P> {
     where
         F: Fn(&Head<'_>) -> bool + Send + Sync + 'static,
     {
-        self.options.streams = Some(IsStream::new::<F>(Arc::new(is_stream)));
+        let streams = self.options.settings.streams.get_or_insert_default();
+        streams.of_responses = Some(IsStream::new::<F>(Arc::new(is_stream)));
         self
     }
 
@@ -244,15 +261,19 @@ impl<P> MetricsLayerBuilder<P> {
     where
         F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
     {
-        self.options.stream_requests = Some(Filter::new::<F>(Arc::new(is_stream)));
+        let streams = self.options.settings.streams.get_or_insert_default();
+        streams.of_requests = Some(Filter::new::<F>(Arc::new(is_stream)));
         self
     }
 
     /// The upper bounds, in seconds and ascending, of the buckets of `stream_duration_seconds`.
     /// Defaults to 1, 5, 15, 60, 300, 900, 1800, 3600, 7200 and 14400.
-    pub fn stream_buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        self.options.stream_buckets = Some(bounds.into_iter().collect());
-        self
+    pub fn stream_buckets(self, bounds: impl IntoIterator<Item = f64>) -> Self {
+        self.set_buckets(
+            Measured::StreamDuration,
+            "stream_buckets",
+            Buckets::new(bounds),
+        )
     }
 
     /// Shows an exemplar for each bucket of the layer's histograms: the latest call in the bucket that belongs to a trace.
@@ -264,13 +285,24 @@ impl<P> MetricsLayerBuilder<P> {
     /// Without classic buckets there is one exemplar for all calls. Each thread keeps the exemplars of its own calls, and a page
     /// shows the latest of all threads.
     ///
+    /// ```
+    /// use tower_openmetrics::{MetricsLayer, TraceContext};
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let layer = MetricsLayer::builder()
+    ///     .exemplars(TraceContext::from_traceparent)
+    ///     .build([("endpoint", "a")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// Layers with the same labels on one registry must have the same function. If it is a closure that captures something,
     /// build them from clones of one builder.
     pub fn exemplars<F>(mut self, trace_of: F) -> Self
     where
         F: Fn(&RequestHead<'_>) -> Option<TraceContext> + Send + Sync + 'static,
     {
-        self.options.exemplars = Some(Traces::new::<F>(Arc::new(trace_of)));
+        self.options.settings.exemplars = Some(Traces::new::<F>(Arc::new(trace_of)));
         self
     }
 
@@ -278,22 +310,22 @@ impl<P> MetricsLayerBuilder<P> {
     /// apart, from a microsecond to twelve days, with no bounds to choose. Defaults to false.
     ///
     /// Only the protobuf format shows them (feature `protobuf`), to a Prometheus that is configured to scrape them. Each label set
-    /// takes 2.6 KiB for every thread that records under it.
+    /// takes 2.6 KiB for every thread that records under it. Histograms of body sizes stay as they are.
     pub fn native_histograms(mut self, on: bool) -> Self {
         self.options.native_histograms = on;
         self
     }
 
     /// Whether histograms have classic buckets. Without them, the text formats show the count, the sum and the `+Inf` bucket.
-    /// Defaults to true.
+    /// Histograms of body sizes always have them. Defaults to true.
     pub fn classic_histograms(mut self, on: bool) -> Self {
-        self.options.classic_histograms = on;
+        self.options.without_classic_histograms = !on;
         self
     }
 
     /// The clock that times calls. Defaults to the real one.
     pub fn clock(mut self, clock: Clock) -> Self {
-        self.options.clock = clock;
+        self.options.settings.clock = clock;
         self
     }
 }

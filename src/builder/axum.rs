@@ -31,10 +31,9 @@ impl MetricsLayerBuilder<Http> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn axum_prometheus(mut self) -> Self {
-        self.options
-            .set_naming("axum_prometheus", Naming::AxumPrometheus);
-        self.default_labels([
+    pub fn axum_prometheus(self) -> Self {
+        let builder = self.preset("axum_prometheus", Naming::AxumPrometheus);
+        builder.default_labels([
             Label::method(),
             Label::axum_route().named("endpoint"),
             Label::status().on_duration(true),

@@ -2,22 +2,23 @@
 
 use super::{MetricsLayerBuilder, Options, check};
 use crate::Error;
-use crate::buckets::Buckets;
+use crate::buckets::{Buckets, ITEM_GAPS};
 use crate::classify::ErrorType;
-use crate::ended::OnEnd;
 use crate::error_types::{DeclaredTypes, MOST_ERROR_TYPES};
-use crate::labels::{ConstantLabels, Declared, Labels, Schema};
+use crate::labels::{ConstantLabels, Label, Labels, Schema};
 use crate::layer::MetricsLayer;
-use crate::measured::{Histograms, Measured};
+use crate::measured::{ByMeasured, Measured};
 use crate::open_telemetry::{self, BODY_SIZE_BUCKETS};
 use crate::registry::MetricsRegistry;
-use crate::settings::{CARDINALITY_LIMIT, Filter, IsStream, Settings, Streams};
-use std::time::Duration;
+use crate::settings::{CARDINALITY_LIMIT, Settings};
 
 /// From a second to four hours, for responses that stay open.
 const STREAM_BUCKETS: [f64; 10] = [
     1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0,
 ];
+
+/// From 100 µs, which a handler may well take, to 10 s.
+const POLLS: [f64; 6] = [0.0001, 0.001, 0.01, 0.1, 1.0, 10.0];
 
 impl<P> MetricsLayerBuilder<P> {
     /// Builds the layer. Panics with the name of the `constructor` and the error.
@@ -44,7 +45,8 @@ impl<P> MetricsLayerBuilder<P> {
     /// - there are too many error types (at most 54 of your own and of the classifier's);
     /// - a request label has a name that is invalid, reserved, given twice or a constant label's, or is one too many
     ///   (at most eight of the request and eight of the response);
-    /// - a declared label set names a label that the layer doesn't have, or leaves out a label of the request;
+    /// - a declared label set names a label that the layer doesn't have, gives one a value that no call has, such as the method
+    ///   `get`, or leaves out a label of the request;
     /// - more label sets are declared than the cardinality limit allows;
     /// - the cardinality limit, the idle timeout or the bound of slow polls is 0;
     /// - a setting has no effect for this layer:
@@ -67,161 +69,97 @@ impl<P> MetricsLayerBuilder<P> {
     {
         let Self { options, protocol } = self;
         check::all_have_effect(&options)?;
-        let sizes = size_bounds(&options)?;
-        let cardinality_limit = options.cardinality_limit.unwrap_or(CARDINALITY_LIMIT);
+        check::none_is_zero(&options)?;
+        let naming = options.naming();
+        let (duration, histograms) = options.histograms()?;
+        let clock = options.settings.clock;
         let registry = options
             .registry
-            .unwrap_or_else(|| MetricsRegistry::with_clock(options.clock));
-        let mut labels = registry.with_common(Labels::new(labels.into_labels())?)?;
-        let mut request_labels = open_telemetry::labels(options.naming, options.labels);
-        if let Some((name, value)) = open_telemetry::constant_label(options.naming)
-            && request_labels.iter().all(|own| own.name() != name)
-        {
-            labels = labels.with_default(name, value);
-        }
-        for label in options.default_labels {
-            if request_labels.iter().all(|own| own.name() != label.name()) {
-                request_labels.push(label);
+            .unwrap_or_else(|| MetricsRegistry::with_clock(clock));
+        let mut constant = registry.with_common(Labels::new(labels)?)?;
+        let given = options.labels.into_iter();
+        let mut labels: Vec<Label> = given
+            .map(|label| open_telemetry::conventional(naming, label))
+            .collect();
+        for default in options.default_labels {
+            if labels.iter().all(|label| label.name() != default.name()) {
+                labels.push(default);
             }
         }
-        let mut schema = Schema::new(request_labels, &labels)?;
+        if let Some((name, value)) = open_telemetry::constant_label(naming)
+            && labels.iter().all(|label| label.name() != name)
+        {
+            constant = constant.with_default(name, value);
+        }
+        let mut schema = Schema::new(labels, &constant)?;
         let declared = options.declared.iter();
         let declared: Vec<_> = declared
             .map(|pairs| schema.declare(pairs))
             .collect::<Result<_, _>>()?;
-        let histogram = |bounds: Buckets| {
-            let classic = if options.classic_histograms {
-                bounds
-            } else {
-                Buckets::none()
-            };
-            classic.native(options.native_histograms)
-        };
-        let advised = open_telemetry::duration_buckets(options.naming);
-        let buckets = match (options.buckets, advised) {
-            (Some(bounds), _) => seconds("buckets", bounds)?,
-            (None, None) => Buckets::default(),
-            (None, Some(bounds)) => Buckets::new(bounds.iter().copied())?,
-        };
-        let mut histograms = Histograms::default();
-        for timing in options.timings.buckets(&buckets) {
-            let (measured, buckets) = timing?;
-            histograms.set(measured, Some(histogram(buckets)));
+        let limit = options.cardinality_limit.unwrap_or(CARDINALITY_LIMIT);
+        if declared.len() > limit {
+            return Err(Error::new(format!(
+                "{} label sets are declared, and `cardinality_limit` is {limit}: declare fewer, or raise the limit",
+                declared.len()
+            )));
         }
-        if options.streams.is_some() || options.stream_requests.is_some() {
-            let bounds = options.stream_buckets.unwrap_or(STREAM_BUCKETS.to_vec());
-            let buckets = histogram(seconds("stream_buckets", bounds)?);
-            histograms.set(Measured::StreamDuration, Some(buckets));
-        }
-        if options.naming.is_open_telemetry_http() {
-            let [request, response] = sizes;
-            histograms.set(Measured::RequestSize, Some(request));
-            histograms.set(Measured::ResponseSize, Some(response));
-        }
-        let on_end = options.on_end.map(|hear| OnEnd {
-            hear,
-            constant: labels.clone(),
-        });
-        let settings = Settings {
-            naming: options.naming,
-            clock: options.clock,
-            duration: histogram(buckets),
+        let mut settings = Settings {
+            duration,
             histograms,
-            messages: options.messages,
-            items: options.items,
-            items_in_frames: options.items_in_frames,
-            oldest: options.oldest,
-            longest: options.longest,
-            slow_polls: checked_slow_polls(options.slow_polls)?,
-            on_end,
+            errors: !naming.is_open_telemetry(),
             error_types: all_error_types(options.classifier_error_types, &options.error_types)?,
-            cardinality_limit,
-            series_idle_timeout: checked_idle(options.series_idle_timeout)?,
-            declared: checked_declared(declared, cardinality_limit)?,
             schema,
-            filter: options.filter,
-            filter_messages: options.filter_messages,
-            streams: streams(options.stream_requests, options.streams),
-            exemplars: options.exemplars,
+            cardinality_limit: limit,
+            declared,
+            ..options.settings
         };
-        let endpoint = registry.endpoint(&options.prefix, labels, settings)?;
+        if let Some(on_end) = &mut settings.on_end {
+            on_end.constant = constant.clone();
+        }
+        let endpoint = registry.endpoint(naming, &options.prefix, constant, settings)?;
         Ok(MetricsLayer::from_parts(registry, endpoint, protocol))
     }
 }
 
-fn checked_slow_polls(bound: Option<Duration>) -> Result<Option<Duration>, Error> {
-    if bound == Some(Duration::ZERO) {
-        return Err(Error::new(
-            "`slow_polls_total` has a bound of 0 s, so every poll would be slow: give some milliseconds",
-        ));
-    }
-    Ok(bound)
-}
-
-/// Checks that the limit leaves room for all declared label sets.
-fn checked_declared(declared: Vec<Declared>, limit: usize) -> Result<Vec<Declared>, Error> {
-    if limit == 0 {
-        return Err(Error::new(
-            "`cardinality_limit` is 0, which leaves no room for a label set: give at least 1",
-        ));
-    }
-    if declared.len() > limit {
-        return Err(Error::new(format!(
-            "{} label sets are declared, and `cardinality_limit` is {limit}: declare fewer, or raise the limit",
-            declared.len()
-        )));
-    }
-    Ok(declared)
-}
-
-fn checked_idle(idle: Option<Duration>) -> Result<Option<Duration>, Error> {
-    if idle == Some(Duration::ZERO) {
-        return Err(Error::new(
-            "`series_idle_timeout` is 0 s, so every label set would leave at once: give the time of several scrapes",
-        ));
-    }
-    Ok(idle)
-}
-
-fn streams(of_requests: Option<Filter>, of_responses: Option<IsStream>) -> Option<Streams> {
-    let any = of_requests.is_some() || of_responses.is_some();
-    any.then_some(Streams {
-        of_requests,
-        of_responses,
-    })
-}
-
-/// Returns the buckets for the body sizes of requests and of responses.
-fn size_bounds(options: &Options) -> Result<[Buckets; 2], Error> {
-    let both = options.body_size_buckets.clone();
-    let bounds = |setting, own: &Option<Vec<u64>>| {
-        let (setting, bounds) = match own {
-            Some(own) => (setting, own.clone()),
-            None => (
-                "body_size_buckets",
-                both.clone().unwrap_or(BODY_SIZE_BUCKETS.to_vec()),
-            ),
+impl Options {
+    /// Returns the buckets of the duration, and those of all other histograms that the layer has.
+    fn histograms(&self) -> Result<(Buckets, ByMeasured<Option<Buckets>>), Error> {
+        let shaped = |buckets: Buckets| match self.without_classic_histograms {
+            true => Buckets::none().native(self.native_histograms),
+            false => buckets.native(self.native_histograms),
         };
-        Buckets::of_bytes(bounds).map_err(|error| in_setting(setting, &error))
-    };
-    Ok([
-        bounds(
-            "request_body_size_buckets",
-            &options.request_body_size_buckets,
-        )?,
-        bounds(
-            "response_body_size_buckets",
-            &options.response_body_size_buckets,
-        )?,
-    ])
-}
+        let duration = self.buckets(Measured::Duration, &Buckets::default())?;
+        let mut histograms = ByMeasured::default();
+        let others = Measured::ALL.into_iter().filter(|of| self.measures(*of));
+        for measured in others.filter(|of| *of != Measured::Duration) {
+            let buckets = self.buckets(measured, &duration)?;
+            histograms[measured] = Some(match measured.is_size() {
+                true => buckets,
+                false => shaped(buckets),
+            });
+        }
+        Ok((shaped(duration), histograms))
+    }
 
-pub(super) fn seconds(setting: &str, bounds: Vec<f64>) -> Result<Buckets, Error> {
-    Buckets::new(bounds).map_err(|error| in_setting(setting, &error))
-}
-
-fn in_setting(setting: &str, error: &Error) -> Error {
-    Error::new(format!("`{setting}`: {error}"))
+    /// Returns the buckets of a histogram: the given ones, or the default of a convention or of this crate, or else those
+    /// of the `duration`.
+    fn buckets(&self, measured: Measured, duration: &Buckets) -> Result<Buckets, Error> {
+        if let Some(given) = self.given_buckets(measured) {
+            return given.buckets.clone().map_err(Error::new);
+        }
+        if let Some(advised) = open_telemetry::buckets(self.naming(), measured) {
+            return Buckets::new(advised.iter().copied());
+        }
+        match measured {
+            Measured::ItemGap | Measured::TimePerItem => Buckets::new(ITEM_GAPS),
+            Measured::HandlerPoll => Buckets::new(POLLS),
+            Measured::StreamDuration => Buckets::new(STREAM_BUCKETS),
+            Measured::RequestSize | Measured::ResponseSize => {
+                Buckets::of_bytes(BODY_SIZE_BUCKETS.to_vec())
+            }
+            _ => Ok(duration.clone()),
+        }
+    }
 }
 
 /// Returns the built-in types, the classifier's and the `declared` ones, each once.

@@ -1,20 +1,21 @@
-//! Rejects settings that have no effect.
+//! Refuses settings that can only be a mistake.
 
 use super::Options;
 use crate::Error;
 use crate::measured::Measured;
 use crate::naming::Naming;
+use std::time::Duration;
+
+const HEADS: &str = "it reads the heads of requests and responses, which unary and streaming services don't have. Remove it, or read messages by `Label::from_message` and `filter_messages`, or give `protocol_builder` a protocol of your own whose `Protocol::head` returns a head";
+const MESSAGES: &str = "it reads the messages of unary and streaming services. Requests of HTTP and gRPC have heads instead: use `Label::from_request` and `filter`";
 
 /// # Errors
 ///
-/// Returns an error that names a setting without effect for this layer, which can only be a mistake.
+/// Returns an error that names a setting without effect for this layer.
 pub(super) fn all_have_effect(options: &Options) -> Result<(), Error> {
     let no_effect = overruled(options)
-        .or_else(|| about_heads(options))
-        .or_else(|| about_messages(options))
-        .or_else(|| without_labels(options))
-        .or_else(|| about_items(options))
-        .or_else(|| without_its_metric(options))
+        .or_else(|| unread_label(options))
+        .or_else(|| without_subject(options))
         .or_else(|| without_buckets(options));
     match no_effect {
         None => Ok(()),
@@ -22,183 +23,170 @@ pub(super) fn all_have_effect(options: &Options) -> Result<(), Error> {
     }
 }
 
+/// # Errors
+///
+/// Returns an error that names a setting whose value 0 leaves nothing to measure.
+pub(super) fn none_is_zero(options: &Options) -> Result<(), Error> {
+    let zero = Some(Duration::ZERO);
+    let zeros = [
+        (
+            options.settings.slow_polls == zero,
+            "`slow_polls_total` has a bound of 0 s, so every poll would be slow: give some milliseconds",
+        ),
+        (
+            options.settings.series_idle_timeout == zero,
+            "`series_idle_timeout` is 0 s, so every label set would leave at once: give the time of several scrapes",
+        ),
+        (
+            options.cardinality_limit == Some(0),
+            "`cardinality_limit` is 0, which leaves no room for a label set: give at least 1",
+        ),
+    ];
+    match zeros.into_iter().find(|(is_zero, _)| *is_zero) {
+        None => Ok(()),
+        Some((_, why)) => Err(Error::new(why)),
+    }
+}
+
 /// A setting, and why it has no effect.
 type NoEffect = (&'static str, String);
 
-/// Naming presets that a later preset replaces.
+/// Whether each of these settings is given.
+type Given<'a> = &'a [(&'static str, bool)];
+
+/// A preset that a later preset replaces.
 fn overruled(options: &Options) -> Option<NoEffect> {
-    let [setting, .., last] = &options.naming_setters[..] else {
+    let [(preset, _), .., (last, _)] = options.presets[..] else {
         return None;
     };
-    Some((
-        setting,
-        format!("`{last}` after it gives the metrics other names; leave one out"),
-    ))
+    let why = format!("`{last}` after it gives the metrics other names; leave one out");
+    Some((preset, why))
 }
 
-/// Settings that read heads, without heads.
-fn about_heads(options: &Options) -> Option<NoEffect> {
-    let mut labels = options.labels.iter();
-    let label = labels.find(|label| !label.is_of_message());
-    let of_heads = [
-        ("filter", options.filter.is_some()),
-        ("label", label.is_some()),
-        ("exemplars", options.exemplars.is_some()),
-        ("stream_duration_seconds", options.streams.is_some()),
-        ("stream_requests", options.stream_requests.is_some()),
+/// A label that is read from what this layer's requests don't have.
+fn unread_label(options: &Options) -> Option<NoEffect> {
+    options.labels.iter().find_map(|label| {
+        let (is_unread, why) = match label.is_of_message() {
+            true => (options.without_messages, MESSAGES),
+            false => (options.without_heads, HEADS),
+        };
+        is_unread.then(|| ("label", format!("`{}`: {why}", label.name())))
+    })
+}
+
+/// A setting about something that this layer doesn't have.
+fn without_subject(options: &Options) -> Option<NoEffect> {
+    let settings = &options.settings;
+    let streams = settings.streams.clone().unwrap_or_default();
+    let finds_items = settings.items_in_frames.is_some();
+    let [first_item, item_gap, time_per_item] = [
+        Measured::FirstItem,
+        Measured::ItemGap,
+        Measured::TimePerItem,
+    ]
+    .map(|time| options.times[time]);
+    let has_items = settings.items || first_item || item_gap || time_per_item;
+    let is_gen_ai = options.naming() == Naming::GenAiServer;
+
+    // Whether a subject is missing, why, and the settings about it.
+    let subjects: [(bool, &str, Given<'_>); 9] = [
         (
-            "queue_wait_seconds",
-            options.timings.is_on(Measured::QueueWait),
+            options.without_heads,
+            HEADS,
+            &[
+                ("filter", settings.filter.is_some()),
+                ("exemplars", settings.exemplars.is_some()),
+                ("stream_duration_seconds", streams.of_responses.is_some()),
+                ("stream_requests", streams.of_requests.is_some()),
+                ("queue_wait_seconds", options.times[Measured::QueueWait]),
+            ],
         ),
-    ];
-    let setting = first(of_heads).filter(|_| !options.has_heads)?;
-    let of = label.filter(|_| setting == "label");
-    let of = of.map_or(String::new(), |label| format!("`{}`: ", label.name()));
-    Some((
-        setting,
-        format!(
-            "{of}it reads the heads of requests and responses, which unary and streaming services don't have. Remove it, or read messages by `Label::from_message` and `filter_messages`, or give `protocol_builder` a protocol of your own whose `Protocol::head` returns a head"
-        ),
-    ))
-}
-
-/// Settings that read messages, without messages.
-fn about_messages(options: &Options) -> Option<NoEffect> {
-    let mut labels = options.labels.iter();
-    let label = labels.find(|label| label.is_of_message());
-    let of_messages = [
-        ("filter_messages", options.filter_messages.is_some()),
-        ("label", label.is_some()),
-    ];
-    let setting = first(of_messages).filter(|_| !options.has_messages)?;
-    let of = label.filter(|_| setting == "label");
-    let of = of.map_or(String::new(), |label| format!("`{}`: ", label.name()));
-    Some((
-        setting,
-        format!(
-            "{of}it reads the messages of unary and streaming services. Requests of HTTP and gRPC have heads instead: use `Label::from_request` and `filter`"
-        ),
-    ))
-}
-
-/// Settings about request labels, without such labels.
-fn without_labels(options: &Options) -> Option<NoEffect> {
-    let of_labels = [
-        ("declare", !options.declared.is_empty()),
-        ("cardinality_limit", options.cardinality_limit.is_some()),
-        ("series_idle_timeout", options.series_idle_timeout.is_some()),
-    ];
-    let is_labelled = |options: &Options| {
-        let own = options.labels.iter().chain(&options.default_labels);
-        own.count() > 0 || options.naming.is_open_telemetry()
-    };
-    let setting = first(of_labels).filter(|_| !is_labelled(options))?;
-    Some((
-        setting,
-        "the layer has no request labels; add some by `label`".to_owned(),
-    ))
-}
-
-/// Settings of a metric that the layer doesn't have.
-fn without_its_metric(options: &Options) -> Option<NoEffect> {
-    let has_streams = options.streams.is_some() || options.stream_requests.is_some();
-    let has_sizes = options.naming.is_open_telemetry_http();
-    let sizes =
-        "only the conventions for HTTP that `open_telemetry` sets have histograms of body sizes";
-    let all = [
         (
-            "messages_total",
-            options.messages && !options.counts_messages,
+            options.without_messages,
+            MESSAGES,
+            &[("filter_messages", settings.filter_messages.is_some())],
+        ),
+        (
+            options.labels.is_empty() && options.default_labels.is_empty(),
+            "the layer has no request labels; add some by `label`",
+            &[
+                ("declare", !options.declared.is_empty()),
+                ("cardinality_limit", options.cardinality_limit.is_some()),
+                (
+                    "series_idle_timeout",
+                    settings.series_idle_timeout.is_some(),
+                ),
+            ],
+        ),
+        (
+            options.without_message_counts,
             "HTTP has no messages to count; gRPC and other protocols do",
+            &[("messages_total", settings.messages)],
         ),
         (
-            "error_types",
-            !options.error_types.is_empty() && options.naming.is_open_telemetry(),
+            options.naming().is_open_telemetry(),
             "error types stand at 0 on `errors_total`, which OpenTelemetry's conventions don't have",
+            &[("error_types", !options.error_types.is_empty())],
         ),
         (
-            "stream_buckets",
-            options.stream_buckets.is_some() && !has_streams,
-            "turn the metric on by `stream_duration_seconds` or `stream_requests`",
+            options.without_message_counts && !finds_items,
+            "HTTP has no items by itself: say how many are in a frame of the body by `items_in_frames`",
+            &[
+                ("gen_ai", is_gen_ai && (first_item || time_per_item)),
+                ("items_total", settings.items),
+                ("first_item_seconds", first_item),
+                ("item_gap_seconds", item_gap),
+                ("time_per_item_seconds", time_per_item),
+            ],
         ),
         (
-            "body_size_buckets",
-            options.body_size_buckets.is_some() && !has_sizes,
-            sizes,
+            !has_items,
+            "turn on `first_item_seconds`, `item_gap_seconds`, `time_per_item_seconds` or `items_total`",
+            &[("items_in_frames", finds_items)],
         ),
         (
-            "request_body_size_buckets",
-            options.request_body_size_buckets.is_some() && !has_sizes,
-            sizes,
+            options.without_heads,
+            "unary and streaming services have messages and no frames: count the items in each by `Message::items` or `message::items`",
+            &[("items_in_frames", finds_items)],
         ),
         (
-            "response_body_size_buckets",
-            options.response_body_size_buckets.is_some() && !has_sizes,
-            sizes,
+            options.buckets.has(Measured::RequestSize)
+                && options.buckets.has(Measured::ResponseSize),
+            "`request_body_size_buckets` and `response_body_size_buckets` replace it",
+            &[("body_size_buckets", options.body_size_buckets.is_some())],
         ),
     ];
-    let mut all = all.into_iter();
-    let no_effect = all.find(|(_, has_no_effect, _)| *has_no_effect);
-    if let Some((setting, _, why)) = no_effect {
-        return Some((setting, why.to_owned()));
+    for (is_missing, why, settings) in subjects {
+        let mut settings = settings.iter();
+        if is_missing && let Some((setting, _)) = settings.find(|(_, is_given)| *is_given) {
+            return Some((setting, why.to_owned()));
+        }
     }
-    let mut timings = options.timings.all();
-    let (timing, ..) = timings.find(|(_, is_on, has_buckets)| *has_buckets && !is_on)?;
-    let why = format!("turn the metric on by `{}(true)`", timing.setter);
-    Some((timing.buckets_setter, why))
+    None
 }
 
-/// Settings about items, without items.
-fn about_items(options: &Options) -> Option<NoEffect> {
-    let first_item = options.timings.is_on(Measured::FirstItem);
-    let time_per_item = options.timings.is_on(Measured::TimePerItem);
-    let of_items = [
-        (
-            "gen_ai",
-            options.naming == Naming::GenAiServer && (first_item || time_per_item),
-        ),
-        ("items_total", options.items),
-        ("first_item_seconds", first_item),
-        ("item_gap_seconds", options.timings.is_on(Measured::ItemGap)),
-        ("time_per_item_seconds", time_per_item),
-    ];
-    let finds = options.items_in_frames.is_some();
-    match first(of_items) {
-        Some(setting) if !options.counts_messages && !finds => Some((
-            setting,
-            "HTTP has no items by itself: say how many are in a frame of the body by `items_in_frames`".to_owned(),
-        )),
-        None if finds => Some((
-            "items_in_frames",
-            "turn on `first_item_seconds`, `item_gap_seconds`, `time_per_item_seconds` or `items_total`".to_owned(),
-        )),
-        Some(_) if finds && !options.has_heads => Some((
-            "items_in_frames",
-            "unary and streaming services have messages and no frames: count the items in each by `Message::items` or `message::items`".to_owned(),
-        )),
-        _ => None,
-    }
-}
-
-/// Bounds of classic buckets, without classic buckets.
+/// Buckets of a histogram that this layer doesn't have, or not with bounds.
 fn without_buckets(options: &Options) -> Option<NoEffect> {
-    let bounds = [
-        ("buckets", options.buckets.is_some()),
-        ("stream_buckets", options.stream_buckets.is_some()),
-    ];
-    let mut timings = options.timings.all();
-    let of_timing =
-        timings.find_map(|(timing, _, has_buckets)| has_buckets.then_some(timing.buckets_setter));
-    let setting = first(bounds).or(of_timing);
-    let setting = setting.filter(|_| !options.classic_histograms)?;
-    Some((
-        setting,
-        "`classic_histograms(false)` removes the buckets that have bounds".to_owned(),
-    ))
-}
-
-/// Returns the name of the first setting that was options.
-fn first<const N: usize>(settings: [(&'static str, bool); N]) -> Option<&'static str> {
-    let mut settings = settings.into_iter();
-    settings.find_map(|(setting, is_given)| is_given.then_some(setting))
+    Measured::ALL.into_iter().find_map(|measured| {
+        let setter = options.given_buckets(measured)?.setter;
+        let is_classic = !options.without_classic_histograms || measured.is_size();
+        let why = match measured {
+            _ if options.measures(measured) && is_classic => return None,
+            _ if options.measures(measured) => {
+                "`classic_histograms(false)` removes the buckets that have bounds".to_owned()
+            }
+            Measured::StreamDuration => {
+                "turn the metric on by `stream_duration_seconds` or `stream_requests`".to_owned()
+            }
+            _ if measured.is_size() => {
+                "only the conventions for HTTP that `open_telemetry` sets have histograms of body sizes"
+                    .to_owned()
+            }
+            _ => {
+                let switch = setter.replace("_buckets", "_seconds(true)");
+                format!("turn the metric on by `{switch}`")
+            }
+        };
+        Some((setter, why))
+    })
 }

@@ -1,7 +1,9 @@
 //! Settings that add metrics.
 
 use super::MetricsLayerBuilder;
-use crate::ended::{EndedCall, Hear};
+use crate::buckets::Buckets;
+use crate::ended::{EndedCall, Hear, OnEnd};
+use crate::labels::Labels;
 use crate::measured::Measured;
 use crate::settings::ItemsInFrames;
 use std::sync::Arc;
@@ -12,7 +14,7 @@ macro_rules! timing {
     ($measured:ident, $setter:ident, $(#[$doc:meta])* $buckets_setter:ident, $default:literal) => {
         $(#[$doc])*
         pub fn $setter(mut self, on: bool) -> Self {
-            self.options.timings.turn(Measured::$measured, on);
+            self.options.times[Measured::$measured] = on;
             self
         }
 
@@ -20,9 +22,9 @@ macro_rules! timing {
             "The upper bounds, in seconds and ascending, of the buckets of `", stringify!($setter), "`. Defaults to ", $default,
             "."
         )]
-        pub fn $buckets_setter(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
-            self.options.timings.set_bounds(Measured::$measured, bounds);
-            self
+        pub fn $buckets_setter(self, bounds: impl IntoIterator<Item = f64>) -> Self {
+            let setter = stringify!($buckets_setter);
+            self.set_buckets(Measured::$measured, setter, Buckets::new(bounds))
         }
     };
 }
@@ -96,7 +98,7 @@ impl<P> MetricsLayerBuilder<P> {
     ///
     /// Each page looks at as many slots of 128 bytes as calls were ever open at once in the process.
     pub fn oldest_request_age_seconds(mut self, on: bool) -> Self {
-        self.options.oldest = on;
+        self.options.settings.oldest = on;
         self
     }
 
@@ -108,7 +110,7 @@ impl<P> MetricsLayerBuilder<P> {
     ///
     /// The metric has the labels of `request_duration_seconds`. Streams count, too.
     pub fn requests_longest_seconds(mut self, on: bool) -> Self {
-        self.options.longest = on;
+        self.options.settings.longest = on;
         self
     }
 }
@@ -194,7 +196,7 @@ impl<P> MetricsLayerBuilder<P> {
     /// # }
     /// ```
     pub fn items_total(mut self, on: bool) -> Self {
-        self.options.items = on;
+        self.options.settings.items = on;
         self
     }
 
@@ -227,7 +229,7 @@ impl<P> MetricsLayerBuilder<P> {
     where
         F: Fn(&[u8]) -> u64 + Send + Sync + 'static,
     {
-        self.options.items_in_frames = Some(ItemsInFrames::new::<F>(Arc::new(count)));
+        self.options.settings.items_in_frames = Some(ItemsInFrames::new::<F>(Arc::new(count)));
         self
     }
 }
@@ -259,7 +261,7 @@ impl<P> MetricsLayerBuilder<P> {
     /// returns, not only when the call ends. A poll that never returns shows in
     /// [`oldest_request_age_seconds`](Self::oldest_request_age_seconds).
     pub fn slow_polls_total(mut self, bound: Duration) -> Self {
-        self.options.slow_polls = Some(bound);
+        self.options.settings.slow_polls = Some(bound);
         self
     }
 
@@ -291,7 +293,10 @@ impl<P> MetricsLayerBuilder<P> {
     where
         F: Fn(&EndedCall<'_>) + Send + Sync + 'static,
     {
-        self.options.on_end = Some(Hear::new::<F>(Arc::new(hear)));
+        self.options.settings.on_end = Some(OnEnd {
+            hear: Hear::new::<F>(Arc::new(hear)),
+            constant: Labels::default(),
+        });
         self
     }
 }

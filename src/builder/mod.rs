@@ -14,18 +14,17 @@ mod measuring;
 mod no_axum;
 mod one_protocol;
 mod open_telemetry;
-mod timings;
 
-use self::timings::Timings;
+use crate::Error;
+use crate::buckets::Buckets;
 use crate::classify::{Classify, ErrorType};
-use crate::clock::Clock;
-use crate::ended::Hear;
 use crate::labels::Label;
+use crate::measured::{ByMeasured, Measured};
 use crate::naming::Naming;
-use crate::protocol::Http;
+use crate::protocol::{Grpc, Http, Streaming, Unary};
 use crate::registry::MetricsRegistry;
-use crate::settings::{Filter, IsStream, ItemsInFrames, MessageFilter, Traces};
-use std::time::Duration;
+use crate::settings::Settings;
+use std::any::Any;
 
 /// Settings for a [`MetricsLayer`](crate::MetricsLayer).
 ///
@@ -38,58 +37,57 @@ pub struct MetricsLayerBuilder<P = Http> {
 }
 
 /// The settings of all protocols, as they were given.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Options {
     registry: Option<MetricsRegistry>,
-    naming: Naming,
-    /// The setters that set `naming`, in order.
-    naming_setters: Vec<&'static str>,
-    body_size_buckets: Option<Vec<u64>>,
-    request_body_size_buckets: Option<Vec<u64>>,
-    response_body_size_buckets: Option<Vec<u64>>,
     prefix: String,
-    buckets: Option<Vec<f64>>,
-    timings: Timings,
-    items: bool,
-    items_in_frames: Option<ItemsInFrames>,
-    oldest: bool,
-    longest: bool,
-    slow_polls: Option<Duration>,
-    on_end: Option<Hear>,
-    messages: bool,
+    /// The presets that name the metrics, in order, by their setters.
+    presets: Vec<(&'static str, Naming)>,
+    /// Those settings that are given as they are. [`build`] makes the others of the options below.
+    settings: Settings,
+    /// The times that are on.
+    times: ByMeasured<bool>,
+    buckets: ByMeasured<Option<GivenBuckets>>,
+    /// For bodies of requests and responses that have no buckets of their own.
+    body_size_buckets: Option<GivenBuckets>,
+    native_histograms: bool,
+    without_classic_histograms: bool,
     error_types: Vec<ErrorType>,
     classifier_error_types: &'static [ErrorType],
     labels: Vec<Label>,
     /// Labels that are there unless `labels` has the name.
     default_labels: Vec<Label>,
     cardinality_limit: Option<usize>,
-    series_idle_timeout: Option<Duration>,
     declared: Vec<Vec<(String, String)>>,
-    filter: Option<Filter>,
-    filter_messages: Option<MessageFilter>,
-    streams: Option<IsStream>,
-    stream_requests: Option<Filter>,
-    stream_buckets: Option<Vec<f64>>,
-    exemplars: Option<Traces>,
-    native_histograms: bool,
-    classic_histograms: bool,
-    clock: Clock,
-    /// Whether requests may have heads.
-    has_heads: bool,
-    /// Whether calls may begin with a message.
-    has_messages: bool,
-    /// Whether there may be messages to count.
-    counts_messages: bool,
+    /// Whether requests and responses have no heads.
+    without_heads: bool,
+    /// Whether no call begins with a message.
+    without_messages: bool,
+    /// Whether there are no messages to count.
+    without_message_counts: bool,
+}
+
+/// The buckets that a setter was given, or what is wrong with them.
+#[derive(Clone, Debug)]
+struct GivenBuckets {
+    setter: &'static str,
+    buckets: Result<Buckets, String>,
 }
 
 // === impl MetricsLayerBuilder ===
 
 impl<P> MetricsLayerBuilder<P> {
-    pub(crate) fn new(protocol: P) -> Self {
-        Self {
-            options: Options::default(),
-            protocol,
-        }
+    pub(crate) fn new(protocol: P) -> Self
+    where
+        P: 'static,
+    {
+        let known: &dyn Any = &protocol;
+        let options = Options {
+            without_heads: known.is::<Unary>() || known.is::<Streaming>(),
+            without_messages: known.is::<Http>() || known.is::<Grpc>(),
+            ..Options::default()
+        };
+        Self { options, protocol }
     }
 
     /// Sets the labels that are there unless a label of the same name is given.
@@ -98,21 +96,25 @@ impl<P> MetricsLayerBuilder<P> {
         self
     }
 
-    /// For protocols whose requests and responses have no heads.
-    pub(crate) fn without_heads(mut self) -> Self {
-        self.options.has_heads = false;
-        self
-    }
-
     /// For protocols without messages to count.
     pub(crate) fn without_message_counts(mut self) -> Self {
-        self.options.counts_messages = false;
+        self.options.without_message_counts = true;
         self
     }
 
-    /// For protocols whose requests are HTTP.
-    pub(crate) fn without_messages(mut self) -> Self {
-        self.options.has_messages = false;
+    /// Names the metrics by a convention. `setter` is the preset that does it.
+    fn preset(mut self, setter: &'static str, naming: Naming) -> Self {
+        self.options.presets.push((setter, naming));
+        self
+    }
+
+    fn set_buckets(
+        mut self,
+        measured: Measured,
+        setter: &'static str,
+        buckets: Result<Buckets, Error>,
+    ) -> Self {
+        self.options.buckets[measured] = Some(GivenBuckets::new(setter, buckets));
         self
     }
 
@@ -134,51 +136,40 @@ impl<P> MetricsLayerBuilder<P> {
 // === impl Options ===
 
 impl Options {
-    /// Sets the naming, and remembers the setter for errors.
-    fn set_naming(&mut self, setter: &'static str, naming: Naming) {
-        self.naming = naming;
-        self.naming_setters.push(setter);
+    fn naming(&self) -> Naming {
+        self.presets
+            .last()
+            .map(|(_, naming)| *naming)
+            .unwrap_or_default()
+    }
+
+    /// Whether the layer has a histogram of it.
+    fn measures(&self, measured: Measured) -> bool {
+        match measured {
+            Measured::Duration => true,
+            Measured::StreamDuration => self.settings.streams.is_some(),
+            Measured::RequestSize | Measured::ResponseSize => {
+                self.naming().is_open_telemetry_http()
+            }
+            time => self.times[time],
+        }
+    }
+
+    /// Returns the buckets that were given for a histogram.
+    fn given_buckets(&self, measured: Measured) -> Option<&GivenBuckets> {
+        let of_both = self.body_size_buckets.as_ref();
+        let own = self.buckets[measured].as_ref();
+        own.or(of_both.filter(|_| measured.is_size()))
     }
 }
 
-impl Default for Options {
-    fn default() -> Self {
+// === impl GivenBuckets ===
+
+impl GivenBuckets {
+    fn new(setter: &'static str, buckets: Result<Buckets, Error>) -> Self {
         Self {
-            registry: None,
-            naming: Naming::Own,
-            naming_setters: Vec::new(),
-            body_size_buckets: None,
-            request_body_size_buckets: None,
-            response_body_size_buckets: None,
-            prefix: String::new(),
-            buckets: None,
-            timings: Timings::default(),
-            items: false,
-            items_in_frames: None,
-            oldest: false,
-            longest: false,
-            slow_polls: None,
-            on_end: None,
-            messages: false,
-            error_types: Vec::new(),
-            classifier_error_types: &[],
-            labels: Vec::new(),
-            default_labels: Vec::new(),
-            cardinality_limit: None,
-            series_idle_timeout: None,
-            declared: Vec::new(),
-            filter: None,
-            filter_messages: None,
-            streams: None,
-            stream_requests: None,
-            stream_buckets: None,
-            exemplars: None,
-            native_histograms: false,
-            classic_histograms: true,
-            clock: Clock::real(),
-            has_heads: true,
-            has_messages: true,
-            counts_messages: true,
+            setter,
+            buckets: buckets.map_err(|error| format!("`{setter}`: {error}")),
         }
     }
 }

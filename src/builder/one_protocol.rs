@@ -1,14 +1,30 @@
 //! Settings of one protocol.
 
-use super::MetricsLayerBuilder;
+use super::{GivenBuckets, MetricsLayerBuilder};
+use crate::buckets::Buckets;
 use crate::classify::Classify;
 use crate::labels::Label;
+use crate::measured::Measured;
 use crate::protocol::{Grpc, Http, Many, One, Streaming, Unary};
 
 impl<C> MetricsLayerBuilder<Http<C>> {
     /// Decides which calls failed, and how. Defaults to [`HttpStatus`](crate::classify::HttpStatus).
     ///
     /// A [client's](Classify::is_client) classifier makes the layer a client's. Setting another one later doesn't change that.
+    ///
+    /// ```
+    /// use tower_openmetrics::MetricsLayer;
+    /// use tower_openmetrics::classify::ServerErrorsOnly;
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let layer = MetricsLayer::builder()
+    ///     .classifier(ServerErrorsOnly)
+    ///     .build([("endpoint", "a")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// [`classify`](crate::classify) has more examples.
     pub fn classifier<D: Classify>(self, classifier: D) -> MetricsLayerBuilder<Http<D>> {
         self.classified_by(&classifier)
             .map_protocol(|http| http.classified_by(classifier))
@@ -18,20 +34,28 @@ impl<C> MetricsLayerBuilder<Http<C>> {
     /// [`open_telemetry`](crate::open_telemetry). Defaults to
     /// [`BODY_SIZE_BUCKETS`](crate::open_telemetry::BODY_SIZE_BUCKETS).
     pub fn body_size_buckets(mut self, bounds: impl IntoIterator<Item = u64>) -> Self {
-        self.options.body_size_buckets = Some(bounds.into_iter().collect());
+        let buckets = GivenBuckets::new(
+            "body_size_buckets",
+            Buckets::of_bytes(bounds.into_iter().collect()),
+        );
+        self.options.body_size_buckets = Some(buckets);
         self
     }
 
     /// Like [`body_size_buckets`](Self::body_size_buckets), for the bodies of requests only. Defaults to the same bounds.
-    pub fn request_body_size_buckets(mut self, bounds: impl IntoIterator<Item = u64>) -> Self {
-        self.options.request_body_size_buckets = Some(bounds.into_iter().collect());
-        self
+    pub fn request_body_size_buckets(self, bounds: impl IntoIterator<Item = u64>) -> Self {
+        let buckets = Buckets::of_bytes(bounds.into_iter().collect());
+        self.set_buckets(Measured::RequestSize, "request_body_size_buckets", buckets)
     }
 
     /// Like [`body_size_buckets`](Self::body_size_buckets), for the bodies of responses only. Defaults to the same bounds.
-    pub fn response_body_size_buckets(mut self, bounds: impl IntoIterator<Item = u64>) -> Self {
-        self.options.response_body_size_buckets = Some(bounds.into_iter().collect());
-        self
+    pub fn response_body_size_buckets(self, bounds: impl IntoIterator<Item = u64>) -> Self {
+        let buckets = Buckets::of_bytes(bounds.into_iter().collect());
+        self.set_buckets(
+            Measured::ResponseSize,
+            "response_body_size_buckets",
+            buckets,
+        )
     }
 
     /// Adds the labels that most servers need: [`method`](Label::method), `route` and [`status`](Label::status). `route` is
@@ -79,7 +103,7 @@ macro_rules! message_setters {
                 self,
                 classifier: D,
             ) -> MetricsLayerBuilder<$protocol<I, A, D>> {
-                self.without_heads().classified_by(&classifier).map_protocol(|protocol| $protocol {
+                self.classified_by(&classifier).map_protocol(|protocol| $protocol {
                     incoming: protocol.incoming,
                     measure: protocol.measure,
                     is_client: protocol.is_client || classifier.is_client(),
@@ -93,7 +117,7 @@ macro_rules! message_setters {
                 self,
                 measure: M,
             ) -> MetricsLayerBuilder<$protocol<I, M, C>> {
-                self.without_heads().map_protocol(|protocol| $protocol {
+                self.map_protocol(|protocol| $protocol {
                     incoming: protocol.incoming,
                     measure,
                     classifier: protocol.classifier,
@@ -107,12 +131,7 @@ macro_rules! message_setters {
                 self,
                 measure: M,
             ) -> MetricsLayerBuilder<$protocol<One<M>, A, C>> {
-                self.without_heads().map_protocol(|protocol| $protocol {
-                    incoming: One(measure),
-                    measure: protocol.measure,
-                    classifier: protocol.classifier,
-                    is_client: protocol.is_client,
-                })
+                self.incoming(One(measure))
             }
 
             /// Measures requests that are streams of messages. `measure` measures each message as the service reads it;
@@ -126,8 +145,12 @@ macro_rules! message_setters {
                 self,
                 measure: M,
             ) -> MetricsLayerBuilder<$protocol<Many<M>, A, C>> {
-                self.without_heads().map_protocol(|protocol| $protocol {
-                    incoming: Many(measure),
+                self.incoming(Many(measure))
+            }
+
+            fn incoming<J>(self, incoming: J) -> MetricsLayerBuilder<$protocol<J, A, C>> {
+                self.map_protocol(|protocol| $protocol {
+                    incoming,
                     measure: protocol.measure,
                     classifier: protocol.classifier,
                     is_client: protocol.is_client,

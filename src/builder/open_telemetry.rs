@@ -3,9 +3,8 @@
 use super::MetricsLayerBuilder;
 use crate::classify::{HttpClient, ServerErrorsOnly};
 use crate::labels::Label;
-use crate::measured::Measured;
 use crate::naming::Naming;
-use crate::open_telemetry::{gen_ai, rpc};
+use crate::open_telemetry;
 use crate::protocol::{Grpc, Http, Streaming, Unary};
 
 impl MetricsLayerBuilder<Http> {
@@ -14,11 +13,9 @@ impl MetricsLayerBuilder<Http> {
     ///
     /// By these conventions 4xx is not a failure of the server, so this also sets the classifier to [`ServerErrorsOnly`]. The
     /// layer is a `MetricsLayer<Http<ServerErrorsOnly>>`. To use another classifier, set it [after](Self::classifier) this.
-    pub fn open_telemetry(mut self) -> MetricsLayerBuilder<Http<ServerErrorsOnly>> {
-        let naming = Naming::HttpServer;
-        self.options.set_naming("open_telemetry", naming);
-        self.classified_by(&ServerErrorsOnly)
-            .map_protocol(|_| Http::new(ServerErrorsOnly))
+    pub fn open_telemetry(self) -> MetricsLayerBuilder<Http<ServerErrorsOnly>> {
+        self.conventions(Naming::HttpServer)
+            .classifier(ServerErrorsOnly)
     }
 }
 
@@ -28,10 +25,8 @@ impl MetricsLayerBuilder<Http<HttpClient>> {
     ///
     /// By these conventions 4xx is a failure, and by [`HttpClient`] as well. To use another classifier, set it
     /// [after](MetricsLayerBuilder::classifier) this.
-    pub fn open_telemetry(mut self) -> Self {
-        let naming = Naming::HttpClient;
-        self.options.set_naming("open_telemetry", naming);
-        self
+    pub fn open_telemetry(self) -> Self {
+        self.conventions(Naming::HttpClient)
     }
 }
 
@@ -43,9 +38,8 @@ impl MetricsLayerBuilder<Grpc> {
     /// [`ServerErrorsOnly`]. The layer is a `MetricsLayer<Grpc<ServerErrorsOnly>>`. To use another classifier, set it
     /// [after](Self::classifier) this.
     pub fn open_telemetry(self) -> MetricsLayerBuilder<Grpc<ServerErrorsOnly>> {
-        self.rpc(Naming::RpcServer)
-            .classified_by(&ServerErrorsOnly)
-            .map_protocol(|_| Grpc::new().classified_by(ServerErrorsOnly))
+        self.conventions(Naming::RpcServer)
+            .classifier(ServerErrorsOnly)
     }
 }
 
@@ -56,14 +50,7 @@ impl MetricsLayerBuilder<Grpc<HttpClient>> {
     /// By these conventions every code but `OK` is a failure, and by [`HttpClient`] as well, apart from `CANCELLED`. To use
     /// another classifier, set it [after](MetricsLayerBuilder::classifier) this.
     pub fn open_telemetry(self) -> Self {
-        self.rpc(Naming::RpcClient)
-    }
-}
-
-impl<C> MetricsLayerBuilder<Grpc<C>> {
-    fn rpc(mut self, naming: Naming) -> Self {
-        self.options.set_naming("open_telemetry", naming);
-        self.default_labels(rpc::labels())
+        self.conventions(Naming::RpcClient)
     }
 }
 
@@ -79,7 +66,7 @@ macro_rules! gen_ai_of_streams {
             ///
             /// To use another classifier, set it [after](MetricsLayerBuilder::classifier) this.
             pub fn gen_ai(self) -> Self {
-                self.gen_ai_server().tokens()
+                self.gen_ai_server().first_item_seconds(true).time_per_item_seconds(true)
             }
         }
     };
@@ -114,20 +101,15 @@ impl<I, A> MetricsLayerBuilder<Unary<I, A>> {
 }
 
 impl<P> MetricsLayerBuilder<P> {
-    fn gen_ai_server(mut self) -> Self {
-        self.options.set_naming("gen_ai", Naming::GenAiServer);
-        self.options.default_labels.push(Label::error_type());
-        self
+    /// Uses the names and labels of a convention for HTTP or RPC.
+    fn conventions(self, naming: Naming) -> Self {
+        self.preset("open_telemetry", naming)
+            .default_labels(open_telemetry::labels(naming))
     }
 
-    /// Times tokens.
-    fn tokens(mut self) -> Self {
-        let timings = &mut self.options.timings;
-        timings.turn_on_with(Measured::FirstItem, &gen_ai::TIME_TO_FIRST_TOKEN_BUCKETS);
-        timings.turn_on_with(
-            Measured::TimePerItem,
-            &gen_ai::TIME_PER_OUTPUT_TOKEN_BUCKETS,
-        );
-        self
+    fn gen_ai_server(self) -> Self {
+        let mut builder = self.preset("gen_ai", Naming::GenAiServer);
+        builder.options.default_labels.push(Label::error_type());
+        builder
     }
 }

@@ -32,6 +32,23 @@ impl MetricsRegistry {
     /// Use [`include_with`](Self::include_with) for a registry behind a lock, and [`register_in`](Self::register_in) for
     /// the other direction. Don't use both directions with the same registry: a page can't contain itself.
     ///
+    /// ```
+    /// use prometheus_client::metrics::gauge::Gauge;
+    /// use prometheus_client::registry::Registry;
+    /// use std::sync::Arc;
+    /// use tower_openmetrics::{Format, MetricsRegistry};
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let mut theirs = Registry::default();
+    /// theirs.register("books", "Books in stock", Gauge::<i64>::default());
+    ///
+    /// let registry = MetricsRegistry::new();
+    /// registry.include(Arc::new(theirs))?;
+    /// assert!(registry.encode(Format::OpenMetrics)?.contains("books 0\n"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// Returns an error under the same conditions as [`register_collector`](Self::register_collector).

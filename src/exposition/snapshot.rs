@@ -14,7 +14,7 @@ use crate::recorder::{
     CANCELLATIONS, ENDED, Layout, Optional, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS,
     RESPONSE_BYTES, RESPONSE_MESSAGES, Rare, Series, WAITS_ENDED, WAITS_GIVEN_UP,
 };
-use crate::registry::{AUTOMATIC_METRICS, AutomaticMetric, Endpoint, Kind, Metric};
+use crate::registry::{AutomaticMetric, Endpoint, Kind, Metric, ShownMetrics};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -40,8 +40,8 @@ struct LayerSnapshot<'a> {
     text: Span,
     /// The series of each carrier.
     series: [Range<usize>; Carrier::ALL.len()],
-    /// Whether it has each metric. Read once: the settings of each layer are elsewhere in memory.
-    metrics: [bool; AUTOMATIC_METRICS.len()],
+    /// Copied: the endpoint of each layer is elsewhere in memory.
+    shown: ShownMetrics,
 }
 
 /// The numbers of one series.
@@ -145,9 +145,7 @@ impl<'a> Snapshot<'a> {
         let groups: Vec<_> = groups.collect();
         layers.push(LayerSnapshot {
             series: Carrier::ALL.map(|carrier| groups[layout.group_of(carrier)].clone()),
-            metrics: AUTOMATIC_METRICS
-                .each_ref()
-                .map(|automatic| automatic.metric.is_on(&shared.settings)),
+            shown: endpoint.shown,
             endpoint,
             // Read after the counts, so that each error type that has a count is known.
             error_types: shared.error_types.by_name(),
@@ -253,7 +251,7 @@ impl LayerSnapshot<'_> {
     }
 
     fn has(&self, metric: Metric) -> bool {
-        self.metrics[metric as usize]
+        self.shown[metric as usize]
     }
 }
 

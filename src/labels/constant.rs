@@ -74,16 +74,8 @@ impl Labels {
     /// # Errors
     ///
     /// Returns an error that names the label if its name is invalid, reserved, or given twice.
-    pub(crate) fn new<L, K, V>(labels: L) -> Result<Self, Error>
-    where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
-    {
-        let mut pairs: Vec<(String, String)> = labels
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect();
+    pub(crate) fn new<M>(labels: impl ConstantLabels<M>) -> Result<Self, Error> {
+        let mut pairs: Vec<_> = labels.into_labels().collect();
         for (name, _) in &pairs {
             check_name(name)?;
         }

@@ -66,18 +66,14 @@ pub(super) fn full_method<'a>(head: &RequestHead<'a>) -> Option<&'a str> {
     Some(if are_names { &path[start..] } else { OTHER })
 }
 
-/// Returns `None` unless the content type says gRPC, because the path of another request may be anything.
+/// Returns the service, with its package, and the method that the path names. `None` unless the content type says gRPC,
+/// because the path of another request may be anything.
 fn names<'a>(head: &RequestHead<'a>) -> Option<(&'a str, &'a str)> {
-    match Kind::of(head.method, head.headers) {
-        Kind::Grpc => service_and_method(head.uri.path()),
-        Kind::Silent | Kind::Other => None,
+    if Kind::of(head.method, head.headers) != Kind::Grpc {
+        return None;
     }
-}
-
-/// Returns the service, with its package, and the method that a path names. The path is `/package.Service/Method`, after
-/// any prefix, because services may be mounted anywhere.
-fn service_and_method(path: &str) -> Option<(&str, &str)> {
-    let (before, method) = path.rsplit_once('/')?;
+    // `/package.Service/Method` after any prefix, because services may be mounted anywhere.
+    let (before, method) = head.uri.path().rsplit_once('/')?;
     let (_, service) = before.rsplit_once('/')?;
     (!service.is_empty() && !method.is_empty()).then_some((service, method))
 }

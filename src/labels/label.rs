@@ -19,10 +19,11 @@ use std::sync::Arc;
 pub struct Label {
     name: Cow<'static, str>,
     source: Source,
-    absent: Cow<'static, str>,
-    on_begin: bool,
-    on_duration: bool,
-    on_errors: bool,
+    /// `None` if it was not set.
+    absent: Option<Cow<'static, str>>,
+    pub(super) on_begin: bool,
+    pub(super) on_duration: bool,
+    pub(super) on_errors: bool,
     max_len: usize,
     /// The only values to show. `None` shows all.
     declared: Option<DeclaredValues>,
@@ -233,7 +234,7 @@ impl Label {
         Self {
             name: name.into(),
             source,
-            absent: ABSENT.into(),
+            absent: None,
             on_begin: true,
             on_duration: true,
             on_errors: true,
@@ -255,7 +256,7 @@ impl Label {
 
     /// The label's value for a call that has none. Defaults to `none`.
     pub fn absent(mut self, value: impl Into<Cow<'static, str>>) -> Self {
-        self.absent = value.into();
+        self.absent = Some(value.into());
         self
     }
 
@@ -316,11 +317,9 @@ impl Label {
     }
 
     /// Sets `absent`, unless it was set before.
-    pub(crate) fn absent_by_default(self, value: &'static str) -> Self {
-        match &*self.absent {
-            ABSENT => self.absent(value),
-            _ => self,
-        }
+    pub(crate) fn absent_by_default(mut self, value: &'static str) -> Self {
+        self.absent.get_or_insert(value.into());
+        self
     }
 
     /// Whether the name and the source are those of `other`.
@@ -352,18 +351,6 @@ impl Label {
     pub(super) fn is_undeclared(&self, value: Value<'_>) -> bool {
         let declared = self.declared.as_ref();
         declared.is_some_and(|declared| !declared.has(value) && value != self.absent_value())
-    }
-
-    pub(super) fn is_on_begin(&self) -> bool {
-        self.on_begin
-    }
-
-    pub(super) fn is_on_duration(&self) -> bool {
-        self.on_duration
-    }
-
-    pub(super) fn is_on_errors(&self) -> bool {
-        self.on_errors
     }
 
     /// Whether it is `error_type`, a name that is reserved for the crate.
@@ -437,12 +424,16 @@ impl Label {
     }
 
     pub(super) fn absent_value(&self) -> Value<'_> {
-        Value::Text(&self.absent)
+        self.text_or_absent(None)
     }
 
     #[inline]
     fn text_or_absent<'a>(&'a self, text: Option<&'a str>) -> Value<'a> {
-        Value::Text(text.unwrap_or(&self.absent))
+        Value::Text(text.unwrap_or_else(|| self.absent_text()))
+    }
+
+    fn absent_text(&self) -> &str {
+        self.absent.as_deref().unwrap_or(ABSENT)
     }
 
     /// Whether the value is longer than the maximum.
@@ -461,13 +452,20 @@ impl Label {
         self.source.value_of(shown)
     }
 
+    /// Whether calls can have the value that the page shows as `shown`.
+    pub(super) fn can_be(&self, shown: &str) -> bool {
+        !self.source.is_coded()
+            || matches!(self.value_of(shown), KeptValue::Code(_))
+            || [self.absent_text(), OTHER].contains(&shown)
+    }
+
     /// Returns the value in a declared label set that leaves this label out.
     pub(super) fn expected(&self) -> &str {
         match self.source {
             Source::Status => "200",
             Source::StatusClass => "2xx",
             Source::Code(names) => names.first().unwrap_or(&OTHER),
-            _ => &self.absent,
+            _ => self.absent_text(),
         }
     }
 }

@@ -235,12 +235,17 @@ impl Schema {
     ///
     /// # Errors
     ///
-    /// Returns an error that names the label if it is unknown, given twice, or missing.
+    /// Returns an error that names the label if it is unknown, given twice or missing, or never has the value.
     pub(crate) fn declare(&mut self, given: &[(String, String)]) -> Result<Declared, Error> {
-        for (i, (name, _)) in given.iter().enumerate() {
-            if !self.labels.iter().any(|label| label.name() == name) {
+        for (i, (name, value)) in given.iter().enumerate() {
+            let Some(label) = self.labels.iter().find(|label| label.name() == name) else {
                 return Err(Error::new(format!(
                     "a label set is declared with `{name}`, which is not a request label of the layer: give it to the builder by `label`"
+                )));
+            };
+            if !label.can_be(value) {
+                return Err(Error::new(format!(
+                    "a label set is declared with `{name}` as {value:?}, a value that no call has: give it as the page shows it"
                 )));
             }
             if given[..i].iter().any(|(other, _)| other == name) {
@@ -279,10 +284,10 @@ impl Schema {
 fn carries(carrier: Carrier, label: &Label) -> bool {
     match carrier {
         Carrier::Ready => false,
-        Carrier::Begin => label.moment() == Moment::Begin && label.is_on_begin(),
+        Carrier::Begin => label.moment() == Moment::Begin && label.on_begin,
         Carrier::Head => label.moment() != Moment::End,
         Carrier::End => !label.is_error_type(),
-        Carrier::Duration => label.is_on_duration(),
-        Carrier::Errors => label.is_on_errors() && !label.is_error_type(),
+        Carrier::Duration => label.on_duration,
+        Carrier::Errors => label.on_errors && !label.is_error_type(),
     }
 }

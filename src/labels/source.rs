@@ -3,6 +3,7 @@ use super::http::{CLASSES, METHODS, RequestHead};
 use super::values::KeptValue;
 use crate::classify::Head;
 use crate::function::Function;
+use http::StatusCode;
 use std::any::Any;
 use std::borrow::Cow;
 
@@ -71,34 +72,41 @@ impl Source {
         }
     }
 
-    /// Returns the text of a value on the page.
-    pub(super) fn shown(&self, value: &KeptValue) -> Box<str> {
-        let code = match value {
-            KeptValue::Text(text) => return text.clone(),
-            KeptValue::Code(code) => *code,
-        };
-        let names = match self {
-            Self::Status => return code.to_string().into(),
-            Self::Method => &METHODS[..],
-            Self::StatusClass => &CLASSES[..],
+    /// The texts that codes stand for. A status stands for itself.
+    fn names(&self) -> &[&'static str] {
+        match self {
+            Self::Method => &METHODS,
+            Self::StatusClass => &CLASSES,
             Self::Code(names) => names,
             _ => &[],
-        };
-        (*names.get(usize::from(code)).unwrap_or(&OTHER)).into()
+        }
+    }
+
+    /// Whether all values are codes, except where there is none.
+    pub(super) fn is_coded(&self) -> bool {
+        matches!(self, Self::Status) || !self.names().is_empty()
+    }
+
+    /// Returns the text of a value on the page.
+    pub(super) fn shown(&self, value: &KeptValue) -> Box<str> {
+        match value {
+            KeptValue::Text(text) => text.clone(),
+            KeptValue::Code(code) if *self == Self::Status => code.to_string().into(),
+            KeptValue::Code(code) => {
+                let name = self.names().get(usize::from(*code));
+                (*name.unwrap_or(&OTHER)).into()
+            }
+        }
     }
 
     /// Returns the value that the page shows as `shown`.
     pub(super) fn value_of(&self, shown: &str) -> KeptValue {
-        let index = |names: &[&str]| names.iter().position(|name| *name == shown);
         let code = match self {
             Self::Status => {
-                let is_status = shown.len() == 3 && shown.bytes().all(|b| b.is_ascii_digit());
-                shown.parse().ok().filter(|_| is_status)
+                let status = shown.parse::<StatusCode>().ok();
+                status.map(|status| status.as_u16().into())
             }
-            Self::Method => index(&METHODS),
-            Self::StatusClass => index(&CLASSES),
-            Self::Code(names) => index(names),
-            _ => None,
+            _ => self.names().iter().position(|name| *name == shown),
         };
         match code.and_then(|code| u16::try_from(code).ok()) {
             Some(code) => KeptValue::Code(code),

@@ -137,38 +137,29 @@
 use crate::labels::Label;
 use crate::naming::Naming;
 
-/// Renames `given` labels to the names of the conventions, and adds the labels that the conventions require.
-pub(crate) fn labels(naming: Naming, given: Vec<Label>) -> Vec<Label> {
-    if !naming.is_open_telemetry_http() {
-        return given;
-    }
-    let mut labels: Vec<Label> = given
-        .into_iter()
-        .map(|label| conventional(naming, label))
-        .collect();
-    for label in common_labels(naming) {
-        if labels.iter().all(|given| given.name() != label.name()) {
-            labels.push(label);
-        }
-    }
-    labels
-}
-
-/// Returns the labels that every call has, on servers and clients.
-fn common_labels(naming: Naming) -> [Label; 5] {
+/// Returns the labels that all calls have.
+pub(super) fn labels(naming: Naming) -> [Label; 5] {
     // A client's request does not have the version that is spoken, if the two sides negotiate one.
     let version = match naming {
         Naming::HttpClient => Label::version_of_response(),
         _ => Label::version(),
     };
-    let labels = [Label::method(), Label::scheme(), Label::status(), version];
-    let [method, scheme, status, version] = labels.map(|label| conventional(naming, label));
-    [method, scheme, status, version, Label::error_type()]
+    let labels = [
+        Label::method(),
+        Label::scheme(),
+        Label::status(),
+        version,
+        Label::error_type(),
+    ];
+    labels.map(|label| conventional(naming, label))
 }
 
 /// Renames a label of this crate that has its default name, and moves it to the metrics that have it in the conventions.
-/// Returns other labels unchanged.
-fn conventional(naming: Naming, label: Label) -> Label {
+/// Returns other labels unchanged, and all labels if the convention is not for HTTP.
+pub(crate) fn conventional(naming: Naming, label: Label) -> Label {
+    if !naming.is_open_telemetry_http() {
+        return label;
+    }
     let is = |own: Label| label.is_like(&own);
     if is(Label::method()) {
         label.named("http_request_method")

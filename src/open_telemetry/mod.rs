@@ -31,8 +31,10 @@ pub mod gen_ai;
 pub mod http;
 pub mod rpc;
 
-pub(crate) use self::http::labels;
+pub(crate) use self::http::conventional;
 
+use crate::labels::Label;
+use crate::measured::Measured;
 use crate::naming::Naming;
 
 /// Bucket bounds for durations, in seconds, as the conventions for HTTP and RPC advise.
@@ -48,19 +50,29 @@ pub const BODY_SIZE_BUCKETS: [u64; 11] = [
     0, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216,
 ];
 
-/// Returns the bucket bounds for durations that the convention advises, if it does.
-pub(crate) fn duration_buckets(naming: Naming) -> Option<&'static [f64]> {
-    match naming {
-        Naming::Own | Naming::AxumPrometheus => None,
-        Naming::GenAiServer => Some(&gen_ai::REQUEST_DURATION_BUCKETS),
-        Naming::HttpServer | Naming::HttpClient | Naming::RpcServer | Naming::RpcClient => {
-            Some(&DURATION_BUCKETS)
+/// Returns the labels that all calls have, by a convention for HTTP or RPC.
+pub(crate) fn labels(naming: Naming) -> Vec<Label> {
+    match naming.is_rpc() {
+        true => rpc::labels().into(),
+        false => http::labels(naming).into(),
+    }
+}
+
+/// Returns the bucket bounds that the convention advises for a time, in seconds.
+pub(crate) fn buckets(naming: Naming, measured: Measured) -> Option<&'static [f64]> {
+    match (naming, measured) {
+        (Naming::Own | Naming::AxumPrometheus, _) => None,
+        (Naming::GenAiServer, Measured::Duration) => Some(&gen_ai::REQUEST_DURATION_BUCKETS),
+        (Naming::GenAiServer, Measured::FirstItem) => Some(&gen_ai::TIME_TO_FIRST_TOKEN_BUCKETS),
+        (Naming::GenAiServer, Measured::TimePerItem) => {
+            Some(&gen_ai::TIME_PER_OUTPUT_TOKEN_BUCKETS)
         }
+        (_, Measured::Duration) => Some(&DURATION_BUCKETS),
+        _ => None,
     }
 }
 
 /// Returns the constant label that the convention requires, if it does.
 pub(crate) fn constant_label(naming: Naming) -> Option<(&'static str, &'static str)> {
-    let is_rpc = matches!(naming, Naming::RpcServer | Naming::RpcClient);
-    is_rpc.then_some(("rpc_system_name", "grpc"))
+    naming.is_rpc().then_some(("rpc_system_name", "grpc"))
 }

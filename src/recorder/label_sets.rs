@@ -359,6 +359,7 @@ mod tests {
         let shared = Arc::new(Shared::new(Settings {
             schema: Schema::new(labels, &Labels::default()).unwrap(),
             clock: Clock::manual(),
+            cardinality_limit: 1,
             series_idle_timeout: Some(Duration::ZERO),
             ..Settings::default()
         }));

@@ -89,10 +89,7 @@ impl Optional {
     /// How many cells it has.
     fn cells(self, settings: &Settings) -> usize {
         let (is_on, cells) = match self {
-            Self::Errors => (
-                !settings.naming.is_open_telemetry(),
-                settings.error_types.len() + 1,
-            ),
+            Self::Errors => (settings.errors, settings.error_types.len() + 1),
             Self::Items => (settings.items, 1),
             Self::SlowPolls => (settings.slow_polls.is_some(), 1),
             Self::Waits => (settings.histograms.has(Measured::ReadyWait), 3),
@@ -195,8 +192,7 @@ fn groups(settings: &Settings) -> (Vec<Group>, [usize; Carrier::ALL.len()]) {
     let mut groups: Vec<Group> = Vec::new();
     let of = Carrier::ALL.map(|carrier| {
         let carrier = match carrier {
-            // OpenTelemetry's conventions have no metric for errors.
-            Carrier::Errors if settings.naming.is_open_telemetry() => Carrier::End,
+            Carrier::Errors if !settings.errors => Carrier::End,
             Carrier::Ready if !settings.histograms.has(Measured::ReadyWait) => Carrier::Begin,
             carrier => carrier,
         };

@@ -204,22 +204,13 @@ impl LocalRecorder {
     /// Returns false if the thread lacks a block.
     #[inline(always)]
     fn count_end(&self, sets: [SetIndex; MOMENTS], bytes: u64, nanos: Option<u64>) -> bool {
-        let [begin, head, end] = sets;
-        let (Some(begin), Some(head), Some(timed), Some(ended)) = (
-            self.met.block(begin, Carrier::Begin),
-            self.met.block(head, Carrier::Head),
-            self.met.block(end, Carrier::Duration),
-            self.met.get(end),
-        ) else {
+        let Some(blocks) = self.met.blocks_of_end(sets) else {
             return false;
         };
-        let Some(end) = ended.block(Carrier::End) else {
-            return false;
-        };
-        if ended.set.is_overflow {
+        let [.., end] = sets;
+        if self.met.get(end).is_some_and(|met| met.set.is_overflow) {
             self.shared.count_overflow();
         }
-        let blocks = [begin, head, end, timed];
         self.shared.layout.count_end(blocks, bytes, nanos);
         true
     }

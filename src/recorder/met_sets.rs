@@ -4,7 +4,7 @@ use super::label_set::{LabelSet, ROOT, SetIndex};
 use super::layout::Layout;
 use super::set_table::SetTable;
 use crate::block::Block;
-use crate::labels::Carrier;
+use crate::labels::{Carrier, MOMENTS};
 use std::sync::Arc;
 
 /// The label sets that a thread has met.
@@ -37,6 +37,19 @@ impl MetSets {
     #[inline(always)]
     pub(super) fn block(&self, set: SetIndex, carrier: Carrier) -> Option<&Block> {
         self.get(set)?.block(carrier)
+    }
+
+    /// The blocks of a call's begin, head, end and duration, if the thread has all of them.
+    #[inline(always)]
+    pub(super) fn blocks_of_end(&self, sets: [SetIndex; MOMENTS]) -> Option<[&Block; 4]> {
+        let [begin, head, end] = sets;
+        let end = self.get(end)?;
+        Some([
+            self.block(begin, Carrier::Begin)?,
+            self.block(head, Carrier::Head)?,
+            end.block(Carrier::End)?,
+            end.block(Carrier::Duration)?,
+        ])
     }
 
     pub(super) fn set_block(&mut self, set: SetIndex, carrier: Carrier, block: Block) {

@@ -105,6 +105,9 @@ automatic_metrics! {
         "Services that were found not to be ready and have not been called since"
 }
 
+/// Whether a layer shows each of the [`AUTOMATIC_METRICS`].
+pub(crate) type ShownMetrics = [bool; AUTOMATIC_METRICS.len()];
+
 /// The only family that the registry itself provides.
 pub(crate) const UPTIME: &str = "uptime_seconds";
 pub(crate) const UPTIME_UNIT: &str = "seconds";

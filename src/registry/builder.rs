@@ -72,7 +72,7 @@ impl MetricsRegistryBuilder {
         L: ConstantLabels<M>,
     {
         let Self { prefix, clock } = self;
-        let labels = Labels::new(labels.into_labels())?;
+        let labels = Labels::new(labels)?;
         let prefix = family::prefix(&prefix)?;
         Ok(MetricsRegistry::from_parts(clock, prefix, labels))
     }

@@ -1,41 +1,40 @@
-//! Which metrics a layer has.
+//! Which metrics a layer shows.
 
-use super::automatic::Metric;
+use super::automatic::{AUTOMATIC_METRICS, Metric, ShownMetrics};
 use crate::measured::Measured;
 use crate::naming::Naming;
 use crate::settings::Settings;
 
+/// Decides which metrics a layer with this naming and these settings shows.
+pub(super) fn shown(naming: Naming, settings: &Settings) -> ShownMetrics {
+    AUTOMATIC_METRICS
+        .each_ref()
+        .map(|automatic| automatic.metric.is_shown(naming, settings))
+}
+
 impl Metric {
-    /// Returns whether a layer with these settings records this metric.
-    pub(crate) fn is_on(self, settings: &Settings) -> bool {
-        self.namings().contains(&settings.naming) && self.is_measured(settings)
+    /// Whether a layer with this naming and these settings shows this metric.
+    fn is_shown(self, naming: Naming, settings: &Settings) -> bool {
+        self.is_in(naming) && self.is_measured(settings)
     }
 
-    /// The conventions that have this metric.
-    fn namings(self) -> &'static [Naming] {
-        use Naming::{
-            AxumPrometheus, GenAiServer, HttpClient, HttpServer, Own, RpcClient, RpcServer,
-        };
+    /// Whether the convention has this metric.
+    fn is_in(self, naming: Naming) -> bool {
         match self {
-            Self::ActiveRequests => &[HttpServer, HttpClient, GenAiServer, RpcServer, RpcClient],
-            Self::CallDurationSeconds => &[RpcServer, RpcClient],
-            Self::Cancellations | Self::Errors | Self::Requests => &[Own, AxumPrometheus],
-            Self::ConcurrentRequests => &[Own],
-            Self::FirstItemSeconds | Self::TimePerItemSeconds => &[
-                Own,
-                AxumPrometheus,
-                HttpServer,
-                HttpClient,
-                RpcServer,
-                RpcClient,
-            ],
-            Self::RequestBytes | Self::ResponseBytes => {
-                &[Own, AxumPrometheus, GenAiServer, RpcServer, RpcClient]
+            Self::ActiveRequests => naming.is_open_telemetry(),
+            Self::CallDurationSeconds => naming.is_rpc(),
+            Self::Cancellations | Self::Requests => !naming.is_open_telemetry(),
+            Self::ConcurrentRequests => naming == Naming::Own,
+            Self::FirstItemSeconds | Self::TimePerItemSeconds => naming != Naming::GenAiServer,
+            Self::RequestBytes | Self::ResponseBytes => !naming.is_open_telemetry_http(),
+            Self::RequestDurationSeconds => naming != Naming::AxumPrometheus && !naming.is_rpc(),
+            Self::RequestsDurationSeconds | Self::RequestsPending => {
+                naming == Naming::AxumPrometheus
             }
-            Self::RequestDurationSeconds => &[Own, HttpServer, HttpClient, GenAiServer],
-            Self::RequestsDurationSeconds | Self::RequestsPending => &[AxumPrometheus],
-            Self::TimePerOutputTokenSeconds | Self::TimeToFirstTokenSeconds => &[GenAiServer],
-            _ => &Naming::ALL,
+            Self::TimePerOutputTokenSeconds | Self::TimeToFirstTokenSeconds => {
+                naming == Naming::GenAiServer
+            }
+            _ => true,
         }
     }
 
@@ -58,6 +57,7 @@ impl Metric {
             }
             Self::RequestBodySizeBytes => has(Measured::RequestSize),
             Self::ResponseBodySizeBytes => has(Measured::ResponseSize),
+            Self::Errors => settings.errors,
             Self::Items => settings.items,
             Self::OldestRequestAgeSeconds => settings.oldest,
             Self::RequestsLongestSeconds => settings.longest,
@@ -68,7 +68,6 @@ impl Metric {
             | Self::CallDurationSeconds
             | Self::Cancellations
             | Self::ConcurrentRequests
-            | Self::Errors
             | Self::RequestBytes
             | Self::RequestDurationSeconds
             | Self::Requests

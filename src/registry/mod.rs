@@ -17,7 +17,7 @@ mod table;
 pub use self::builder::MetricsRegistryBuilder;
 
 pub(crate) use self::automatic::{
-    AUTOMATIC_METRICS, AutomaticMetric, Metric, UPTIME_HELP, UPTIME_UNIT,
+    AUTOMATIC_METRICS, AutomaticMetric, Metric, ShownMetrics, UPTIME_HELP, UPTIME_UNIT,
 };
 pub(crate) use self::custom::{CustomFamily, FamilySource, LateClaims, MemberText};
 pub(crate) use self::encoding::{encode, encode_source};
@@ -33,6 +33,7 @@ use self::registered::Registered;
 use crate::Error;
 use crate::clock::{Clock, Stopwatch};
 use crate::labels::{ConstantLabels, Labels};
+use crate::naming::Naming;
 use crate::settings::Settings;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric as ClientMetric, Unit};
@@ -141,6 +142,21 @@ impl MetricsRegistry {
 
     /// Adds a metric with a unit to the page, and returns it. The unit is appended to the family's name.
     ///
+    /// ```
+    /// use prometheus_client::metrics::counter::Counter;
+    /// use prometheus_client::registry::Unit;
+    /// use tower_openmetrics::{Format, MetricsRegistry};
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let registry = MetricsRegistry::new();
+    /// let counter = Counter::<u64>::default();
+    /// let read = registry.register_with_unit("disk_read", "Data read", Unit::Bytes, counter)?;
+    /// read.inc_by(512);
+    /// assert!(registry.encode(Format::OpenMetrics)?.contains("disk_read_bytes_total 512\n"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// Returns an error under the same conditions as [`register`](Self::register), or if the unit is invalid.
@@ -158,6 +174,18 @@ impl MetricsRegistry {
     }
 
     /// Adds an info to the page. Register it without the `_info` that its sample gets.
+    ///
+    /// ```
+    /// use prometheus_client::metrics::info::Info;
+    /// use tower_openmetrics::{Format, MetricsRegistry};
+    ///
+    /// # fn main() -> Result<(), tower_openmetrics::Error> {
+    /// let registry = MetricsRegistry::new();
+    /// registry.register_info("model", "The model that is served", Info::new([("name", "bard-1")]))?;
+    /// assert!(registry.encode(Format::OpenMetrics)?.contains(r#"model_info{name="bard-1"} 1"#));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -210,7 +238,7 @@ impl MetricsRegistry {
     where
         L: ConstantLabels<M>,
     {
-        let labels = self.with_common(Labels::new(labels.into_labels())?)?;
+        let labels = self.with_common(Labels::new(labels)?)?;
         // A statement of its own, so that the removed values are dropped after the lock.
         let removed = self.write().remove(&labels);
         Ok(removed.any())
@@ -302,18 +330,20 @@ impl MetricsRegistry {
     /// Returns the endpoint of a layer: that of an earlier layer with the same labels, or a new one.
     pub(crate) fn endpoint(
         &self,
+        naming: Naming,
         prefix: &str,
         labels: Labels,
         settings: Settings,
     ) -> Result<Arc<Endpoint>, Error> {
         let own = family::prefix(prefix)?;
-        let prefix = format!("{}{}", self.shared.prefix, settings.naming.prefix(&own));
+        let prefix = format!("{}{}", self.shared.prefix, naming.prefix(&own));
+        let shown = metric::shown(naming, &settings);
         let mut registered = self.write();
-        if let Some(there) = registered.endpoint(&prefix, &labels, &settings)? {
+        if let Some(there) = registered.endpoint(&prefix, &labels, &shown, &settings)? {
             // The settings hold closures of users, which are dropped after the lock.
             return Ok(there);
         }
-        let endpoint = Arc::new(Endpoint::new(prefix, labels, settings));
+        let endpoint = Arc::new(Endpoint::new(prefix, labels, shown, settings));
         registered.add_endpoint(&endpoint);
         Ok(endpoint)
     }

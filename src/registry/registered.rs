@@ -1,6 +1,6 @@
 //! Everything that is registered, and the checks for what may be added.
 
-use super::automatic::{AUTOMATIC_METRICS, UPTIME};
+use super::automatic::{AUTOMATIC_METRICS, ShownMetrics, UPTIME};
 use super::custom::{CustomFamily, FamilySource, LateClaims};
 use super::family::Kind;
 use super::names::{Claim, Names, Owner};
@@ -56,9 +56,10 @@ impl Registered {
         &self,
         prefix: &str,
         labels: &Labels,
+        shown: &ShownMetrics,
         settings: &Settings,
     ) -> Result<Option<Arc<Endpoint>>, Error> {
-        for claim in claims(prefix, settings) {
+        for claim in claims(prefix, shown) {
             self.names.check(&claim)?;
             self.check_reserved(&claim)?;
         }
@@ -67,9 +68,11 @@ impl Registered {
         };
         layers.check_series(labels, settings)?;
         match layers.endpoints.get(labels) {
-            Some(there) if *there.recorder.settings() != *settings => Err(Error::new(format!(
-                "two layers with the labels {labels} have different settings: give them the same buckets, optional metrics, error types, request labels and clock (clones of each other, if they are made of closures), or different labels"
-            ))),
+            Some(there) if there.shown != *shown || there.recorder.settings() != settings => {
+                Err(Error::new(format!(
+                    "two layers with the labels {labels} have different settings: give them the same preset, buckets, optional metrics, error types, request labels and clock (clones of each other, if they are made of closures), or different labels"
+                )))
+            }
             there => Ok(there.cloned()),
         }
     }
@@ -89,10 +92,9 @@ impl Registered {
     /// Adds the endpoint of a layer, after [`endpoint`](Self::endpoint) has checked it.
     pub(super) fn add_endpoint(&mut self, endpoint: &Arc<Endpoint>) {
         let Self { table, names, .. } = self;
-        let settings = endpoint.recorder.settings();
         let layers = Arc::make_mut(&mut table.layers);
         let layers = layers.entry(endpoint.prefix.clone()).or_default();
-        for claim in claims(&endpoint.prefix, settings) {
+        for claim in claims(&endpoint.prefix, &endpoint.shown) {
             names.add(&claim);
         }
         let labels = &endpoint.labels;
@@ -213,7 +215,7 @@ impl Registered {
         let Some(endpoint) = layers.endpoints.remove(labels) else {
             return;
         };
-        for claim in claims(prefix, endpoint.recorder.settings()) {
+        for claim in claims(prefix, &endpoint.shown) {
             names.remove(&claim);
         }
         let label_names = endpoint.label_names();
@@ -274,10 +276,11 @@ impl Removed {
     }
 }
 
-/// Returns claims to the automatic metrics that a layer with this prefix and these settings shows.
-fn claims(prefix: &str, settings: &Settings) -> impl Iterator<Item = Claim> {
-    let shown = AUTOMATIC_METRICS.iter();
-    let shown = shown.filter(|automatic| automatic.metric.is_on(settings));
+/// Returns claims to the automatic metrics that a layer with this prefix shows.
+fn claims(prefix: &str, shown: &ShownMetrics) -> impl Iterator<Item = Claim> {
+    let shown = AUTOMATIC_METRICS
+        .iter()
+        .filter(|automatic| shown[automatic.metric as usize]);
     shown.map(move |automatic| {
         let owner = Owner::Automatic(automatic.metric);
         Claim::new(automatic.full_name(prefix), automatic.kind, owner)

@@ -1,3 +1,4 @@
+use super::automatic::ShownMetrics;
 use super::custom::{CustomFamily, FamilySource};
 use super::label_names::{LabelNames, agree};
 use crate::Error;
@@ -39,6 +40,8 @@ pub(crate) struct Layers {
 pub(crate) struct Endpoint {
     /// The prefixes of the registry, the layer and the naming together.
     pub(super) prefix: String,
+    /// What the naming makes of the recorder's numbers.
+    pub(crate) shown: ShownMetrics,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) labels: Labels,
     pub(crate) label_text: LabelText,
@@ -48,9 +51,15 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn new(prefix: String, labels: Labels, settings: Settings) -> Self {
+    pub(super) fn new(
+        prefix: String,
+        labels: Labels,
+        shown: ShownMetrics,
+        settings: Settings,
+    ) -> Self {
         Self {
             prefix,
+            shown,
             created: settings.clock.wall_time(),
             has_plain_labels: {
                 let constant = labels.iter().map(|(name, _)| name);

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_openmetrics::labels::{Label, RequestHead};
 use tower_openmetrics::message::Own;
-use tower_openmetrics::protocol::{Answer, Protocol, Streaming, Unary};
+use tower_openmetrics::protocol::{Answer, Grpc, Http, Protocol, Streaming, Unary};
 use tower_openmetrics::testing::Snapshot;
 use tower_openmetrics::{
     Call, CallHandle, Error, Message, MetricsLayer, MetricsLayerBuilder, MetricsRegistry,
@@ -300,6 +300,8 @@ fn settings_that_read_messages_are_refused_for_http() {
     each(MetricsLayer::client_builder);
     each(MetricsLayer::grpc_builder);
     each(MetricsLayer::grpc_client_builder);
+    each(|| MetricsLayer::protocol_builder(Http::default()));
+    each(|| MetricsLayer::protocol_builder(Grpc::new()));
     // The other way round: settings that read heads, without heads.
     let builder: MetricsLayerBuilder<Unary> = MetricsLayer::unary_builder();
     let error = builder.label(model()).label(Label::method()).build(());

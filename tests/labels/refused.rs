@@ -59,6 +59,25 @@ fn an_error_names_the_invalid_declaration() {
         let error = refused(builder().declare(given));
         assert!(error.contains(expected), "{error}");
     }
+    // No call has these values.
+    for (label, name, value) in [
+        (Label::method(), "method", "get"),
+        (Label::status(), "status", "5xx"),
+        (Label::status(), "status", "099"),
+        (Label::status_class(), "status", "500"),
+        (Label::grpc_code(), "grpc_code", "not found"),
+    ] {
+        let declare = |value| {
+            let builder = MetricsLayer::builder().label(label.clone());
+            builder.declare([(name, value)])
+        };
+        let error = refused(declare(value));
+        let expected = format!("`{name}` as {value:?}");
+        assert!(error.contains(&expected), "{error}");
+        for without_code in ["none", "_OTHER"] {
+            let _ = declare(without_code).build(()).unwrap();
+        }
+    }
     let error = refused(
         builder()
             .cardinality_limit(1)

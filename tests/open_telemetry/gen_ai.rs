@@ -323,6 +323,23 @@ fn the_buckets_are_those_of_the_conventions() {
     }
 }
 
+/// A unary service measures no times of tokens unless they are turned on. Their buckets are those of the conventions, too.
+#[test]
+fn times_that_are_turned_on_have_the_buckets_of_the_conventions() {
+    let builder = MetricsLayer::unary_builder().gen_ai();
+    let layer = builder.first_item_seconds(true).build(()).unwrap();
+    now(layer
+        .layer(service_fn(async |prompt: &'static str| {
+            Ok::<_, &str>(prompt)
+        }))
+        .oneshot("to"))
+    .unwrap();
+    let bounds = Page::read(layer.exporter()).buckets(FIRST);
+    let bounds: Vec<f64> = bounds.into_iter().map(|(bound, _)| bound).collect();
+    assert_eq!(bounds[..2], [0.001, 0.005]);
+    assert_eq!(bounds.len(), 17, "16 and `+Inf`");
+}
+
 /// A service without streams has no tokens to time.
 #[test]
 fn http_has_to_find_tokens_or_leaves_their_times_out() {

@@ -241,6 +241,16 @@ fn a_given_label_replaces_the_conventions_label() {
     );
 }
 
+/// Even if it is what this crate shows by default.
+#[test]
+fn the_given_value_of_a_missing_label_stays() {
+    let builder = MetricsLayer::builder().open_telemetry();
+    let builder = builder.label(Label::status().absent("none"));
+    let layer = builder.build([("", ""); 0]).unwrap();
+    fails(&layer);
+    assert_eq!(value(&layer, "server", "http_response_status_code"), "none");
+}
+
 /// For example, to show methods that HTTP doesn't define.
 #[test]
 fn a_custom_label_can_replace_the_conventions_label() {
