@@ -227,7 +227,8 @@ fn observe_rare(
     }
 }
 
-/// Whether the server has what the call's labels name: it has answered, and not that it is unimplemented.
+/// Whether the server has what the call's labels name: it has answered, and not that it is unimplemented. Only labels of gRPC
+/// have to be proven, so that a code is one of gRPC's.
 fn is_proof(slot: &OpenCall, outcome: Outcome) -> bool {
     match slot.code() {
         Some(code) => code != GrpcCode::Unimplemented as u8,

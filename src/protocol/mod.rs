@@ -113,6 +113,7 @@ mod failed;
 mod grpc;
 mod http;
 mod incoming;
+mod messages;
 mod pass_handle;
 mod streaming;
 mod unary;
