@@ -48,8 +48,8 @@ pub(crate) struct Time(u64);
 
 /// Dates points in time.
 ///
-/// It asks the system once a second, and counts on from there: that takes 90 instructions less. If somebody sets the system's
-/// clock, the dates follow within a second.
+/// It asks the system once a second, and counts on from there, which takes 90 instructions less than to ask each time. If
+/// somebody sets the system's clock, the dates follow within a second.
 #[derive(Debug, Default)]
 pub(crate) struct Calendar {
     /// When the system was last asked, and its answer. 0 before that.
@@ -130,7 +130,7 @@ impl Clock {
         WallTime(nanos / 1_000_000)
     }
 
-    /// Returns the time since the clock has been started.
+    /// Returns the time since the clock was started.
     fn time(self) -> Duration {
         match self.0 {
             Kind::Real => START.elapsed(),

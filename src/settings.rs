@@ -13,7 +13,10 @@ use crate::trace::TraceContext;
 use std::any::Any;
 use std::time::Duration;
 
-/// What a layer is set to record. By default only what every layer has, without labels and declared error types.
+/// What a layer is set to record.
+///
+/// By default nothing that is optional, without labels and declared error types. A builder also sets the cardinality limit and
+/// whether there are `errors`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Settings {
     pub(crate) clock: Clock,

@@ -124,10 +124,15 @@ impl UpgradedCall {
     /// Takes `call` from a layer. Ends it at once if all guards have been dropped.
     pub(crate) fn take_over(&self, mut call: Call) {
         let mut shared = self.lock();
-        match (shared.guards, shared.fault) {
-            (Some(0), None) => {}
-            (Some(0), Some(fault)) => call.fault(fault),
-            _ => shared.calls.push(call),
+        if shared.guards != Some(0) {
+            shared.calls.push(call);
+            return;
+        }
+        let fault = shared.fault;
+        // A fault, and the end of a call, may drop functions of users, one of which may have a guard.
+        drop(shared);
+        if let Some(fault) = fault {
+            call.fault(fault);
         }
     }
 

@@ -168,6 +168,21 @@ fn idle_label_sets_are_released() {
     );
 }
 
+/// Tables of label sets grow in steps, so that each new set does not move all others.
+#[test]
+fn a_new_label_set_moves_no_table() {
+    const NAMES: usize = 1_500;
+    let _alone = alone();
+    let layer = builder().label(name()).buckets([1.0]).build(()).unwrap();
+    let service = layer.layer(Done);
+    let paths: Vec<String> = (0..NAMES).map(|number| format!("/{number}")).collect();
+    let before = ALLOCATOR.stats().reallocations;
+    paths.iter().for_each(|path| call(&service, path));
+    let moved = ALLOCATOR.stats().reallocations - before;
+    // One for each is that of its own labels.
+    assert!(moved < 2 * NAMES, "{NAMES} label sets, and {moved} moves");
+}
+
 /// Shared series are removed with their last label set.
 #[test]
 fn idle_label_sets_that_share_series_are_released() {

@@ -17,6 +17,7 @@ use std::pin::pin;
 use std::time::Duration;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_openmetrics::classify::ServerErrorsOnly;
+use tower_openmetrics::labels::Label;
 use tower_openmetrics::testing::{ABSENT, Snapshot};
 use tower_openmetrics::{
     Clock, Error, ErrorType, MetricsLayer, MetricsLayerBuilder, MetricsRegistry, assert_metrics,
@@ -265,6 +266,17 @@ fn layers_with_equal_labels_and_different_settings_are_refused() {
         );
         let before = open_metrics(&MetricsRegistry::new()).lines().count();
         assert!(open_metrics(&registry).lines().count() > before);
+    }
+}
+
+#[test]
+fn a_default_that_is_set_is_no_different_setting() {
+    let registry = MetricsRegistry::new();
+    for label in [Label::status(), Label::status().absent("none")] {
+        on(&registry)
+            .label(label)
+            .build([("endpoint", "a")])
+            .unwrap();
     }
 }
 

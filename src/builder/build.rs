@@ -55,7 +55,11 @@ impl<P> MetricsLayerBuilder<P> {
     ///   - it reads messages, like [`filter_messages`](Self::filter_messages), and the layer is for HTTP or gRPC;
     ///   - it is about request labels, like [`cardinality_limit`](Self::cardinality_limit), and there is no
     ///     [`label`](Self::label);
-    ///   - it sets the buckets of a metric that the layer doesn't have;
+    ///   - it sets the buckets of a metric that the layer doesn't have, or has
+    ///     [without classic buckets](Self::classic_histograms);
+    ///   - another setting replaces it: a second preset, or [`request_body_size_buckets`](MetricsLayerBuilder::request_body_size_buckets)
+    ///     and the like beside [`body_size_buckets`](MetricsLayerBuilder::body_size_buckets);
+    ///   - it is [`error_types`](Self::error_types), and the layer has the names of a convention without `errors_total`;
     ///   - it is [`messages_total`](Self::messages_total), and the layer is for HTTP;
     ///   - it is about items, and [nothing finds them](Self::items_in_frames) in HTTP;
     /// - another metric has the name of an automatic one: a registered or included metric, one of a layer with another
@@ -79,11 +83,11 @@ impl<P> MetricsLayerBuilder<P> {
         let mut constant = registry.with_common(Labels::new(labels)?)?;
         let given = options.labels.into_iter();
         let mut labels: Vec<Label> = given
-            .map(|label| open_telemetry::conventional(naming, label))
+            .map(|label| open_telemetry::conventional(naming, label).settled())
             .collect();
         for default in options.default_labels {
             if labels.iter().all(|label| label.name() != default.name()) {
-                labels.push(default);
+                labels.push(default.settled());
             }
         }
         if let Some((name, value)) = open_telemetry::constant_label(naming)

@@ -74,7 +74,7 @@ fn unread_label(options: &Options) -> Option<NoEffect> {
     })
 }
 
-/// A setting about something that this layer doesn't have.
+/// A setting about something that this layer doesn't have, or that another setting replaces.
 fn without_subject(options: &Options) -> Option<NoEffect> {
     let settings = &options.settings;
     let streams = settings.streams.clone().unwrap_or_default();
@@ -150,7 +150,8 @@ fn without_subject(options: &Options) -> Option<NoEffect> {
             &[("items_in_frames", finds_items)],
         ),
         (
-            options.buckets.has(Measured::RequestSize)
+            options.measures(Measured::RequestSize)
+                && options.buckets.has(Measured::RequestSize)
                 && options.buckets.has(Measured::ResponseSize),
             "`request_body_size_buckets` and `response_body_size_buckets` replace it",
             &[("body_size_buckets", options.body_size_buckets.is_some())],
@@ -165,7 +166,7 @@ fn without_subject(options: &Options) -> Option<NoEffect> {
     None
 }
 
-/// Buckets of a histogram that this layer doesn't have, or not with bounds.
+/// Buckets for a histogram that this layer lacks, or that has no classic buckets.
 fn without_buckets(options: &Options) -> Option<NoEffect> {
     Measured::ALL.into_iter().find_map(|measured| {
         let setter = options.given_buckets(measured)?.setter;

@@ -43,7 +43,7 @@ struct Options {
     prefix: String,
     /// The presets that name the metrics, in order, by their setters.
     presets: Vec<(&'static str, Naming)>,
-    /// Those settings that are given as they are. [`build`] makes the others of the options below.
+    /// Settings that need no conversion. [`build`] computes the others from the options below.
     settings: Settings,
     /// The times that are on.
     times: ByMeasured<bool>,

@@ -15,7 +15,7 @@ pub(super) type DynError = dyn StdError + 'static;
 /// Maximum length of a source chain. An error that is its own source must not hang a request.
 pub(crate) const MAX_DEPTH: usize = 64;
 
-/// The types that an error is searched for. A chain begins with an error of one of them.
+/// The types that are known as the outermost error.
 const OUTERMOST: &[fn(&dyn Any) -> Option<&DynError>] = &[
     |error| Some(&**error.downcast_ref::<Box<dyn StdError + Send + Sync>>()?),
     |error| Some(&**error.downcast_ref::<Box<dyn StdError + Send>>()?),

@@ -70,7 +70,6 @@
 //!   not end in it, because Prometheus 3 refuses such a page.
 //! - [Created timestamps](#created-timestamps) are included.
 //! - The `+Inf` bucket of a histogram is left out unless it has an exemplar: it equals the count.
-//! - A collector's samples that don't fit the type of their family become untyped families of their own.
 //!
 #![cfg_attr(feature = "protobuf", doc = "```")]
 #![cfg_attr(not(feature = "protobuf"), doc = "```ignore")]

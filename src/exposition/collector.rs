@@ -94,7 +94,7 @@ impl Collector for RegistryCollector {
     }
 }
 
-/// The families of a registry. One that appears twice is there twice.
+/// The families of a registry. A family that appears twice has two entries under its name.
 type FamiliesByName<'a> = BTreeMap<Cow<'a, str>, Vec<IncludedFamily<'a>>>;
 
 fn encoded(registry: &Registry) -> Result<String, Error> {

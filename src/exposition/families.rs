@@ -60,7 +60,7 @@ pub(super) fn families<'a>(
         families.insert(table.uptime.to_string(), PageFamily::Included(uptime));
     }
     let included = included_families(registry, &families, texts, selection, on_error)?;
-    // The names of an included family are only known once it is encoded. The others never clash with each other.
+    // The names of an included family are only known once it is encoded. Automatic families and the uptime never clash.
     let mut shown: BTreeMap<String, String> = BTreeMap::new();
     for (name, family) in &families {
         let names = family.kind().names(name);
@@ -86,7 +86,7 @@ pub(super) fn families<'a>(
     Ok(families)
 }
 
-/// Returns the selected families that others than the crate provide. Those with the same name are one.
+/// Returns the selected included families. Those with the same name are one.
 fn included_families<'a>(
     registry: &MetricsRegistry,
     own: &Families<'_>,
@@ -107,10 +107,7 @@ fn included_families<'a>(
     for read in custom.chain(of_sources) {
         let families = read.or_else(|error| on_error(error).map(|()| Vec::new()))?;
         for (name, family) in families {
-            // A family may have samples that its type does not imply.
-            let is_selected = selection.contains(&name, family.kind)
-                || (family.samples.iter()).any(|sample| selection.contains_sample(&sample.name));
-            if !is_selected {
+            if !selection.contains(&name, family.kind) {
                 continue;
             }
             if own.contains_key(&*name) {

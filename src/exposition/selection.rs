@@ -28,7 +28,7 @@ impl Selection {
     }
 
     /// Returns whether a sample's name is one of the selected names.
-    pub(super) fn contains_sample(&self, name: &str) -> bool {
+    fn contains_sample(&self, name: &str) -> bool {
         self.names.as_ref().is_none_or(|names| names.contains(name))
     }
 }

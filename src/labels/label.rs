@@ -316,6 +316,11 @@ impl Label {
         self
     }
 
+    /// Sets what was not set, so that labels that show the same compare equal.
+    pub(crate) fn settled(self) -> Self {
+        self.absent_by_default(ABSENT)
+    }
+
     /// Sets `absent`, unless it was set before.
     pub(crate) fn absent_by_default(mut self, value: &'static str) -> Self {
         self.absent.get_or_insert(value.into());

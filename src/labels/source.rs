@@ -82,7 +82,7 @@ impl Source {
         }
     }
 
-    /// Whether all values are codes, except where there is none.
+    /// Whether every value is a code, unless it is absent.
     pub(super) fn is_coded(&self) -> bool {
         matches!(self, Self::Status) || !self.names().is_empty()
     }

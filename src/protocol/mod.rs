@@ -132,7 +132,7 @@ use std::any::Any;
 
 /// The request half of a protocol: wraps a request and reports it to its [`Call`].
 ///
-/// Each call has its own clone.
+/// Each call has its own clone for `open`, `answer` and `failed`. `head` and `message` are called on the service's.
 pub trait Protocol<Req>: Clone {
     /// The request that the inner service gets.
     type Request;

@@ -107,7 +107,7 @@ impl LocalRecorder {
 
     /// Calls `count` with the block of a carrier's metrics of a label set.
     ///
-    /// If the recorder has been dropped, nothing may be counted.
+    /// Does nothing if the recorder has been dropped and this thread has no block.
     #[inline(always)]
     pub(crate) fn count(&mut self, set: SetIndex, carrier: Carrier, count: impl Fn(&Block)) {
         let plain = self.plain.as_ref();

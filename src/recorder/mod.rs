@@ -12,7 +12,7 @@
 //!
 //! Without a registry and a layer nothing shows the numbers, so nothing else keeps them. A thread that ends leaves its counts to
 //! the series. A recorder that is dropped takes its series along. Threads let go of their blocks when they next meet a new
-//! recorder or label set, or when they end. Until then, calls of a dropped recorder count in blocks that no page shows.
+//! recorder or label set, or when they end. Until then, calls of a dropped recorder count in blocks that no page shows, or not at all.
 //!
 //! An ordinary call comes here three times: when it begins, with a frame of its request's body, and when it ends, together with
 //! the last frame of its response. Each time it borrows what the thread holds, finds the recorder by the slot of the key, and

@@ -46,9 +46,11 @@ impl<T: AsRef<LabelSet>> SetTable<T> {
     pub(super) fn put(&mut self, index: SetIndex, set: T) {
         let place = index as usize;
         if self.sets.len() <= place {
-            // In small steps: a thread may have thousands of label sets.
-            let more = place + 1 - self.sets.len();
-            self.sets.reserve_exact(more.max(place / 8));
+            if self.sets.capacity() <= place {
+                // In small steps: a thread may have thousands of label sets.
+                let more = place + 1 - self.sets.len();
+                self.sets.reserve_exact(more.max(place / 8));
+            }
             self.sets.resize_with(place + 1, || None);
         }
         self.sets[place] = Some(set);

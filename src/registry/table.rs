@@ -40,7 +40,7 @@ pub(crate) struct Layers {
 pub(crate) struct Endpoint {
     /// The prefixes of the registry, the layer and the naming together.
     pub(super) prefix: String,
-    /// What the naming makes of the recorder's numbers.
+    /// Which automatic metrics it shows.
     pub(crate) shown: ShownMetrics,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) labels: Labels,

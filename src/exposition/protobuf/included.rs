@@ -48,7 +48,7 @@ fn write_metric(family: &mut FamilyWriter<'_>, name: &str, kind: Kind, samples: 
             Kind::Unknown => metric.untyped(value.number),
             Kind::Summary => {
                 let quantile = |sample: &Sample<'_>| sample.label("quantile")?.parse().ok();
-                let quantiles = samples.iter();
+                let quantiles = samples.iter().filter(|sample| sample.name == name);
                 let quantiles =
                     quantiles.filter_map(|sample| Some((quantile(sample)?, sample.number)));
                 // The samples have the order in which their encoder wrote them.
@@ -106,6 +106,7 @@ mod tests {
     use super::*;
     use crate::escaping::Escaping;
     use crate::registry::parse;
+    use std::borrow::Cow;
 
     /// Returns the page of the families in a text.
     fn page_of(text: &str) -> Vec<u8> {
@@ -214,6 +215,20 @@ mod tests {
                 family.metric(NO_LABELS, |metric| {
                     metric.summary(Some(2), Some(3.0), [(0.5, 1.0), (0.9, 2.0)], None);
                     metric.timestamp(Timestamp::new(0.007));
+                });
+            });
+        });
+        assert_eq!(page_of(text), expected);
+    }
+
+    /// A label of that name on the sum or the count tells series apart, as any other.
+    #[test]
+    fn only_samples_without_a_suffix_are_quantiles() {
+        let text = "# HELP a Asked\n# TYPE a summary\na_sum{quantile=\"0.5\"} 3\na_count{quantile=\"0.5\"} 1\n";
+        let expected = page(|page| {
+            page.family("a", Kind::Summary, None, "Asked", |family| {
+                family.metric([("quantile", Cow::Borrowed("0.5"))].into_iter(), |metric| {
+                    metric.summary(Some(1), Some(3.0), [], None);
                 });
             });
         });
