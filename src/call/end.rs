@@ -182,7 +182,12 @@ fn count_outcome(local: &mut LocalRecorder, set: SetIndex, outcome: Outcome) {
     let place = match error_type {
         OTHER_INDEX => declared,
         _ if error_type < declared => error_type,
-        _ => return local.count_undeclared(set, error_type),
+        _ => {
+            if let Some(series) = local.series_of(set, Carrier::Errors) {
+                series.count_undeclared(error_type);
+            }
+            return;
+        }
     };
     if let Some((block, first)) = local.optional(set, Optional::Errors) {
         block.add(first + place, 1);

@@ -52,7 +52,7 @@ impl LocalRecorder {
             calendar: Calendar::default(),
             shared: shared.clone(),
             lent: Rc::new(shared.clone()),
-            met: MetSets::new(),
+            met: MetSets::new(shared.clone()),
             recorder: Arc::downgrade(recorder),
             thread,
             removals: shared.removals.load(Ordering::Acquire),
@@ -96,8 +96,6 @@ impl LocalRecorder {
         self.lent.clone()
     }
 
-    // --- counting ---
-
     /// A call begins.
     #[inline(always)]
     pub(crate) fn begin(&mut self, set: SetIndex) -> Time {
@@ -113,10 +111,7 @@ impl LocalRecorder {
         let plain = self.plain.as_ref();
         match plain.or_else(|| self.met.block(set, carrier)) {
             Some(block) => count(block),
-            None => {
-                self.make_block(set, carrier);
-                self.met.block(set, carrier).into_iter().for_each(count);
-            }
+            None => self.block(set, carrier).into_iter().for_each(count),
         }
     }
 
@@ -208,7 +203,12 @@ impl LocalRecorder {
             return false;
         };
         let [.., end] = sets;
-        if self.met.get(end).is_some_and(|met| met.set.is_overflow) {
+        if self
+            .met
+            .table
+            .get(end)
+            .is_some_and(|met| met.set.is_overflow)
+        {
             self.shared.count_overflow();
         }
         self.shared.layout.count_end(blocks, bytes, nanos);
@@ -225,15 +225,6 @@ impl LocalRecorder {
         self.ready(end, Carrier::Duration);
         self.count_end(sets, bytes, nanos);
     }
-
-    /// Counts a failure by an undeclared error type.
-    pub(crate) fn count_undeclared(&mut self, set: SetIndex, error_type: usize) {
-        if let Some(series) = self.series_of(set, Carrier::Errors) {
-            series.count_undeclared(error_type);
-        }
-    }
-
-    // --- label sets ---
 
     /// The label set of a call at this moment: the one after `before` with these values. The call uses it from now on.
     #[inline]
@@ -255,7 +246,12 @@ impl LocalRecorder {
         }
         let found = self.find_by_hash(moment, before, values);
         // Not a set for calls beyond the limit: another call may have `_OTHER` as values of its own.
-        if !self.met.get(found).is_some_and(|met| met.set.is_overflow) {
+        if !self
+            .met
+            .table
+            .get(found)
+            .is_some_and(|met| met.set.is_overflow)
+        {
             self.met.set_last_after(before, found);
         }
         found
@@ -264,7 +260,7 @@ impl LocalRecorder {
     #[inline(never)]
     fn find_by_hash(&mut self, moment: Moment, before: SetIndex, values: &Values<'_>) -> SetIndex {
         let lookup = Lookup::new(&self.shared.hasher, moment, before, values);
-        match self.met.find(lookup) {
+        match self.met.table.find(lookup) {
             Some(index) if !self.needs.uses || self.enter(index) => index,
             _ => self.learn(lookup),
         }
@@ -282,7 +278,7 @@ impl LocalRecorder {
         let is_found_by_values = !set.is_overflow;
         self.keep(index, set);
         if is_found_by_values {
-            self.met.make_known(index, lookup.hash);
+            self.met.table.make_known(index, lookup.hash);
         }
         index
     }
@@ -291,9 +287,9 @@ impl LocalRecorder {
     fn make_block(&mut self, set: SetIndex, carrier: Carrier) {
         if let Some(series) = self.series_of(set, carrier) {
             let layout = &self.shared.layout;
-            let group = &layout.groups()[layout.group_of(carrier)];
-            let block = series.block_of(self.thread, group);
-            self.met.set_block(set, carrier, block);
+            let group = layout.group_of(carrier);
+            let block = series.block_of(self.thread, &layout.groups()[group]);
+            self.met.set_block(set, group, block);
         }
     }
 
@@ -305,20 +301,18 @@ impl LocalRecorder {
 
     /// A label set by its place. The recorder has it if this thread does not.
     fn set(&mut self, index: SetIndex) -> Option<&Arc<LabelSet>> {
-        if self.met.get(index).is_none() {
+        if self.met.table.get(index).is_none() {
             let found = self.recorder.upgrade()?.set(index)?;
             self.keep(index, found);
         }
-        self.met.get(index).map(|met| &met.set)
+        self.met.table.get(index).map(|met| &met.set)
     }
 
     fn keep(&mut self, index: SetIndex, set: Arc<LabelSet>) {
-        self.met.keep(index, set, &self.shared.layout);
+        self.met.keep(index, set);
         // Now and then the thread lets go of dropped recorders. Not here: users' functions would run while it is borrowed.
         self.key = Key::NONE;
     }
-
-    // --- label sets that leave ---
 
     /// Forgets the sets that have left, as others may have their places.
     #[inline]
@@ -330,16 +324,15 @@ impl LocalRecorder {
         let removals = self.shared.removals.load(Ordering::Acquire);
         if removals != self.removals {
             self.removals = removals;
-            self.met
-                .forget_if(|set| set.uses.is_gone(), &self.shared.layout);
+            self.met.forget_if(|set| set.uses.is_gone());
         }
     }
 
     fn enter(&mut self, index: SetIndex) -> bool {
-        let met = self.met.get(index);
+        let met = self.met.table.get(index);
         let entered = met.is_none_or(|met| met.set.uses.enter(|| self.shared.now()));
         if !entered {
-            self.met.forget(index, &self.shared.layout);
+            self.met.forget(index);
         }
         entered
     }
@@ -376,6 +369,6 @@ impl LocalRecorder {
 impl Drop for LocalRecorder {
     fn drop(&mut self) {
         self.plain = None;
-        self.met.forget_if(|_| true, &self.shared.layout);
+        self.met.forget_if(|_| true);
     }
 }

@@ -126,7 +126,7 @@ impl Series {
 
     /// Counts a failure by an undeclared error type.
     #[cold]
-    pub(super) fn count_undeclared(&self, error_type: usize) {
+    pub(crate) fn count_undeclared(&self, error_type: usize) {
         self.lock().count_undeclared(UndeclaredFailures {
             index: error_type,
             count: 1,

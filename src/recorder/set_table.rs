@@ -45,14 +45,7 @@ impl<T: AsRef<LabelSet>> SetTable<T> {
 
     pub(super) fn put(&mut self, index: SetIndex, set: T) {
         let place = index as usize;
-        if self.sets.len() <= place {
-            if self.sets.capacity() <= place {
-                // In small steps: a thread may have thousands of label sets.
-                let more = place + 1 - self.sets.len();
-                self.sets.reserve_exact(more.max(place / 8));
-            }
-            self.sets.resize_with(place + 1, || None);
-        }
+        grow(&mut self.sets, place + 1);
         self.sets[place] = Some(set);
     }
 
@@ -74,4 +67,14 @@ impl<T: AsRef<LabelSet>> SetTable<T> {
         }
         Some(set)
     }
+}
+
+/// Makes sure that there are so many places.
+pub(super) fn grow<T>(places: &mut Vec<Option<T>>, count: usize) {
+    if places.capacity() < count {
+        // In small steps: a thread may have thousands of label sets.
+        let more = count - places.len();
+        places.reserve_exact(more.max(count / 8));
+    }
+    places.resize_with(count.max(places.len()), || None);
 }

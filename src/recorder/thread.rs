@@ -99,7 +99,7 @@ fn attach(local: &RefCell<ManuallyDrop<Local>>, key: Key) -> Option<()> {
         None => {}
     }
     drop(borrowed);
-    recorder.map(|_| ())
+    recorder.map(drop)
 }
 
 /// The thread ends. The series keep what it has counted.
@@ -175,9 +175,8 @@ impl Local {
     }
 
     fn bury(&mut self, key: Key) {
-        if self.dead_keys.len() <= key.slot() {
-            self.dead_keys.resize(key.slot() + 1, Key::NONE);
-        }
+        let places = self.dead_keys.len().max(key.slot() + 1);
+        self.dead_keys.resize(places, Key::NONE);
         self.dead_keys[key.slot()] = key;
     }
 
