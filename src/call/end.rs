@@ -43,7 +43,7 @@ impl Call {
         let ended = with_recorder_and_slots(slot.key(), move |local, free| {
             // The short way of most calls, in few registers. (90 instructions of a call with constant labels.)
             let ended = if local.is_plain()
-                && slot.flags() == Flags::COMPLETE_ON_DROP
+                && slot.flags().without(Flags::HAS_CODE) == Flags::COMPLETE_ON_DROP
                 && slot.reported().is_none()
                 && !answering::panicked(|| identity(slot))
             {
