@@ -227,7 +227,7 @@ mod tests {
         let text = "# HELP a Asked\n# TYPE a summary\na_sum{quantile=\"0.5\"} 3\na_count{quantile=\"0.5\"} 1\n";
         let expected = page(|page| {
             page.family("a", Kind::Summary, None, "Asked", |family| {
-                family.metric([("quantile", Cow::Borrowed("0.5"))].into_iter(), |metric| {
+                family.metric([("quantile", Cow::Borrowed("0.5"))], |metric| {
                     metric.summary(Some(1), Some(3.0), [], None);
                 });
             });
