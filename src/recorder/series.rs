@@ -108,7 +108,10 @@ impl Series {
         let mut blocks = counts.blocks.iter();
         if let Some(place) = blocks.position(|own| own.block.is(block)) {
             let ThreadBlock { block, .. } = counts.blocks.swap_remove(place);
-            counts.take_in(&block, group);
+            match &counts.rest {
+                Some(rest) => group.cells.take_in(rest, &block),
+                None => counts.rest = Some(block),
+            }
         }
     }
 
@@ -116,8 +119,10 @@ impl Series {
     /// no counter of it goes back.
     pub(super) fn take_in(&self, left: &Self, group: &Group) {
         let (left, mut counts) = (left.lock(), self.lock());
+        let new = || Block::new(group.cells.all());
+        let rest = counts.rest.get_or_insert_with(new);
         for block in left.blocks() {
-            counts.take_in(block, group);
+            group.cells.take_in(rest, block);
         }
         for failures in &left.undeclared {
             counts.count_undeclared(*failures);
@@ -216,13 +221,6 @@ impl Counts {
     fn blocks(&self) -> impl Iterator<Item = &Block> {
         let own = self.blocks.iter().map(|own| &own.block);
         own.chain(&self.rest)
-    }
-
-    /// No thread writes to `block` any more.
-    fn take_in(&mut self, block: &Block, group: &Group) {
-        let new = || Block::new(group.cells.all());
-        let rest = self.rest.get_or_insert_with(new);
-        group.cells.take_in(rest, block);
     }
 
     fn count_undeclared(&mut self, failures: UndeclaredFailures) {
