@@ -346,7 +346,7 @@ impl LabelSets {
     }
 }
 
-#[cfg(all(test, not(openmetrics_loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::Clock;
