@@ -46,7 +46,7 @@ impl CallHandle {
         let Self { key, begin, report } = *self;
         with_recorder(key, move |local| {
             // If the label set can leave, another one may have its place after the call has ended.
-            if local.needs().uses && !local.stays(begin) && !report.is_open() {
+            if local.needs().uses && !report.is_open() && !local.stays(begin) {
                 return;
             }
             local.count(begin, Carrier::Begin, |block| {

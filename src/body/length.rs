@@ -1,6 +1,6 @@
 //! What the head of a message says about the length of its body, and what the body makes of it.
 
-use super::progress::{Event, Progress};
+use super::progress::Progress;
 use crate::call::Call;
 use crate::classify::{Classify, ErrorType, Phase};
 use bytes::Buf;
@@ -63,19 +63,18 @@ impl Length {
 
 impl Progress for Length {
     #[inline]
-    fn record<D: Buf>(&mut self, call: &mut Call, _: &impl Classify, event: Event<'_, D>) -> u64 {
-        match event {
-            Event::Data(data) => {
-                self.taken += data.remaining() as u64;
-                self.weigh(call);
-            }
-            Event::Trailers(_) => {}
-            Event::End if self.promised.is_some_and(|promised| self.taken != promised) => {
-                call.fault(ErrorType::PUBLISH_FINAL);
-            }
-            Event::End => {}
-        }
+    fn data(&mut self, call: &mut Call, _: &impl Classify, data: &impl Buf) -> u64 {
+        self.taken += data.remaining() as u64;
+        self.weigh(call);
         0
+    }
+
+    #[inline]
+    fn end(&mut self, call: &mut Call, _: &impl Classify) {
+        if self.promised.is_some_and(|promised| self.taken != promised) {
+            call.fault(ErrorType::PUBLISH_FINAL);
+        }
+        call.owes_nothing();
     }
 
     fn phase(&self) -> Phase {

@@ -55,5 +55,5 @@ pub use self::request::RequestBody;
 pub use self::response::ResponseBody;
 
 pub(crate) use self::length::{Due, Length, owed};
-pub(crate) use self::progress::{Event, Progress};
+pub(crate) use self::progress::Progress;
 pub(crate) use self::request::Content;

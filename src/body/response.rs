@@ -1,5 +1,5 @@
 use super::length::Length;
-use super::progress::{Event, Progress};
+use super::progress::Progress;
 use crate::call::{Call, MeasuredPoll, Passed};
 use crate::classify::{Classify, HttpStatus};
 use crate::panic_guard::PanicGuard;
@@ -100,7 +100,7 @@ where
                 Ok(data) => {
                     poll.end_with(&data);
                     let bytes = data.remaining() as u64;
-                    let messages = progress.record(call, classifier, Event::Data(&data));
+                    let messages = progress.data(call, classifier, &data);
                     let is_last = this.inner.is_end_stream();
                     if is_last && messages == 0 {
                         // The end counts them along with the rest.
@@ -118,7 +118,7 @@ where
                 Err(frame) => {
                     poll.end();
                     if let Some(trailers) = frame.trailers_ref() {
-                        progress.record::<B::Data>(call, classifier, Event::Trailers(trailers));
+                        progress.trailers(call, classifier, trailers);
                     }
                     if frame.is_trailers() || this.inner.is_end_stream() {
                         end(&mut guard, progress, classifier, 0);

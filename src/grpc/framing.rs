@@ -58,10 +58,16 @@ impl Framing {
         while !bytes.is_empty() {
             match &mut self.position {
                 Position::Prefix(prefix, filled) => {
-                    let room = &mut prefix[usize::from(*filled)..];
-                    let (now, later) = bytes.split_at(bytes.len().min(room.len()));
-                    room[..now.len()].copy_from_slice(now);
-                    *filled += now.len() as u8; // at most 5
+                    if *filled == 0 {
+                        let whole;
+                        (whole, bytes) = skip_whole_messages(bytes);
+                        messages += whole;
+                    }
+                    let Some((byte, later)) = bytes.split_first() else {
+                        break;
+                    };
+                    prefix[usize::from(*filled)] = *byte;
+                    *filled += 1;
                     bytes = later;
                     if usize::from(*filled) == PREFIX {
                         self.position = Position::after(*prefix, self.web);
@@ -137,6 +143,20 @@ impl Position {
             _ => Self::Stopped,
         }
     }
+}
+
+/// Returns the number of messages at the start of `bytes` that are whole, and the bytes after them.
+// Most messages arrive in one piece. (130 instructions a message.)
+#[inline]
+fn skip_whole_messages(mut bytes: &[u8]) -> (u64, &[u8]) {
+    let mut messages = 0;
+    while let [MESSAGE | COMPRESSED_MESSAGE, a, b, c, d, rest @ ..] = bytes
+        && let Some(later) = rest.get(u32::from_be_bytes([*a, *b, *c, *d]) as usize..)
+    {
+        bytes = later;
+        messages += 1;
+    }
+    (messages, bytes)
 }
 
 /// Splits `bytes` after the current frame, of which `left` bytes are missing.

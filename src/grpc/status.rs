@@ -1,8 +1,9 @@
 use super::messages::Messages;
-use crate::body::{Content, Event, Length, Progress};
-use crate::call::Call;
+use crate::body::{Content, Length, Progress};
+use crate::call::{Call, Passed};
 use crate::classify::{Classify, ErrorType, GrpcCode, Phase};
 use bytes::Buf;
+use http::HeaderMap;
 
 /// The progress of a gRPC response, which is complete once its status has arrived.
 #[derive(Clone, Copy, Debug)]
@@ -50,40 +51,44 @@ impl Status {
             call.set_code(code);
         }
     }
+
+    /// Records the status of gRPC-Web, which is in the body.
+    #[inline]
+    fn set_from_body(&mut self, call: &mut Call, classifier: &impl Classify) {
+        if self.code.is_none() {
+            self.set(call, classifier, self.messages.status());
+        }
+    }
 }
 
 impl Progress for Status {
     #[inline]
-    fn record<D: Buf>(
-        &mut self,
-        call: &mut Call,
-        classifier: &impl Classify,
-        event: Event<'_, D>,
-    ) -> u64 {
-        let messages = match event {
-            Event::Data(data) => {
-                self.has_data |= data.has_remaining();
-                self.messages.read(data)
-            }
-            Event::Trailers(trailers) => {
-                self.set(call, classifier, GrpcCode::from_headers(trailers));
-                return 0;
-            }
-            Event::End => self.messages.finish(),
-        };
-        // The status of gRPC-Web is in the body.
-        if self.code.is_none() {
-            self.set(call, classifier, self.messages.status());
+    fn data(&mut self, call: &mut Call, classifier: &impl Classify, data: &impl Buf) -> u64 {
+        self.has_data |= data.has_remaining();
+        let messages = self.messages.read(data);
+        self.set_from_body(call, classifier);
+        messages
+    }
+
+    #[inline]
+    fn trailers(&mut self, call: &mut Call, classifier: &impl Classify, trailers: &HeaderMap) {
+        self.set(call, classifier, GrpcCode::from_headers(trailers));
+    }
+
+    #[inline]
+    fn end(&mut self, call: &mut Call, classifier: &impl Classify) {
+        let messages = self.messages.finish();
+        if messages > 0 {
+            call.responded(Passed::messages(messages, 0));
         }
-        if let Event::End = event
-            && self.code.is_none()
-        {
+        self.set_from_body(call, classifier);
+        if self.code.is_none() {
             call.fault(match self.has_data {
                 true => ErrorType::PUBLISH_FINAL,
                 false => ErrorType::GENERATE,
             });
         }
-        messages
+        call.owes_nothing();
     }
 
     fn phase(&self) -> Phase {
@@ -99,15 +104,26 @@ impl Progress for Status {
 
 impl Progress for StatusOrLength {
     #[inline]
-    fn record<D: Buf>(
-        &mut self,
-        call: &mut Call,
-        classifier: &impl Classify,
-        event: Event<'_, D>,
-    ) -> u64 {
+    fn data(&mut self, call: &mut Call, classifier: &impl Classify, data: &impl Buf) -> u64 {
         match self {
-            Self::Status(status) => status.record(call, classifier, event),
-            Self::Length(length) => length.record(call, classifier, event),
+            Self::Status(status) => status.data(call, classifier, data),
+            Self::Length(length) => length.data(call, classifier, data),
+        }
+    }
+
+    #[inline]
+    fn trailers(&mut self, call: &mut Call, classifier: &impl Classify, trailers: &HeaderMap) {
+        match self {
+            Self::Status(status) => status.trailers(call, classifier, trailers),
+            Self::Length(length) => length.trailers(call, classifier, trailers),
+        }
+    }
+
+    #[inline]
+    fn end(&mut self, call: &mut Call, classifier: &impl Classify) {
+        match self {
+            Self::Status(status) => status.end(call, classifier),
+            Self::Length(length) => length.end(call, classifier),
         }
     }
 
