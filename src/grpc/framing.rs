@@ -55,35 +55,41 @@ impl Framing {
     #[inline]
     pub(super) fn read(&mut self, mut bytes: &[u8]) -> u64 {
         let mut messages = 0;
-        while !bytes.is_empty() {
-            match &mut self.position {
-                Position::Prefix(prefix, filled) => {
-                    if *filled == 0 {
-                        let whole;
-                        (whole, bytes) = skip_whole_messages(bytes);
-                        messages += whole;
-                    }
-                    let Some((byte, later)) = bytes.split_first() else {
-                        break;
-                    };
-                    prefix[usize::from(*filled)] = *byte;
-                    *filled += 1;
-                    bytes = later;
-                    if usize::from(*filled) == PREFIX {
-                        self.position = Position::after(*prefix, self.web);
-                    }
-                }
-                Position::Message(left) => bytes = split(bytes, left).1,
-                Position::Trailers(left, field) => {
-                    let (now, later) = split(bytes, left);
-                    field.read(now);
-                    bytes = later;
-                }
-                Position::Stopped => break,
+        loop {
+            if let Position::Prefix(_, 0) = self.position {
+                let whole;
+                (whole, bytes) = skip_whole_messages(bytes);
+                messages += whole;
             }
+            if bytes.is_empty() {
+                return messages;
+            }
+            bytes = self.read_part(bytes);
             messages += self.end_frame();
         }
-        messages
+    }
+
+    /// Parses the bytes that belong to one part of a frame, and returns those after it.
+    #[inline(never)]
+    fn read_part<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        match &mut self.position {
+            Position::Prefix(prefix, filled) => {
+                let room = prefix[usize::from(*filled)..].iter_mut();
+                let copied = room.zip(bytes).map(|(to, from)| *to = *from).count();
+                *filled += copied as u8; // at most 5
+                if usize::from(*filled) == PREFIX {
+                    self.position = Position::after(*prefix, self.web);
+                }
+                &bytes[copied..]
+            }
+            Position::Message(left) => split(bytes, left).1,
+            Position::Trailers(left, field) => {
+                let (now, later) = split(bytes, left);
+                field.read(now);
+                later
+            }
+            Position::Stopped => &[],
+        }
     }
 
     /// Skips bytes that can't be read and returns the number of messages that end in them.
@@ -146,7 +152,7 @@ impl Position {
 }
 
 /// Returns the number of messages at the start of `bytes` that are whole, and the bytes after them.
-// Most messages arrive in one piece. (130 instructions a message.)
+// Most messages arrive in one piece. (110 instructions a message: `cargo bench --bench streaming`.)
 #[inline]
 fn skip_whole_messages(mut bytes: &[u8]) -> (u64, &[u8]) {
     let mut messages = 0;
