@@ -18,6 +18,7 @@ pub(crate) use self::rounds::{Plan, Spread, compare};
 pub(crate) use self::service::{Reading, call, get, post};
 
 use std::env;
+use tower_openmetrics::{Format, MetricsLayer};
 
 /// The contenders to compare. The first is the baseline.
 pub(crate) type Table = (&'static str, Vec<Contender>);
@@ -45,6 +46,31 @@ impl Contender {
         self.units = units;
         self
     }
+
+    /// Runs once, and checks that this adds `expected` to a family of the layer: what the row claims to measure.
+    pub(crate) fn counting<P>(self, layer: &MetricsLayer<P>, family: &str, expected: u32) -> Self {
+        let count = || sum(layer, family);
+        let before = count();
+        (self.run)();
+        assert_eq!(
+            count() - before,
+            f64::from(expected),
+            "{family} of {}",
+            self.name
+        );
+        self
+    }
+}
+
+/// Returns the sum of a family's samples.
+fn sum<P>(layer: &MetricsLayer<P>, family: &str) -> f64 {
+    let page = layer.registry().encode(Format::Prometheus).expect("a page");
+    let samples = page
+        .lines()
+        .filter_map(|line| line.strip_prefix(family)?.rsplit_once(' '));
+    samples
+        .map(|(_, value)| value.parse::<f64>().expect("a number"))
+        .sum()
 }
 
 /// Whether to measure, as under `cargo bench`. Under `cargo test` each contender runs once.

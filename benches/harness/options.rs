@@ -51,16 +51,21 @@ fn options_of_calls() -> Table {
 }
 
 fn waits() -> Table {
-    let with = |name, builder| {
+    let with = |name, builder, waits| {
         let unready = Unready {
             has_been_asked: false,
         };
-        let service = built(builder).layer(unready);
-        Contender::new(name, move || wait_and_call(&service))
+        let layer = built(builder);
+        let service = layer.layer(unready);
+        Contender::new(name, move || wait_and_call(&service)).counting(
+            &layer,
+            "ready_wait_seconds_count",
+            waits,
+        )
     };
     let contenders = vec![
-        with("wait-without", http()),
-        with("wait", http().ready_wait_seconds(true)),
+        with("wait-without", http(), 0),
+        with("wait", http().ready_wait_seconds(true), 1),
     ];
     ("a call after a wait", contenders)
 }
@@ -69,29 +74,35 @@ fn queue_waits() -> Table {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let start = format!("t={:.3}", now.unwrap_or_default().as_secs_f64());
     let start = HeaderValue::try_from(start).expect("digits are a valid value");
-    let with = |name, builder| {
-        let (service, start) = (built(builder).layer(Reading), start.clone());
-        Contender::new(name, move || call(&service, from_proxy(start.clone())))
+    let with = |name, builder, waits| {
+        let (layer, start) = (built(builder), start.clone());
+        let service = layer.layer(Reading);
+        Contender::new(name, move || call(&service, from_proxy(start.clone()))).counting(
+            &layer,
+            "queue_wait_seconds_count",
+            waits,
+        )
     };
     let contenders = vec![
-        with("queue-wait-without", http()),
-        with("queue-wait", http().queue_wait_seconds(true)),
+        with("queue-wait-without", http(), 0),
+        with("queue-wait", http().queue_wait_seconds(true), 1),
     ];
     ("a call from a proxy", contenders)
 }
 
 fn frames() -> Table {
-    let with = |name, builder| {
-        let service = built(builder).layer(Answering(Frames::of(&PAYLOAD, COUNT)));
-        calls(name, service, empty)
+    let with = |name, builder, items| {
+        let layer = built(builder);
+        let service = layer.layer(Answering(Frames::of(&PAYLOAD, COUNT)));
+        calls(name, service, empty).counting(&layer, "items_total", items)
     };
     let counting = || http().items_in_frames(|_| 1).items_total(true);
     let contenders = vec![
-        with("frame", http()),
-        with("frame-items", counting()),
-        with("frame-gaps", counting().item_gap_seconds(true)),
-        with("frame-polls", http().handler_poll_seconds(true)),
-        with("frame-slow-polls", http().slow_polls_total(SLOW)),
+        with("frame", http(), 0),
+        with("frame-items", counting(), COUNT),
+        with("frame-gaps", counting().item_gap_seconds(true), COUNT),
+        with("frame-polls", http().handler_poll_seconds(true), 0),
+        with("frame-slow-polls", http().slow_polls_total(SLOW), 0),
     ];
     ("a frame", contenders)
 }

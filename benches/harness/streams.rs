@@ -21,6 +21,10 @@ use tower_openmetrics::message::Own;
 /// The number of frames, items or messages in a call.
 pub(crate) const COUNT: u32 = 1_000;
 
+const RESPONSE_BYTES: &str = "response_bytes_total";
+const REQUEST_MESSAGES: &str = "request_messages_total";
+const RESPONSE_MESSAGES: &str = "response_messages_total";
+
 pub(crate) fn tables() -> Vec<Table> {
     let (one, ten) = (GRPC_MESSAGE.as_slice(), GRPC_MESSAGES.as_slice());
     vec![
@@ -49,20 +53,34 @@ fn frames_of_responses() -> Table {
     let answering = || Answering(Frames::of(&PAYLOAD, COUNT));
     let layer = built(MetricsLayer::builder());
     let options = built(with_options(MetricsLayer::builder()));
+    let bytes = COUNT * PAYLOAD.len() as u32;
     let contenders = vec![
         calls("response-frame-bare", answering(), empty),
-        calls("response-frame", layer.layer(answering()), empty),
-        calls("response-frame-options", options.layer(answering()), empty),
+        calls("response-frame", layer.layer(answering()), empty).counting(
+            &layer,
+            RESPONSE_BYTES,
+            bytes,
+        ),
+        calls("response-frame-options", options.layer(answering()), empty).counting(
+            &options,
+            RESPONSE_BYTES,
+            bytes,
+        ),
     ];
     ("a frame of a response", contenders)
 }
 
 fn frames_of_requests() -> Table {
     let request = || Request::new(Frames::of(&PAYLOAD, COUNT));
+    let bytes = COUNT * PAYLOAD.len() as u32;
     let layer = built(MetricsLayer::builder());
     let contenders = vec![
         calls("request-frame-bare", Reading, request),
-        calls("request-frame", layer.layer(Reading), request),
+        calls("request-frame", layer.layer(Reading), request).counting(
+            &layer,
+            "request_bytes_total",
+            bytes,
+        ),
     ];
     ("a frame of a request", contenders)
 }
@@ -74,7 +92,11 @@ fn grpc_responses(title: &'static str, name: &str, frame: &'static [u8], count: 
     let request = || grpc(empty().into_body());
     let contenders = vec![
         calls(&format!("response-{name}-bare"), answering, request),
-        calls(&format!("response-{name}"), layer.layer(answering), request),
+        calls(&format!("response-{name}"), layer.layer(answering), request).counting(
+            &layer,
+            RESPONSE_MESSAGES,
+            COUNT,
+        ),
     ];
     (title, contenders)
 }
@@ -84,7 +106,11 @@ fn grpc_requests(title: &'static str, name: &str, frame: &'static [u8], count: u
     let layer = built(MetricsLayer::grpc_builder());
     let contenders = vec![
         calls(&format!("request-{name}-bare"), Reading, request),
-        calls(&format!("request-{name}"), layer.layer(Reading), request),
+        calls(&format!("request-{name}"), layer.layer(Reading), request).counting(
+            &layer,
+            REQUEST_MESSAGES,
+            COUNT,
+        ),
     ];
     (title, contenders)
 }
@@ -106,7 +132,8 @@ fn items_of_responses() -> Table {
             "response-item-messages",
             counting.layer(answering()),
             Bytes::new,
-        ),
+        )
+        .counting(&counting, RESPONSE_MESSAGES, COUNT),
     ];
     ("an item of a response", contenders)
 }
@@ -122,7 +149,8 @@ fn items_of_requests() -> Table {
             "request-item-messages",
             counting.layer(service_fn(read)),
             items,
-        ),
+        )
+        .counting(&counting, REQUEST_MESSAGES, COUNT),
     ];
     ("an item of a request", contenders)
 }
