@@ -167,7 +167,7 @@ where
 
 /// Messages are plain text.
 #[derive(Clone, Copy, Debug)]
-struct Text;
+pub(crate) struct Text;
 
 impl Codec for Text {
     type Encode = String;
