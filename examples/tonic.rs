@@ -9,7 +9,8 @@
 //! ```
 //!
 //! With names as arguments it is a client, which prints its own page. Without arguments it is the server. The service is
-//! written by hand instead of generated, so that the example needs no `protoc`.
+//! written by hand instead of generated, so that the example needs no `protoc`. `GREETER_PORT` and `METRICS_PORT` choose
+//! other ports.
 //!
 //! After Ctrl-C or SIGTERM the server goes on for `DRAIN_MS`, 2000 by default, with 503 at `/health` of the metrics' port.
 //! Then it finishes open responses.
@@ -24,6 +25,7 @@ use http::{Request, Response, Uri};
 
 use std::convert::Infallible;
 use std::env;
+use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::task::{Context, Poll};
@@ -39,8 +41,8 @@ use tower_openmetrics::protocol::Grpc;
 use tower_openmetrics::server::StatusServer;
 use tower_openmetrics::{Error, Format, MetricsLayer};
 
-const GRPC: &str = "127.0.0.1:50051";
-const METRICS_PORT: u16 = 9090;
+const GREETER_PORT: &str = "GREETER_PORT";
+const DEFAULT_PORT: u16 = 50051;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -50,22 +52,17 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), BoxError> {
     let names: Vec<String> = env::args().skip(1).collect();
     if names.is_empty() {
-        let listener = TcpListener::bind(GRPC).await?;
+        let listener = process::listen(Ipv4Addr::LOCALHOST, GREETER_PORT, DEFAULT_PORT).await?;
         println!("greeter: http://{}", listener.local_addr()?);
-        return serve(
-            listener,
-            server_metrics(),
-            METRICS_PORT,
-            Stop::on_signals()?,
-        )
-        .await;
+        let metrics_port = process::variable("METRICS_PORT")?.unwrap_or(9090);
+        let stop = Stop::on_signals()?;
+        return serve(listener, server_metrics(), metrics_port, stop).await;
     }
+    let port: u16 = process::variable(GREETER_PORT)?.unwrap_or(DEFAULT_PORT);
+    let server: Uri = format!("http://127.0.0.1:{port}").parse()?;
     let metrics = client_metrics();
     for name in names {
-        println!(
-            "{}",
-            greet(&metrics, format!("http://{GRPC}").parse()?, name).await?
-        );
+        println!("{}", greet(&metrics, server.clone(), name).await?);
     }
     println!("{}", page(&metrics)?);
     Ok(())
@@ -170,7 +167,7 @@ where
 
 /// Messages are plain text.
 #[derive(Clone, Copy, Debug)]
-struct Text;
+pub(crate) struct Text;
 
 impl Codec for Text {
     type Encode = String;

@@ -1,21 +1,14 @@
-"""The live page in a real browser."""
+"""What the live page tells in a real browser."""
 
 import json
-import os
-import pathlib
 import random
 import re
-import threading
 import unittest
-from urllib.parse import urlsplit
 
-import browser
 from clients import wait_until
-from processes import TARGET
-from shop import ENDPOINTS, Fates, Scripted, ages, exposition, quantile, realistic, seconds
+from live_page import LivePage
+from shop import ENDPOINTS, Fates, Scripted, ages, exposition, quantile, seconds
 
-PICTURES = TARGET / "ci"
-AXE = pathlib.Path(os.environ.get("AXE") or PICTURES / "tools" / "axe.min.js")
 HOSTILE = (
     "<img src=x onerror=hit()>",
     "<script>hit()</script>",
@@ -30,52 +23,7 @@ HOSTILE = (
 TOTAL = re.compile(r"([\d,]+) in all")
 
 
-SHIFTS = """
-new Promise(done => {
-  const of = list => list.getEntries().map(one => [one.value, one.sources.map(source => source.node?.id || source.node?.outerHTML?.slice(0, 80))]);
-  new PerformanceObserver(list => done(of(list))).observe({ type: "layout-shift", buffered: true });
-  setTimeout(done, 500, []);
-})
-"""
-
-
-@unittest.skipUnless(browser.CHROMIUM and browser.websocket, "needs chromium and websocket-client")
-class Dashboard(unittest.TestCase):
-    def setUp(self):
-        self.tab = self.enterContext(browser.Browser()).tab
-        self.tab.look(1280)
-
-    def open(self, address):
-        self.tab.open(address)
-        self.tab.wait("the first numbers", "document.querySelector('#state')?.dataset.state === 'live' && !!document.querySelector('#tile-calls')")
-
-    def text(self, selector):
-        return self.tab.run(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
-
-    def state(self, word):
-        self.tab.wait(f"the state {word}", f"document.querySelector('#state').dataset.state === '{word}'")
-        return self.text("#state")
-
-    def tile(self, name):
-        value, sub = (self.text(f"#tile-{name} .{part}") for part in ("value", "sub"))
-        return value, sub
-
-    def rows(self, table):
-        cells = "[...document.querySelectorAll('#%s tbody tr')].map(r => [...r.cells].map(c => c.innerText))"
-        return self.tab.run(cells % table)
-
-    def choose(self, select, value):
-        self.tab.run(
-            f"(() => {{ const s = document.querySelector('#{select}'); s.value = {json.dumps(value)};"
-            " s.dispatchEvent(new Event('change')); })()"
-        )
-
-    def quiet(self):
-        """That the page asked for nothing but itself and the exporter, and had no complaint."""
-        paths = {urlsplit(one).path.rsplit("/", 1)[1] for one in self.tab.requests if not one.startswith("data:")}
-        self.assertLessEqual(paths, {"dashboard", "metrics", ""}, self.tab.requests)
-        self.assertEqual(self.tab.complaints, [])
-
+class Dashboard(LivePage):
     def test_numbers_are_those_of_the_exporter(self):
         server = self.enterContext(Fates())
         self.open(server.dashboard)
@@ -262,47 +210,6 @@ class Dashboard(unittest.TestCase):
         before = self.text("#span")
         self.tab.wait("another reading", f"document.querySelector('#span').innerText !== {json.dumps(before)}")
         self.assertEqual(self.tab.run("document.activeElement.dataset.key"), key)
-
-    def test_looks(self):
-        """Under a realistic load: pictures, accessibility, and nothing that jumps."""
-        server = self.enterContext(Fates())
-        self.open(server.dashboard)
-        load = threading.Thread(target=realistic, args=(server, 60))
-        load.start()
-        self.addCleanup(load.join)
-        self.tab.wait("the failures", "!!document.querySelector('#verdicts .bad')", patience=60)
-        wait_until("enough of a load", lambda: server.number("uptime_seconds") > 45, patience=60, pause=1)
-        # From the first paint on; how much of the page moved, and what.
-        moved = self.tab.run(SHIFTS)
-        self.assertLess(sum(one[0] for one in moved), 0.05, moved)
-        # Of README.md: copy it to docs/ when the page looks different.
-        self.look(1280, False)
-        self.tab.picture(PICTURES / "dashboard.webp", 1130)
-        self.assertLess((PICTURES / "dashboard.webp").stat().st_size, 60_000)
-        for width, dark in ((1280, False), (1280, True), (360, False), (360, True)):
-            self.look(width, dark)
-            self.assertLessEqual(self.tab.run("document.documentElement.scrollWidth"), width)
-            self.tab.picture(PICTURES / f"dashboard-{width}-{'dark' if dark else 'light'}.png")
-            self.accessible(f"{width}, {'dark' if dark else 'light'}")
-        self.quiet()
-        load.join()
-        server.close()
-        self.state("gone")
-        self.accessible("gone")
-        self.tab.picture(PICTURES / "dashboard-gone.png")
-
-    def look(self, width, dark):
-        self.tab.look(width, 900, dark)
-        self.tab.run("new Promise(done => setTimeout(done, 300))")
-
-    def accessible(self, what):
-        if not AXE.exists():
-            self.skipTest(f"needs axe-core at {AXE}")
-        self.tab.inject(AXE.read_text())
-        found = self.tab.run(
-            "axe.run(document).then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html + ' ' + n.failureSummary)]))"
-        )
-        self.assertEqual(found, [], what)
 
 
 if __name__ == "__main__":

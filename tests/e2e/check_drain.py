@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from clients import PATIENCE, ask, wait_until
 from check_http_servers import Server
-from processes import DEBUG_EXAMPLES, EXAMPLES, Process
+from processes import EXAMPLES, Process
 
 AN_HOUR = "3600000"
 
@@ -25,10 +25,11 @@ class Proxy(Process):
 
 
 class Greeter(Process):
-    """The example `tonic`. Its ports are fixed, so only one can run."""
+    """The example `tonic`."""
 
     def __init__(self, **variables):
-        super().__init__(DEBUG_EXAMPLES / "tonic", **variables)
+        variables = {"GREETER_PORT": "0", "METRICS_PORT": "0", **variables}
+        super().__init__("tonic", **variables)
         self.addresses["status server"] = self.addresses["metrics"]
 
 
@@ -87,7 +88,8 @@ class Drain(unittest.TestCase):
         greeter = self.enterContext(Greeter(DRAIN_MS=AN_HOUR))
         self.drain(greeter)
         client = subprocess.run(
-            [DEBUG_EXAMPLES / "tonic", "Ada"],
+            [EXAMPLES / "tonic", "Ada"],
+            env={"GREETER_PORT": str(urlsplit(greeter.addresses["greeter"]).port)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

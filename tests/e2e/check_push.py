@@ -4,61 +4,33 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 import unittest
 
-from clients import PATIENCE, ask, wait_until
-from daemons import free_port
+from clients import PATIENCE, wait_until
+from daemons import Daemon
 from processes import EXAMPLES
 from tally import samples
 
 GROUP = {"job": "example_push", "instance": ""}
 
 
-class Pushgateway:
+class Pushgateway(Daemon):
     """A Pushgateway without a file for its data."""
 
-    def __init__(self, log):
-        self.port = free_port()
-        self.process = subprocess.Popen(
-            [
-                "prometheus-pushgateway",
-                f"--web.listen-address=127.0.0.1:{self.port}",
-                "--persistence.file=",
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
+    def __init__(self):
+        super().__init__(
+            "prometheus-pushgateway",
+            "--web.listen-address=127.0.0.1:{port}",
+            "--persistence.file=",
         )
 
-        try:
-            wait_until("the gateway to be ready", self._is_ready)
-        except BaseException:
-            self.stop()
-            raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(PATIENCE)
-
-    def _is_ready(self):
-        if self.process.poll() is not None:
-            raise AssertionError("the gateway ended early")
-        try:
-            return ask(self.port, "GET", "/-/ready").status == 200
-        except OSError:
-            return False
+    def is_ready(self):
+        return self.get("/-/ready") is not None
 
     def numbers(self):
         """Returns the samples of the group, by name and by the worker's own labels."""
         found = {}
-        for (name, labels), number in samples(ask(self.port, "GET", "/metrics").text).items():
+        for (name, labels), number in samples(self.get("/metrics").decode()).items():
             labels = dict(labels)
             if labels.items() >= GROUP.items():
                 own = tuple(pair for pair in labels.items() if pair[0] not in GROUP)
@@ -67,7 +39,7 @@ class Pushgateway:
 
     def types(self):
         """Returns the group's families in the gateway's API."""
-        answer = json.loads(ask(self.port, "GET", "/api/v1/metrics").body)
+        answer = json.loads(self.get("/api/v1/metrics"))
         (group,) = answer["data"]
         return {
             name: family["type"]
@@ -79,8 +51,8 @@ class Pushgateway:
 @unittest.skipUnless(shutil.which("prometheus-pushgateway"), "needs prometheus-pushgateway")
 class Push(unittest.TestCase):
     def setUp(self):
-        self.log = self.enterContext(tempfile.TemporaryFile())
-        self.gateway = self.enterContext(Pushgateway(self.log))
+        self.gateway = self.enterContext(Pushgateway())
+        wait_until("the gateway to be ready", self.gateway.is_ready)
 
     def start(self, **variables):
         url = f"http://127.0.0.1:{self.gateway.port}"
@@ -108,8 +80,7 @@ class Push(unittest.TestCase):
         # The gateway's metrics about the last push.
         self.assertEqual(numbers["push_failure_time_seconds", ()], 0)
         self.assertGreater(numbers["push_time_seconds", ()], 0)
-        self.log.seek(0)
-        log = self.log.read().decode()
+        log = self.gateway.log()
         self.assertFalse("level=warn" in log or "level=error" in log, log)
 
     def test_a_short_worker(self):
@@ -144,7 +115,8 @@ class Push(unittest.TestCase):
             self.assert_numbers(requests_total=items)
 
     def test_an_unreachable_gateway(self):
-        self.gateway.stop()
+        self.gateway.process.kill()
+        self.gateway.process.wait(PATIENCE)
         worker = self.start(WORK_ITEMS="1", WORK_ITEM_MS="1")
         output, _ = worker.communicate(timeout=PATIENCE)
         self.assertEqual(worker.returncode, 1, output)

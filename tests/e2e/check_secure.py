@@ -9,10 +9,9 @@ import unittest
 
 from clients import PATIENCE, wait_until
 from daemons import Prometheus
-from processes import DEBUG_EXAMPLES
+from processes import EXAMPLES
 
-# A debug build, because building TLS again for a release takes long.
-EXAMPLE = DEBUG_EXAMPLES / "secure_exporter"
+EXAMPLE = EXAMPLES / "secure_exporter"
 
 CONFIG = """\
 global:

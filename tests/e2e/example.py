@@ -3,7 +3,7 @@
 from urllib.parse import urlsplit
 
 from clients import Raw, ask
-from processes import Process
+from processes import README_EXAMPLE, Process
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 
@@ -11,8 +11,8 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 class Example(Process):
     """The running example: its work handler and its status server."""
 
-    def __init__(self):
-        super().__init__("system_server")
+    def __init__(self, binary=README_EXAMPLE):
+        super().__init__(binary)
         work = urlsplit(self.addresses["work handler"])
         self.port, self.path = work.port, work.path
         self.status_port = urlsplit(self.addresses["status server"]).port

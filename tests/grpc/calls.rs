@@ -1,8 +1,9 @@
 //! The four kinds of calls with each code, at the server and at the client.
 
 use crate::bounded;
+use crate::example::Text;
 use crate::numbers::Numbers;
-use crate::service::{ANSWER, End, Order, Text};
+use crate::service::{ANSWER, End, Order};
 use crate::transports::{Client, Server, Transport};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::uri::PathAndQuery;

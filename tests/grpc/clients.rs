@@ -2,8 +2,9 @@
 
 use crate::bounded;
 use crate::calls::Kind;
+use crate::example::Text;
 use crate::numbers::Numbers;
-use crate::service::{End, Order, Text};
+use crate::service::{End, Order};
 use crate::transports::Transport;
 use bytes::Bytes;
 use futures_util::stream;

@@ -1,20 +1,15 @@
 //! A handwritten service that does what the request orders.
 
-use bytes::{Buf, BufMut};
+use crate::example::Text;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use std::convert::Infallible;
 use std::future::{pending, ready};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::server::{Grpc, NamedService};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tower::{BoxError, Service, service_fn};
-
-/// A codec for text messages.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Text;
 
 /// A service with one method per kind of call, named after it.
 #[derive(Clone, Copy, Debug)]
@@ -39,44 +34,6 @@ pub(crate) enum End {
 pub(crate) const ANSWER: &str = "an answer";
 
 type Answers = BoxStream<'static, Result<String, Status>>;
-
-// === impl Text ===
-
-impl Codec for Text {
-    type Encode = String;
-    type Decode = String;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Text {
-    type Item = String;
-    type Error = Status;
-
-    fn encode(&mut self, text: String, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put_slice(text.as_bytes());
-        Ok(())
-    }
-}
-
-impl Decoder for Text {
-    type Item = String;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<String>, Status> {
-        let text = buffer.copy_to_bytes(buffer.remaining());
-        let text = String::from_utf8(text.into());
-        text.map(Some).map_err(|_| Status::internal("not text"))
-    }
-}
 
 // === impl Order ===
 
