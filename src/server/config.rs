@@ -1,6 +1,5 @@
 use super::health::Health;
 use super::health_status::HealthStatus;
-use super::limits::Limits;
 use super::paths::Paths;
 use super::routes::Routes;
 use super::running::BoundStatusServer;
@@ -23,6 +22,16 @@ pub struct StatusServer {
     health: Health,
     paths: Paths,
     limits: Limits,
+}
+
+/// The limits that a status server sets for its clients.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) max_connections: usize,
+    pub(super) header_timeout: Duration,
+    pub(super) read_timeout: Duration,
+    pub(super) write_timeout: Duration,
+    pub(super) shutdown_grace: Duration,
 }
 
 // === impl StatusServer ===
@@ -193,6 +202,20 @@ impl StatusServer {
 impl Default for StatusServer {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 64,
+            header_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(40),
+            write_timeout: Duration::from_secs(30),
+            shutdown_grace: Duration::from_secs(5),
+        }
     }
 }
 

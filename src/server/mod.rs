@@ -107,7 +107,6 @@ mod endpoints;
 mod env;
 mod health;
 mod health_status;
-mod limits;
 mod paths;
 mod routes;
 mod running;

@@ -1,6 +1,6 @@
 use super::accept;
+use super::config::Limits;
 use super::health::Health;
-use super::limits::Limits;
 use super::routes::Routes;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -63,14 +63,7 @@ impl BoundStatusServer {
     /// All tasks and connections have ended when it returns. Dropping the future closes every
     /// connection at once.
     pub async fn serve_with_shutdown(self, signal: impl Future<Output = ()>) {
-        accept::serve(
-            self.listener,
-            self.routes,
-            self.limits,
-            self.runtime,
-            signal,
-        )
-        .await;
+        accept::serve(self, signal).await;
     }
 
     /// Spawns a task that serves until the returned handle is dropped.
