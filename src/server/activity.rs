@@ -1,4 +1,4 @@
-use super::config::Limits;
+use super::limits::Limits;
 use std::future::pending;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};

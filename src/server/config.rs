@@ -1,5 +1,7 @@
+use super::connection::Shared;
 use super::health::Health;
 use super::health_status::HealthStatus;
+use super::limits::Limits;
 use super::paths::Paths;
 use super::routes::Routes;
 use super::running::BoundStatusServer;
@@ -7,9 +9,11 @@ use crate::error::Error;
 use crate::exporter::MetricsExporter;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 /// The configuration of a status server: its address and the limits for its clients.
 ///
@@ -22,16 +26,6 @@ pub struct StatusServer {
     health: Health,
     paths: Paths,
     limits: Limits,
-}
-
-/// The limits that a status server sets for its clients.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) max_connections: usize,
-    pub(super) header_timeout: Duration,
-    pub(super) read_timeout: Duration,
-    pub(super) write_timeout: Duration,
-    pub(super) shutdown_grace: Duration,
 }
 
 // === impl StatusServer ===
@@ -192,8 +186,11 @@ impl StatusServer {
         Ok(BoundStatusServer {
             local_addr: listener.local_addr().map_err(failed)?,
             listener,
-            routes: Routes::new(exporter, self.health, self.paths),
-            limits: self.limits,
+            shared: Arc::new(Shared {
+                routes: Routes::new(exporter, self.health, self.paths),
+                limits: self.limits,
+                evictions: Notify::new(),
+            }),
             runtime: Handle::current(),
         })
     }
@@ -202,20 +199,6 @@ impl StatusServer {
 impl Default for StatusServer {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-// === impl Limits ===
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_connections: 64,
-            header_timeout: Duration::from_secs(5),
-            read_timeout: Duration::from_secs(40),
-            write_timeout: Duration::from_secs(30),
-            shutdown_grace: Duration::from_secs(5),
-        }
     }
 }
 

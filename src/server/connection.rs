@@ -1,6 +1,6 @@
-use super::accept::Shared;
 use super::activity::Activity;
-use super::routes;
+use super::limits::Limits;
+use super::routes::{self, Routes};
 use super::tracked::TrackedIo;
 use bytes::Bytes;
 use http::HeaderValue;
@@ -14,8 +14,17 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tower::BoxError;
+
+/// What all connections of a server share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) routes: Routes,
+    pub(super) limits: Limits,
+    /// Notifies the connection that has waited longest for its client that another client needs its place.
+    pub(super) evictions: Notify,
+}
 
 /// Maximum size of a request head. A scraper sends far less.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -24,29 +33,26 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// Serves one connection until the client closes it, exceeds a timeout, or is evicted.
 ///
-/// The connection is closed on return, even if data is in flight.
+/// Once `closing` has changed, the connection closes after its next response. Once it is `true`, an idle connection closes
+/// at once. The connection is closed on return, even if data is in flight.
 pub(super) async fn serve(
     inner: TcpStream,
     shared: Arc<Shared>,
-    mut stopping: watch::Receiver<bool>,
+    mut closing: watch::Receiver<bool>,
 ) {
     // The body must not wait for the acknowledgement of the head. A failure only delays it.
     let _ = inner.set_nodelay(true);
-    let activity = &Activity::new();
+    let (activity, shared) = (&Activity::new(), &*shared);
     let io = TokioIo::new(TrackedIo {
         inner,
         activity: activity.clone(),
     });
-    let Shared {
-        routes,
-        limits,
-        evictions,
-    } = &*shared;
-    let crowded = &stopping.clone();
+    // Never sees a change, so that it can tell whether there was one.
+    let changes = &closing.clone();
     let service = service_fn(move |request| async move {
         activity.requested();
-        let mut response = routes.respond(request).await;
-        if crowded.has_changed().unwrap_or(true) {
+        let mut response = shared.routes.respond(request).await;
+        if changes.has_changed().unwrap_or(true) {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
         Ok::<_, Infallible>(response.map(|body| tracked(body, activity.clone())))
@@ -59,14 +65,14 @@ pub(super) async fn serve(
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(io, service);
     let mut connection = pin!(connection);
-    let mut outstayed = pin!(activity.outstayed(limits, evictions));
+    let mut outstayed = pin!(activity.outstayed(&shared.limits, &shared.evictions));
     // The connection is polled first, so that the checks see everything that has arrived. An
     // error of the connection concerns only its client.
     tokio::select! {
         biased;
         _ = &mut connection => return,
         () = &mut outstayed => return,
-        _ = stopping.wait_for(|stopping| *stopping) => {}
+        _ = closing.wait_for(|closing| *closing) => {}
     }
     // A request that has begun still gets its response.
     connection.as_mut().graceful_shutdown();
