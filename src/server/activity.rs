@@ -169,13 +169,13 @@ impl State {
     }
 }
 
-/// Returns when the patience is at its end.
+/// Returns once `patience` has run out.
 async fn exhausted(patience: Option<Patience>, evictions: &Notify) {
     let Some(Patience { left, spared }) = patience else {
         return pending().await;
     };
     let evicted = async {
-        // A timer that has passed takes a moment, and the order of such timers is lost.
+        // Even a sleep of zero takes a moment, and such sleeps may end in any order.
         if !spared.is_zero() {
             sleep(spared).await;
         }

@@ -115,6 +115,7 @@ class Migration(unittest.TestCase):
         self.ratios()
         self.latencies()
         self.means()
+        self.sizes()
         self.variables()
         held.hang_up()
         self.wait_for(0, f"sum({PENDING})")
@@ -217,6 +218,12 @@ class Migration(unittest.TestCase):
             self.assertEqual(slowest.keys(), counted(*names, where=where).keys())
         # At least as long as its calls wait.
         self.assertGreaterEqual(self.one(f'sum({DURATION}_sum{{endpoint="{FATES}"}})'), 6 * 0.020)
+
+    def sizes(self):
+        """The histogram of body sizes is a counter here."""
+        self.assertEqual(self.prometheus.query('{__name__=~"axum_http_response_body_size.*"}'), [])
+        answered = 2 * counted(where=lambda labels: labels["endpoint"] == "/")[()]
+        self.assertEqual(self.one('sum(axum_http_response_bytes_total{endpoint="/"})'), answered * len("hello"))
 
     def variables(self):
         """The lists that a dashboard offers to choose from."""
