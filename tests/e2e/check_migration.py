@@ -5,9 +5,11 @@ increases by method, endpoint and status, error ratios, quantiles and heat maps 
 """
 
 import collections
+import http.server
 import itertools
 import math
 import shutil
+import threading
 import unittest
 from urllib.parse import quote, urlsplit
 
@@ -58,7 +60,7 @@ class Migration(unittest.TestCase):
         self.server = self.enterContext(Process("migrated"))
         self.port = urlsplit(self.server.addresses["work handler"]).port
         status_port = urlsplit(self.server.addresses["status server"]).port
-        config = CONFIG.replace("scrape_interval: 1s", "scrape_interval: 200ms").replace("timeout: 1s", "timeout: 200ms")
+        config = CONFIG.replace("scrape_interval: 1s", "scrape_interval: 500ms").replace("timeout: 1s", "timeout: 500ms")
         self.prometheus = self.enterContext(Prometheus(status_port, config=config))
         self.assertEqual(self.prometheus.wait_for_scrape(), ("up", ""))
 
@@ -98,6 +100,7 @@ class Migration(unittest.TestCase):
 
     def test_queries(self):
         held = Raw(self.port)
+        self.addCleanup(held.hang_up)
         held.head("/fates/wait", method="GET")
         held.wait_for_an_answer()
         self.call()
@@ -199,6 +202,7 @@ class Migration(unittest.TestCase):
         heat_map = self.by(("le",), f"sum by (le) (increase({DURATION}_bucket[1m]))")
         by_bound = sorted((float(bound), count) for (bound,), count in heat_map.items())
         self.assertEqual([bound for bound, _ in by_bound], BOUNDS)
+        self.assertIn(("1.0",), heat_map)
         counts = [count for _, count in by_bound]
         self.assertEqual(counts, sorted(counts))
         self.assert_increase({(): counts[-1]}, counted(), "the bucket +Inf")
@@ -231,6 +235,42 @@ class Migration(unittest.TestCase):
             selector = quote(f'{TOTAL}{{job="example"}}')
             values = self.prometheus.api(f"label/{name}/values?match[]={selector}")
             self.assertEqual({(value,) for value in values}, counted(name).keys())
+
+
+class Page(http.server.BaseHTTPRequestHandler):
+    """A page that writes a whole bound without a point, as axum-prometheus does."""
+
+    TEXT = b'''# TYPE x histogram
+x_bucket{le="1"} 1
+x_bucket{le="+Inf"} 1
+x_sum 1
+x_count 1
+'''
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("content-type", "text/plain; version=0.0.4")
+        self.send_header("content-length", str(len(self.TEXT)))
+        self.end_headers()
+        self.wfile.write(self.TEXT)
+
+    def log_message(self, *_):
+        pass
+
+
+class WholeBounds(unittest.TestCase):
+    def test_prometheus_3_writes_them_with_a_point(self):
+        server = self.enterContext(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.shutdown)
+        for binary, one in (("prometheus", "1"), ("prometheus3", "1.0")):
+            with self.subTest(binary):
+                if not shutil.which(binary):
+                    self.skipTest(f"needs {binary}")
+                prometheus = self.enterContext(Prometheus(server.server_address[1], binary=binary))
+                self.assertEqual(prometheus.wait_for_scrape(), ("up", ""))
+                bounds = {labels["le"] for labels, _ in prometheus.query("x_bucket")}
+                self.assertEqual(bounds, {one, "+Inf"})
 
 
 if __name__ == "__main__":
