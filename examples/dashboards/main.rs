@@ -17,6 +17,7 @@
 //! | file | for |
 //! |---|---|
 //! | `rules.yml` | Prometheus: `rule_files` |
+//! | `prometheus-rule.yaml` | the Prometheus Operator: the same rules |
 //! | `rules_test.yml` | promtool: each alert fires, and each is silent |
 //! | `runbooks/` | whoever is on call: a file for each alert and each error type |
 //! | `dashboard.json` | Grafana: import it |
@@ -49,6 +50,12 @@ use self::open_slo::open_slo;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 use tower::BoxError;
+
+/// How the manifest for the Prometheus Operator begins.
+const MANIFEST: &str = "\
+# The example `dashboards` writes this file, with a dashboard, tests and runbooks. Its option --runbooks sets the address of
+# the runbooks.
+";
 
 /// What the program is asked for.
 struct Arguments {
@@ -109,6 +116,10 @@ async fn files(naming: &Naming, runbooks: &str) -> Result<Vec<(String, String)>,
             "rules_test.yml".to_owned(),
             rules::tests(naming, runbooks).to_string(),
         ),
+        (
+            "prometheus-rule.yaml".to_owned(),
+            format!("{MANIFEST}{}", rules::manifest(naming, rules)),
+        ),
         ("objective.yml".to_owned(), objective.to_string()),
         ("dashboard.json".to_owned(), dashboard + "\n"),
     ];
@@ -125,4 +136,22 @@ fn write(path: &Path, text: &str) -> Result<(), BoxError> {
     let written = path.parent().map_or(Ok(()), fs::create_dir_all);
     let written = written.and_then(|()| fs::write(path, text));
     written.map_err(|error| format!("{}: {error}", path.display()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn kubernetes_has_the_generated_rules() {
+        let files = files(&NAMINGS[0], "runbooks").await.unwrap();
+        let manifest = files
+            .iter()
+            .find(|(path, _)| path == "prometheus-rule.yaml");
+        let (_, generated) = manifest.unwrap();
+        assert!(
+            generated == include_str!("../kubernetes/prometheus-rule.yaml"),
+            "copy own/prometheus-rule.yaml to examples/kubernetes"
+        );
+    }
 }

@@ -54,6 +54,17 @@ pub(crate) fn rules(
     Ok(map([("groups", list([group]))]))
 }
 
+/// Returns the rules as the Prometheus Operator reads them.
+pub(crate) fn manifest(naming: &Naming, rules: Yaml) -> Yaml {
+    let name = format!("tower-openmetrics-{}", naming.directory).replace('_', "-");
+    map([
+        ("apiVersion", "monitoring.coreos.com/v1".into()),
+        ("kind", "PrometheusRule".into()),
+        ("metadata", map([("name", name.into())])),
+        ("spec", rules),
+    ])
+}
+
 fn labels<'a>(labels: impl IntoIterator<Item = &'a (&'static str, &'static str)>) -> Yaml {
     let labels = labels.into_iter();
     map(labels.map(|(name, value)| (*name, (*value).into())))

@@ -1,39 +1,25 @@
 use super::limits::Limits;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::future::pending;
 use std::time::Duration;
-use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, timeout};
 
-/// What the client of one connection is doing.
+/// What the client of one connection is doing. Clones share it.
 ///
-/// The connection's task updates it. The accept loop reads it to choose a connection to evict.
-#[derive(Debug)]
-pub(super) struct Activity {
-    state: Mutex<State>,
-    eviction_requested: Notify,
-}
-
-/// A connection that waits for its client and can be evicted.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Candidate {
-    /// The earliest moment of the eviction.
-    pub(super) not_before: Instant,
-    /// The candidate with the smallest rank has waited longest and is evicted first.
-    pub(super) rank: Instant,
-}
+/// All parts of a connection update it. One future [waits](Self::outstayed) for a client that takes too long.
+#[derive(Clone, Debug)]
+pub(super) struct Activity(watch::Sender<State>);
 
 #[derive(Clone, Copy, Debug)]
 struct State {
     stage: Stage,
     stalled: Option<Stalled>,
-    /// Whether the connection closes after the next response.
-    closes_after_response: bool,
-    /// The last bytes received.
-    tail: [u8; 3],
+    /// The last four bytes received.
+    tail: u32,
 }
 
 /// How far the current request and its response are.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {
     /// A request head is expected: the first one, or one that has arrived in part.
     Head { since: Instant },
@@ -46,172 +32,163 @@ enum Stage {
 }
 
 /// A client that does not take everything that is ready for it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Stalled {
     since: Instant,
     /// The last time the client took something.
     last_taken: Instant,
 }
 
+/// How much longer a connection waits for its client.
+#[derive(Debug, PartialEq)]
+struct Patience {
+    /// Until a timeout is exceeded.
+    left: Duration,
+    /// Until the connection can be evicted.
+    spared: Duration,
+}
+
 /// How long a client is spared from eviction, because its request or its next read may be under
 /// way. A client that has received its response needs no grace.
 const EVICTION_GRACE: Duration = Duration::from_millis(250);
-
-/// How much longer than others a client may wait after it has sent a part of a request. Closing
-/// its connection costs it a request.
-const PARTIAL_HEAD_ALLOWANCE: Duration = Duration::from_secs(1);
 
 // === impl Activity ===
 
 impl Activity {
     /// The activity of a new connection.
     pub(super) fn new() -> Self {
-        Self {
-            state: Mutex::new(State {
-                stage: Stage::Head {
-                    since: Instant::now(),
-                },
-                stalled: None,
-                closes_after_response: false,
-                tail: [0; 3],
-            }),
-            eviction_requested: Notify::new(),
-        }
+        let since = Instant::now();
+        Self(watch::Sender::new(State {
+            stage: Stage::Head { since },
+            stalled: None,
+            tail: 0,
+        }))
     }
 
     /// `bytes` have been read from the client.
     pub(super) fn received(&self, bytes: &[u8]) {
-        let mut state = self.state();
-        if bytes.is_empty() {
-            return;
-        }
-        for &byte in &bytes[bytes.len().saturating_sub(3)..] {
-            state.tail.rotate_left(1);
-            state.tail[2] = byte;
-        }
-        // Only the first byte of a head starts its timeout. Otherwise a client could extend it
-        // without end, one byte at a time.
-        if let Stage::Idle { .. } = state.stage {
-            state.stage = Stage::Head {
-                since: Instant::now(),
-            };
-        }
+        self.update(|state| {
+            let add = |tail, byte: &u8| tail << 8 | u32::from(*byte);
+            state.tail = bytes.iter().fold(state.tail, add);
+            // Only the first byte of a head starts its timeout. Otherwise a client could extend it
+            // without end, one byte at a time.
+            if matches!(state.stage, Stage::Idle { .. }) && !bytes.is_empty() {
+                let since = Instant::now();
+                state.stage = Stage::Head { since };
+            }
+        });
     }
 
     /// A whole request head has been read.
     pub(super) fn requested(&self) {
-        self.state().stage = Stage::Response;
+        self.update(|state| state.stage = Stage::Response);
     }
 
     /// hyper has taken the last piece of the response.
     pub(super) fn responded(&self) {
-        self.state().stage = Stage::Flushing;
+        self.update(|state| state.stage = Stage::Flushing);
     }
 
     /// A write is pending, because the client takes nothing.
     pub(super) fn write_blocked(&self) {
-        let now = Instant::now();
-        self.state().stalled.get_or_insert(Stalled {
-            since: now,
-            last_taken: now,
+        self.update(|state| {
+            let (since, last_taken) = (Instant::now(), Instant::now());
+            state.stalled.get_or_insert(Stalled { since, last_taken });
         });
     }
 
     /// The client has taken something.
     pub(super) fn wrote(&self) {
-        if let Some(stalled) = &mut self.state().stalled {
-            stalled.last_taken = Instant::now();
-        }
+        self.update(|state| {
+            if let Some(stalled) = &mut state.stalled {
+                stalled.last_taken = Instant::now();
+            }
+        });
     }
 
     /// The client has taken everything that was ready.
     pub(super) fn flushed(&self) {
-        let mut state = self.state();
-        state.stalled = None;
-        if let Stage::Flushing = state.stage {
-            let since = Instant::now();
-            // Bytes after the end of a head belong to the next one.
-            let is_between = state.tail.ends_with(b"\n\n") || state.tail == *b"\n\r\n";
-            state.stage = if is_between {
-                Stage::Idle { since }
-            } else {
-                Stage::Head { since }
-            };
-        }
-    }
-
-    /// Returns when the client will have exceeded a timeout, if the connection waits for it.
-    pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
-        let State { stage, stalled, .. } = *self.state();
-        let request = match stage {
-            Stage::Head { since } => {
-                since.checked_add(limits.header_timeout.min(limits.read_timeout))
+        self.update(|state| {
+            state.stalled = None;
+            if state.stage == Stage::Flushing {
+                let since = Instant::now();
+                // Bytes after the end of a head belong to the next one.
+                state.stage = match state.tail.to_be_bytes() {
+                    [.., b'\n', b'\n'] | [.., b'\n', b'\r', b'\n'] => Stage::Idle { since },
+                    _ => Stage::Head { since },
+                };
             }
-            Stage::Idle { since } => since.checked_add(limits.read_timeout),
-            Stage::Response | Stage::Flushing => None,
-        };
-        let response = stalled.and_then(|stalled| stalled.since.checked_add(limits.write_timeout));
-        request.into_iter().chain(response).min()
+        });
     }
 
-    /// Returns when and in which order the connection can be evicted, or `None` if it does not
-    /// wait for its client.
-    pub(super) fn candidate(&self) -> Option<Candidate> {
-        let State { stage, stalled, .. } = *self.state();
-        let (since, grace, allowance) = match (stalled, stage) {
-            (Some(Stalled { last_taken, .. }), _) => (last_taken, EVICTION_GRACE, Duration::ZERO),
-            (None, Stage::Head { since }) => (since, EVICTION_GRACE, PARTIAL_HEAD_ALLOWANCE),
-            (None, Stage::Idle { since }) => (since, Duration::ZERO, Duration::ZERO),
-            (None, Stage::Response | Stage::Flushing) => return None,
-        };
-        Some(Candidate {
-            not_before: since + grace,
-            rank: since + allowance,
-        })
-    }
-
-    /// Closes the connection after the next response whose head is not made yet.
-    pub(super) fn close_after_response(&self) {
-        self.state().closes_after_response = true;
-    }
-
-    pub(super) fn closes_after_response(&self) -> bool {
-        self.state().closes_after_response
-    }
-
-    /// Wakes the connection's task, which closes the connection if it still waits for its client.
-    pub(super) fn request_eviction(&self) {
-        self.eviction_requested.notify_one();
-    }
-
-    /// Completes once an eviction is requested and can be done.
-    pub(super) async fn evicted(&self) {
+    /// Returns once the client has exceeded a timeout, or `evictions` has notified this connection. It notifies the one
+    /// that has waited longest for its client.
+    ///
+    /// Must be polled after the connection, to see what that poll has changed.
+    pub(super) async fn outstayed(&self, limits: &Limits, evictions: &Notify) {
+        let mut changes = self.0.subscribe();
         loop {
-            self.eviction_requested.notified().await;
-            if self.candidate().is_some_and(Candidate::is_due) {
-                return;
+            let state = *changes.borrow_and_update();
+            tokio::select! {
+                biased;
+                _ = changes.changed() => {}
+                () = exhausted(state.patience(limits), evictions) => return,
             }
         }
     }
 
-    /// A poisoned lock is fine: nothing panics while it is held.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn update(&self, change: impl FnOnce(&mut State)) {
+        self.0.send_if_modified(|state| {
+            let before = (state.stage, state.stalled);
+            change(state);
+            before != (state.stage, state.stalled)
+        });
     }
 }
 
-// === impl Candidate ===
+// === impl State ===
 
-impl Candidate {
-    /// Returns whether the connection can be evicted now.
-    pub(super) fn is_due(self) -> bool {
-        self.not_before <= Instant::now()
+impl State {
+    /// Returns the patience with a client, or `None` if the connection does not wait for it.
+    fn patience(&self, limits: &Limits) -> Option<Patience> {
+        let (since, timeout, spared_since, grace) = match (self.stalled, self.stage) {
+            (Some(Stalled { since, last_taken }), _) => {
+                (since, limits.write_timeout, last_taken, EVICTION_GRACE)
+            }
+            (None, Stage::Head { since }) => {
+                let timeout = limits.header_timeout.min(limits.read_timeout);
+                (since, timeout, since, EVICTION_GRACE)
+            }
+            (None, Stage::Idle { since }) => (since, limits.read_timeout, since, Duration::ZERO),
+            (None, Stage::Response | Stage::Flushing) => return None,
+        };
+        Some(Patience {
+            left: timeout.saturating_sub(since.elapsed()),
+            spared: grace.saturating_sub(spared_since.elapsed()),
+        })
     }
+}
+
+/// Returns once `patience` has run out.
+async fn exhausted(patience: Option<Patience>, evictions: &Notify) {
+    let Some(Patience { left, spared }) = patience else {
+        return pending().await;
+    };
+    let evicted = async {
+        // Even a sleep of zero takes a moment, and such sleeps may end in any order.
+        if !spared.is_zero() {
+            sleep(spared).await;
+        }
+        evictions.notified().await;
+    };
+    let _ = timeout(left, evicted).await;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use tokio::task::JoinSet;
     use tokio::time::advance;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -226,10 +203,13 @@ mod tests {
         }
     }
 
+    fn patience(activity: &Activity, limits: &Limits) -> Option<Patience> {
+        activity.0.borrow().patience(limits)
+    }
+
     /// The time that the client has left.
     fn left(activity: &Activity) -> Option<Duration> {
-        let deadline = activity.deadline(&limits());
-        deadline.map(|at| at.saturating_duration_since(Instant::now()))
+        Some(patience(activity, &limits())?.left)
     }
 
     fn respond(activity: &Activity) {
@@ -286,8 +266,8 @@ mod tests {
             read_timeout: SECOND,
             ..limits()
         };
-        let deadline = Activity::new().deadline(&impatient);
-        assert_eq!(deadline, Some(Instant::now() + SECOND));
+        let patience = patience(&Activity::new(), &impatient);
+        assert_eq!(patience.unwrap().left, SECOND);
     }
 
     #[tokio::test(start_paused = true)]
@@ -317,58 +297,79 @@ mod tests {
             write_timeout: Duration::MAX,
             ..limits()
         };
-        let activity = Activity::new();
+        let (activity, evictions) = (Activity::new(), Notify::new());
         activity.write_blocked();
-        assert_eq!(activity.deadline(&patient), None);
+        let outstayed = activity.outstayed(&patient, &evictions);
+        assert!(timeout(3600 * SECOND, outstayed).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_ends_when_its_client_has_no_time_left() {
+        let (activity, evictions) = (Activity::new(), Notify::new());
+        let limits = limits();
+        let began = Instant::now();
+        activity.outstayed(&limits, &evictions).await;
+        assert_eq!(began.elapsed(), 5 * SECOND);
     }
 
     #[tokio::test(start_paused = true)]
     async fn only_a_connection_that_waits_for_its_client_is_evicted() {
-        const NOW: bool = true;
-        const NOT_YET: bool = false;
-        let eviction = |activity: &Activity| activity.candidate().map(Candidate::is_due);
+        const NOW: Option<Duration> = Some(Duration::ZERO);
+        let spared = |activity: &Activity| Some(patience(activity, &limits())?.spared);
         let activity = Activity::new();
         activity.received(&REQUEST[..5]);
-        assert_eq!(eviction(&activity), Some(NOT_YET));
+        assert_eq!(spared(&activity), Some(EVICTION_GRACE));
         advance(EVICTION_GRACE).await;
-        assert_eq!(eviction(&activity), Some(NOW));
+        assert_eq!(spared(&activity), NOW);
 
         activity.received(&REQUEST[5..]);
         activity.requested();
         advance(60 * SECOND).await;
-        assert_eq!(eviction(&activity), None);
+        assert_eq!(spared(&activity), None);
         activity.write_blocked();
-        assert_eq!(eviction(&activity), Some(NOT_YET));
+        assert_eq!(spared(&activity), Some(EVICTION_GRACE));
         advance(EVICTION_GRACE).await;
-        assert_eq!(eviction(&activity), Some(NOW));
+        assert_eq!(spared(&activity), NOW);
         activity.wrote();
-        assert_eq!(eviction(&activity), Some(NOT_YET), "the client reads again");
+        assert_eq!(spared(&activity), Some(EVICTION_GRACE), "it reads again");
         activity.responded();
         activity.flushed();
-        assert_eq!(eviction(&activity), Some(NOW));
+        assert_eq!(spared(&activity), NOW);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_longest_wait_is_evicted_first() {
-        let silent = Activity::new();
-        advance(PARTIAL_HEAD_ALLOWANCE / 2).await;
-        let stalled = Activity::new();
+        let [silent, stalled, idle, responding] = [(); 4].map(|()| Activity::new());
         stalled.requested();
-        stalled.write_blocked();
-        advance(PARTIAL_HEAD_ALLOWANCE).await;
-        let idle = Activity::new();
-        idle.received(REQUEST);
-        respond(&idle);
-        let responding = Activity::new();
         responding.requested();
-        assert!(responding.candidate().is_none());
-
-        let ranks = || {
-            [&stalled, &silent, &idle]
-                .map(|activity| activity.candidate().map(|candidate| candidate.rank))
-        };
-        assert!(ranks().is_sorted());
+        idle.received(REQUEST);
+        let evictions = Arc::new(Notify::new());
+        let mut waiting = JoinSet::new();
+        let all = [
+            ("silent", &silent),
+            ("stalled", &stalled),
+            ("idle", &idle),
+            ("responding", &responding),
+        ];
+        for (name, activity) in all {
+            let (activity, evictions) = (activity.clone(), Arc::clone(&evictions));
+            waiting.spawn(async move {
+                activity.outstayed(&limits(), &evictions).await;
+                name
+            });
+        }
+        sleep(EVICTION_GRACE / 2).await;
+        stalled.write_blocked();
+        respond(&idle);
+        sleep(2 * EVICTION_GRACE).await;
         stalled.wrote();
-        assert!(!ranks().is_sorted(), "the client has read something");
+        silent.received(b"more of its head");
+        let mut evicted = Vec::new();
+        for _ in 0..3 {
+            evictions.notify_one();
+            evicted.push(waiting.join_next().await.unwrap().unwrap());
+        }
+        assert_eq!(evicted, ["idle", "silent", "stalled"]);
+        assert_eq!(waiting.len(), 1);
     }
 }

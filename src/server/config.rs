@@ -1,3 +1,4 @@
+use super::connection::Shared;
 use super::health::Health;
 use super::health_status::HealthStatus;
 use super::limits::Limits;
@@ -8,9 +9,11 @@ use crate::error::Error;
 use crate::exporter::MetricsExporter;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 /// The configuration of a status server: its address and the limits for its clients.
 ///
@@ -183,8 +186,11 @@ impl StatusServer {
         Ok(BoundStatusServer {
             local_addr: listener.local_addr().map_err(failed)?,
             listener,
-            routes: Routes::new(exporter, self.health, self.paths),
-            limits: self.limits,
+            shared: Arc::new(Shared {
+                routes: Routes::new(exporter, self.health, self.paths),
+                limits: self.limits,
+                evictions: Notify::new(),
+            }),
             runtime: Handle::current(),
         })
     }

@@ -23,7 +23,7 @@ pub(super) struct Endpoint {
 }
 
 /// The name of an endpoint, its status, and why its watch has failed, if so.
-pub(super) type Checked<'a> = (&'a str, HealthStatus, Option<String>);
+pub(super) type Checked<'a> = (&'a str, (HealthStatus, Option<String>));
 
 // === impl Endpoints ===
 
@@ -48,18 +48,17 @@ impl Endpoints {
     pub(super) fn report(&self, uptime: Duration) -> (HealthStatus, String) {
         let (status, checked) = self.check();
         let uptime = uptime.as_secs_f64();
-        let statuses = json_object(
-            checked
-                .iter()
-                .map(|(name, status, _)| (*name, status.as_str())),
-        );
+        let statuses = checked
+            .iter()
+            .map(|(name, (status, _))| (*name, status.as_str()));
+        let statuses = json_object(statuses);
         let mut json =
             format!(r#"{{"status":"{status}","uptime":{uptime:.3},"endpoints":{statuses}"#);
-        if checked.iter().any(|(_, _, failure)| failure.is_some()) {
-            let failures = checked
-                .iter()
-                .filter_map(|(name, _, failure)| Some((*name, failure.as_deref()?)));
-            json += &format!(r#","reasons":{}"#, json_object(failures));
+        let reasons = checked
+            .iter()
+            .filter_map(|(name, (_, reason))| Some((*name, reason.as_deref()?)));
+        if reasons.clone().count() > 0 {
+            json += &format!(r#","reasons":{}"#, json_object(reasons));
         }
         if self.draining {
             json += r#","draining":true"#;
@@ -71,18 +70,14 @@ impl Endpoints {
     /// Returns the status of the process, and all endpoints, of one moment.
     pub(super) fn check(&self) -> (HealthStatus, Vec<Checked<'_>>) {
         let endpoints = self.by_name.iter();
-        let checked = endpoints.map(|(name, endpoint)| {
-            let (status, failure) = endpoint.check();
-            (&**name, status, failure)
-        });
+        let checked = endpoints.map(|(name, endpoint)| (&**name, endpoint.check()));
         let checked: Vec<Checked<'_>> = checked.collect();
-        let is_not_ready = |(_, status, _): &Checked<'_>| *status == HealthStatus::NotReady;
-        let status = if self.draining || checked.iter().any(is_not_ready) {
-            HealthStatus::NotReady
-        } else if checked.is_empty() {
-            self.starting
-        } else {
-            HealthStatus::Ready
+        let is_ready = |(_, (status, _)): &Checked<'_>| *status == HealthStatus::Ready;
+        let status = match checked.as_slice() {
+            _ if self.draining => HealthStatus::NotReady,
+            [] => self.starting,
+            checked if checked.iter().all(is_ready) => HealthStatus::Ready,
+            _ => HealthStatus::NotReady,
         };
         (status, checked)
     }

@@ -1,24 +1,17 @@
 use super::config::StatusServer;
-use super::health_status::HealthStatus;
 use super::paths::is_path;
 use crate::error::Error;
 use std::env;
 use std::ffi::OsString;
 
 /// The environment variables with one prefix. Tests replace the lookup.
-struct Variables<'a, F> {
+struct Variables<'a> {
     prefix: &'a str,
-    lookup: F,
+    lookup: &'a dyn Fn(&str) -> Option<OsString>,
 }
 
-/// The value of the variable `PORT`.
-enum Port {
-    Number(u16),
-    Disabled,
-    /// The address of a Kubernetes Service whose name matches the prefix. It is not for this
-    /// server.
-    KubernetesService,
-}
+/// The port that disables the server.
+const DISABLED: i32 = -1;
 
 // === impl StatusServer ===
 
@@ -64,7 +57,7 @@ impl StatusServer {
     pub fn from_env(prefix: &str) -> Result<Option<Self>, Error> {
         Variables {
             prefix,
-            lookup: |name: &str| env::var_os(name),
+            lookup: &|name| env::var_os(name),
         }
         .status_server()
     }
@@ -72,31 +65,29 @@ impl StatusServer {
 
 // === impl Variables ===
 
-impl<F> Variables<'_, F>
-where
-    F: Fn(&str) -> Option<OsString>,
-{
+impl Variables<'_> {
     fn status_server(&self) -> Result<Option<StatusServer>, Error> {
         let enabled = self.read("ENABLED", "`true` or `false`", parse_bool)?;
         if enabled == Some(false) {
             return Ok(None);
         }
-        let port = match self.read("PORT", "a port, 0 to 65535", Port::parse)? {
-            Some(Port::Number(port)) => port,
-            None | Some(Port::KubernetesService) if enabled == Some(true) => 0,
-            None | Some(Port::KubernetesService | Port::Disabled) => return Ok(None),
+        let port = self.read("PORT", "a port, 0 to 65535", parse_port)?;
+        let if_unset = if enabled == Some(true) { 0 } else { DISABLED };
+        let Ok(port) = u16::try_from(port.flatten().unwrap_or(if_unset)) else {
+            return Ok(None);
         };
         let mut server = StatusServer::new().port(port);
-        let any = |s: &str| Some(s.to_owned());
+        let any = |text: &str| Some(text.to_owned());
         if let Some(host) = self.read("HOST", "a host name or an address", any)? {
             server = server.host(host);
         }
-        let status = |s: &str| s.parse::<HealthStatus>().ok();
-        let expected = "`ready` or `notready`";
-        if let Some(status) = self.read("STARTING_HEALTH_STATUS", expected, status)? {
+        let status = |text: &str| text.parse().ok();
+        if let Some(status) =
+            self.read("STARTING_HEALTH_STATUS", "`ready` or `notready`", status)?
+        {
             server = server.starting_health_status(status);
         }
-        let path = |s: &str| is_path(s).then(|| s.to_owned());
+        let path = |text: &str| is_path(text).then(|| text.to_owned());
         if let Some(path) = self.read("HEALTH_PATH", "a path such as `/health`", path)? {
             server = server.health_path(path);
         }
@@ -127,19 +118,15 @@ where
     }
 }
 
-// === impl Port ===
-
-impl Port {
-    fn parse(text: &str) -> Option<Self> {
-        let schemes = ["tcp://", "udp://", "sctp://"];
-        if schemes.iter().any(|scheme| text.starts_with(scheme)) {
-            Some(Self::KubernetesService)
-        } else if text == "-1" {
-            Some(Self::Disabled)
-        } else {
-            text.parse().ok().map(Self::Number)
-        }
+/// Returns a port, [`DISABLED`], or `None` for the address of a Kubernetes Service, which is not for this server.
+fn parse_port(text: &str) -> Option<Option<i32>> {
+    let schemes = ["tcp://", "udp://", "sctp://"];
+    if schemes.iter().any(|scheme| text.starts_with(scheme)) {
+        return Some(None);
     }
+    let port = text.parse().ok();
+    port.filter(|port| (DISABLED..=65535).contains(port))
+        .map(Some)
 }
 
 fn parse_bool(text: &str) -> Option<bool> {
@@ -153,14 +140,18 @@ fn parse_bool(text: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::HealthStatus;
 
     fn read(variables: &[(&str, &str)]) -> Result<Option<String>, String> {
         let lookup = |name: &str| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| OsString::from(value))
         };
-        let prefix = "DYN_SYSTEM";
-        match (Variables { prefix, lookup }).status_server() {
+        let variables = Variables {
+            prefix: "DYN_SYSTEM",
+            lookup: &lookup,
+        };
+        match variables.status_server() {
             Ok(server) => Ok(server.map(|server| format!("{server:?}"))),
             Err(error) => Err(error.to_string()),
         }
@@ -303,7 +294,7 @@ mod tests {
             };
             let variables = Variables {
                 prefix: "S",
-                lookup,
+                lookup: &lookup,
             };
             let error = variables.status_server().unwrap_err().to_string();
             let start = format!("{name} is \"1\\xFF\": use ");

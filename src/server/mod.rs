@@ -93,7 +93,6 @@
 //! trusted clients can reach, or serve the exporter yourself. The example `secure_exporter` does
 //! so with credentials and TLS.
 
-mod accept;
 mod activity;
 mod canary;
 mod config;

@@ -18,19 +18,16 @@ impl Paths {
     /// Checks that each is a path of its own.
     pub(super) fn check(&self) -> Result<(), Error> {
         let Self { health, live } = self;
-        for (setting, path) in [("health_path", health), ("live_path", live)] {
-            if !is_path(path) {
-                let message = format!("{setting} is {path:?}: use a path such as \"/health\"");
-                return Err(Error::new(message));
-            }
-            if path == METRICS || dashboard::PATH == Some(path) {
-                let message = format!("{setting} is {path:?}, which is the path of another page");
-                return Err(Error::new(message));
-            }
-        }
-        if health == live {
-            let message = format!("health_path and live_path are both {health:?}");
-            return Err(Error::new(message));
+        for (setting, path, other) in [("health_path", health, live), ("live_path", live, health)] {
+            let taken = [Some(METRICS), dashboard::PATH, Some(other)];
+            let problem = if !is_path(path) {
+                "use a path such as \"/health\""
+            } else if taken.contains(&Some(path)) {
+                "this is the path of another page"
+            } else {
+                continue;
+            };
+            return Err(Error::new(format!("{setting} is {path:?}: {problem}")));
         }
         Ok(())
     }

@@ -1,14 +1,16 @@
-use super::accept;
+use super::connection::{self, Shared};
 use super::health::Health;
-use super::limits::Limits;
-use super::routes::Routes;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::sync::{Notify, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
 
 /// A status server whose port is open. Returned by
 /// [`StatusServer::bind`](super::StatusServer::bind).
@@ -20,8 +22,7 @@ use tokio::task::JoinHandle;
 pub struct BoundStatusServer {
     pub(super) listener: TcpListener,
     pub(super) local_addr: SocketAddr,
-    pub(super) routes: Routes,
-    pub(super) limits: Limits,
+    pub(super) shared: Arc<Shared>,
     pub(super) runtime: Handle,
 }
 
@@ -38,6 +39,9 @@ pub struct StatusServerHandle {
     task: JoinHandle<()>,
 }
 
+/// Pause after a failed `accept`, usually because the process has no file descriptor left.
+const PAUSE: Duration = Duration::from_millis(50);
+
 // === impl BoundStatusServer ===
 
 impl BoundStatusServer {
@@ -51,7 +55,7 @@ impl BoundStatusServer {
 
     /// Returns a handle to set the health that `/health` reports.
     pub fn health(&self) -> Health {
-        self.routes.health.clone()
+        self.shared.routes.health.clone()
     }
 
     /// Serves until `signal` completes, then shuts down gracefully.
@@ -63,14 +67,57 @@ impl BoundStatusServer {
     /// All tasks and connections have ended when it returns. Dropping the future closes every
     /// connection at once.
     pub async fn serve_with_shutdown(self, signal: impl Future<Output = ()>) {
-        accept::serve(
-            self.listener,
-            self.routes,
-            self.limits,
-            self.runtime,
-            signal,
-        )
-        .await;
+        let (listener, shared) = (self.listener, self.shared);
+        let limits = shared.limits;
+        // A change has each connection close after its next response. `true` closes idle ones at once, too.
+        let closing = watch::Sender::new(false);
+        let make_room = || {
+            // Otherwise busy clients could occupy every connection.
+            closing.send_replace(false);
+            shared.evictions.notify_one();
+        };
+        let mut signal = pin!(signal);
+        // Dropping it aborts the connections.
+        let mut connections = JoinSet::new();
+        // One connection beyond the limit is accepted. It waits until another one has ended.
+        let mut waiting = None;
+        loop {
+            if connections.len() < limits.max_connections
+                && let Some(stream) = waiting.take()
+            {
+                let connection =
+                    connection::serve(stream, Arc::clone(&shared), closing.subscribe());
+                connections.spawn_on(connection, &self.runtime);
+            }
+            tokio::select! {
+                biased;
+                () = &mut signal => break,
+                Some(_) = connections.join_next() => {}
+                accepted = listener.accept(), if waiting.is_none() => match accepted {
+                    Ok((stream, _)) => {
+                        waiting = Some(stream);
+                        if connections.len() >= limits.max_connections {
+                            make_room();
+                        }
+                    }
+                    // One client left before it was accepted.
+                    Err(error) if is_client_error(&error) => {}
+                    // The process lacks a resource. Evicting a connection may free it.
+                    Err(_) => {
+                        make_room();
+                        sleep(PAUSE).await;
+                    }
+                }
+            }
+        }
+        // New clients are refused at once instead of waiting in the backlog.
+        drop(listener);
+        drop(waiting);
+        closing.send_replace(true);
+        let all_end = async { while connections.join_next().await.is_some() {} };
+        if timeout(limits.shutdown_grace, all_end).await.is_err() {
+            connections.shutdown().await;
+        }
     }
 
     /// Spawns a task that serves until the returned handle is dropped.
@@ -119,4 +166,13 @@ impl Drop for StatusServerHandle {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+fn is_client_error(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+    )
 }

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 /// A layer that is watched. Dropping it ends the watch.
 #[derive(Debug)]
 pub(super) struct Watch {
-    watched: Arc<Watched>,
+    state: Arc<Mutex<State>>,
     /// Aborts the task when it is dropped.
     _task: JoinSet<()>,
 }
@@ -19,13 +19,8 @@ pub(super) struct Watch {
 ///
 /// Calls know nothing of it: it reads what they count anyway.
 #[derive(Debug)]
-struct Watched {
-    recorder: Arc<Recorder>,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
 struct State {
+    recorder: Arc<Recorder>,
     /// How many calls had completed at the last look of the task.
     completed: i64,
     /// Why the endpoint doesn't work. `None` if it does.
@@ -37,27 +32,21 @@ struct State {
 impl Watch {
     /// Spawns the task of a watch. It sends the first probe at once.
     pub(super) fn spawn(recorder: Arc<Recorder>, canary: Canary) -> Self {
-        let state = State {
+        let state = Arc::new(Mutex::new(State {
             completed: totals::completed(&recorder).unwrap_or(i64::MAX),
             failure: Some("no call has completed and no probe has succeeded yet".to_owned()),
-        };
-        let watched = Arc::new(Watched {
             recorder,
-            state: Mutex::new(state),
-        });
+        }));
         let mut task = JoinSet::new();
-        task.spawn(run(Arc::clone(&watched), canary));
-        Self {
-            watched,
-            _task: task,
-        }
+        task.spawn(run(Arc::clone(&state), canary));
+        Self { state, _task: task }
     }
 
     /// Returns why the endpoint doesn't work, or `None` if it does. A call that has just completed counts.
     pub(super) fn failure(&self) -> Option<String> {
-        let mut state = self.watched.state();
+        let mut state = lock(&self.state);
         // The count at the last look stays, so that the task sees the call, too.
-        let completed = || totals::completed(&self.watched.recorder);
+        let completed = || totals::completed(&state.recorder);
         if state.failure.is_some() && completed().is_some_and(|count| count > state.completed) {
             state.failure = None;
         }
@@ -65,47 +54,47 @@ impl Watch {
     }
 }
 
-async fn run(watched: Arc<Watched>, canary: Canary) {
+async fn run(state: Arc<Mutex<State>>, canary: Canary) {
     loop {
-        watched.probed(canary.send().await);
+        let result = canary.send().await;
+        lock(&state).probed(result);
         sleep(canary.idle_time()).await;
-        while watched.look(&mut watched.state()) {
+        while lock(&state).look() {
             sleep(canary.idle_time()).await;
         }
     }
 }
 
-// === impl Watched ===
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    // A poisoned lock is fine: no panic leaves the state half changed.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
-impl Watched {
+// === impl State ===
+
+impl State {
     /// A probe has ended. A call that completed before a failure no longer proves anything.
-    fn probed(&self, result: Result<(), String>) {
-        let mut state = self.state();
-        self.look(&mut state);
-        state.failure = result.err();
+    fn probed(&mut self, result: Result<(), String>) {
+        self.look();
+        self.failure = result.err();
     }
 
     /// Returns whether a call has completed since the last look, which proves that the endpoint works.
     ///
-    /// What is remembered does not fall because of calls that fail just now: once they have failed, they would look like completed
-    /// ones. It falls if label sets have left.
-    fn look(&self, state: &mut State) -> bool {
+    /// A call that is failing lowers [`totals::completed`] for a moment. The remembered count ignores that, because it would
+    /// take the end of that moment for a completed call. It falls when label sets leave.
+    fn look(&mut self) -> bool {
         let Some(completed) = totals::completed(&self.recorder) else {
             return false;
         };
         let failing = i64::try_from(totals::in_flight(&self.recorder)).unwrap_or(i64::MAX);
-        let has_completed = completed > state.completed;
+        let has_completed = completed > self.completed;
         if has_completed {
-            state.failure = None;
+            self.failure = None;
         }
-        if has_completed || completed.saturating_add(failing) < state.completed {
-            state.completed = completed;
+        if has_completed || completed.saturating_add(failing) < self.completed {
+            self.completed = completed;
         }
         has_completed
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A poisoned lock is fine: no panic leaves the state half changed.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -250,9 +250,9 @@ class TheFleet(unittest.TestCase):
         for notification in self.monitoring.webhook.received:
             for alert in notification["alerts"]:
                 self.assertEqual(alert["status"], "firing")
-                arrived[alert["labels"]["alertname"], alert["labels"]["endpoint"]] += 1
-        alerts = ("ErrorBudgetBurnsFast", "ErrorBudgetBurnsSlowly")
-        expected = {(alert, endpoint): 1 for alert in alerts for endpoint in ("chat", "search")}
+                arrived[alert["labels"]["alertname"], alert["labels"]["window"]] += 1
+        # One for each pair of windows.
+        expected = {("ErrorBudgetBurn", window): 1 for window in ("1h", "6h", "1d", "3d")}
         self.assertEqual(arrived, expected)
 
 

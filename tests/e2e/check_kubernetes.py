@@ -95,7 +95,7 @@ class Kubernetes(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("promtool"), "needs promtool")
     def test_rules(self):
-        spec = self.manifests["PrometheusRule", "work-handler"]["spec"]
+        spec = self.manifests["PrometheusRule", "tower-openmetrics-own"]["spec"]
         with tempfile.TemporaryDirectory() as directory:
             file = Path(directory) / "rules.json"
             file.write_text(json.dumps(spec))

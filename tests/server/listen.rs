@@ -71,7 +71,10 @@ async fn an_error_names_a_path_that_is_wrong() {
     let same = patient().health_path("/live");
     let error = same.bind(MetricsRegistry::new().exporter()).await;
     let error = error.unwrap_err().to_string();
-    assert_eq!(error, "health_path and live_path are both \"/live\"");
+    assert_eq!(
+        error,
+        "health_path is \"/live\": this is the path of another page"
+    );
 }
 
 #[cfg(feature = "dashboard")]
