@@ -137,21 +137,20 @@
 use crate::labels::Label;
 use crate::naming::Naming;
 
-/// Returns the labels that all calls have.
+/// Returns the labels that all calls have, before they are [`conventional`].
 pub(super) fn labels(naming: Naming) -> [Label; 5] {
     // A client's request does not have the version that is spoken, if the two sides negotiate one.
     let version = match naming {
         Naming::HttpClient => Label::version_of_response(),
         _ => Label::version(),
     };
-    let labels = [
+    [
         Label::method(),
         Label::scheme(),
         Label::status(),
         version,
         Label::error_type(),
-    ];
-    labels.map(|label| conventional(naming, label))
+    ]
 }
 
 /// Renames a label of this crate that has its default name, and moves it to the metrics that have it in the conventions.
