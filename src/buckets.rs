@@ -16,7 +16,6 @@
 
 use crate::Error;
 use std::array;
-use std::fmt::Display;
 use std::sync::{Arc, LazyLock};
 
 /// The upper bounds of a histogram's buckets, ascending. `+Inf` is implied.
@@ -72,27 +71,14 @@ static NATIVE_BOUNDS: LazyLock<[u64; NATIVE_CELLS]> = LazyLock::new(|| {
 // === impl Buckets ===
 
 impl Buckets {
-    /// Buckets of durations.
+    /// Buckets of durations, in seconds.
     ///
     /// # Errors
     ///
     /// Names the bound that is not finite, negative, out of order or repeated.
-    pub(crate) fn new(seconds: impl IntoIterator<Item = f64>) -> Result<Self, Error> {
-        let seconds: Arc<[f64]> = seconds.into_iter().collect();
-        for bound in &*seconds {
-            if !bound.is_finite() {
-                return Err(Error::new(format!(
-                    "bucket bound {bound} is not finite: leave it out, `+Inf` is always added"
-                )));
-            }
-            if *bound < 0.0 {
-                return Err(Error::new(format!(
-                    "bucket bound {bound} is negative: durations start at 0"
-                )));
-            }
-        }
-        check_ascending(&seconds, "seconds")?;
-        Ok(Self::of_seconds(seconds))
+    pub(crate) fn new(seconds: &[f64]) -> Result<Self, Error> {
+        check(seconds, "seconds")?;
+        Ok(Self::of(seconds, 1e9))
     }
 
     /// Buckets of sizes in bytes.
@@ -100,18 +86,14 @@ impl Buckets {
     /// # Errors
     ///
     /// Names the bound that is out of order or repeated.
-    pub(crate) fn of_bytes(bounds: Vec<u64>) -> Result<Self, Error> {
-        check_ascending(&bounds, "bytes")?;
-        Ok(Self {
-            shown: bounds.iter().map(|&bytes| bytes as f64).collect(),
-            limits: bounds.into(),
-            is_native: false,
-        })
+    pub(crate) fn of_bytes(bytes: &[f64]) -> Result<Self, Error> {
+        check(bytes, "bytes")?;
+        Ok(Self::of(bytes, 1.0))
     }
 
     /// No bucket but `+Inf`.
     pub(crate) fn none() -> Self {
-        Self::of_seconds(Arc::default())
+        Self::of(&[], 1.0)
     }
 
     /// Adds the buckets of a native histogram, or leaves them out.
@@ -119,12 +101,14 @@ impl Buckets {
         Self { is_native, ..self }
     }
 
-    /// Rounds to the nearest nanosecond. `as` saturates, so that no bound wraps.
-    fn of_seconds(seconds: Arc<[f64]>) -> Self {
-        let limits = seconds.iter().map(|bound| (bound * 1e9).round() as u64);
+    /// Rounds limits to whole numbers. `as` saturates, so that no bound wraps.
+    fn of(shown: &[f64], limits_per_unit: f64) -> Self {
+        let limits = shown.iter();
         Self {
-            limits: limits.collect(),
-            shown: seconds,
+            limits: limits
+                .map(|bound| (bound * limits_per_unit).round() as u64)
+                .collect(),
+            shown: shown.into(),
             is_native: false,
         }
     }
@@ -159,25 +143,32 @@ impl Buckets {
 impl Default for Buckets {
     fn default() -> Self {
         // Shared by all layers, so that a page of many layers finds them in the processor's cache.
-        static DEFAULT: LazyLock<Buckets> =
-            LazyLock::new(|| Buckets::of_seconds(DEFAULT_BUCKETS.into()));
+        static DEFAULT: LazyLock<Buckets> = LazyLock::new(|| Buckets::of(&DEFAULT_BUCKETS, 1e9));
         DEFAULT.clone()
     }
 }
 
-/// Names the bound that is out of order or repeated.
-fn check_ascending<T: PartialOrd + Display>(bounds: &[T], unit: &str) -> Result<(), Error> {
-    if bounds.is_empty() {
-        return Err(Error::new(format!(
-            "buckets are empty: give at least one upper bound in {unit}"
-        )));
+/// Names the bound that is not finite, negative, out of order or repeated.
+fn check(bounds: &[f64], unit: &str) -> Result<(), Error> {
+    let mut before = None;
+    for &bound in bounds {
+        let why = match before.replace(bound) {
+            _ if !bound.is_finite() => {
+                "is not finite: leave it out, `+Inf` is always added".to_owned()
+            }
+            _ if bound < 0.0 => "is negative: durations start at 0".to_owned(),
+            Some(before) if bound <= before => {
+                format!("comes after {before}: bounds in {unit} must ascend, each once")
+            }
+            _ => continue,
+        };
+        return Err(Error::new(format!("bucket bound {bound} {why}")));
     }
-    let mut neighbours = bounds.iter().zip(bounds.iter().skip(1));
-    match neighbours.find(|(before, bound)| bound <= before) {
-        None => Ok(()),
-        Some((before, bound)) => Err(Error::new(format!(
-            "bucket bound {bound} comes after {before}: bounds in {unit} must ascend, each once"
+    match bounds {
+        [] => Err(Error::new(format!(
+            "buckets are empty: give at least one upper bound in {unit}"
         ))),
+        _ => Ok(()),
     }
 }
 
@@ -207,7 +198,7 @@ mod tests {
             (&[3.0, 3.0], "3 comes after 3"),
         ];
         for (bounds, named) in cases {
-            let error = Buckets::new(bounds.iter().copied()).unwrap_err();
+            let error = Buckets::new(bounds).unwrap_err();
             assert!(error.to_string().contains(named), "{error}");
         }
     }

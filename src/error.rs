@@ -6,6 +6,7 @@ use std::fmt;
 /// Returned for a label, a name, a bucket or a setting that is wrong, for a metric that can't be
 /// encoded, for a page that can't be read, and for a scrape that takes too long. The text names the
 /// wrong value and what to do about it.
+#[derive(Debug)]
 pub struct Error {
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -31,15 +32,6 @@ impl Error {
     }
 }
 
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("message", &self.message)
-            .field("source", &self.source)
-            .finish()
-    }
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -48,9 +40,6 @@ impl fmt::Display for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.source {
-            Some(source) => Some(&**source),
-            None => None,
-        }
+        Some(&**self.source.as_ref()?)
     }
 }

@@ -3,7 +3,7 @@
 use crate::classify::{ErrorType, Fault};
 use std::borrow::Cow;
 use std::num::NonZeroU8;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 /// Maximum number of error types of a layer, undeclared ones included. Failures beyond it are counted as `_OTHER`.
 pub(crate) const MOST_ERROR_TYPES: usize = 64;
@@ -11,18 +11,12 @@ pub(crate) const MOST_ERROR_TYPES: usize = 64;
 /// The error types of a layer: the declared ones first, then others that calls have failed with.
 #[derive(Debug)]
 pub(crate) struct ErrorTypes {
-    declared: DeclaredTypes,
+    declared: Vec<ErrorType>,
+    /// The declared types and `_OTHER`, by name. Most layers have no others.
+    by_name: Vec<IndexedType>,
     /// Filled from the front. A type is here before its call ends, and a page reads the numbers first: it only misses types
     /// of calls that it takes to be in flight.
     undeclared: Box<[OnceLock<ErrorType>]>,
-}
-
-/// The error types that a layer is told of.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct DeclaredTypes {
-    types: Arc<[ErrorType]>,
-    /// The declared types and `_OTHER`, by name.
-    by_name: Arc<[IndexedType]>,
 }
 
 /// An error type, its index, and whether it is declared.
@@ -32,29 +26,25 @@ pub(crate) type IndexedType = (ErrorType, usize, bool);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome(NonZeroU8);
 
-const COMPLETED: NonZeroU8 = NonZeroU8::MIN;
-const CANCELLED: NonZeroU8 = COMPLETED.saturating_add(1);
-const FIRST_FAILURE: NonZeroU8 = CANCELLED.saturating_add(1);
-
 /// The index of `_OTHER`.
 pub(crate) const OTHER_INDEX: usize = MOST_ERROR_TYPES - 1;
-const OTHER: IndexedType = (ErrorType::OTHER, OTHER_INDEX, false);
 
 // === impl Outcome ===
 
 impl Outcome {
-    pub(crate) const COMPLETED: Self = Self(COMPLETED);
-    pub(crate) const CANCELLED: Self = Self(CANCELLED);
+    pub(crate) const COMPLETED: Self = Self(NonZeroU8::MIN);
+    pub(crate) const CANCELLED: Self = Self(NonZeroU8::MIN.saturating_add(1));
+    const FIRST_FAILURE: NonZeroU8 = NonZeroU8::MIN.saturating_add(2);
 
     /// Failed with the error type at `index` of the layer's [`ErrorTypes`].
     pub(crate) const fn failed(index: u8) -> Self {
-        Self(FIRST_FAILURE.saturating_add(index))
+        Self(Self::FIRST_FAILURE.saturating_add(index))
     }
 
     /// The index of the error type, if the call failed.
     #[inline]
     pub(crate) fn failure(self) -> Option<usize> {
-        let index = self.0.get().checked_sub(FIRST_FAILURE.get());
+        let index = self.0.get().checked_sub(Self::FIRST_FAILURE.get());
         index.map(usize::from)
     }
 
@@ -71,40 +61,19 @@ impl Outcome {
     }
 }
 
-// === impl DeclaredTypes ===
-
-impl DeclaredTypes {
-    /// Leaves out types beyond the maximum, which the builder refuses.
-    pub(crate) fn new(types: &[ErrorType]) -> Self {
-        let types: Arc<[ErrorType]> = types.iter().take(OTHER_INDEX).copied().collect();
-        let indexed = types.iter().zip(0..);
-        let indexed = indexed.map(|(name, index)| (*name, index, true));
-        let mut by_name: Vec<IndexedType> = indexed.chain([OTHER]).collect();
-        by_name.sort_unstable();
-        Self {
-            types,
-            by_name: by_name.into(),
-        }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.types.len()
-    }
-}
-
-impl Default for DeclaredTypes {
-    fn default() -> Self {
-        Self::new(&[])
-    }
-}
-
 // === impl ErrorTypes ===
 
 impl ErrorTypes {
-    pub(crate) fn new(declared: DeclaredTypes) -> Self {
+    pub(crate) fn new(declared: Vec<ErrorType>) -> Self {
+        let indexed = declared.iter().zip(0..);
+        let indexed = indexed.map(|(name, index)| (*name, index, true));
+        let other = (ErrorType::OTHER, OTHER_INDEX, false);
+        let mut by_name: Vec<_> = indexed.chain([other]).collect();
+        by_name.sort_unstable();
         let undeclared = declared.len()..OTHER_INDEX;
         Self {
             declared,
+            by_name,
             undeclared: undeclared.map(|_| OnceLock::new()).collect(),
         }
     }
@@ -115,7 +84,7 @@ impl ErrorTypes {
         if wanted == ErrorType::OTHER {
             return OTHER_INDEX as u8;
         }
-        let mut declared = self.declared.types.iter();
+        let mut declared = self.declared.iter();
         let index = declared.position(|name| *name == wanted).or_else(|| {
             let mut undeclared = self.undeclared.iter();
             let at = undeclared.position(|name| *name.get_or_init(|| wanted) == wanted)?;
@@ -143,7 +112,7 @@ impl ErrorTypes {
     /// The type of a failure. `None` if the call completed or was cancelled.
     pub(crate) fn failed(&self, outcome: Outcome) -> Option<ErrorType> {
         let index = outcome.failure()?;
-        let mut types = self.declared.types.iter().chain(self.undeclared());
+        let mut types = self.declared.iter().chain(self.undeclared());
         Some(types.nth(index).copied().unwrap_or(ErrorType::OTHER))
     }
 
@@ -153,11 +122,11 @@ impl ErrorTypes {
 
     /// All types in use, by name.
     pub(crate) fn by_name(&self) -> Cow<'_, [IndexedType]> {
-        let mut by_name = Cow::Borrowed(&*self.declared.by_name);
-        let mut undeclared = self.undeclared().zip(self.declared.len()..).peekable();
-        if undeclared.peek().is_some() {
-            let by_name = by_name.to_mut();
-            by_name.extend(undeclared.map(|(name, index)| (*name, index, false)));
+        let mut by_name = Cow::Borrowed(&*self.by_name);
+        for (name, index) in self.undeclared().zip(self.declared.len()..) {
+            by_name.to_mut().push((*name, index, false));
+        }
+        if let Cow::Owned(by_name) = &mut by_name {
             by_name.sort_unstable();
         }
         by_name
@@ -182,8 +151,7 @@ mod tests {
 
     #[test]
     fn new_types_take_an_index_until_none_is_left() {
-        let declared = DeclaredTypes::new(&ErrorType::BUILT_IN);
-        let types = ErrorTypes::new(declared);
+        let types = ErrorTypes::new(ErrorType::BUILT_IN.to_vec());
         assert_eq!(types.index(ErrorType::DESERIALIZATION), 0);
         assert_eq!(types.index(ErrorType::PANIC), 8);
         for (i, name) in NAMES.iter().enumerate() {
@@ -207,7 +175,7 @@ mod tests {
 
     #[test]
     fn threads_agree_on_the_index_of_a_new_type() {
-        let types = ErrorTypes::new(DeclaredTypes::new(&ErrorType::BUILT_IN));
+        let types = ErrorTypes::new(ErrorType::BUILT_IN.to_vec());
         let indices = || NAMES.map(|name| types.index(ErrorType::from_static(name)));
         let of_threads = std::thread::scope(|scope| {
             let threads = [(); 4].map(|()| scope.spawn(indices));

@@ -62,10 +62,7 @@ impl MetricsLayer {
     /// given twice. If labels are only known at run time, use
     /// [`builder`](Self::builder)`().build(labels)`, which returns an error instead.
     #[track_caller]
-    pub fn new<L, M>(labels: L) -> Self
-    where
-        L: ConstantLabels<M>,
-    {
+    pub fn new<M>(labels: impl ConstantLabels<M>) -> Self {
         Self::builder().build_or_panic("new", labels)
     }
 
@@ -113,10 +110,7 @@ impl MetricsLayer<Http<HttpClient>> {
     ///
     /// See [`MetricsLayer::new`].
     #[track_caller]
-    pub fn client<L, M>(labels: L) -> Self
-    where
-        L: ConstantLabels<M>,
-    {
+    pub fn client<M>(labels: impl ConstantLabels<M>) -> Self {
         Self::client_builder().build_or_panic("client", labels)
     }
 
@@ -174,10 +168,7 @@ impl MetricsLayer<Grpc> {
     ///
     /// See [`MetricsLayer::new`].
     #[track_caller]
-    pub fn grpc<L, M>(labels: L) -> Self
-    where
-        L: ConstantLabels<M>,
-    {
+    pub fn grpc<M>(labels: impl ConstantLabels<M>) -> Self {
         Self::grpc_builder().build_or_panic("grpc", labels)
     }
 
@@ -233,10 +224,7 @@ impl MetricsLayer<Grpc<HttpClient>> {
     ///
     /// See [`MetricsLayer::new`].
     #[track_caller]
-    pub fn grpc_client<L, M>(labels: L) -> Self
-    where
-        L: ConstantLabels<M>,
-    {
+    pub fn grpc_client<M>(labels: impl ConstantLabels<M>) -> Self {
         Self::grpc_client_builder().build_or_panic("grpc_client", labels)
     }
 
@@ -279,10 +267,7 @@ impl MetricsLayer<Unary> {
     ///
     /// See [`MetricsLayer::new`].
     #[track_caller]
-    pub fn unary<L, M>(labels: L) -> Self
-    where
-        L: ConstantLabels<M>,
-    {
+    pub fn unary<M>(labels: impl ConstantLabels<M>) -> Self {
         Self::unary_builder().build_or_panic("unary", labels)
     }
 
@@ -329,10 +314,7 @@ impl MetricsLayer<Streaming> {
     ///
     /// See [`MetricsLayer::new`].
     #[track_caller]
-    pub fn streaming<L, M>(labels: L) -> Self
-    where
-        L: ConstantLabels<M>,
-    {
+    pub fn streaming<M>(labels: impl ConstantLabels<M>) -> Self {
         Self::streaming_builder().build_or_panic("streaming", labels)
     }
 

@@ -3,21 +3,39 @@
 use crate::labels::Carrier;
 use std::ops::{Index, IndexMut};
 
-/// What a layer can have a histogram of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Measured {
-    QueueWait,
-    ReadyWait,
-    ResponseHead,
-    FirstByte,
-    FirstItem,
-    ItemGap,
-    TimePerItem,
-    HandlerPoll,
-    Duration,
-    StreamDuration,
-    RequestSize,
-    ResponseSize,
+/// Declares [`Measured`]. A row is `Measured: Carrier`, the labels of the histogram.
+macro_rules! measured {
+    ($($measured:ident: $carrier:ident,)*) => {
+        /// What a layer can have a histogram of.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Measured {
+            $($measured,)*
+        }
+
+        impl Measured {
+            pub(crate) const ALL: [Self; [$(Self::$measured),*].len()] = [$(Self::$measured),*];
+
+            /// The labels of the histogram.
+            pub(crate) fn carrier(self) -> Carrier {
+                [$(Carrier::$carrier),*][self as usize]
+            }
+        }
+    };
+}
+
+measured! {
+    QueueWait: Begin,
+    ReadyWait: Ready,
+    ResponseHead: Head,
+    FirstByte: Head,
+    FirstItem: Head,
+    ItemGap: Head,
+    TimePerItem: Head,
+    HandlerPoll: Duration,
+    Duration: Duration,
+    StreamDuration: Duration,
+    RequestSize: Duration,
+    ResponseSize: Duration,
 }
 
 /// A value for each [`Measured`].
@@ -27,39 +45,6 @@ pub(crate) struct ByMeasured<T>([T; Measured::ALL.len()]);
 // === impl Measured ===
 
 impl Measured {
-    pub(crate) const ALL: [Self; 12] = [
-        Self::QueueWait,
-        Self::ReadyWait,
-        Self::ResponseHead,
-        Self::FirstByte,
-        Self::FirstItem,
-        Self::ItemGap,
-        Self::TimePerItem,
-        Self::HandlerPoll,
-        Self::Duration,
-        Self::StreamDuration,
-        Self::RequestSize,
-        Self::ResponseSize,
-    ];
-
-    /// The labels of the histogram.
-    pub(crate) fn carrier(self) -> Carrier {
-        match self {
-            Self::ReadyWait => Carrier::Ready,
-            Self::QueueWait => Carrier::Begin,
-            Self::ResponseHead
-            | Self::FirstByte
-            | Self::FirstItem
-            | Self::ItemGap
-            | Self::TimePerItem => Carrier::Head,
-            Self::HandlerPoll
-            | Self::Duration
-            | Self::StreamDuration
-            | Self::RequestSize
-            | Self::ResponseSize => Carrier::Duration,
-        }
-    }
-
     /// Whether it is a size in bytes. All others are times.
     pub(crate) fn is_size(self) -> bool {
         matches!(self, Self::RequestSize | Self::ResponseSize)

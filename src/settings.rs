@@ -1,10 +1,9 @@
 //! What a layer is set to record.
 
 use crate::buckets::Buckets;
-use crate::classify::Head;
+use crate::classify::{ErrorType, Head};
 use crate::clock::Clock;
 use crate::ended::OnEnd;
-use crate::error_types::DeclaredTypes;
 use crate::flags::Flags;
 use crate::function::Function;
 use crate::labels::{Declared, Moment, RequestHead, Schema};
@@ -40,7 +39,7 @@ pub(crate) struct Settings {
     /// Whether to count failures by error type. Without it, a label of the durations has the error type.
     pub(crate) errors: bool,
     /// Error types that are counted from the start.
-    pub(crate) error_types: DeclaredTypes,
+    pub(crate) error_types: Vec<ErrorType>,
     pub(crate) schema: Schema,
     /// The cardinality limit: how many label sets each moment may have.
     pub(crate) cardinality_limit: usize,
@@ -52,8 +51,9 @@ pub(crate) struct Settings {
     pub(crate) filter: Option<Filter>,
     /// Selects the calls to measure by their first messages. `None` measures all.
     pub(crate) filter_messages: Option<MessageFilter>,
-    /// Selects the calls whose duration counts as that of a stream.
-    pub(crate) streams: Option<Streams>,
+    /// Select the calls that stay open by intent, whose durations have a histogram of their own.
+    pub(crate) stream_requests: Option<Filter>,
+    pub(crate) stream_responses: Option<IsStream>,
     /// Finds the trace of a call.
     pub(crate) exemplars: Option<Traces>,
 }
@@ -72,13 +72,6 @@ pub(crate) type IsStream = Function<dyn Fn(&Head<'_>) -> bool + Send + Sync>;
 
 /// Counts the items in a frame.
 pub(crate) type ItemsInFrames = Function<dyn Fn(&[u8]) -> u64 + Send + Sync>;
-
-/// Calls that stay open by intent. Their durations have a histogram of their own.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Streams {
-    pub(crate) of_requests: Option<Filter>,
-    pub(crate) of_responses: Option<IsStream>,
-}
 
 /// What calls need beyond counting.
 #[derive(Clone, Copy, Debug)]
@@ -116,26 +109,11 @@ impl Settings {
     }
 }
 
-// === impl Streams ===
-
-impl Streams {
-    /// Whether the request opens a stream.
-    pub(crate) fn is_requested(&self, head: &RequestHead<'_>) -> bool {
-        self.of_requests.as_ref().is_some_and(|of| (**of)(head))
-    }
-
-    /// Whether the response is a stream.
-    pub(crate) fn is_answered(&self, head: &Head<'_>) -> bool {
-        self.of_responses.as_ref().is_some_and(|of| (**of)(head))
-    }
-}
-
 // === impl Needs ===
 
 impl Needs {
     pub(crate) fn of(settings: &Settings) -> Self {
         let schema = &settings.schema;
-        let streams = settings.streams.clone().unwrap_or_default();
         let has = |measured| settings.histograms.has(measured);
         let labels = !schema.is_empty();
         let head_labels = schema.asks(Moment::Head);
@@ -146,14 +124,15 @@ impl Needs {
         let reads_request = settings.filter.is_some()
             || settings.filter_messages.is_some()
             || settings.exemplars.is_some()
-            || streams.of_requests.is_some()
+            || settings.stream_requests.is_some()
             || has(Measured::QueueWait);
         let items = settings.items
             || has(Measured::FirstItem)
             || has(Measured::ItemGap)
             || has(Measured::TimePerItem);
         let in_frames = settings.items_in_frames.is_some();
-        let head = has(Measured::ResponseHead) || streams.of_responses.is_some() || head_labels;
+        let head =
+            has(Measured::ResponseHead) || settings.stream_responses.is_some() || head_labels;
         let slow_polls = settings.slow_polls.map(|bound| bound.as_nanos());
         Self {
             request: labels || sizes || reads_request || ready || polls,

@@ -122,17 +122,27 @@ fn buckets_without_effect_are_refused() {
 }
 
 #[test]
-fn buckets_of_both_sizes_are_refused_if_each_size_has_its_own() {
-    let builder = MetricsLayer::builder()
-        .open_telemetry()
-        .body_size_buckets([1])
-        .request_body_size_buckets([2])
-        .response_body_size_buckets([3]);
-    let error = builder.build(()).unwrap_err().to_string();
-    assert!(
-        error.starts_with("`body_size_buckets` would do nothing"),
-        "{error}"
-    );
+fn buckets_that_later_settings_replace_are_refused() {
+    let builder = || MetricsLayer::builder().open_telemetry();
+    for (setting, builder) in [
+        (
+            "body_size_buckets",
+            builder()
+                .body_size_buckets([1])
+                .request_body_size_buckets([2])
+                .response_body_size_buckets([3]),
+        ),
+        (
+            "request_body_size_buckets",
+            builder()
+                .request_body_size_buckets([2])
+                .body_size_buckets([1]),
+        ),
+    ] {
+        let error = builder.build(()).unwrap_err().to_string();
+        let expected = format!("`{setting}` would do nothing");
+        assert!(error.starts_with(&expected), "{error}");
+    }
 }
 
 #[test]

@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_bound_belongs_to_its_bucket() {
-        let buckets = Buckets::new([0.001, 0.1]).unwrap();
+        let buckets = Buckets::new(&[0.001, 0.1]).unwrap();
         let values = [0, 1_000_000, 1_000_001, 100_000_000, 100_000_001];
         let (histogram, numbers) = observed(buckets, &values);
         assert_eq!(histogram.cumulative(&numbers), [2, 4, 5]);
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn classic_and_native_buckets_count_the_same() {
-        let buckets = Buckets::new([1.0]).unwrap().native(true);
+        let buckets = Buckets::new(&[1.0]).unwrap().native(true);
         let (histogram, numbers) = observed(buckets, &[0, SECOND, 3 * SECOND]);
         assert_eq!(histogram.cumulative(&numbers), [2, 3]);
         let native = histogram.native_of(&numbers).unwrap();

@@ -1,7 +1,6 @@
 //! Settings of all protocols.
 
 use super::MetricsLayerBuilder;
-use crate::buckets::Buckets;
 use crate::classify::{ErrorType, Head};
 use crate::clock::Clock;
 use crate::labels::{Label, RequestHead};
@@ -50,7 +49,7 @@ impl<P> MetricsLayerBuilder<P> {
     /// # }
     /// ```
     pub fn buckets(self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        self.set_buckets(Measured::Duration, "buckets", Buckets::new(bounds))
+        self.set_buckets(Measured::Duration, "buckets", bounds)
     }
 
     /// Whether to record `request_messages_total` and `response_messages_total`: the numbers of messages in and out.
@@ -140,12 +139,10 @@ impl<P> MetricsLayerBuilder<P> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn declare<L, K, V>(mut self, label_set: L) -> Self
-    where
-        L: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
-    {
+    pub fn declare(
+        mut self,
+        label_set: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Self {
         let pairs = label_set.into_iter();
         let pairs = pairs.map(|(name, value)| (name.into(), value.into()));
         self.options.declared.push(pairs.collect());
@@ -230,8 +227,7 @@ impl<P> MetricsLayerBuilder<P> {
     where
         F: Fn(&Head<'_>) -> bool + Send + Sync + 'static,
     {
-        let streams = self.options.settings.streams.get_or_insert_default();
-        streams.of_responses = Some(IsStream::new::<F>(Arc::new(is_stream)));
+        self.options.settings.stream_responses = Some(IsStream::new::<F>(Arc::new(is_stream)));
         self
     }
 
@@ -261,19 +257,14 @@ impl<P> MetricsLayerBuilder<P> {
     where
         F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
     {
-        let streams = self.options.settings.streams.get_or_insert_default();
-        streams.of_requests = Some(Filter::new::<F>(Arc::new(is_stream)));
+        self.options.settings.stream_requests = Some(Filter::new::<F>(Arc::new(is_stream)));
         self
     }
 
     /// The upper bounds, in seconds and ascending, of the buckets of `stream_duration_seconds`.
     /// Defaults to 1, 5, 15, 60, 300, 900, 1800, 3600, 7200 and 14400.
     pub fn stream_buckets(self, bounds: impl IntoIterator<Item = f64>) -> Self {
-        self.set_buckets(
-            Measured::StreamDuration,
-            "stream_buckets",
-            Buckets::new(bounds),
-        )
+        self.set_buckets(Measured::StreamDuration, "stream_buckets", bounds)
     }
 
     /// Shows an exemplar for each bucket of the layer's histograms: the latest call in the bucket that belongs to a trace.

@@ -1,10 +1,11 @@
 //! Builds a layer from its settings.
 
-use super::{MetricsLayerBuilder, Options, check};
+use super::check::check;
+use super::{MetricsLayerBuilder, Options};
 use crate::Error;
 use crate::buckets::{Buckets, ITEM_GAPS};
 use crate::classify::ErrorType;
-use crate::error_types::{DeclaredTypes, MOST_ERROR_TYPES};
+use crate::error_types::OTHER_INDEX;
 use crate::labels::{ConstantLabels, Label, Labels, Schema};
 use crate::layer::MetricsLayer;
 use crate::measured::{ByMeasured, Measured};
@@ -23,10 +24,11 @@ const POLLS: [f64; 6] = [0.0001, 0.001, 0.01, 0.1, 1.0, 10.0];
 impl<P> MetricsLayerBuilder<P> {
     /// Builds the layer. Panics with the name of the `constructor` and the error.
     #[track_caller]
-    pub(crate) fn build_or_panic<L, M>(self, constructor: &str, labels: L) -> MetricsLayer<P>
-    where
-        L: ConstantLabels<M>,
-    {
+    pub(crate) fn build_or_panic<M>(
+        self,
+        constructor: &str,
+        labels: impl ConstantLabels<M>,
+    ) -> MetricsLayer<P> {
         match self.build(labels) {
             Ok(layer) => layer,
             Err(error) => panic!("`MetricsLayer::{constructor}`: {error}"),
@@ -57,8 +59,8 @@ impl<P> MetricsLayerBuilder<P> {
     ///     [`label`](Self::label);
     ///   - it sets the buckets of a metric that the layer doesn't have, or has
     ///     [without classic buckets](Self::classic_histograms);
-    ///   - another setting replaces it: a second preset, or [`request_body_size_buckets`](MetricsLayerBuilder::request_body_size_buckets)
-    ///     and the like beside [`body_size_buckets`](MetricsLayerBuilder::body_size_buckets);
+    ///   - later settings replace it: another preset, or the [buckets of both](MetricsLayerBuilder::request_body_size_buckets) body
+    ///     sizes after [`body_size_buckets`](MetricsLayerBuilder::body_size_buckets);
     ///   - it is [`error_types`](Self::error_types), and the layer has the names of a convention without `errors_total`;
     ///   - it is [`messages_total`](Self::messages_total), and the layer is for HTTP;
     ///   - it is about items, and [nothing finds them](Self::items_in_frames) in HTTP;
@@ -67,13 +69,9 @@ impl<P> MetricsLayerBuilder<P> {
     /// - a layer with the same labels and prefix is in the registry and has other settings, such as another clock;
     /// - a layer in the registry might show the same series, because it has this layer's constant labels as request labels, or
     ///   because the two differ only in labels with empty values, which count as absent.
-    pub fn build<L, M>(self, labels: L) -> Result<MetricsLayer<P>, Error>
-    where
-        L: ConstantLabels<M>,
-    {
+    pub fn build<M>(self, labels: impl ConstantLabels<M>) -> Result<MetricsLayer<P>, Error> {
         let Self { options, protocol } = self;
-        check::all_have_effect(&options)?;
-        check::none_is_zero(&options)?;
+        check(&options)?;
         let naming = options.naming();
         let (duration, histograms) = options.histograms()?;
         let clock = options.settings.clock;
@@ -81,17 +79,16 @@ impl<P> MetricsLayerBuilder<P> {
             .registry
             .unwrap_or_else(|| MetricsRegistry::with_clock(clock));
         let mut constant = registry.with_common(Labels::new(labels)?)?;
-        let given = options.labels.into_iter();
-        let mut labels: Vec<Label> = given
-            .map(|label| open_telemetry::conventional(naming, label).settled())
-            .collect();
-        for default in options.default_labels {
-            if labels.iter().all(|label| label.name() != default.name()) {
-                labels.push(default.settled());
+        let conventional = |label| open_telemetry::conventional(naming, label);
+        let mut labels: Vec<_> = options.labels.into_iter().map(conventional).collect();
+        let has = |labels: &[Label], name: &str| labels.iter().any(|label| label.name() == name);
+        for default in options.default_labels.into_iter().map(conventional) {
+            if !has(&labels, default.name()) {
+                labels.push(default);
             }
         }
         if let Some((name, value)) = open_telemetry::constant_label(naming)
-            && labels.iter().all(|label| label.name() != name)
+            && !has(&labels, name)
         {
             constant = constant.with_default(name, value);
         }
@@ -148,20 +145,32 @@ impl Options {
     /// Returns the buckets of a histogram: the given ones, or the default of a convention or of this crate, or else those
     /// of the `duration`.
     fn buckets(&self, measured: Measured, duration: &Buckets) -> Result<Buckets, Error> {
-        if let Some(given) = self.given_buckets(measured) {
-            return given.buckets.clone().map_err(Error::new);
-        }
+        let given = self.given_buckets(measured);
+        let bounds = match given {
+            Some(given) => given.bounds.clone(),
+            None => match self.default_bounds(measured) {
+                Some(bounds) => bounds,
+                None => return Ok(duration.clone()),
+            },
+        };
+        let buckets = match measured.is_size() {
+            true => Buckets::of_bytes(&bounds),
+            false => Buckets::new(&bounds),
+        };
+        let setter = given.map_or("buckets", |given| given.setter);
+        buckets.map_err(|error| Error::new(format!("`{setter}`: {error}")))
+    }
+
+    fn default_bounds(&self, measured: Measured) -> Option<Vec<f64>> {
         if let Some(advised) = open_telemetry::buckets(self.naming(), measured) {
-            return Buckets::new(advised.iter().copied());
+            return Some(advised.to_vec());
         }
         match measured {
-            Measured::ItemGap | Measured::TimePerItem => Buckets::new(ITEM_GAPS),
-            Measured::HandlerPoll => Buckets::new(POLLS),
-            Measured::StreamDuration => Buckets::new(STREAM_BUCKETS),
-            Measured::RequestSize | Measured::ResponseSize => {
-                Buckets::of_bytes(BODY_SIZE_BUCKETS.to_vec())
-            }
-            _ => Ok(duration.clone()),
+            Measured::ItemGap | Measured::TimePerItem => Some(ITEM_GAPS.into()),
+            Measured::HandlerPoll => Some(POLLS.into()),
+            Measured::StreamDuration => Some(STREAM_BUCKETS.into()),
+            _ if measured.is_size() => Some(BODY_SIZE_BUCKETS.map(|bytes| bytes as f64).into()),
+            _ => None,
         }
     }
 }
@@ -170,20 +179,19 @@ impl Options {
 fn all_error_types(
     classifier: &[ErrorType],
     declared: &[ErrorType],
-) -> Result<DeclaredTypes, Error> {
+) -> Result<Vec<ErrorType>, Error> {
     let mut all = ErrorType::BUILT_IN.to_vec();
     for error_type in classifier.iter().chain(declared) {
         if !all.contains(error_type) && *error_type != ErrorType::OTHER {
             all.push(*error_type);
         }
     }
-    // The last slot counts the types that have no slot of their own.
-    let room = MOST_ERROR_TYPES - 1;
-    match all.get(room) {
-        None => Ok(DeclaredTypes::new(&all)),
+    // The last index counts the types that have none of their own.
+    match all.get(OTHER_INDEX) {
+        None => Ok(all),
         Some(first) => Err(Error::new(format!(
             "error type `{first}` is one too many: declare at most {} of your own",
-            room.saturating_sub(ErrorType::BUILT_IN.len() + classifier.len())
+            OTHER_INDEX.saturating_sub(ErrorType::BUILT_IN.len() + classifier.len())
         ))),
     }
 }

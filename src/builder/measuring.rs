@@ -1,7 +1,6 @@
 //! Settings that add metrics.
 
 use super::MetricsLayerBuilder;
-use crate::buckets::Buckets;
 use crate::ended::{EndedCall, Hear, OnEnd};
 use crate::labels::Labels;
 use crate::measured::Measured;
@@ -23,8 +22,7 @@ macro_rules! timing {
             "."
         )]
         pub fn $buckets_setter(self, bounds: impl IntoIterator<Item = f64>) -> Self {
-            let setter = stringify!($buckets_setter);
-            self.set_buckets(Measured::$measured, setter, Buckets::new(bounds))
+            self.set_buckets(Measured::$measured, stringify!($buckets_setter), bounds)
         }
     };
 }
@@ -160,10 +158,10 @@ impl<P> MetricsLayerBuilder<P> {
 
     /// Whether to count `items_total`: the items of responses, such as tokens. Defaults to false.
     ///
-    /// An item is what the reader of a stream waits for. At most 2^32 - 1 are counted at once. A message of gRPC is one item. A message of a streaming or unary
-    /// service is as many as [`Message::items`](crate::Message::items) says: 1 by default. HTTP has no items by itself, so that
-    /// [`items_in_frames`](Self::items_in_frames) has to find them. A protocol of your own may call
-    /// [`Call::items`](crate::Call::items).
+    /// An item is what the reader of a stream waits for. A message of gRPC is one item. A message of a streaming or unary
+    /// service has as many as [`Message::items`](crate::Message::items) says, by default one. HTTP has no items by itself:
+    /// [`items_in_frames`](Self::items_in_frames) finds them in its bodies. A protocol of your own may call
+    /// [`Call::items`](crate::Call::items). A single frame or message counts at most 2^32 - 1 items.
     ///
     /// ```
     /// use futures_util::{StreamExt, stream};
@@ -203,9 +201,9 @@ impl<P> MetricsLayerBuilder<P> {
     /// Finds [items](Self::items_total) in the body of an HTTP or gRPC response: `count` returns how many a frame of data has.
     /// Defaults to none for HTTP, and to messages for gRPC.
     ///
-    /// A frame is what the service has sent at once. For server-sent events that is usually one event. Of data that is not
-    /// contiguous, such as a `Chain` of two buffers, `count` gets the first piece. Return 0 for a frame
-    /// that readers don't wait for, such as a comment, a keep-alive or the event that names a role.
+    /// A frame is what the service has sent at once. For server-sent events that is usually one event. If the data is not
+    /// contiguous, as in a `Chain` of two buffers, `count` gets the first piece. Return 0 for a frame that readers don't wait
+    /// for, such as a comment, a keep-alive or the event that names a role.
     ///
     /// `count` runs when the caller takes the frame. If it panics, the call fails as
     /// [`panic`](crate::ErrorType::PANIC).

@@ -15,8 +15,6 @@ mod no_axum;
 mod one_protocol;
 mod open_telemetry;
 
-use crate::Error;
-use crate::buckets::Buckets;
 use crate::classify::{Classify, ErrorType};
 use crate::labels::Label;
 use crate::measured::{ByMeasured, Measured};
@@ -47,9 +45,8 @@ struct Options {
     settings: Settings,
     /// The times that are on.
     times: ByMeasured<bool>,
-    buckets: ByMeasured<Option<GivenBuckets>>,
-    /// For bodies of requests and responses that have no buckets of their own.
-    body_size_buckets: Option<GivenBuckets>,
+    /// In order. The last ones for a histogram count.
+    buckets: Vec<GivenBuckets>,
     native_histograms: bool,
     without_classic_histograms: bool,
     error_types: Vec<ErrorType>,
@@ -59,19 +56,29 @@ struct Options {
     default_labels: Vec<Label>,
     cardinality_limit: Option<usize>,
     declared: Vec<Vec<(String, String)>>,
-    /// Whether requests and responses have no heads.
-    without_heads: bool,
-    /// Whether no call begins with a message.
-    without_messages: bool,
-    /// Whether there are no messages to count.
-    without_message_counts: bool,
+    traffic: Traffic,
 }
 
-/// The buckets that a setter was given, or what is wrong with them.
+/// The upper bounds that a setter was given for a histogram.
 #[derive(Clone, Debug)]
 struct GivenBuckets {
+    measured: Measured,
     setter: &'static str,
-    buckets: Result<Buckets, String>,
+    bounds: Vec<f64>,
+}
+
+/// What there is to read and to count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Traffic {
+    /// Heads, and no messages to count.
+    Http,
+    /// Heads.
+    Heads,
+    /// Messages without heads.
+    Messages,
+    /// What a user's protocol says.
+    #[default]
+    Other,
 }
 
 // === impl MetricsLayerBuilder ===
@@ -82,23 +89,27 @@ impl<P> MetricsLayerBuilder<P> {
         P: 'static,
     {
         let known: &dyn Any = &protocol;
+        let traffic = match known {
+            _ if known.is::<Http>() || known.is::<Grpc>() => Traffic::Heads,
+            _ if known.is::<Unary>() || known.is::<Streaming>() => Traffic::Messages,
+            _ => Traffic::Other,
+        };
         let options = Options {
-            without_heads: known.is::<Unary>() || known.is::<Streaming>(),
-            without_messages: known.is::<Http>() || known.is::<Grpc>(),
+            traffic,
             ..Options::default()
         };
         Self { options, protocol }
     }
 
-    /// Sets the labels that are there unless a label of the same name is given.
-    pub(crate) fn default_labels(mut self, labels: impl Into<Vec<Label>>) -> Self {
-        self.options.default_labels = labels.into();
+    /// For protocols without messages to count.
+    pub(crate) fn without_message_counts(mut self) -> Self {
+        self.options.traffic = Traffic::Http;
         self
     }
 
-    /// For protocols without messages to count.
-    pub(crate) fn without_message_counts(mut self) -> Self {
-        self.options.without_message_counts = true;
+    /// Sets the labels that are there unless a label of the same name is given.
+    pub(crate) fn default_labels(mut self, labels: impl Into<Vec<Label>>) -> Self {
+        self.options.default_labels = labels.into();
         self
     }
 
@@ -112,9 +123,13 @@ impl<P> MetricsLayerBuilder<P> {
         mut self,
         measured: Measured,
         setter: &'static str,
-        buckets: Result<Buckets, Error>,
+        bounds: impl IntoIterator<Item = f64>,
     ) -> Self {
-        self.options.buckets[measured] = Some(GivenBuckets::new(setter, buckets));
+        self.options.buckets.push(GivenBuckets {
+            measured,
+            setter,
+            bounds: bounds.into_iter().collect(),
+        });
         self
     }
 
@@ -137,17 +152,17 @@ impl<P> MetricsLayerBuilder<P> {
 
 impl Options {
     fn naming(&self) -> Naming {
-        self.presets
-            .last()
-            .map(|(_, naming)| *naming)
-            .unwrap_or_default()
+        let last = self.presets.last();
+        last.map(|(_, naming)| *naming).unwrap_or_default()
     }
 
     /// Whether the layer has a histogram of it.
     fn measures(&self, measured: Measured) -> bool {
         match measured {
             Measured::Duration => true,
-            Measured::StreamDuration => self.settings.streams.is_some(),
+            Measured::StreamDuration => {
+                self.settings.stream_requests.is_some() || self.settings.stream_responses.is_some()
+            }
             Measured::RequestSize | Measured::ResponseSize => {
                 self.naming().is_open_telemetry_http()
             }
@@ -157,19 +172,7 @@ impl Options {
 
     /// Returns the buckets that were given for a histogram.
     fn given_buckets(&self, measured: Measured) -> Option<&GivenBuckets> {
-        let of_both = self.body_size_buckets.as_ref();
-        let own = self.buckets[measured].as_ref();
-        own.or(of_both.filter(|_| measured.is_size()))
-    }
-}
-
-// === impl GivenBuckets ===
-
-impl GivenBuckets {
-    fn new(setter: &'static str, buckets: Result<Buckets, Error>) -> Self {
-        Self {
-            setter,
-            buckets: buckets.map_err(|error| format!("`{setter}`: {error}")),
-        }
+        let mut given = self.buckets.iter().rev();
+        given.find(|given| given.measured == measured)
     }
 }

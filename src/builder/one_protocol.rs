@@ -1,7 +1,6 @@
 //! Settings of one protocol.
 
-use super::{GivenBuckets, MetricsLayerBuilder};
-use crate::buckets::Buckets;
+use super::MetricsLayerBuilder;
 use crate::classify::Classify;
 use crate::labels::Label;
 use crate::measured::Measured;
@@ -33,29 +32,30 @@ impl<C> MetricsLayerBuilder<Http<C>> {
     /// The upper bounds, in bytes and ascending, of the buckets of body sizes, for the conventions of
     /// [`open_telemetry`](crate::open_telemetry). Defaults to
     /// [`BODY_SIZE_BUCKETS`](crate::open_telemetry::BODY_SIZE_BUCKETS).
-    pub fn body_size_buckets(mut self, bounds: impl IntoIterator<Item = u64>) -> Self {
-        let buckets = GivenBuckets::new(
-            "body_size_buckets",
-            Buckets::of_bytes(bounds.into_iter().collect()),
-        );
-        self.options.body_size_buckets = Some(buckets);
-        self
+    pub fn body_size_buckets(self, bounds: impl IntoIterator<Item = u64>) -> Self {
+        let bounds: Vec<u64> = bounds.into_iter().collect();
+        self.set_size_buckets(Measured::RequestSize, "body_size_buckets", bounds.clone())
+            .set_size_buckets(Measured::ResponseSize, "body_size_buckets", bounds)
     }
 
-    /// Like [`body_size_buckets`](Self::body_size_buckets), for the bodies of requests only. Defaults to the same bounds.
+    /// Like [`body_size_buckets`](Self::body_size_buckets), for the bodies of requests only. Call it after that setting.
     pub fn request_body_size_buckets(self, bounds: impl IntoIterator<Item = u64>) -> Self {
-        let buckets = Buckets::of_bytes(bounds.into_iter().collect());
-        self.set_buckets(Measured::RequestSize, "request_body_size_buckets", buckets)
+        self.set_size_buckets(Measured::RequestSize, "request_body_size_buckets", bounds)
     }
 
-    /// Like [`body_size_buckets`](Self::body_size_buckets), for the bodies of responses only. Defaults to the same bounds.
+    /// Like [`body_size_buckets`](Self::body_size_buckets), for the bodies of responses only. Call it after that setting.
     pub fn response_body_size_buckets(self, bounds: impl IntoIterator<Item = u64>) -> Self {
-        let buckets = Buckets::of_bytes(bounds.into_iter().collect());
-        self.set_buckets(
-            Measured::ResponseSize,
-            "response_body_size_buckets",
-            buckets,
-        )
+        self.set_size_buckets(Measured::ResponseSize, "response_body_size_buckets", bounds)
+    }
+
+    fn set_size_buckets(
+        self,
+        measured: Measured,
+        setter: &'static str,
+        bounds: impl IntoIterator<Item = u64>,
+    ) -> Self {
+        let bounds = bounds.into_iter().map(|bytes| bytes as f64);
+        self.set_buckets(measured, setter, bounds)
     }
 
     /// Adds the labels that most servers need: [`method`](Label::method), `route` and [`status`](Label::status). `route` is

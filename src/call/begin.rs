@@ -77,13 +77,13 @@ impl Call {
                     return Self::uncounted();
                 }
                 trace = settings.exemplars.as_ref().and_then(|of| (**of)(head));
-                let streams = settings.streams.as_ref();
-                is_stream = streams.is_some_and(|streams| streams.is_requested(head));
+                let requests = settings.stream_requests.as_ref();
+                is_stream = requests.is_some_and(|is_stream| (**is_stream)(head));
                 if message.is_none() {
                     settings.schema.request_values(head, &mut values);
                 }
             }
-            None if message.is_none() => settings.schema.absent_request_values(&mut values),
+            None if message.is_none() => settings.schema.absent_values(Moment::Begin, &mut values),
             None => {}
         }
         if let Some(message) = message {
@@ -158,7 +158,7 @@ impl Drop for HeadGuard<'_> {
         self.shared
             .settings
             .schema
-            .absent_request_values(&mut values);
+            .absent_values(Moment::Begin, &mut values);
         Call::labelled(self.key, &values, None).fail(ErrorType::PANIC);
     }
 }

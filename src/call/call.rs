@@ -108,12 +108,12 @@ impl Call {
         match head {
             Some(head) => {
                 settings.schema.response_values(head, &mut values);
-                let streams = settings.streams.as_ref();
-                if streams.is_some_and(|streams| streams.is_answered(head)) {
+                let responses = settings.stream_responses.as_ref();
+                if responses.is_some_and(|is_stream| (**is_stream)(head)) {
                     self.time_as_stream();
                 }
             }
-            None => settings.schema.absent_response_values(&mut values),
+            None => settings.schema.absent_values(Moment::Head, &mut values),
         }
         let slot = self.slot;
         with_recorder(slot.key(), |local| {
@@ -277,7 +277,10 @@ impl Call {
     pub(super) fn find_no_head(slot: &OpenCall, local: &mut LocalRecorder) {
         let shared = local.lend();
         let mut values = Values::NONE;
-        shared.settings.schema.absent_response_values(&mut values);
+        shared
+            .settings
+            .schema
+            .absent_values(Moment::Head, &mut values);
         let head = local.find(Moment::Head, slot.begin_set(), &values);
         slot.set_head_set(head);
     }

@@ -3,42 +3,60 @@ use http::header::HeaderName;
 use http::{HeaderMap, StatusCode};
 use std::fmt;
 
-/// The status code of a gRPC call.
-///
-/// gRPC defines the [status codes](https://github.com/grpc/grpc/blob/master/doc/statuscodes.md). A
-/// [classifier](super::Classify::grpc_status) decides what they mean. By default:
-///
-/// | code | `error_type` |
-/// |---|---|
-/// | `OK` | none: the call is complete |
-/// | `CANCELLED` | none: the call is cancelled |
-/// | `INVALID_ARGUMENT` | `deserialization` |
-/// | `OUT_OF_RANGE`, `UNIMPLEMENTED` | `invalid_message` |
-/// | `DEADLINE_EXCEEDED` | `timeout` |
-/// | `RESOURCE_EXHAUSTED`, `UNAVAILABLE` | `overloaded` |
-/// | all others | `generate` |
-///
-/// [`ServerErrorsOnly`](super::ServerErrorsOnly) doesn't count the codes that blame the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs, reason = "gRPC defines them")]
-pub enum GrpcCode {
-    Ok = 0,
-    Cancelled = 1,
-    Unknown = 2,
-    InvalidArgument = 3,
-    DeadlineExceeded = 4,
-    NotFound = 5,
-    AlreadyExists = 6,
-    PermissionDenied = 7,
-    ResourceExhausted = 8,
-    FailedPrecondition = 9,
-    Aborted = 10,
-    OutOfRange = 11,
-    Unimplemented = 12,
-    Internal = 13,
-    Unavailable = 14,
-    DataLoss = 15,
-    Unauthenticated = 16,
+/// Declares [`GrpcCode`]. A row is `Code = number, "NAME"`. The numbers are in order from 0.
+macro_rules! grpc_codes {
+    ($(#[$doc:meta])* $($code:ident = $number:literal, $name:literal;)*) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[allow(missing_docs, reason = "gRPC defines them")]
+        pub enum GrpcCode {
+            $($code = $number,)*
+        }
+
+        impl GrpcCode {
+            /// All codes, each at the index of its number.
+            pub const ALL: [Self; 17] = [$(Self::$code),*];
+
+            /// The names of all codes, each at the index of its number.
+            pub const NAMES: [&'static str; 17] = [$($name),*];
+        }
+    };
+}
+
+grpc_codes! {
+    /// The status code of a gRPC call.
+    ///
+    /// gRPC defines the [status codes](https://github.com/grpc/grpc/blob/master/doc/statuscodes.md). A
+    /// [classifier](super::Classify::grpc_status) decides what they mean. By default:
+    ///
+    /// | code | `error_type` |
+    /// |---|---|
+    /// | `OK` | none: the call is complete |
+    /// | `CANCELLED` | none: the call is cancelled |
+    /// | `INVALID_ARGUMENT` | `deserialization` |
+    /// | `OUT_OF_RANGE`, `UNIMPLEMENTED` | `invalid_message` |
+    /// | `DEADLINE_EXCEEDED` | `timeout` |
+    /// | `RESOURCE_EXHAUSTED`, `UNAVAILABLE` | `overloaded` |
+    /// | all others | `generate` |
+    ///
+    /// [`ServerErrorsOnly`](super::ServerErrorsOnly) doesn't count the codes that blame the client.
+    Ok = 0, "OK";
+    Cancelled = 1, "CANCELLED";
+    Unknown = 2, "UNKNOWN";
+    InvalidArgument = 3, "INVALID_ARGUMENT";
+    DeadlineExceeded = 4, "DEADLINE_EXCEEDED";
+    NotFound = 5, "NOT_FOUND";
+    AlreadyExists = 6, "ALREADY_EXISTS";
+    PermissionDenied = 7, "PERMISSION_DENIED";
+    ResourceExhausted = 8, "RESOURCE_EXHAUSTED";
+    FailedPrecondition = 9, "FAILED_PRECONDITION";
+    Aborted = 10, "ABORTED";
+    OutOfRange = 11, "OUT_OF_RANGE";
+    Unimplemented = 12, "UNIMPLEMENTED";
+    Internal = 13, "INTERNAL";
+    Unavailable = 14, "UNAVAILABLE";
+    DataLoss = 15, "DATA_LOSS";
+    Unauthenticated = 16, "UNAUTHENTICATED";
 }
 
 /// The header or trailer field with the code in decimal.
@@ -47,48 +65,6 @@ pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status"
 // === impl GrpcCode ===
 
 impl GrpcCode {
-    /// All codes, each at the index of its number.
-    pub const ALL: [Self; 17] = [
-        Self::Ok,
-        Self::Cancelled,
-        Self::Unknown,
-        Self::InvalidArgument,
-        Self::DeadlineExceeded,
-        Self::NotFound,
-        Self::AlreadyExists,
-        Self::PermissionDenied,
-        Self::ResourceExhausted,
-        Self::FailedPrecondition,
-        Self::Aborted,
-        Self::OutOfRange,
-        Self::Unimplemented,
-        Self::Internal,
-        Self::Unavailable,
-        Self::DataLoss,
-        Self::Unauthenticated,
-    ];
-
-    /// The names of all codes, each at the index of its number.
-    pub const NAMES: [&'static str; 17] = [
-        "OK",
-        "CANCELLED",
-        "UNKNOWN",
-        "INVALID_ARGUMENT",
-        "DEADLINE_EXCEEDED",
-        "NOT_FOUND",
-        "ALREADY_EXISTS",
-        "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED",
-        "FAILED_PRECONDITION",
-        "ABORTED",
-        "OUT_OF_RANGE",
-        "UNIMPLEMENTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-        "DATA_LOSS",
-        "UNAUTHENTICATED",
-    ];
-
     /// Returns the code with this number, or `UNKNOWN` if there is none.
     ///
     /// ```

@@ -64,7 +64,7 @@ use std::fmt;
 /// The layer chooses among the constants by itself. All except those of clients are on every page. Create your own with
 /// [`from_static`](Self::from_static). Declare them with [`error_types`](crate::MetricsLayerBuilder::error_types) to show
 /// them at 0 from the start.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ErrorType(&'static str);
 
 /// The phase in which a call failed.
@@ -244,12 +244,6 @@ impl ErrorType {
     /// Returns the label's value.
     pub const fn as_str(&self) -> &'static str {
         self.0
-    }
-}
-
-impl fmt::Debug for ErrorType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ErrorType").field(&self.0).finish()
     }
 }
 

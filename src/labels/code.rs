@@ -18,12 +18,15 @@ use crate::classify::GrpcCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code(u8);
 
+/// How many names of a label can be codes.
+pub(super) const MOST_CODES: usize = 256;
+
 impl Code {
     /// Returns the code at `index` in the `names` of the label, or `None` if there is none.
     ///
     /// Only the first 256 names can be codes.
     pub const fn new(names: &[&str], index: usize) -> Option<Self> {
-        if index < names.len() && index <= u8::MAX as usize {
+        if index < names.len() && index < MOST_CODES {
             Some(Self(index as u8))
         } else {
             None

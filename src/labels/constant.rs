@@ -80,14 +80,9 @@ impl Labels {
             check_name(name)?;
         }
         pairs.sort();
-        if let Some(twice) = pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(Error::new(format!(
-                "label `{}` is given twice, as {:?} and as {:?}: give it once",
-                twice[0].0, twice[0].1, twice[1].1
-            )));
-        }
-        check_clashes(pairs.iter().map(|(name, _)| &**name))?;
-        Ok(Self { pairs })
+        let labels = Self { pairs };
+        check_distinct(labels.described("the constant"))?;
+        Ok(labels)
     }
 
     /// Adds the labels that all metrics of a registry carry.
@@ -96,16 +91,10 @@ impl Labels {
     ///
     /// Returns an error that names the label if both have it.
     pub(crate) fn with_common(mut self, common: &Self) -> Result<Self, Error> {
-        for (name, value) in &common.pairs {
-            if let Some((_, own)) = self.pairs.iter().find(|(own, _)| own == name) {
-                return Err(Error::new(format!(
-                    "label `{name}` is given as {own:?}, and the registry gives it to all metrics as {value:?}: leave it out, or give it another name"
-                )));
-            }
-        }
+        let own = self.described("the constant");
+        check_distinct(own.chain(common.described("the registry's")))?;
         self.pairs.extend(common.pairs.iter().cloned());
         self.pairs.sort();
-        check_clashes(self.iter().map(|(name, _)| name))?;
         Ok(self)
     }
 
@@ -116,6 +105,12 @@ impl Labels {
             self.pairs.sort();
         }
         self
+    }
+
+    /// Returns each name, and what an error calls the label.
+    pub(super) fn described(&self, what: &str) -> impl Iterator<Item = (&str, String)> {
+        let labels = self.iter();
+        labels.map(move |(name, value)| (name, format!("{what} {value:?}")))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
@@ -140,23 +135,38 @@ impl fmt::Display for Labels {
 ///
 /// Returns an error if a label must not have this name.
 pub(super) fn check_name(name: &str) -> Result<(), Error> {
-    if !is_name(name) {
-        return Err(Error::new(format!(
-            "label name {name:?} is invalid: use at least one character, and no control characters"
-        )));
+    let why = if !is_name(name) {
+        "invalid: use at least one character, and no control characters"
+    } else if RESERVED.contains(&&*Escaping::Underscores.label(name)) {
+        // A scraper may take `error.type` for `error_type`.
+        "reserved: it has a meaning of its own on the page, choose another"
+    } else if name.starts_with("__") {
+        "reserved: names that begin with `__` belong to Prometheus, choose another"
+    } else {
+        return Ok(());
+    };
+    let name = name.escape_debug();
+    Err(Error::new(format!("label name `{name}` is {why}")))
+}
+
+/// Checks that no two labels that a metric carries together have one name. Each comes with what it is.
+///
+/// # Errors
+///
+/// Returns an error that names two labels that are one for some scraper, or one that is reserved for some.
+pub(super) fn check_distinct<'a>(
+    labels: impl Iterator<Item = (&'a str, String)>,
+) -> Result<(), Error> {
+    let mut seen = BTreeMap::new();
+    for (name, label) in labels {
+        if let Some(other) = seen.get(name) {
+            return Err(Error::new(format!(
+                "label `{name}` is given twice, as {other} and as {label}: give it once, or rename one"
+            )));
+        }
+        seen.insert(name, label);
     }
-    // A scraper may take `error.type` for `error_type`.
-    if RESERVED.contains(&&*Escaping::Underscores.label(name)) {
-        return Err(Error::new(format!(
-            "label name `{name}` is reserved: it has a meaning of its own on the page, choose another"
-        )));
-    }
-    if name.starts_with("__") {
-        return Err(Error::new(format!(
-            "label name `{name}` is reserved: names that begin with `__` belong to Prometheus, choose another"
-        )));
-    }
-    Ok(())
+    check_clashes(seen.keys().copied())
 }
 
 /// Checks that different names stay different and none is reserved, however they are escaped.
@@ -202,13 +212,13 @@ mod tests {
     #[test]
     fn errors_name_the_bad_label() {
         let cases = [
-            (vec![("", "")], "\"\""),
+            (vec![("", "")], "``"),
             (vec![("花火", "")], "`__`"),
             (vec![("_a.b", "")], "`__a_dot_b`"),
             (vec![("a.b", ""), ("a-b", "")], "`a_b`"),
             (vec![("a.b", ""), ("a_b", "")], "`a_b`"),
             (vec![("a.b", ""), ("U__a_2e_b", "")], "`U__a_2e_b`"),
-            (vec![("a\n", "")], r#""a\n""#),
+            (vec![("a\n", "")], r"`a\n`"),
             (vec![("le", "")], "`le`"),
             (vec![("quantile", "")], "`quantile`"),
             (vec![("error_type", "")], "`error_type`"),

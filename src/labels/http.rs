@@ -55,10 +55,10 @@ pub fn is_long_lived(head: &Head<'_>) -> bool {
         || is_event_stream().unwrap_or(false)
 }
 
-/// The methods of RFC 9110, section 9, and PATCH of RFC 5789, which OpenTelemetry's conventions for HTTP know. The last
-/// one stands for all others.
-pub(super) const METHODS: [&str; 10] = [
-    "GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", OTHER,
+/// The methods that OpenTelemetry's conventions for HTTP know: those of RFC 9110, section 9, PATCH of RFC 5789, and QUERY.
+/// The last one stands for all others.
+pub(super) const METHODS: [&str; 11] = [
+    "GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "QUERY", OTHER,
 ];
 
 /// Returns the index of the method in [`METHODS`].
@@ -74,7 +74,8 @@ pub(super) fn method(method: &Method) -> u16 {
         Method::OPTIONS => 6,
         Method::CONNECT => 7,
         Method::TRACE => 8,
-        _ => 9,
+        Method::QUERY => 9,
+        _ => 10,
     }
 }
 
@@ -127,11 +128,11 @@ mod tests {
     #[test]
     fn methods_are_known_or_other() {
         for name in [
-            "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+            "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY",
         ] {
             assert_eq!(METHODS[usize::from(method(&name.parse().unwrap()))], name);
         }
-        for name in ["get", "PROPFIND", "QUERY", "G3T"] {
+        for name in ["get", "PROPFIND", "query", "G3T"] {
             assert_eq!(
                 METHODS[usize::from(method(&name.parse().unwrap()))],
                 "_OTHER"

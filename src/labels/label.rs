@@ -1,12 +1,11 @@
 use super::http::{self, RequestHead};
-use super::source::{FromMessage, Moment, Source};
-use super::values::{DeclaredValues, KeptValue, Value};
+use super::source::{FromMessage, Source};
+use super::values::{KeptValue, Value};
 use super::{ERROR_TYPE, OTHER, grpc};
 use crate::classify::{GrpcCode, Head};
 use crate::function::Function;
 use std::any::Any;
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 /// A label whose value differs from call to call: its name, where its value comes from, and which metrics carry it.
@@ -14,19 +13,23 @@ use std::sync::Arc;
 /// The [module](crate::labels) says which metric carries which label. Layers with the same constant labels on one registry
 /// must have equal labels here. Captured values of closures can't be compared: if a label is made of a closure that captures
 /// something, clone the label for the other layers.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[must_use = "a label is given to a layer by `MetricsLayerBuilder::label`"]
 pub struct Label {
     name: Cow<'static, str>,
-    source: Source,
+    pub(super) source: Source,
     /// `None` if it was not set.
     absent: Option<Cow<'static, str>>,
     pub(super) on_begin: bool,
     pub(super) on_duration: bool,
     pub(super) on_errors: bool,
     max_len: usize,
-    /// The only values to show. `None` shows all.
-    declared: Option<DeclaredValues>,
+    /// Whether values that are not declared are hidden.
+    only_declared: bool,
+    /// Declared values, sorted.
+    declared: Vec<KeptValue>,
+    /// Whether clients can make up values that only the server's answers prove to exist.
+    pub(super) has_to_be_proven: bool,
 }
 
 /// The default of [`Label::absent`].
@@ -39,7 +42,7 @@ const MAX_LEN: usize = 128;
 
 impl Label {
     /// `method`: the request's method, or `_OTHER` if HTTP doesn't define it
-    /// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-9), and `PATCH`).
+    /// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-9), `PATCH` and `QUERY`).
     pub fn method() -> Self {
         Self::new("method", Source::Method)
     }
@@ -179,8 +182,8 @@ impl Label {
 
     /// `code`: the protocol's own name for the outcome, such as gRPC's status.
     ///
-    /// The protocol sets it by [`Call::set_code`](crate::Call::set_code), as a [`Code`](super::Code) of the same `names`. It is
-    /// `none` if the protocol sets none. `request_duration_seconds` and `errors_total` don't carry it by default: see
+    /// The protocol sets it by [`Call::set_code`](crate::Call::set_code), as a [`Code`](super::Code) of the same `names`, of
+    /// which the first 256 can be codes. It is `none` if the protocol sets none. `request_duration_seconds` and `errors_total` don't carry it by default: see
     /// [`on_duration`](Self::on_duration) and [`on_errors`](Self::on_errors).
     pub fn code(names: &'static [&'static str]) -> Self {
         Self::of_status("code", Source::Code(names))
@@ -193,13 +196,13 @@ impl Label {
     /// sets, those that the server never answered, or only with `UNIMPLEMENTED`, make room: their series leave the page, and
     /// their numbers move to `_OTHER`. [`only_declared`](Self::only_declared) never shows such names.
     pub fn grpc_service() -> Self {
-        Self::new("grpc_service", Source::GrpcService)
+        Self::of_grpc("grpc_service", grpc::service)
     }
 
     /// `grpc_method`: the method in the path of a gRPC request: `Add` in `/shop.Cart/Add`. Otherwise like
     /// [`grpc_service`](Self::grpc_service).
     pub fn grpc_method() -> Self {
-        Self::new("grpc_method", Source::GrpcMethod)
+        Self::of_grpc("grpc_method", grpc::method)
     }
 
     /// `grpc_code`: the name of a gRPC call's status, such as `NOT_FOUND`. It is `none` if no status came, and `UNKNOWN` for
@@ -216,12 +219,12 @@ impl Label {
     /// default.
     pub fn rpc_method() -> Self {
         // As long as the two names can be, and the slash.
-        Self::new("rpc_method", Source::RpcMethod).max_len(2 * MAX_LEN + 1)
+        Self::of_grpc("rpc_method", grpc::full_method).max_len(2 * MAX_LEN + 1)
     }
 
     /// `version`: the HTTP version of the response.
     pub(crate) fn version_of_response() -> Self {
-        Self::new("version", Source::VersionOfResponse)
+        Self::from_response("version", |head| Some(http::version(head.version)))
     }
 
     /// `error_type` on metrics that are recorded at the end, by OpenTelemetry's conventions. It is empty if the call didn't
@@ -239,7 +242,20 @@ impl Label {
             on_duration: true,
             on_errors: true,
             max_len: MAX_LEN,
-            declared: None,
+            only_declared: false,
+            declared: Vec::new(),
+            has_to_be_proven: false,
+        }
+    }
+
+    /// A label that is read from the path of a gRPC request.
+    fn of_grpc<F>(name: &'static str, read: F) -> Self
+    where
+        F: for<'a> Fn(&RequestHead<'a>) -> Option<&'a str> + Send + Sync + 'static,
+    {
+        Self {
+            has_to_be_proven: true,
+            ..Self::from_request(name, read)
         }
     }
 
@@ -312,12 +328,12 @@ impl Label {
     /// # }
     /// ```
     pub fn only_declared(mut self, on: bool) -> Self {
-        self.declared = on.then(DeclaredValues::default);
+        self.only_declared = on;
         self
     }
 
     /// Sets what was not set, so that labels that show the same compare equal.
-    pub(crate) fn settled(self) -> Self {
+    pub(super) fn settled(self) -> Self {
         self.absent_by_default(ABSENT)
     }
 
@@ -336,26 +352,30 @@ impl Label {
         &self.name
     }
 
-    /// Whether clients can make up values that only the server's answers prove to exist.
-    pub(super) fn has_to_be_proven(&self) -> bool {
-        matches!(
-            self.source,
-            Source::GrpcService | Source::GrpcMethod | Source::RpcMethod
-        )
-    }
-
-    /// Adds a value to show.
-    pub(super) fn declare(&mut self, shown: &str) {
-        let value = self.value_of(shown);
-        if let Some(declared) = &mut self.declared {
-            declared.insert(value);
+    /// Adds a declared value.
+    pub(super) fn declare(&mut self, value: KeptValue) {
+        if let Err(at) = self.position(value.borrow()) {
+            self.declared.insert(at, value);
         }
     }
 
+    /// Whether the value is `_OTHER` on the page, because it is too long or not declared.
     #[inline]
-    pub(super) fn is_undeclared(&self, value: Value<'_>) -> bool {
-        let declared = self.declared.as_ref();
-        declared.is_some_and(|declared| !declared.has(value) && value != self.absent_value())
+    pub(super) fn hides(&self, value: Value<'_>) -> bool {
+        let is_too_long = matches!(value, Value::Text(text) if text.len() > self.max_len);
+        (is_too_long || self.only_declared) && self.is_undeclared(value)
+    }
+
+    /// Not inlined, so that labels that show all values stay short.
+    #[inline(never)]
+    fn is_undeclared(&self, value: Value<'_>) -> bool {
+        self.position(value).is_err() && value != self.absent_value()
+    }
+
+    /// Finds a declared value, or where it would be.
+    fn position(&self, value: Value<'_>) -> Result<usize, usize> {
+        let order = |declared: &KeptValue| declared.borrow().cmp(&value);
+        self.declared.binary_search_by(order)
     }
 
     /// Whether it is `error_type`, a name that is reserved for the crate.
@@ -368,19 +388,12 @@ impl Label {
         matches!(self.source, Source::Message(_))
     }
 
-    pub(super) fn moment(&self) -> Moment {
-        self.source.moment()
-    }
-
     #[inline]
     pub(super) fn request_value<'a>(&'a self, head: &RequestHead<'a>) -> Value<'a> {
         let text = match &self.source {
             Source::Method => return Value::Code(http::method(head.method)),
             Source::Scheme => http::scheme(head.uri),
             Source::Version => Some(http::version(head.version)),
-            Source::GrpcService => grpc::service(head),
-            Source::GrpcMethod => grpc::method(head),
-            Source::RpcMethod => grpc::full_method(head),
             Source::Request(read) => (**read)(head),
             _ => None,
         };
@@ -412,7 +425,6 @@ impl Label {
         let text = match &self.source {
             Source::Status => return Value::Code(head.status.as_u16()),
             Source::StatusClass => return Value::Code(http::status_class(head.status)),
-            Source::VersionOfResponse => Some(http::version(head.version)),
             Source::Response(read) => (**read)(head),
             _ => None,
         };
@@ -441,26 +453,10 @@ impl Label {
         self.absent.as_deref().unwrap_or(ABSENT)
     }
 
-    /// Whether the value is longer than the maximum.
-    #[inline]
-    pub(super) fn is_too_long(&self, value: Value<'_>) -> bool {
-        matches!(value, Value::Text(text) if text.len() > self.max_len)
-    }
-
-    /// Returns the text of a value on the page.
-    pub(super) fn shown(&self, value: &KeptValue) -> Box<str> {
-        self.source.shown(value)
-    }
-
-    /// Returns the value that the page shows as `shown`.
-    pub(super) fn value_of(&self, shown: &str) -> KeptValue {
-        self.source.value_of(shown)
-    }
-
     /// Whether calls can have the value that the page shows as `shown`.
     pub(super) fn can_be(&self, shown: &str) -> bool {
         !self.source.is_coded()
-            || matches!(self.value_of(shown), KeptValue::Code(_))
+            || matches!(self.source.value_of(shown), KeptValue::Code(_))
             || [self.absent_text(), OTHER].contains(&shown)
     }
 
@@ -481,12 +477,4 @@ where
     F: for<'a> Fn(&'a dyn Any) -> Option<Cow<'a, str>>,
 {
     read
-}
-
-impl fmt::Debug for Label {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Label")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
 }

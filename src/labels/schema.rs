@@ -1,4 +1,4 @@
-use super::constant::{check_clashes, check_name};
+use super::constant::{check_distinct, check_name};
 use super::source::{MOMENTS, Moment};
 use super::values::{KeptValue, MAX_LABELS, Value};
 use super::{Label, Labels, OTHER, RequestHead, Values};
@@ -7,16 +7,15 @@ use crate::classify::Head;
 use std::any::Any;
 use std::array;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// The request labels of a layer's metrics.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Schema {
     /// Sorted by name.
     labels: Box<[Label]>,
-    /// The labels of each moment, sorted by name.
+    /// The labels of each moment, sorted by name, with their declared values.
     moments: [Box<[Label]>; MOMENTS],
-    /// Declared values, which have no maximum length.
-    declared_values: Vec<Box<str>>,
 }
 
 /// Metrics that carry the same labels.
@@ -67,28 +66,18 @@ impl Schema {
     ///
     /// Returns an error that names the label if it is invalid, reserved, given twice, also constant, or one too many.
     pub(crate) fn new(labels: Vec<Label>, constant: &Labels) -> Result<Self, Error> {
-        let mut labels = labels;
+        let mut labels: Vec<_> = labels.into_iter().map(Label::settled).collect();
         labels.sort_by(|a, b| a.name().cmp(b.name()));
         for label in labels.iter().filter(|label| !label.is_error_type()) {
             check_name(label.name())?;
         }
-        if let Some(twice) = labels.windows(2).find(|two| two[0].name() == two[1].name()) {
-            return Err(Error::new(format!(
-                "label `{}` is given twice: give it once, or another name by `named`",
-                twice[0].name()
-            )));
-        }
-        for (name, value) in constant.iter() {
-            if labels.iter().any(|label| label.name() == name) {
-                return Err(Error::new(format!(
-                    "label `{name}` is a request label and a constant label (with the value {value:?}): give one of them another name"
-                )));
-            }
-        }
-        let constant_names = constant.iter().map(|(name, _)| name);
-        check_clashes(labels.iter().map(Label::name).chain(constant_names))?;
+        let of_calls = labels.iter();
+        let of_calls = of_calls.map(|label| (label.name(), "a request label".to_owned()));
+        check_distinct(of_calls.chain(constant.described("the constant")))?;
         let known_at = |moment| -> Result<Box<[Label]>, Error> {
-            let labels = labels.iter().filter(|label| label.moment() == moment);
+            let labels = labels
+                .iter()
+                .filter(|label| label.source.moment() == moment);
             let labels: Vec<Label> = labels.cloned().collect();
             match labels.get(MAX_LABELS) {
                 None => Ok(labels.into()),
@@ -105,7 +94,6 @@ impl Schema {
                 known_at(Moment::End)?,
             ],
             labels: labels.into(),
-            declared_values: Vec::new(),
         })
     }
 
@@ -117,7 +105,7 @@ impl Schema {
     /// Whether clients can make up values that only the server's answers prove to exist.
     pub(crate) fn has_to_be_proven(&self) -> bool {
         let mut labels = self.moments[Moment::Begin as usize].iter();
-        labels.any(Label::has_to_be_proven)
+        labels.any(|label| label.has_to_be_proven)
     }
 
     /// Whether some labels become known at this moment.
@@ -150,19 +138,14 @@ impl Schema {
         });
     }
 
-    /// For requests that are not HTTP.
-    pub(crate) fn absent_request_values<'a>(&'a self, values: &mut Values<'a>) {
-        self.fill(values, Moment::Begin, Label::absent_value);
+    /// For requests and calls that have nothing to read labels from at this moment.
+    pub(crate) fn absent_values<'a>(&'a self, moment: Moment, values: &mut Values<'a>) {
+        self.fill(values, moment, Label::absent_value);
     }
 
     #[inline]
     pub(crate) fn response_values<'a>(&'a self, head: &'a Head<'_>, values: &mut Values<'a>) {
         self.fill(values, Moment::Head, |label| label.response_value(head));
-    }
-
-    /// For calls that end without a response.
-    pub(crate) fn absent_response_values<'a>(&'a self, values: &mut Values<'a>) {
-        self.fill(values, Moment::Head, Label::absent_value);
     }
 
     #[inline]
@@ -185,17 +168,11 @@ impl Schema {
     ) {
         for label in &self.moments[moment as usize] {
             let value = value(label);
-            let is_other =
-                label.is_too_long(value) && !self.is_declared(value) || label.is_undeclared(value);
-            values.push(if is_other { Value::Text(OTHER) } else { value });
+            values.push(match label.hides(value) {
+                true => Value::Text(OTHER),
+                false => value,
+            });
         }
-    }
-
-    /// Whether the value is declared for any label.
-    #[cold]
-    fn is_declared(&self, value: Value<'_>) -> bool {
-        let mut declared = self.declared_values.iter();
-        declared.any(|declared| Value::Text(declared) == value)
     }
 
     /// Returns the label set in which every label is `_OTHER`.
@@ -217,7 +194,10 @@ impl Schema {
     /// Returns the moment at which all labels that these metrics carry are known.
     pub(crate) fn known_at(&self, carrier: Carrier) -> Moment {
         let labels = self.labels.iter().filter(|label| carries(carrier, label));
-        labels.map(Label::moment).max().unwrap_or(Moment::Begin)
+        labels
+            .map(|label| label.source.moment())
+            .max()
+            .unwrap_or(Moment::Begin)
     }
 
     /// Returns the shown values of the labels that these metrics carry, in the order of the names. All of them must be
@@ -225,19 +205,20 @@ impl Schema {
     pub(crate) fn project(&self, carrier: Carrier, known: Known<'_>) -> Box<[Box<str>]> {
         let mut known = known.map(<[_]>::iter);
         let values = self.labels.iter().filter_map(|label| {
-            let value = known[label.moment() as usize].next()?;
-            carries(carrier, label).then(|| label.shown(value))
+            let value = known[label.source.moment() as usize].next()?;
+            carries(carrier, label).then(|| label.source.shown(value))
         });
         values.collect()
     }
 
-    /// Returns the label set that `given` declares. A label of the response that it leaves out has its expected value.
+    /// Returns the label set that the `pairs` declare. A label of the response that it leaves out has its expected value.
     ///
     /// # Errors
     ///
     /// Returns an error that names the label if it is unknown, given twice or missing, or never has the value.
-    pub(crate) fn declare(&mut self, given: &[(String, String)]) -> Result<Declared, Error> {
-        for (i, (name, value)) in given.iter().enumerate() {
+    pub(crate) fn declare(&mut self, pairs: &[(String, String)]) -> Result<Declared, Error> {
+        let mut given = BTreeMap::new();
+        for (name, value) in pairs {
             let Some(label) = self.labels.iter().find(|label| label.name() == name) else {
                 return Err(Error::new(format!(
                     "a label set is declared with `{name}`, which is not a request label of the layer: give it to the builder by `label`"
@@ -245,38 +226,31 @@ impl Schema {
             };
             if !label.can_be(value) {
                 return Err(Error::new(format!(
-                    "a label set is declared with `{name}` as {value:?}, a value that no call has: give it as the page shows it"
+                    "a label set is declared with `{name}` as {value:?}, a value that no call has: give one that the page can show"
                 )));
             }
-            if given[..i].iter().any(|(other, _)| other == name) {
+            if given.insert(&**name, &**value).is_some() {
                 return Err(Error::new(format!(
                     "a label set is declared with `{name}` given twice: give it once"
                 )));
             }
         }
         let mut of_request = self.moments[Moment::Begin as usize].iter();
-        let is_given = |label: &&Label| given.iter().any(|(name, _)| name == label.name());
-        if let Some(missing) = of_request.find(|label| !is_given(label)) {
+        if let Some(missing) = of_request.find(|label| !given.contains_key(label.name())) {
             return Err(Error::new(format!(
                 "a label set is declared without `{}`: give every label of the request a value",
                 missing.name()
             )));
         }
-        let declared = self.moments.each_ref().map(|labels| {
-            let value = |label: &Label| {
-                let given = given.iter().find(|(name, _)| name == label.name());
-                label.value_of(given.map_or(label.expected(), |(_, value)| value))
+        Ok(self.moments.each_mut().map(|labels| {
+            let declare = |label: &mut Label| {
+                let shown = given.get(label.name()).copied();
+                let value = label.source.value_of(shown.unwrap_or(label.expected()));
+                label.declare(value.clone());
+                value
             };
-            labels.iter().map(value).collect()
-        });
-        for label in self.moments.iter_mut().flatten().chain(&mut self.labels) {
-            let given = given.iter().find(|(name, _)| name == label.name());
-            let expected = label.expected().to_owned();
-            label.declare(given.map_or(&expected, |(_, value)| value));
-        }
-        self.declared_values
-            .extend(given.iter().map(|(_, value)| value.clone().into()));
-        Ok(declared)
+            labels.iter_mut().map(declare).collect()
+        }))
     }
 }
 
@@ -284,8 +258,8 @@ impl Schema {
 fn carries(carrier: Carrier, label: &Label) -> bool {
     match carrier {
         Carrier::Ready => false,
-        Carrier::Begin => label.moment() == Moment::Begin && label.on_begin,
-        Carrier::Head => label.moment() != Moment::End,
+        Carrier::Begin => label.source.moment() == Moment::Begin && label.on_begin,
+        Carrier::Head => label.source.moment() != Moment::End,
         Carrier::End => !label.is_error_type(),
         Carrier::Duration => label.on_duration,
         Carrier::Errors => label.on_errors && !label.is_error_type(),

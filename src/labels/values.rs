@@ -1,7 +1,5 @@
-use std::collections::HashSet;
-
 /// A label's value in a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Value<'a> {
     /// A number that stands for a text, which only the label knows. Methods and statuses are in most calls, and numbers
     /// compare faster.
@@ -25,13 +23,6 @@ pub(crate) struct Values<'a> {
     len: usize,
 }
 
-/// The declared values of a label.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct DeclaredValues {
-    texts: HashSet<Box<str>>,
-    codes: Vec<u16>,
-}
-
 /// The maximum number of labels per moment.
 pub(super) const MAX_LABELS: usize = 8;
 
@@ -47,6 +38,7 @@ impl Value<'_> {
 }
 
 impl KeptValue {
+    #[inline]
     pub(crate) fn borrow(&self) -> Value<'_> {
         match self {
             Self::Code(code) => Value::Code(*code),
@@ -58,32 +50,7 @@ impl KeptValue {
 impl PartialEq<Value<'_>> for KeptValue {
     #[inline]
     fn eq(&self, other: &Value<'_>) -> bool {
-        match (self, other) {
-            (Self::Code(a), Value::Code(b)) => a == b,
-            (Self::Text(a), Value::Text(b)) => **a == **b,
-            _ => false,
-        }
-    }
-}
-
-// === impl DeclaredValues ===
-
-impl DeclaredValues {
-    pub(super) fn insert(&mut self, value: KeptValue) {
-        match value {
-            KeptValue::Code(code) => self.codes.push(code),
-            KeptValue::Text(text) => {
-                self.texts.insert(text);
-            }
-        }
-    }
-
-    #[inline]
-    pub(super) fn has(&self, value: Value<'_>) -> bool {
-        match value {
-            Value::Code(code) => self.codes.contains(&code),
-            Value::Text(text) => self.texts.contains(text),
-        }
+        self.borrow() == *other
     }
 }
 

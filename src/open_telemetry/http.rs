@@ -96,7 +96,7 @@
 //! | `network_protocol_version` | `1.1`, `2`: on servers the request's version, on clients the response's | no |
 //! | `http_response_status_code` | as [`Label::status`]; empty without a response | no |
 //! | `error_type` | the [type](crate::ErrorType) of the failure, `cancelled` if the caller left, empty if the call completed | no |
-//! | `http_route`; on clients `url_template` | the label `route`, if you give one | no |
+//! | `http_route`; on clients `url_template` | the label `route`, if you give one | only `url_template` |
 //!
 //! To Prometheus, an empty label is the same as no label. If you [add](crate::MetricsLayerBuilder::label) a label of this crate, it gets the
 //! conventional name, unless you [named](crate::labels::Label::named) it, and replaces the default one. For example, a server with TLS
@@ -105,8 +105,8 @@
 //!
 //! # Differences from the conventions
 //!
-//! The names are those of the [semantic conventions for HTTP metrics](https://opentelemetry.io/docs/specs/semconv/http/http-metrics/), version
-//! 1.30, translated by the [compatibility rules for Prometheus](https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/): dots
+//! The names are those of the semantic conventions for HTTP metrics, version
+//! [1.44](https://github.com/open-telemetry/semantic-conventions/blob/v1.44.0/docs/http/http-metrics.md), translated by the [compatibility rules for Prometheus](https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/): dots
 //! become underscores, the units `s` and `By` become the suffixes `_seconds` and `_bytes`, and `{request}` is dropped. Durations and their labels are
 //! stable in the conventions. Active requests and sizes may change. Differences:
 //!
@@ -137,21 +137,20 @@
 use crate::labels::Label;
 use crate::naming::Naming;
 
-/// Returns the labels that all calls have.
+/// Returns the labels that all calls have, before they are [`conventional`].
 pub(super) fn labels(naming: Naming) -> [Label; 5] {
     // A client's request does not have the version that is spoken, if the two sides negotiate one.
     let version = match naming {
         Naming::HttpClient => Label::version_of_response(),
         _ => Label::version(),
     };
-    let labels = [
+    [
         Label::method(),
         Label::scheme(),
         Label::status(),
         version,
         Label::error_type(),
-    ];
-    labels.map(|label| conventional(naming, label))
+    ]
 }
 
 /// Renames a label of this crate that has its default name, and moves it to the metrics that have it in the conventions.
@@ -178,11 +177,11 @@ pub(crate) fn conventional(naming: Naming, label: Label) -> Label {
         label.on_duration(true).absent_by_default("")
     } else if label.name() == "route" {
         // A label of this name is the route, no matter which function reads it, or whether from the response.
-        let label = label.named(match naming {
-            Naming::HttpClient => "url_template",
-            _ => "http_route",
-        });
-        label.on_begin(false).absent_by_default("")
+        let label = match naming {
+            Naming::HttpClient => label.named("url_template"),
+            _ => label.named("http_route").on_begin(false),
+        };
+        label.absent_by_default("")
     } else {
         label
     }

@@ -3,7 +3,7 @@
 use super::expectations::{Expectations, Expected, Kind, Pattern};
 use super::histogram;
 use super::nearest::nearest;
-use super::snapshot::{Series, Snapshot, is_of_part};
+use super::snapshot::{Series, Snapshot};
 
 /// How many series a line is the sum of, at most, for each to be shown.
 const MOST_PARTS: usize = 8;
@@ -46,29 +46,26 @@ fn differences(expectations: &Expectations, found: &Snapshot) -> Vec<String> {
 
 /// Whether a pattern is about this series, or about another part of the same histogram.
 fn covers(pattern: &Pattern, series: &Series, family: &str) -> bool {
-    let is_part = pattern
+    let is_part = |suffix| matches!(suffix, "" | "_bucket" | "_count" | "_sum");
+    if !pattern
+        .series
         .name
         .strip_prefix(family)
-        .is_some_and(|suffix| matches!(suffix, "" | "_bucket" | "_count" | "_sum"));
-    if !is_part {
-        return pattern.matches_sample(series);
+        .is_some_and(is_part)
+    {
+        return pattern.matches(series);
     }
-    let labels = pattern.labels.iter();
     let of_metric = Pattern {
-        name: family.to_owned(),
-        labels: labels
-            .filter(|(name, _)| !is_of_part(name))
-            .cloned()
-            .collect(),
+        series: pattern.series.metric(family),
         and_others: pattern.and_others,
     };
-    of_metric.matches(series.metric_labels())
+    of_metric.matches(&series.metric(family))
 }
 
 fn difference(pattern: &Pattern, expected: &Expected, found: &Snapshot) -> Option<String> {
     let samples = found.samples.iter();
     let matching: Vec<_> = samples
-        .filter(|(series, _)| pattern.matches_sample(series))
+        .filter(|(series, _)| pattern.matches(series))
         .collect();
     let sum: f64 = matching.iter().map(|(_, sample)| sample.value).sum();
     let (expected, is_met) = match &expected.0 {

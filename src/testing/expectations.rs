@@ -1,4 +1,4 @@
-use super::snapshot::{Series, write_labels};
+use super::snapshot::Series;
 use std::fmt;
 
 /// What [`assert_metrics!`](crate::assert_metrics) is told to find.
@@ -12,8 +12,7 @@ pub struct Expectations {
 /// The series of one name with these labels.
 #[derive(Debug)]
 pub struct Pattern {
-    pub(super) name: String,
-    pub(super) labels: Vec<(String, String)>,
+    pub(super) series: Series,
     /// Whether the series may have other labels, too.
     pub(super) and_others: bool,
 }
@@ -52,8 +51,7 @@ impl Pattern {
     /// Returns a pattern for series without labels.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
-            name: name.into(),
-            labels: Vec::new(),
+            series: Series::new(name, [("", ""); 0]),
             and_others: false,
         }
     }
@@ -63,7 +61,7 @@ impl Pattern {
         let name = name.into();
         // The macro takes labels as identifiers, which may be raw.
         let name = name.strip_prefix("r#").unwrap_or(&name).to_owned();
-        self.labels.push((name, value.into()));
+        self.series.labels.insert(name, value.into());
         self
     }
 
@@ -73,28 +71,18 @@ impl Pattern {
         self
     }
 
-    /// Whether these labels match.
-    pub(super) fn matches<'a>(
-        &self,
-        labels: impl Iterator<Item = (&'a str, &'a str)> + Clone,
-    ) -> bool {
-        let has = |(name, value): &(String, String)| {
-            labels.clone().any(|found| found == (&**name, &**value))
-        };
-        self.labels.iter().all(has) && (self.and_others || labels.count() == self.labels.len())
-    }
-
-    pub(super) fn matches_sample(&self, series: &Series) -> bool {
-        series.name == self.name && self.matches(series.labels())
+    pub(super) fn matches(&self, found: &Series) -> bool {
+        let Series { name, labels } = &self.series;
+        let has = |(name, value)| found.labels.get(name) == Some(value);
+        let may_have_others = self.and_others || found.labels.len() == labels.len();
+        found.name == *name && labels.iter().all(has) && may_have_others
     }
 }
 
 /// As on a page, with `..` if there may be other labels.
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let labels = self.labels.iter().map(|(name, value)| (&**name, &**value));
-        f.write_str(&self.name)?;
-        write_labels(f, labels, self.and_others)
+        self.series.write(f, self.and_others)
     }
 }
 

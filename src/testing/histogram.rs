@@ -18,13 +18,12 @@ pub(super) fn difference(
     let histograms = histograms(found);
     let mut matching = histograms
         .iter()
-        .filter(|(series, _)| pattern.matches_sample(series));
-    let (series, bounds) = match (matching.next(), matching.count()) {
-        (Some(only), 0) => only,
-        (Some(_), others) => {
+        .filter(|(series, _)| pattern.matches(series));
+    let (series, bounds) = match (matching.next(), 1 + matching.count()) {
+        (Some(only), 1) => only,
+        (Some(_), found) => {
             return Some(format!(
-                "{listed}, found {} histograms: list more labels",
-                others + 1
+                "{listed}, found {found} histograms: list more labels"
             ));
         }
         (None, _) => {
@@ -34,10 +33,14 @@ pub(super) fn difference(
             return Some(format!("{listed}, found no such histogram{nearest}"));
         }
     };
-    let classic = (classic_of(observations, bounds), apart(bounds));
+    let classic = |observed: f64| {
+        let mut above = bounds.iter().filter(|(bound, _)| observed <= *bound);
+        above.next().map_or(f64::INFINITY, |(bound, _)| *bound)
+    };
+    let classic = (counted(observations, classic), apart(bounds));
     let native = found.native.get(series).map(|buckets| {
         let grown = buckets.iter().copied().filter(|(_, count)| *count != 0.0);
-        (native_of(observations), grown.collect())
+        (counted(observations, native), grown.collect())
     });
     // The finer buckets say more.
     let differing = native.into_iter().chain([classic]);
@@ -59,11 +62,8 @@ fn histograms(found: &Snapshot) -> BTreeMap<Series, Vec<(f64, f64)>> {
         if let Some(bound) = bound
             && series.name.strip_suffix("_bucket") == Some(&sample.family)
         {
-            let metric = Series::new(&*sample.family, series.metric_labels());
-            histograms
-                .entry(metric)
-                .or_default()
-                .push((bound, sample.value));
+            let buckets = histograms.entry(series.metric(&sample.family));
+            buckets.or_default().push((bound, sample.value));
         }
     }
     for buckets in histograms.values_mut() {
@@ -83,25 +83,18 @@ fn apart(cumulative: &[(f64, f64)]) -> Buckets {
     apart.filter(|(_, count)| *count != 0.0).collect()
 }
 
-fn classic_of(observations: &[f64], buckets: &[(f64, f64)]) -> Buckets {
-    let bounds = buckets.iter().map(|(bound, _)| *bound);
-    let cumulative = bounds.map(|bound| {
-        let below = observations.iter().filter(|observed| **observed <= bound);
-        (bound, below.count() as f64)
-    });
-    apart(&cumulative.collect::<Vec<_>>())
-}
-
-fn native_of(observations: &[f64]) -> Buckets {
-    let cells = observations
-        .iter()
-        .map(|seconds| native_cell((seconds * 1e9).round() as u64));
-    let mut bounds: Vec<_> = cells
-        .map(|cell| native_bound(NATIVE_BELOW + cell as i32))
-        .collect();
+/// Returns how many observations are in each bucket, by its upper bound.
+fn counted(observations: &[f64], bound_of: impl Fn(f64) -> f64) -> Buckets {
+    let mut bounds: Vec<f64> = observations.iter().copied().map(bound_of).collect();
     bounds.sort_by(f64::total_cmp);
     let buckets = bounds.chunk_by(|a, b| a == b);
     buckets.map(|same| (same[0], same.len() as f64)).collect()
+}
+
+/// Returns the upper bound of the native bucket for a time in seconds.
+fn native(observed: f64) -> f64 {
+    let cell = native_cell((observed * 1e9).round() as u64);
+    native_bound(NATIVE_BELOW + cell as i32)
 }
 
 fn text(buckets: &Buckets) -> String {

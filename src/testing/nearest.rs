@@ -10,17 +10,17 @@ pub(super) fn nearest<'a, T>(
     all: &'a BTreeMap<Series, T>,
 ) -> Option<(&'a Series, &'a T)> {
     all.iter()
-        .min_by_key(|(series, _)| distance(pattern, series))
+        .min_by_key(|(series, _)| distance(&pattern.series, series))
 }
 
-fn distance(pattern: &Pattern, series: &Series) -> usize {
-    let labels = pattern.labels.iter().map(|(name, value)| {
+fn distance(wanted: &Series, series: &Series) -> usize {
+    let labels = wanted.labels.iter().map(|(name, value)| {
         let found = series.labels.iter();
         let edits = found.map(|(other, found)| edits(name, other) + edits(value, found));
         edits.min().unwrap_or(name.len() + value.len())
     });
-    let others = series.labels.len().abs_diff(pattern.labels.len());
-    edits(&pattern.name, &series.name) + labels.sum::<usize>() + others
+    let others = series.labels.len().abs_diff(wanted.labels.len());
+    edits(&wanted.name, &series.name) + labels.sum::<usize>() + others
 }
 
 /// Returns how many characters must be inserted, removed or replaced to get from one text to the other.

@@ -136,40 +136,34 @@ impl Series {
         }
     }
 
-    /// Returns the labels that all samples of a metric have.
-    pub(super) fn metric_labels(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
-        self.labels().filter(|(name, _)| !is_of_part(name))
+    /// Returns the metric that this is a sample of: without the labels that tell a part of a histogram or summary from the
+    /// others.
+    pub(super) fn metric(&self, family: &str) -> Self {
+        let mut metric = Self::new(family, self.labels.clone());
+        metric
+            .labels
+            .retain(|name, _| !matches!(&**name, "le" | "quantile"));
+        metric
     }
 
-    pub(super) fn labels(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
-        self.labels.iter().map(|(name, value)| (&**name, &**value))
+    /// Writes the series as on a page, with `..` if there may be other labels.
+    pub(super) fn write(&self, f: &mut fmt::Formatter<'_>, and_others: bool) -> fmt::Result {
+        let labels = self
+            .labels
+            .iter()
+            .map(|(name, value)| format!("{name}={value:?}"));
+        let labels: Vec<_> = labels.chain(and_others.then(|| "..".to_owned())).collect();
+        f.write_str(&self.name)?;
+        match labels.is_empty() {
+            true => Ok(()),
+            false => write!(f, "{{{}}}", labels.join(",")),
+        }
     }
 }
 
 /// As on a page.
 impl fmt::Display for Series {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)?;
-        write_labels(f, self.labels(), false)
-    }
-}
-
-/// Whether a label tells a part of a histogram or summary from the others.
-pub(super) fn is_of_part(label: &str) -> bool {
-    matches!(label, "le" | "quantile")
-}
-
-/// Writes labels in braces, and `..` after them if there may be others.
-pub(super) fn write_labels<'a>(
-    f: &mut fmt::Formatter<'_>,
-    labels: impl Iterator<Item = (&'a str, &'a str)>,
-    and_others: bool,
-) -> fmt::Result {
-    let others = and_others.then(|| "..".to_owned());
-    let labels = labels.map(|(name, value)| format!("{name}={value:?}"));
-    let labels: Vec<_> = labels.chain(others).collect();
-    match labels.is_empty() {
-        true => Ok(()),
-        false => write!(f, "{{{}}}", labels.join(",")),
+        self.write(f, false)
     }
 }

@@ -20,10 +20,8 @@ fn an_error_names_the_invalid_label() {
     let named = |name: &'static str| MetricsLayer::builder().label(Label::method().named(name));
     for name in ["le", "quantile", "error_type", "__name__", "a\n", "", "a"] {
         let error = refused(named(name));
-        assert!(
-            error.contains(&format!("`{name}`")) || error.contains(&format!("{name:?}")),
-            "{error}"
-        );
+        let expected = format!("`{}`", name.escape_debug());
+        assert!(error.contains(&expected), "{error}");
     }
     for (one, other, escaped) in [("a.b", "a-b", "`a_b`"), ("_", "-", "`_`")] {
         let error = refused(named(one).label(Label::status().named(other)));
@@ -78,6 +76,16 @@ fn an_error_names_the_invalid_declaration() {
             let _ = declare(without_code).build(()).unwrap();
         }
     }
+    // Only the first 256 names of a list can be codes.
+    let names: Vec<&str> = (0..257).map(|i| &*format!("CODE_{i}").leak()).collect();
+    let label = Label::code(names.leak());
+    let declare = |value| {
+        let builder = MetricsLayer::builder().label(label.clone());
+        builder.declare([("code", value)])
+    };
+    let _ = declare("CODE_255").build(()).unwrap();
+    let error = refused(declare("CODE_256"));
+    assert!(error.contains(r#"`code` as "CODE_256""#), "{error}");
     let error = refused(
         builder()
             .cardinality_limit(1)

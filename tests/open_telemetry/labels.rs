@@ -57,6 +57,11 @@ fn a_servers_labels_describe_the_request() {
             "http_request_method",
             "_OTHER",
         ),
+        (
+            ("QUERY", "/", Version::HTTP_11),
+            "http_request_method",
+            "QUERY",
+        ),
         (("GET", "/", Version::HTTP_11), "url_scheme", "http"),
         (
             ("GET", "https://a/", Version::HTTP_2),
@@ -212,6 +217,10 @@ fn a_route_has_the_name_of_the_conventions() {
     let layer = layer.build([("", ""); 0]).unwrap();
     end(begin(&layer, get("http://a/7"), hello));
     assert_eq!(value(&layer, "client", "url_template"), "/{id}");
+    // The conventions have the template on a client's gauge, and not on a server's.
+    let labels = r#"{http_request_method="GET",url_scheme="http",url_template="/{id}"}"#;
+    let expected = [(labels.to_owned(), "0".to_owned())];
+    assert_eq!(all(&layer, "http_client_active_requests"), expected);
 }
 
 #[test]
@@ -263,10 +272,10 @@ fn a_custom_label_can_replace_the_conventions_label() {
     assert_eq!(value(&layer, "server", "http_request_method"), "PURGE");
 }
 
-/// They carry only method and scheme, and are exact while calls run.
+/// A server's carry only method and scheme, and are exact while calls run.
 #[test]
 fn active_requests_have_begun_and_not_ended() {
-    let layer = MetricsLayer::client_builder()
+    let layer = MetricsLayer::builder()
         .open_telemetry()
         .label(Label::route(|head| Some(head.uri.path())))
         .build([("", ""); 0])
@@ -283,7 +292,7 @@ fn active_requests_have_begun_and_not_ended() {
         ];
         let [of_get, of_post] = labels.map(str::to_owned);
         let expected = [(of_get, get.to_owned()), (of_post, post.to_owned())];
-        assert_eq!(all(&layer, "http_client_active_requests"), expected);
+        assert_eq!(all(&layer, "http_server_active_requests"), expected);
     };
     expect("2", "1");
     end(one);
