@@ -92,7 +92,7 @@ mod tests {
     use crate::registry::parse;
 
     fn rewritten(format: Format, line: &str) -> String {
-        let mut text = TextWriter::with_capacity(0, format.into());
+        let mut text = TextWriter::new(format.into());
         let sample = Sample::parse(line).unwrap();
         let (name, kind) = match sample.name.strip_suffix("_total") {
             Some(name) => (name, Kind::Counter),
@@ -138,7 +138,7 @@ mod tests {
 
     /// Returns the page of the families in a text.
     fn page(format: Format, text: &str) -> String {
-        let mut writer = TextWriter::with_capacity(0, format.into());
+        let mut writer = TextWriter::new(format.into());
         for (name, mut family) in parse(text).unwrap() {
             family.arrange(&name).unwrap();
             write(&mut writer, &name, &family);

@@ -21,19 +21,19 @@ mod protobuf;
 #[cfg(not(feature = "protobuf"))]
 #[path = "no_protobuf.rs"]
 mod protobuf;
-mod selection;
 mod series_snapshot;
 mod snapshot;
 mod text;
 
 pub(crate) use self::protobuf::Protobuf;
-pub(crate) use self::selection::Selection;
+pub(crate) use crate::registry::Selection;
 
-use self::families::{ErrorHandler, Families, PageFamily, Texts, families, in_order};
+use self::families::{Families, PageFamily, in_order};
 use self::text::TextWriter;
 use crate::Error;
 use crate::escaping::Escaping;
-use crate::registry::MetricsRegistry;
+use crate::registry::{ErrorHandler, MetricsRegistry};
+
 use bytes::Bytes;
 
 /// A text format that [`MetricsRegistry::encode`] writes.
@@ -159,29 +159,10 @@ impl MetricsRegistry {
             Encoding::Protobuf(protobuf, escaping) => protobuf.page(families, escaping),
         })
     }
-
-    /// Calls `write` with the families that are selected.
-    fn with_families<R>(
-        &self,
-        selection: &Selection,
-        escaping: Escaping,
-        on_error: &ErrorHandler<'_>,
-        write: impl FnOnce(&Families<'_>) -> R,
-    ) -> Result<R, Error> {
-        let _guard = self.begin_page()?;
-        let table = self.table();
-        let texts = Texts::encode(self, &table, selection, on_error)?;
-        let families = families(self, &table, &texts, selection, escaping, on_error)?;
-        Ok(write(&families))
-    }
 }
 
 fn text_page(families: &Families<'_>, encoding: TextEncoding) -> String {
-    let sizes = families.iter().map(|(name, family)| match family {
-        PageFamily::Automatic(family) => automatic::size(name, family, encoding.shows_created()),
-        PageFamily::Included(_) => 0,
-    });
-    let mut text = TextWriter::with_capacity(sizes.sum(), encoding);
+    let mut text = TextWriter::new(encoding);
     for (name, family) in in_order(families) {
         match family {
             PageFamily::Automatic(family) => automatic::write(&mut text, name, family),

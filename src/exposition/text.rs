@@ -28,11 +28,10 @@ pub(super) struct SampleWriter<'a> {
 // === impl TextWriter ===
 
 impl TextWriter {
-    /// Returns a writer with room for this many bytes, so that a large page is not copied while it grows.
-    pub(super) fn with_capacity(bytes: usize, encoding: TextEncoding) -> Self {
+    pub(super) fn new(encoding: TextEncoding) -> Self {
         Self {
             encoding,
-            page: String::with_capacity(bytes),
+            page: String::new(),
             family: String::new(),
             quotes: false,
             line_start: String::new(),
@@ -175,7 +174,7 @@ mod tests {
     use super::*;
 
     fn family(format: Format, kind: Kind, unit: Option<&str>) -> String {
-        let mut text = TextWriter::with_capacity(0, format.into());
+        let mut text = TextWriter::new(format.into());
         text.family("y_x", kind, unit, "say \"a\\b\"\n");
         text.finish()
     }

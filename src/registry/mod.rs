@@ -4,32 +4,35 @@
 
 mod automatic;
 mod builder;
-mod custom;
-mod encoding;
 mod family;
 mod included;
 mod label_names;
-mod metric;
 mod names;
+mod page;
 mod registered;
+mod selection;
+mod source;
 mod table;
+mod uptime;
 
 pub use self::builder::MetricsRegistryBuilder;
 
-pub(crate) use self::automatic::{
-    AUTOMATIC_METRICS, AutomaticMetric, Metric, ShownMetrics, UPTIME_HELP, UPTIME_UNIT,
-};
-pub(crate) use self::custom::{CustomFamily, FamilySource, LateClaims, MemberText};
-pub(crate) use self::encoding::{encode, encode_source};
+pub(crate) use self::automatic::{AUTOMATIC_METRICS, AutomaticMetric, Metric, Place, ShownMetrics};
 pub(crate) use self::family::{Kind, ends_in_unit};
 #[cfg(feature = "protobuf")]
 pub(crate) use self::included::parse_labels;
 #[cfg(any(feature = "protobuf", feature = "testing"))]
 pub(crate) use self::included::unescape;
 pub(crate) use self::included::{IncludedFamily, NamedFamily, Sample, allow_exemplar, parse};
+pub(crate) use self::page::ErrorHandler;
+pub(crate) use self::selection::Selection;
+pub(crate) use self::source::FamilySource;
 pub(crate) use self::table::{Endpoint, Table};
+pub(crate) use self::uptime::{UPTIME, UPTIME_HELP};
 
 use self::registered::Registered;
+use self::source::MetricFamily;
+use self::uptime::uptime;
 use crate::Error;
 use crate::clock::{Clock, Stopwatch};
 use crate::labels::{ConstantLabels, Labels};
@@ -100,11 +103,13 @@ impl MetricsRegistry {
     }
 
     fn from_parts(clock: Clock, prefix: String, labels: Labels) -> Self {
+        let created = clock.stopwatch();
+        let uptime = uptime(created, &prefix, &labels);
         Self {
             shared: Arc::new(Shared {
-                created: clock.stopwatch(),
+                created,
                 clock,
-                registered: RwLock::new(Registered::new(&prefix, labels)),
+                registered: RwLock::new(Registered::new(uptime, labels)),
                 rendering: Mutex::default(),
                 prefix,
             }),
@@ -222,7 +227,7 @@ impl MetricsRegistry {
     /// # }
     /// ```
     pub fn unregister(&self, name: impl AsRef<str>) -> bool {
-        self.remove_custom(name.as_ref(), None)
+        self.remove_metric(name.as_ref(), None)
     }
 
     /// Removes everything with exactly these labels from the page: the automatic metrics of layers, and metrics and
@@ -244,9 +249,9 @@ impl MetricsRegistry {
         Ok(removed.any())
     }
 
-    /// Removes the custom metric with this name and the endpoint's labels. Returns whether there was one.
-    pub(crate) fn remove_custom(&self, name: &str, endpoint: Option<&Arc<Endpoint>>) -> bool {
-        let removed = self.write().remove_custom(name, endpoint);
+    /// Removes the metric with this name and the endpoint's labels. Returns whether there was one.
+    pub(crate) fn remove_metric(&self, name: &str, endpoint: Option<&Arc<Endpoint>>) -> bool {
+        let removed = self.write().remove_metric(name, endpoint);
         removed.any()
     }
 
@@ -291,16 +296,11 @@ impl MetricsRegistry {
     ) -> Result<(), Error> {
         let kind = Kind::from(metric.metric_type());
         let unit = unit.map(Unit::as_str);
-        let name = family::name(name, unit, kind)?;
-        let labels = self.labels_of(endpoint)?;
-        let member = FamilySource::metric(&name, &labels, metric).created(self.clock().wall_time());
-        let joining = CustomFamily::new(kind, unit, help, &labels, member);
-        let claim = encoding::custom_claim(&name, &joining)?;
-        let joining = joining.claiming(claim);
-        let mut registered = self.write();
-        // The endpoint may have been removed while the encoder ran.
-        registered.table.labels_of(endpoint)?;
-        registered.add_custom(&name, &joining)
+        let family = MetricFamily::new(name, kind, unit, help)?;
+        let created = self.clock().wall_time();
+        self.add_source(endpoint, |labels| {
+            FamilySource::metric(family, labels, metric).created(created)
+        })
     }
 
     /// Adds a source with the endpoint's labels, or the registry's if there is no endpoint.
@@ -310,10 +310,12 @@ impl MetricsRegistry {
         source: impl FnOnce(&Labels) -> FamilySource,
     ) -> Result<(), Error> {
         let labels = self.labels_of(endpoint)?;
-        let source = source(&labels);
-        let claims = encoding::source_claims(&source)?;
-        let source = source.claiming(claims);
+        let mut source = source(&labels);
+        for claim in page::claims(&source)? {
+            source.claim(Arc::new(claim));
+        }
         let mut registered = self.write();
+        // The endpoint may have been removed while the encoder ran.
         registered.table.labels_of(endpoint)?;
         registered.add_source(&labels, &source)
     }
@@ -337,7 +339,7 @@ impl MetricsRegistry {
     ) -> Result<Arc<Endpoint>, Error> {
         let own = family::prefix(prefix)?;
         let prefix = format!("{}{}", self.shared.prefix, naming.prefix(&own));
-        let shown = metric::shown(naming, &settings);
+        let shown = automatic::shown(naming, &settings);
         let mut registered = self.write();
         if let Some(there) = registered.endpoint(&prefix, &labels, &shown, &settings)? {
             // The settings hold closures of users, which are dropped after the lock.
@@ -366,13 +368,6 @@ impl MetricsRegistry {
     /// Returns a copy of what is registered now. Reading it blocks no registration.
     pub(crate) fn table(&self) -> Table {
         self.read().table.clone()
-    }
-
-    /// Adds families that sources began to show, so that later registrations can't clash with them.
-    pub(crate) fn add_late_claims(&self, late: &[LateClaims]) {
-        if !late.is_empty() {
-            self.write().add_late_claims(late);
-        }
     }
 
     /// Reserves names of a registry that shows this one, so that later layers can't clash with them.
@@ -440,12 +435,14 @@ impl Default for MetricsRegistry {
 
 impl fmt::Debug for MetricsRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Table { layers, custom, .. } = self.table();
+        let Table {
+            layers, metrics, ..
+        } = self.table();
         let layers = layers.values();
         let endpoints: Vec<_> = layers.flat_map(|of| of.endpoints.keys()).collect();
         f.debug_struct("MetricsRegistry")
             .field("endpoints", &endpoints)
-            .field("custom", &custom.keys())
+            .field("metrics", &metrics.keys())
             .finish_non_exhaustive()
     }
 }

@@ -15,32 +15,22 @@ pub(crate) use self::sample::parse_labels;
 #[cfg(any(feature = "protobuf", feature = "testing"))]
 pub(crate) use self::sample::unescape;
 
-use super::family::{Kind, check_same_type};
+use super::family::Kind;
 use crate::Error;
+use std::borrow::Cow;
 
 /// A family that something else than this crate encoded.
 #[derive(Debug)]
 pub(crate) struct IncludedFamily<'a> {
     pub(crate) kind: Kind,
-    pub(crate) unit: Option<String>,
-    pub(crate) help: String,
+    pub(crate) unit: Option<Cow<'a, str>>,
+    pub(crate) help: Cow<'a, str>,
     pub(crate) samples: Vec<Sample<'a>>,
 }
 
 // === impl IncludedFamily ===
 
 impl IncludedFamily<'_> {
-    /// Adds the samples of another family with the same name.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the families differ in type or unit.
-    pub(crate) fn join(&mut self, name: &str, other: Self) -> Result<(), Error> {
-        check_same_type(name, (self.kind, &self.unit), (other.kind, &other.unit))?;
-        self.samples.extend(other.samples);
-        Ok(())
-    }
-
     /// Sorts the samples, and checks them by the [`rules`].
     ///
     /// # Errors

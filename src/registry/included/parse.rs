@@ -6,6 +6,7 @@ use crate::Error;
 use crate::registry::Kind;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::mem;
 
 /// Parses a text in OpenMetrics, in the Prometheus text format 0.0.4, or as prometheus-client writes it, which is
 /// OpenMetrics except for HELP.
@@ -40,7 +41,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<NamedFamily<'_>>, Error> {
         if let Some(name) = &help_of {
             if !matches!(&metadata, Some(("TYPE", of, _)) if of == name) {
                 let family = open(&mut families, name, |_| true);
-                family.help.extend(["\n", line]);
+                let help = family.help.to_mut();
+                help.extend(["\n", line]);
                 continue;
             }
             help_of = None;
@@ -48,7 +50,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<NamedFamily<'_>>, Error> {
         match metadata {
             Some(("HELP", name, help)) => {
                 let family = open(&mut families, &name, |family| family.help.is_empty());
-                help.clone_into(&mut family.help);
+                family.help = help.into();
                 let is_followed = types.get(&name).is_some_and(|of_type| *of_type > place);
                 help_of = is_followed.then_some(name);
             }
@@ -62,7 +64,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<NamedFamily<'_>>, Error> {
                     })?;
             }
             Some(("UNIT", name, unit)) => {
-                open(&mut families, &name, |_| true).unit = Some(unit.to_owned());
+                open(&mut families, &name, |_| true).unit = Some(unit.into());
             }
             _ if line.trim().is_empty() || line.trim_start().starts_with('#') => {}
             _ => add(&mut families, Sample::parse_line(line)?, is_open_metrics)?,
@@ -72,7 +74,10 @@ pub(crate) fn parse(text: &str) -> Result<Vec<NamedFamily<'_>>, Error> {
         families = with_created(families.into_iter().map(converted).collect());
     }
     for (name, family) in &mut families {
-        family.help = unescape(&family.help).into_owned();
+        family.help = match mem::take(&mut family.help) {
+            Cow::Borrowed(help) => unescape(help),
+            Cow::Owned(help) => unescape(&help).into_owned().into(),
+        };
         for sample in &mut family.samples {
             sample.set_family(name, family.kind);
         }
@@ -96,7 +101,7 @@ fn open<'f, 'a>(
         let family = IncludedFamily {
             kind: Kind::Unknown,
             unit: None,
-            help: String::new(),
+            help: Cow::default(),
             samples: Vec::new(),
         };
         families.push((name.clone(), family));
