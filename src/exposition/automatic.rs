@@ -6,7 +6,7 @@ use super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesValue};
 use super::snapshot::Snapshot;
 use super::text::TextWriter;
 use crate::block::Exemplar;
-use crate::escaping::{Escaping, push_escaped};
+use crate::escaping::{Escaping, escaped};
 use crate::labels::{ExtraLabel, LabelStr};
 use crate::registry::{AUTOMATIC_METRICS, AutomaticMetric, Table};
 use std::collections::BTreeMap;
@@ -84,10 +84,8 @@ impl BoundTexts {
 
 fn write_errors(text: &mut TextWriter, labels: LabelStr<'_>, errors: &ErrorCounts<'_>) {
     let mut samples = text.samples_with("_total", labels, ExtraLabel::ErrorType);
-    let mut escaped = String::new();
     for error in errors.iter() {
-        escaped.clear();
-        push_escaped(&mut escaped, error.error_type.as_str());
+        let escaped = escaped(error.error_type.as_str());
         samples.sample(&escaped, |page| push_integer(page, error.count));
         samples.created(&escaped, error.created);
     }

@@ -142,7 +142,7 @@ fn check_added(before: &FamiliesByName<'_>, after: &str, uptime: &str) -> Result
             )));
         }
         for family in &mut families {
-            family.arrange(&name)?;
+            family.sort_and_check(&name)?;
         }
         if let Some(before) = name.strip_suffix(uptime) {
             before.clone_into(&mut prefix);

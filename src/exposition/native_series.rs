@@ -2,7 +2,7 @@
 
 use super::families::PageFamily;
 use super::series_snapshot::SeriesValue;
-use super::{Format, TextEncoding, text_page};
+use super::{Format, TextEncoding};
 use crate::Error;
 use crate::buckets::{NATIVE_BELOW, native_bound};
 use crate::registry::{MetricsRegistry, Selection};
@@ -38,7 +38,7 @@ impl MetricsRegistry {
                     }
                 });
             }
-            text_page(families, encoding)
+            self.text_page(families, encoding)
         })
     }
 }

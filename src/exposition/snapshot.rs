@@ -154,27 +154,25 @@ impl<'a> Snapshot<'a> {
         let in_seconds = metric.unit() == Some("seconds");
         let layers = self.layers.iter();
         for layer in layers.filter(|layer| layer.has(metric.metric)) {
-            if let Place::Overflow = place {
+            let mut show = |text, value, created, values| {
                 write(&SeriesSnapshot {
-                    labels: self.texts.get(&layer.text),
-                    value: SeriesValue::Counter(layer.overflowed),
+                    labels: self.texts.get(text),
+                    value,
                     in_seconds,
-                    created: layer.endpoint.created,
+                    created,
                     endpoint: layer.endpoint,
-                    label_values: (carrier, &[]),
+                    label_values: (carrier, values),
                 });
+            };
+            if let Place::Overflow = place {
+                let value = SeriesValue::Counter(layer.overflowed);
+                show(&layer.text, value, layer.endpoint.created, &[]);
                 continue;
             }
             for read in &self.series[layer.series[carrier as usize].clone()] {
                 if let Some(value) = self.value(metric.kind, place, layer, read) {
-                    write(&SeriesSnapshot {
-                        labels: self.texts.get(&read.text),
-                        value,
-                        in_seconds,
-                        created: read.series.created(),
-                        endpoint: layer.endpoint,
-                        label_values: (carrier, read.series.values()),
-                    });
+                    let SeriesNumbers { series, text, .. } = read;
+                    show(text, value, series.created(), series.values());
                 }
             }
         }

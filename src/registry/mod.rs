@@ -23,7 +23,7 @@ pub(crate) use self::family::{Kind, ends_in_unit};
 pub(crate) use self::included::parse_labels;
 #[cfg(any(feature = "protobuf", feature = "testing"))]
 pub(crate) use self::included::unescape;
-pub(crate) use self::included::{IncludedFamily, NamedFamily, Sample, allow_exemplar, parse};
+pub(crate) use self::included::{IncludedFamily, NamedFamily, Sample, parse};
 pub(crate) use self::page::ErrorHandler;
 pub(crate) use self::selection::Selection;
 pub(crate) use self::source::FamilySource;
@@ -40,9 +40,10 @@ use crate::naming::Naming;
 use crate::settings::Settings;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric as ClientMetric, Unit};
+use std::cell::RefCell;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::thread::{self, ThreadId};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 /// A set of metrics. Layers record them, and exporters show them.
@@ -77,12 +78,17 @@ struct Shared {
     /// Locked to register and to begin a page, never by a request. No user code runs under the lock: no encoder,
     /// no closure, no drop.
     registered: RwLock<Registered>,
-    /// The threads that are making a page.
-    rendering: Mutex<Vec<ThreadId>>,
+    /// The capacity that the next page as text begins with, in bytes.
+    text_capacity: AtomicUsize,
 }
 
 /// Marks this thread as making a page until it is dropped.
-pub(crate) struct PageGuard<'a>(&'a MetricsRegistry);
+pub(crate) struct PageGuard(());
+
+thread_local! {
+    /// The registries of which this thread is making a page. An encoder may make pages of other registries.
+    static RENDERING: RefCell<Vec<*const Shared>> = const { RefCell::new(Vec::new()) };
+}
 
 // === impl MetricsRegistry ===
 
@@ -110,7 +116,7 @@ impl MetricsRegistry {
                 created,
                 clock,
                 registered: RwLock::new(Registered::new(uptime, labels)),
-                rendering: Mutex::default(),
+                text_capacity: AtomicUsize::new(0),
                 prefix,
             }),
         }
@@ -365,6 +371,11 @@ impl MetricsRegistry {
         self.shared.clock
     }
 
+    /// Returns the capacity that the next page as text begins with, in bytes.
+    pub(crate) fn text_capacity(&self) -> &AtomicUsize {
+        &self.shared.text_capacity
+    }
+
     /// Returns a copy of what is registered now. Reading it blocks no registration.
     pub(crate) fn table(&self) -> Table {
         self.read().table.clone()
@@ -380,10 +391,10 @@ impl MetricsRegistry {
     /// # Errors
     ///
     /// Returns an error if this thread is already making one: an encoder would call itself.
-    pub(crate) fn begin_page(&self) -> Result<PageGuard<'_>, Error> {
+    pub(crate) fn begin_page(&self) -> Result<PageGuard, Error> {
         self.check_idle()?;
-        self.rendering().push(thread::current().id());
-        Ok(PageGuard(self))
+        RENDERING.with_borrow_mut(|registries| registries.push(Arc::as_ptr(&self.shared)));
+        Ok(PageGuard(()))
     }
 
     /// Checks that this thread is not making a page. Otherwise a second page would wait for the first one.
@@ -392,17 +403,13 @@ impl MetricsRegistry {
     ///
     /// Returns an error if this thread is making a page.
     pub(crate) fn check_idle(&self) -> Result<(), Error> {
-        if !self.rendering().contains(&thread::current().id()) {
-            return Ok(());
+        let this = Arc::as_ptr(&self.shared);
+        match RENDERING.with_borrow(|registries| registries.contains(&this)) {
+            false => Ok(()),
+            true => Err(Error::new(
+                "an encoder asks for the page that it is encoding: a metric, collector or included registry may not scrape the registry that it is in",
+            )),
         }
-        Err(Error::new(
-            "an encoder asks for the page that it is encoding: a metric, collector or included registry may not scrape the registry that it is in",
-        ))
-    }
-
-    fn rendering(&self) -> MutexGuard<'_, Vec<ThreadId>> {
-        let rendering = self.shared.rendering.lock();
-        rendering.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Registered> {
@@ -416,13 +423,10 @@ impl MetricsRegistry {
     }
 }
 
-impl Drop for PageGuard<'_> {
+impl Drop for PageGuard {
     fn drop(&mut self) {
-        let mut rendering = self.0.rendering();
-        let this = thread::current().id();
-        if let Some(place) = rendering.iter().position(|thread| *thread == this) {
-            rendering.swap_remove(place);
-        }
+        // The last one: pages end in the reverse order of their beginning.
+        RENDERING.with_borrow_mut(Vec::pop);
     }
 }
 

@@ -66,7 +66,7 @@ impl Claim {
         }
     }
 
-    /// Returns a claim to an included family and its series. The family must be arranged.
+    /// Returns a claim to an included family and its series. Its samples must be sorted.
     pub(super) fn included(name: &str, family: &IncludedFamily<'_>) -> Self {
         let mut series: Vec<Arc<str>> = Vec::new();
         for sample in &family.samples {
@@ -199,7 +199,7 @@ fn clashing(claim: &Claim, shown: &str, family: &str, owner: Owner) -> Error {
     let rename = match (claim.owner, owner) {
         (Owner::Included, Owner::Included) => "choose another name",
         (_, Owner::Included) | (Owner::Included, _) => {
-            "choose another name, or give the layer or the registry a prefix"
+            "choose another name, or give the layer (`MetricsLayerBuilder::prefix`) or its registry (`MetricsRegistryBuilder::prefix`) a prefix"
         }
         _ => "choose another prefix",
     };

@@ -38,14 +38,13 @@ impl Table {
             let family = source.metric.as_ref();
             family.is_none_or(|family| selection.contains(&family.name, family.kind))
         };
-        let encoded = self.sources().filter(is_selected).filter_map(|source| {
-            let text = source.encode().map(|text| (source, text));
-            text.map_or_else(
-                |error| on_error(error).err().map(Err),
-                |text| Some(Ok(text)),
-            )
-        });
-        encoded.collect()
+        let mut encoded = EncodedSources::new();
+        for source in self.sources().filter(is_selected) {
+            if let Some(text) = unless_left_out(source.encode(), on_error)? {
+                encoded.push((source, text));
+            }
+        }
+        Ok(encoded)
     }
 }
 
@@ -66,9 +65,8 @@ impl MetricsRegistry {
     ) -> Result<IncludedFamilies<'a>, Error> {
         let mut read = ReadSources::with_capacity(sources.len());
         for (source, text) in sources {
-            match source.read(text) {
-                Ok(families) => read.push((*source, families)),
-                Err(error) => on_error(error)?,
+            if let Some(families) = unless_left_out(source.read(text), on_error)? {
+                read.push((*source, families));
             }
         }
         self.add_late_claims(&read);
@@ -124,8 +122,7 @@ fn checked<'a>(
             }
             let unit = family.unit.as_deref();
             let claim = Claim::new(&name, family.kind, unit, source.owner);
-            if let Err(error) = names.check(&claim) {
-                on_error(error)?;
+            if unless_left_out(names.check(&claim), on_error)?.is_none() {
                 continue;
             }
             names.add(&claim);
@@ -135,12 +132,22 @@ fn checked<'a>(
             }
         }
     }
-    let arranged =
-        joined
-            .into_iter()
-            .filter_map(|(name, mut family)| match family.arrange(&name) {
-                Ok(()) => Some(Ok((name, family))),
-                Err(error) => on_error(error).err().map(Err),
-            });
-    arranged.collect()
+    let mut families = IncludedFamilies::new();
+    for (name, mut family) in joined {
+        if unless_left_out(family.sort_and_check(&name), on_error)?.is_some() {
+            families.insert(name, family);
+        }
+    }
+    Ok(families)
+}
+
+/// Returns what can be shown, or `None` if `on_error` leaves it out.
+fn unless_left_out<T>(
+    result: Result<T, Error>,
+    on_error: &ErrorHandler<'_>,
+) -> Result<Option<T>, Error> {
+    match result {
+        Ok(shown) => Ok(Some(shown)),
+        Err(error) => on_error(error).map(|()| None),
+    }
 }

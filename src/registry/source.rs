@@ -207,24 +207,26 @@ impl MetricFamily {
         })
     }
 
-    /// Checks that a metric of the family `other`, which has the same name, may join this one.
+    /// Checks that metrics of the family `other`, which has the same name, may join this one.
     ///
     /// # Errors
     ///
-    /// Returns an error that says in what they disagree.
+    /// Returns an error if the families differ.
     pub(super) fn check_joining(&self, other: &Self) -> Result<(), Error> {
-        let disagreement = if self.kind != other.kind {
-            format!("as a {}, not a {}", self.kind.as_str(), other.kind.as_str())
-        } else if self.unit != other.unit {
-            format!("with the unit {:?}, not {:?}", self.unit, other.unit)
-        } else if self.help != other.help {
-            format!("with the help {:?}, not {:?}", self.help, other.help)
-        } else {
+        if self == other {
             return Ok(());
+        }
+        let described = |Self {
+                             kind, unit, help, ..
+                         }: &Self| {
+            let (kind, unit) = (kind.as_str(), unit.as_deref().unwrap_or_default());
+            format!("a {kind} with the unit {unit:?} and the help {help:?}")
         };
         Err(Error::new(format!(
-            "metric `{}` is already registered {disagreement}: metrics of one family must agree",
-            self.name
+            "metric `{}` is already registered as {}, not as {}: metrics of one family must agree",
+            self.name,
+            described(self),
+            described(other)
         )))
     }
 

@@ -8,7 +8,6 @@ mod rules;
 mod sample;
 
 pub(crate) use self::parse::{NamedFamily, parse};
-pub(crate) use self::rules::allow_exemplar;
 pub(crate) use self::sample::Sample;
 #[cfg(feature = "protobuf")]
 pub(crate) use self::sample::parse_labels;
@@ -31,18 +30,21 @@ pub(crate) struct IncludedFamily<'a> {
 // === impl IncludedFamily ===
 
 impl IncludedFamily<'_> {
-    /// Sorts the samples, and checks them by the [`rules`].
+    /// Sorts the samples, and checks them by the [`rules`]. Removes exemplars that scrapers don't read.
     ///
     /// # Errors
     ///
     /// Returns an error that says which rule the family breaks.
-    pub(crate) fn arrange(&mut self, name: &str) -> Result<(), Error> {
+    pub(crate) fn sort_and_check(&mut self, name: &str) -> Result<(), Error> {
         // The sort is stable, so samples of one series keep their order.
         self.samples.sort_by(|a, b| a.series().cmp(b.series()));
         if self.kind == Kind::StateSet {
             // States of one set must be adjacent.
             self.samples
                 .sort_by(|a, b| a.labels_without(name).cmp(b.labels_without(name)));
+        }
+        for Sample { name, exemplar, .. } in &mut self.samples {
+            *exemplar = exemplar.filter(|text| rules::allow_exemplar(self.kind, name, text));
         }
         rules::check(name, self.kind, self.unit.as_deref(), &self.samples)
     }
