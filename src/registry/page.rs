@@ -28,7 +28,7 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// Returns the error that `on_error` returns for an encoder's.
+    /// Returns the error that `on_error` returns for an encoder that fails.
     pub(crate) fn encode_sources(
         &self,
         selection: &Selection,
@@ -51,7 +51,7 @@ impl Table {
 // === impl MetricsRegistry ===
 
 impl MetricsRegistry {
-    /// Returns the selected families in what sources have encoded. `automatic` are the other families of the page.
+    /// Returns the selected families of these sources. `automatic` are the other families of the page, by name.
     ///
     /// # Errors
     ///

@@ -33,7 +33,7 @@ pub(super) struct Removed {
 // === impl Registered ===
 
 impl Registered {
-    /// Returns those of a registry with these labels, which has only its uptime.
+    /// Returns what a new registry with these labels has: its uptime.
     pub(super) fn new(uptime: FamilySource, labels: Labels) -> Self {
         let mut names = Names::default();
         uptime.claims().for_each(|claim| names.add(claim));
