@@ -119,20 +119,14 @@ impl Of {
     }
 }
 
-/// Appends what stands between quotes, such as a label's value. Escapes backslash, quote and line feed, as both text formats require.
-pub(crate) fn push_escaped(out: &mut String, value: &str) {
+/// Returns what stands between quotes, such as a label's value. Escapes backslash, quote and line feed, as both text formats require.
+pub(crate) fn escaped(value: &str) -> Cow<'_, str> {
     let is_special = |byte| matches!(byte, b'\\' | b'"' | b'\n');
     if !value.bytes().any(is_special) {
-        return out.push_str(value);
+        return value.into();
     }
-    for c in value.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '"' => out.push_str("\\\""),
-            '\n' => out.push_str("\\n"),
-            c => out.push(c),
-        }
-    }
+    let escaped = value.replace('\\', r"\\").replace('"', "\\\"");
+    escaped.replace('\n', r"\n").into()
 }
 
 /// Returns a label's name as text has it: in quotes, if it has other characters.
@@ -141,10 +135,7 @@ pub(crate) fn label_in_text<'a>(name: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
     if is_plain_name(&name) {
         return name;
     }
-    let mut quoted = String::from('"');
-    push_escaped(&mut quoted, &name);
-    quoted.push('"');
-    quoted.into()
+    format!("\"{}\"", escaped(&name)).into()
 }
 
 /// Returns whether a metric or a label may have the name. Control characters would only be mistakes.

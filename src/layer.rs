@@ -509,7 +509,7 @@ impl<P> MetricsLayer<P> {
     /// Otherwise like [`MetricsRegistry::unregister`].
     pub fn unregister(&self, name: impl AsRef<str>) -> bool {
         self.registry
-            .remove_custom(name.as_ref(), Some(&self.endpoint))
+            .remove_metric(name.as_ref(), Some(&self.endpoint))
     }
 
     /// Removes the layer's metrics from the page: the automatic ones, and those registered through it or through another

@@ -41,6 +41,7 @@
 //! ```
 
 mod build;
+mod include;
 #[cfg(feature = "process")]
 mod process;
 mod tokio;

@@ -158,18 +158,6 @@ impl TokioCollector {
         name.map(|name| ("runtime", name)).into_iter().collect()
     }
 
-    fn gauge(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        (name, help): (&str, &str),
-        value: usize,
-    ) -> fmt::Result {
-        encoder
-            .encode_descriptor(name, help, None, MetricType::Gauge)?
-            .encode_family(&self.labels())?
-            .encode_gauge(&(value as u64))
-    }
-
     fn counter_of_workers<V: EncodeCounterValue>(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
@@ -195,18 +183,23 @@ impl Collector for TokioCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Self { metrics, delay, .. } = self;
         let encoder = &mut encoder;
-        let workers = ("tokio_workers", "Worker threads of the runtime");
-        self.gauge(encoder, workers, metrics.num_workers())?;
-        let help = "Tasks that have been spawned and have not ended";
-        self.gauge(
-            encoder,
-            ("tokio_alive_tasks", help),
-            metrics.num_alive_tasks(),
-        )?;
-        let help = "Tasks in the queue shared by all workers";
-        let depth = metrics.global_queue_depth();
-        self.gauge(encoder, ("tokio_global_queue_depth", help), depth)?;
-
+        let alive = "Tasks that have been spawned and have not ended";
+        let queued = "Tasks in the queue shared by all workers";
+        let workers = "Worker threads of the runtime";
+        for (name, help, value) in [
+            ("tokio_workers", workers, metrics.num_workers()),
+            ("tokio_alive_tasks", alive, metrics.num_alive_tasks()),
+            (
+                "tokio_global_queue_depth",
+                queued,
+                metrics.global_queue_depth(),
+            ),
+        ] {
+            encoder
+                .encode_descriptor(name, help, None, MetricType::Gauge)?
+                .encode_family(&self.labels())?
+                .encode_gauge(&(value as u64))?;
+        }
         if let Some(delay) = delay {
             let (name, unit) = ("tokio_event_loop_delay", Some(&Unit::Seconds));
             let help = "Time by which a task runs later than it asked for";

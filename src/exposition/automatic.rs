@@ -6,7 +6,7 @@ use super::series_snapshot::{ErrorCounts, HistogramSnapshot, SeriesValue};
 use super::snapshot::Snapshot;
 use super::text::TextWriter;
 use crate::block::Exemplar;
-use crate::escaping::{Escaping, push_escaped};
+use crate::escaping::{Escaping, escaped};
 use crate::labels::{ExtraLabel, LabelStr};
 use crate::registry::{AUTOMATIC_METRICS, AutomaticMetric, Table};
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ pub(super) fn families(table: &Table, escaping: Escaping) -> BTreeMap<String, Au
 
 /// Writes a family with all its series.
 pub(super) fn write(text: &mut TextWriter, name: &str, (metric, snapshot): &AutomaticFamily<'_>) {
-    text.family(name, metric.kind, metric.unit, metric.help);
+    text.family(name, metric.kind, metric.unit(), metric.help);
     let mut bound_texts = BoundTexts::default();
     snapshot.for_each_series(metric, &mut |series| {
         let labels = series.labels;
@@ -52,31 +52,6 @@ pub(super) fn write(text: &mut TextWriter, name: &str, (metric, snapshot): &Auto
             SeriesValue::Errors(errors) => write_errors(text, labels, errors),
         }
     });
-}
-
-/// Returns about how many bytes a family takes as text. It rarely takes more.
-pub(super) fn size(
-    name: &str,
-    (metric, snapshot): &AutomaticFamily<'_>,
-    shows_created: bool,
-) -> usize {
-    /// The bytes of HELP, TYPE and UNIT, apart from the help text and the name, which is there three
-    /// times.
-    const METADATA: usize = 64;
-    /// The bytes of a sample apart from its name and labels: its value, the extra label, separators.
-    const SAMPLE: usize = 48;
-    let created = usize::from(shows_created);
-    let mut size = METADATA + metric.help.len() + 3 * name.len();
-    snapshot.for_each_series(metric, &mut |series| {
-        let samples = match &series.value {
-            SeriesValue::Gauge(_) => 1,
-            SeriesValue::Counter(_) => 1 + created,
-            SeriesValue::Histogram(histogram) => histogram.cumulative().len() + 2 + created,
-            SeriesValue::Errors(errors) => errors.iter().count() * (1 + created),
-        };
-        size += samples * (name.len() + series.labels.as_str().len() + SAMPLE);
-    });
-    size
 }
 
 /// Caches the text of bucket bounds, including `+Inf`. Most layers share the same bounds.
@@ -109,10 +84,8 @@ impl BoundTexts {
 
 fn write_errors(text: &mut TextWriter, labels: LabelStr<'_>, errors: &ErrorCounts<'_>) {
     let mut samples = text.samples_with("_total", labels, ExtraLabel::ErrorType);
-    let mut escaped = String::new();
     for error in errors.iter() {
-        escaped.clear();
-        push_escaped(&mut escaped, error.error_type.as_str());
+        let escaped = escaped(error.error_type.as_str());
         samples.sample(&escaped, |page| push_integer(page, error.count));
         samples.created(&escaped, error.created);
     }

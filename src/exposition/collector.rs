@@ -6,7 +6,7 @@ use super::series_snapshot::{SeriesSnapshot, SeriesValue};
 use crate::Error;
 use crate::escaping::Escaping;
 use crate::labels::ERROR_TYPE;
-use crate::registry::{IncludedFamily, Kind, MetricsRegistry, UPTIME_HELP, UPTIME_UNIT, parse};
+use crate::registry::{IncludedFamily, Kind, MetricsRegistry, UPTIME, UPTIME_HELP, parse};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
@@ -66,7 +66,7 @@ impl MetricsRegistry {
             registry: self.clone(),
             is_shown: is_shown.clone(),
         }));
-        let uptime = self.table().uptime;
+        let uptime = format!("{}{UPTIME}", self.prefix());
         let prefix = encoded(registry).and_then(|after| check_added(&before, &after, &uptime));
         is_shown.store(prefix.is_ok(), Ordering::Relaxed);
         let prefix = prefix?;
@@ -142,7 +142,7 @@ fn check_added(before: &FamiliesByName<'_>, after: &str, uptime: &str) -> Result
             )));
         }
         for family in &mut families {
-            family.arrange(&name)?;
+            family.sort_and_check(&name)?;
         }
         if let Some(before) = name.strip_suffix(uptime) {
             before.clone_into(&mut prefix);
@@ -166,7 +166,7 @@ impl Collector for MetricsRegistry {
                 // No automatic metric has another type.
                 _ => MetricType::Gauge,
             };
-            let (stem, unit) = apart(&name, metric.unit);
+            let (stem, unit) = apart(&name, metric.unit());
             let mut encoder = encoder.encode_descriptor(stem, metric.help, unit.as_ref(), kind)?;
             let mut encoded = Ok(());
             snapshot.for_each_series(metric, &mut |series| {
@@ -176,7 +176,8 @@ impl Collector for MetricsRegistry {
             });
             encoded?;
         }
-        let (stem, unit) = apart(&table.uptime, Some(UPTIME_UNIT));
+        let name = format!("{}{UPTIME}", self.prefix());
+        let (stem, unit) = apart(&name, Some("seconds"));
         let kind = MetricType::Gauge;
         let mut encoder = encoder.encode_descriptor(stem, UPTIME_HELP, unit.as_ref(), kind)?;
         let uptime = self.uptime().as_secs_f64();

@@ -7,9 +7,9 @@ use super::Format;
 use super::number::{canonical, millis, not_finite};
 use super::text::TextWriter;
 use crate::escaping::Escaping;
-use crate::registry::{IncludedFamily, Kind, Sample, allow_exemplar};
+use crate::registry::{IncludedFamily, Kind, Sample};
 
-/// Writes the family, if it has samples in this format. Its samples must be arranged.
+/// Writes the family, if it has samples in this format. Its samples must be sorted.
 pub(super) fn write(text: &mut TextWriter, name: &str, family: &IncludedFamily<'_>) {
     let format = text.encoding.format;
     let mut is_empty = true;
@@ -63,7 +63,6 @@ fn write_sample(text: &mut TextWriter, family: &str, kind: Kind, sample: &Sample
         }
         if let Some(exemplar) = sample.exemplar
             && format == Format::OpenMetrics
-            && allow_exemplar(kind, &sample.name, exemplar)
         {
             page.extend([" # ", exemplar]);
         }
@@ -140,7 +139,7 @@ mod tests {
     fn page(format: Format, text: &str) -> String {
         let mut writer = TextWriter::with_capacity(0, format.into());
         for (name, mut family) in parse(text).unwrap() {
-            family.arrange(&name).unwrap();
+            family.sort_and_check(&name).unwrap();
             write(&mut writer, &name, &family);
         }
         writer.finish().replace("# EOF\n", "")

@@ -11,7 +11,6 @@ mod ages;
 mod automatic;
 mod collector;
 mod families;
-mod include;
 mod included;
 #[cfg(feature = "testing")]
 mod native_series;
@@ -21,20 +20,21 @@ mod protobuf;
 #[cfg(not(feature = "protobuf"))]
 #[path = "no_protobuf.rs"]
 mod protobuf;
-mod selection;
 mod series_snapshot;
 mod snapshot;
 mod text;
 
 pub(crate) use self::protobuf::Protobuf;
-pub(crate) use self::selection::Selection;
+pub(crate) use crate::registry::Selection;
 
-use self::families::{ErrorHandler, Families, PageFamily, Texts, families, in_order};
+use self::families::{Families, PageFamily, in_order};
 use self::text::TextWriter;
 use crate::Error;
 use crate::escaping::Escaping;
-use crate::registry::MetricsRegistry;
+use crate::registry::{ErrorHandler, MetricsRegistry};
+
 use bytes::Bytes;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A text format that [`MetricsRegistry::encode`] writes.
 ///
@@ -133,7 +133,7 @@ impl MetricsRegistry {
         let encoding = TextEncoding::from(format);
         let all = Selection::default();
         self.with_families(&all, encoding.escaping, &Err, |families| {
-            text_page(families, encoding)
+            self.text_page(families, encoding)
         })
     }
 
@@ -155,38 +155,29 @@ impl MetricsRegistry {
             }
         };
         self.with_families(selection, escaping, on_error, |families| match encoding {
-            Encoding::Text(encoding) => text_page(families, encoding).into(),
+            Encoding::Text(encoding) => self.text_page(families, encoding).into(),
             Encoding::Protobuf(protobuf, escaping) => protobuf.page(families, escaping),
         })
     }
 
-    /// Calls `write` with the families that are selected.
-    fn with_families<R>(
-        &self,
-        selection: &Selection,
-        escaping: Escaping,
-        on_error: &ErrorHandler<'_>,
-        write: impl FnOnce(&Families<'_>) -> R,
-    ) -> Result<R, Error> {
-        let _guard = self.begin_page()?;
-        let table = self.table();
-        let texts = Texts::encode(self, &table, selection, on_error)?;
-        let families = families(self, &table, &texts, selection, escaping, on_error)?;
-        Ok(write(&families))
-    }
-}
-
-fn text_page(families: &Families<'_>, encoding: TextEncoding) -> String {
-    let sizes = families.iter().map(|(name, family)| match family {
-        PageFamily::Automatic(family) => automatic::size(name, family, encoding.shows_created()),
-        PageFamily::Included(_) => 0,
-    });
-    let mut text = TextWriter::with_capacity(sizes.sum(), encoding);
-    for (name, family) in in_order(families) {
-        match family {
-            PageFamily::Automatic(family) => automatic::write(&mut text, name, family),
-            PageFamily::Included(family) => included::write(&mut text, name, family),
+    /// Returns the page of these families as text.
+    fn text_page(&self, families: &Families<'_>, encoding: TextEncoding) -> String {
+        let capacity = self.text_capacity().load(Relaxed);
+        let mut text = TextWriter::with_capacity(capacity, encoding);
+        for (name, family) in in_order(families) {
+            match family {
+                PageFamily::Automatic(family) => automatic::write(&mut text, name, family),
+                PageFamily::Included(family) => included::write(&mut text, name, family),
+            }
         }
+        let mut page = text.finish();
+        // The capacity stays the same while pages use at least half of it. Allocators then return the same memory, and a
+        // page is not copied while it grows.
+        if page.len() > capacity || page.len() < capacity / 2 {
+            let room = page.len() / 8;
+            self.text_capacity().store(page.len() + room, Relaxed);
+            page.shrink_to_fit();
+        }
+        page
     }
-    text.finish()
 }

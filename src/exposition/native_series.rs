@@ -2,10 +2,10 @@
 
 use super::families::PageFamily;
 use super::series_snapshot::SeriesValue;
-use super::{Format, Selection, TextEncoding, text_page};
+use super::{Format, TextEncoding};
 use crate::Error;
 use crate::buckets::{NATIVE_BELOW, native_bound};
-use crate::registry::MetricsRegistry;
+use crate::registry::{MetricsRegistry, Selection};
 use std::borrow::Cow;
 
 impl MetricsRegistry {
@@ -38,7 +38,7 @@ impl MetricsRegistry {
                     }
                 });
             }
-            text_page(families, encoding)
+            self.text_page(families, encoding)
         })
     }
 }

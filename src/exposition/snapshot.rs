@@ -10,11 +10,8 @@ use crate::escaping::Escaping;
 use crate::labels::{Carrier, LabelText, LabelTexts, Labels, Span};
 use crate::measured::Measured;
 use crate::open_call::OpenCalls;
-use crate::recorder::{
-    CANCELLATIONS, ENDED, Layout, Optional, REQUEST_BYTES, REQUEST_MESSAGES, REQUESTS,
-    RESPONSE_BYTES, RESPONSE_MESSAGES, Rare, Series, WAITS_ENDED, WAITS_GIVEN_UP,
-};
-use crate::registry::{AutomaticMetric, Endpoint, Kind, Metric, ShownMetrics};
+use crate::recorder::{Layout, Optional, Rare, Series};
+use crate::registry::{AutomaticMetric, Endpoint, Kind, Metric, Place, ShownMetrics};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -51,19 +48,6 @@ struct SeriesNumbers {
     text: Span,
     numbers: Range<usize>,
     rare: Option<Box<Rare>>,
-}
-
-/// Where a metric has its numbers among those of a series.
-#[derive(Clone, Copy)]
-enum Place {
-    /// In a cell that all layers have.
-    Cell(Carrier, usize),
-    /// In a cell among those of the optional ones.
-    Optional(Optional, usize),
-    Histogram(Measured),
-    Errors,
-    /// In none of them: it is a number of the whole layer.
-    Overflow,
 }
 
 // === impl Snapshot ===
@@ -165,32 +149,30 @@ impl<'a> Snapshot<'a> {
         metric: &AutomaticMetric,
         write: &mut dyn FnMut(&SeriesSnapshot<'_>),
     ) {
-        let place = Place::of(metric.metric);
+        let place = metric.place;
         let carrier = place.carrier();
-        let in_seconds = metric.unit == Some("seconds");
+        let in_seconds = metric.unit() == Some("seconds");
         let layers = self.layers.iter();
         for layer in layers.filter(|layer| layer.has(metric.metric)) {
-            if let Place::Overflow = place {
+            let mut show = |text, value, created, values| {
                 write(&SeriesSnapshot {
-                    labels: self.texts.get(&layer.text),
-                    value: SeriesValue::Counter(layer.overflowed),
+                    labels: self.texts.get(text),
+                    value,
                     in_seconds,
-                    created: layer.endpoint.created,
+                    created,
                     endpoint: layer.endpoint,
-                    label_values: (carrier, &[]),
+                    label_values: (carrier, values),
                 });
+            };
+            if let Place::Overflow = place {
+                let value = SeriesValue::Counter(layer.overflowed);
+                show(&layer.text, value, layer.endpoint.created, &[]);
                 continue;
             }
             for read in &self.series[layer.series[carrier as usize].clone()] {
                 if let Some(value) = self.value(metric.kind, place, layer, read) {
-                    write(&SeriesSnapshot {
-                        labels: self.texts.get(&read.text),
-                        value,
-                        in_seconds,
-                        created: read.series.created(),
-                        endpoint: layer.endpoint,
-                        label_values: (carrier, read.series.values()),
-                    });
+                    let SeriesNumbers { series, text, .. } = read;
+                    show(text, value, series.created(), series.values());
                 }
             }
         }
@@ -252,62 +234,5 @@ impl LayerSnapshot<'_> {
 
     fn has(&self, metric: Metric) -> bool {
         self.shown[metric as usize]
-    }
-}
-
-// === impl Place ===
-
-impl Place {
-    fn of(metric: Metric) -> Self {
-        match metric {
-            Metric::ActiveRequests | Metric::ConcurrentRequests | Metric::RequestsPending => {
-                Self::Cell(Carrier::Begin, ENDED)
-            }
-            Metric::RequestBytes => Self::Cell(Carrier::Begin, REQUEST_BYTES),
-            Metric::RequestMessages => Self::Cell(Carrier::Begin, REQUEST_MESSAGES),
-            Metric::ResponseBytes => Self::Cell(Carrier::Head, RESPONSE_BYTES),
-            Metric::ResponseMessages => Self::Cell(Carrier::Head, RESPONSE_MESSAGES),
-            Metric::Cancellations => Self::Cell(Carrier::End, CANCELLATIONS),
-            Metric::Requests => Self::Cell(Carrier::End, REQUESTS),
-
-            Metric::AbandonedWaits => Self::Optional(Optional::Waits, WAITS_GIVEN_UP),
-            Metric::WaitingRequests => Self::Optional(Optional::Waits, WAITS_ENDED),
-            Metric::OldestRequestAgeSeconds => Self::Optional(Optional::Oldest, 0),
-            Metric::SlowPolls => Self::Optional(Optional::SlowPolls, 0),
-            Metric::Items => Self::Optional(Optional::Items, 0),
-            Metric::RequestsLongestSeconds => Self::Optional(Optional::Longest, 0),
-
-            Metric::ReadyWaitSeconds => Self::Histogram(Measured::ReadyWait),
-            Metric::QueueWaitSeconds => Self::Histogram(Measured::QueueWait),
-            Metric::ResponseHeadSeconds => Self::Histogram(Measured::ResponseHead),
-            Metric::FirstByteSeconds => Self::Histogram(Measured::FirstByte),
-            Metric::FirstItemSeconds | Metric::TimeToFirstTokenSeconds => {
-                Self::Histogram(Measured::FirstItem)
-            }
-            Metric::ItemGapSeconds => Self::Histogram(Measured::ItemGap),
-            Metric::TimePerItemSeconds | Metric::TimePerOutputTokenSeconds => {
-                Self::Histogram(Measured::TimePerItem)
-            }
-            Metric::HandlerPollSeconds => Self::Histogram(Measured::HandlerPoll),
-            Metric::CallDurationSeconds
-            | Metric::RequestDurationSeconds
-            | Metric::RequestsDurationSeconds => Self::Histogram(Measured::Duration),
-            Metric::StreamDurationSeconds => Self::Histogram(Measured::StreamDuration),
-            Metric::RequestBodySizeBytes => Self::Histogram(Measured::RequestSize),
-            Metric::ResponseBodySizeBytes => Self::Histogram(Measured::ResponseSize),
-
-            Metric::Errors => Self::Errors,
-            Metric::LabelOverflow => Self::Overflow,
-        }
-    }
-
-    fn carrier(self) -> Carrier {
-        match self {
-            Self::Cell(carrier, _) => carrier,
-            Self::Optional(optional, _) => optional.carrier(),
-            Self::Histogram(measured) => measured.carrier(),
-            Self::Errors => Carrier::Errors,
-            Self::Overflow => Carrier::Begin,
-        }
     }
 }

@@ -1,7 +1,7 @@
 use super::number::push_seconds;
 use super::{Format, TextEncoding};
 use crate::clock::WallTime;
-use crate::escaping::{Escaping, is_metric_name, push_escaped};
+use crate::escaping::{Escaping, escaped, is_metric_name};
 use crate::labels::{ExtraLabel, LabelStr};
 use crate::registry::{Kind, ends_in_unit};
 
@@ -28,7 +28,7 @@ pub(super) struct SampleWriter<'a> {
 // === impl TextWriter ===
 
 impl TextWriter {
-    /// Returns a writer with room for this many bytes, so that a large page is not copied while it grows.
+    /// Returns a writer with room for this many bytes.
     pub(super) fn with_capacity(bytes: usize, encoding: TextEncoding) -> Self {
         Self {
             encoding,
@@ -45,10 +45,9 @@ impl TextWriter {
         let TextEncoding {
             format, escaping, ..
         } = self.encoding;
-        let escaped = kind.escaped(name, escaping);
+        let escaped_name = kind.escaped(name, escaping);
         self.quotes = escaping == Escaping::AllowUtf8 && !is_metric_name(name);
-        self.family.clear();
-        push_escaped(&mut self.family, &escaped);
+        self.family = escaped(&escaped_name).into_owned();
         // In 0.0.4 the name in metadata has the suffix of the samples, only HELP in OpenMetrics escapes quotes, and there are
         // fewer types.
         let (suffix, kind_name) = match (format, kind) {
@@ -59,17 +58,16 @@ impl TextWriter {
             (Format::Prometheus, Kind::Unknown) => ("", "untyped"),
             _ => ("", kind.as_str()),
         };
-        let mut escaped_help = String::new();
-        match format {
-            Format::OpenMetrics => push_escaped(&mut escaped_help, help),
-            Format::Prometheus => escaped_help = help.replace('\\', r"\\").replace('\n', r"\n"),
-        }
-        self.metadata("HELP", suffix, &escaped_help);
+        let help = match format {
+            Format::OpenMetrics => escaped(help),
+            Format::Prometheus => help.replace('\\', r"\\").replace('\n', r"\n").into(),
+        };
+        self.metadata("HELP", suffix, &help);
         self.metadata("TYPE", suffix, kind_name);
         if let Some(unit) = unit
             && format == Format::OpenMetrics
             && kind.may_have_unit()
-            && ends_in_unit(&escaped, unit)
+            && ends_in_unit(&escaped_name, unit)
         {
             self.metadata("UNIT", suffix, unit);
         }

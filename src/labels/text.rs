@@ -1,4 +1,4 @@
-use crate::escaping::push_escaped;
+use crate::escaping::escaped;
 use std::ops::Range;
 
 /// The labels of a series as text, rendered once. One more label can be written between them, in the order of names.
@@ -47,7 +47,7 @@ impl LabelText {
             }
             text.push_str(name);
             text.push_str("=\"");
-            push_escaped(&mut text, value);
+            text.push_str(&escaped(value));
             text.push_str("\",");
         }
         Self {

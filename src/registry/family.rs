@@ -157,8 +157,8 @@ pub(super) fn name(name: &str, unit: Option<&str>, kind: Kind) -> Result<String,
 /// Checks that two families of this name have the same type and unit.
 pub(super) fn check_same_type(
     name: &str,
-    a: (Kind, &Option<String>),
-    b: (Kind, &Option<String>),
+    a: (Kind, Option<&str>),
+    b: (Kind, Option<&str>),
 ) -> Result<(), Error> {
     if a == b {
         return Ok(());

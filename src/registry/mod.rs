@@ -4,32 +4,35 @@
 
 mod automatic;
 mod builder;
-mod custom;
-mod encoding;
 mod family;
 mod included;
 mod label_names;
-mod metric;
 mod names;
+mod page;
 mod registered;
+mod selection;
+mod source;
 mod table;
+mod uptime;
 
 pub use self::builder::MetricsRegistryBuilder;
 
-pub(crate) use self::automatic::{
-    AUTOMATIC_METRICS, AutomaticMetric, Metric, ShownMetrics, UPTIME_HELP, UPTIME_UNIT,
-};
-pub(crate) use self::custom::{CustomFamily, FamilySource, LateClaims, MemberText};
-pub(crate) use self::encoding::{encode, encode_source};
+pub(crate) use self::automatic::{AUTOMATIC_METRICS, AutomaticMetric, Metric, Place, ShownMetrics};
 pub(crate) use self::family::{Kind, ends_in_unit};
 #[cfg(feature = "protobuf")]
 pub(crate) use self::included::parse_labels;
 #[cfg(any(feature = "protobuf", feature = "testing"))]
 pub(crate) use self::included::unescape;
-pub(crate) use self::included::{IncludedFamily, NamedFamily, Sample, allow_exemplar, parse};
+pub(crate) use self::included::{IncludedFamily, NamedFamily, Sample, parse};
+pub(crate) use self::page::ErrorHandler;
+pub(crate) use self::selection::Selection;
+pub(crate) use self::source::FamilySource;
 pub(crate) use self::table::{Endpoint, Table};
+pub(crate) use self::uptime::{UPTIME, UPTIME_HELP};
 
 use self::registered::Registered;
+use self::source::MetricFamily;
+use self::uptime::uptime;
 use crate::Error;
 use crate::clock::{Clock, Stopwatch};
 use crate::labels::{ConstantLabels, Labels};
@@ -37,9 +40,10 @@ use crate::naming::Naming;
 use crate::settings::Settings;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric as ClientMetric, Unit};
+use std::cell::RefCell;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::thread::{self, ThreadId};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 /// A set of metrics. Layers record them, and exporters show them.
@@ -74,12 +78,17 @@ struct Shared {
     /// Locked to register and to begin a page, never by a request. No user code runs under the lock: no encoder,
     /// no closure, no drop.
     registered: RwLock<Registered>,
-    /// The threads that are making a page.
-    rendering: Mutex<Vec<ThreadId>>,
+    /// The capacity that the next page as text begins with, in bytes.
+    text_capacity: AtomicUsize,
 }
 
 /// Marks this thread as making a page until it is dropped.
-pub(crate) struct PageGuard<'a>(&'a MetricsRegistry);
+pub(crate) struct PageGuard(());
+
+thread_local! {
+    /// The registries of which this thread is making a page. An encoder may make pages of other registries.
+    static RENDERING: RefCell<Vec<*const Shared>> = const { RefCell::new(Vec::new()) };
+}
 
 // === impl MetricsRegistry ===
 
@@ -100,12 +109,14 @@ impl MetricsRegistry {
     }
 
     fn from_parts(clock: Clock, prefix: String, labels: Labels) -> Self {
+        let created = clock.stopwatch();
+        let uptime = uptime(created, &prefix, &labels);
         Self {
             shared: Arc::new(Shared {
-                created: clock.stopwatch(),
+                created,
                 clock,
-                registered: RwLock::new(Registered::new(&prefix, labels)),
-                rendering: Mutex::default(),
+                registered: RwLock::new(Registered::new(uptime, labels)),
+                text_capacity: AtomicUsize::new(0),
                 prefix,
             }),
         }
@@ -222,7 +233,7 @@ impl MetricsRegistry {
     /// # }
     /// ```
     pub fn unregister(&self, name: impl AsRef<str>) -> bool {
-        self.remove_custom(name.as_ref(), None)
+        self.remove_metric(name.as_ref(), None)
     }
 
     /// Removes everything with exactly these labels from the page: the automatic metrics of layers, and metrics and
@@ -244,9 +255,9 @@ impl MetricsRegistry {
         Ok(removed.any())
     }
 
-    /// Removes the custom metric with this name and the endpoint's labels. Returns whether there was one.
-    pub(crate) fn remove_custom(&self, name: &str, endpoint: Option<&Arc<Endpoint>>) -> bool {
-        let removed = self.write().remove_custom(name, endpoint);
+    /// Removes the metric with this name and the endpoint's labels. Returns whether there was one.
+    pub(crate) fn remove_metric(&self, name: &str, endpoint: Option<&Arc<Endpoint>>) -> bool {
+        let removed = self.write().remove_metric(name, endpoint);
         removed.any()
     }
 
@@ -291,16 +302,11 @@ impl MetricsRegistry {
     ) -> Result<(), Error> {
         let kind = Kind::from(metric.metric_type());
         let unit = unit.map(Unit::as_str);
-        let name = family::name(name, unit, kind)?;
-        let labels = self.labels_of(endpoint)?;
-        let member = FamilySource::metric(&name, &labels, metric).created(self.clock().wall_time());
-        let joining = CustomFamily::new(kind, unit, help, &labels, member);
-        let claim = encoding::custom_claim(&name, &joining)?;
-        let joining = joining.claiming(claim);
-        let mut registered = self.write();
-        // The endpoint may have been removed while the encoder ran.
-        registered.table.labels_of(endpoint)?;
-        registered.add_custom(&name, &joining)
+        let family = MetricFamily::new(name, kind, unit, help)?;
+        let created = self.clock().wall_time();
+        self.add_source(endpoint, |labels| {
+            FamilySource::metric(family, labels, metric).created(created)
+        })
     }
 
     /// Adds a source with the endpoint's labels, or the registry's if there is no endpoint.
@@ -310,10 +316,12 @@ impl MetricsRegistry {
         source: impl FnOnce(&Labels) -> FamilySource,
     ) -> Result<(), Error> {
         let labels = self.labels_of(endpoint)?;
-        let source = source(&labels);
-        let claims = encoding::source_claims(&source)?;
-        let source = source.claiming(claims);
+        let mut source = source(&labels);
+        for claim in page::claims(&source)? {
+            source.claim(Arc::new(claim));
+        }
         let mut registered = self.write();
+        // The endpoint may have been removed while the encoder ran.
         registered.table.labels_of(endpoint)?;
         registered.add_source(&labels, &source)
     }
@@ -337,7 +345,7 @@ impl MetricsRegistry {
     ) -> Result<Arc<Endpoint>, Error> {
         let own = family::prefix(prefix)?;
         let prefix = format!("{}{}", self.shared.prefix, naming.prefix(&own));
-        let shown = metric::shown(naming, &settings);
+        let shown = automatic::shown(naming, &settings);
         let mut registered = self.write();
         if let Some(there) = registered.endpoint(&prefix, &labels, &shown, &settings)? {
             // The settings hold closures of users, which are dropped after the lock.
@@ -363,16 +371,14 @@ impl MetricsRegistry {
         self.shared.clock
     }
 
+    /// Returns the capacity that the next page as text begins with, in bytes.
+    pub(crate) fn text_capacity(&self) -> &AtomicUsize {
+        &self.shared.text_capacity
+    }
+
     /// Returns a copy of what is registered now. Reading it blocks no registration.
     pub(crate) fn table(&self) -> Table {
         self.read().table.clone()
-    }
-
-    /// Adds families that sources began to show, so that later registrations can't clash with them.
-    pub(crate) fn add_late_claims(&self, late: &[LateClaims]) {
-        if !late.is_empty() {
-            self.write().add_late_claims(late);
-        }
     }
 
     /// Reserves names of a registry that shows this one, so that later layers can't clash with them.
@@ -385,10 +391,10 @@ impl MetricsRegistry {
     /// # Errors
     ///
     /// Returns an error if this thread is already making one: an encoder would call itself.
-    pub(crate) fn begin_page(&self) -> Result<PageGuard<'_>, Error> {
+    pub(crate) fn begin_page(&self) -> Result<PageGuard, Error> {
         self.check_idle()?;
-        self.rendering().push(thread::current().id());
-        Ok(PageGuard(self))
+        RENDERING.with_borrow_mut(|registries| registries.push(Arc::as_ptr(&self.shared)));
+        Ok(PageGuard(()))
     }
 
     /// Checks that this thread is not making a page. Otherwise a second page would wait for the first one.
@@ -397,17 +403,13 @@ impl MetricsRegistry {
     ///
     /// Returns an error if this thread is making a page.
     pub(crate) fn check_idle(&self) -> Result<(), Error> {
-        if !self.rendering().contains(&thread::current().id()) {
-            return Ok(());
+        let this = Arc::as_ptr(&self.shared);
+        match RENDERING.with_borrow(|registries| registries.contains(&this)) {
+            false => Ok(()),
+            true => Err(Error::new(
+                "an encoder asks for the page that it is encoding: a metric, collector or included registry may not scrape the registry that it is in",
+            )),
         }
-        Err(Error::new(
-            "an encoder asks for the page that it is encoding: a metric, collector or included registry may not scrape the registry that it is in",
-        ))
-    }
-
-    fn rendering(&self) -> MutexGuard<'_, Vec<ThreadId>> {
-        let rendering = self.shared.rendering.lock();
-        rendering.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Registered> {
@@ -421,13 +423,10 @@ impl MetricsRegistry {
     }
 }
 
-impl Drop for PageGuard<'_> {
+impl Drop for PageGuard {
     fn drop(&mut self) {
-        let mut rendering = self.0.rendering();
-        let this = thread::current().id();
-        if let Some(place) = rendering.iter().position(|thread| *thread == this) {
-            rendering.swap_remove(place);
-        }
+        // The last one: pages end in the reverse order of their beginning.
+        RENDERING.with_borrow_mut(Vec::pop);
     }
 }
 
@@ -440,12 +439,14 @@ impl Default for MetricsRegistry {
 
 impl fmt::Debug for MetricsRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Table { layers, custom, .. } = self.table();
+        let Table {
+            layers, metrics, ..
+        } = self.table();
         let layers = layers.values();
         let endpoints: Vec<_> = layers.flat_map(|of| of.endpoints.keys()).collect();
         f.debug_struct("MetricsRegistry")
             .field("endpoints", &endpoints)
-            .field("custom", &custom.keys())
+            .field("metrics", &metrics.keys())
             .finish_non_exhaustive()
     }
 }

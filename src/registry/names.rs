@@ -55,17 +55,18 @@ pub(super) struct Claim {
 // === impl Claim ===
 
 impl Claim {
-    pub(super) fn new(name: String, kind: Kind, owner: Owner) -> Self {
+    /// Returns a claim to a family without saying which series it has.
+    pub(super) fn new(name: &str, kind: Kind, unit: Option<&str>, owner: Owner) -> Self {
         Self {
-            name,
+            name: name.to_owned(),
             kind,
             owner,
-            unit: None,
+            unit: unit.map(str::to_owned),
             series: Vec::new(),
         }
     }
 
-    /// Returns a claim to an included family and its series. The family must be arranged.
+    /// Returns a claim to an included family and its series. Its samples must be sorted.
     pub(super) fn included(name: &str, family: &IncludedFamily<'_>) -> Self {
         let mut series: Vec<Arc<str>> = Vec::new();
         for sample in &family.samples {
@@ -81,11 +82,8 @@ impl Claim {
             }
         }
         Self {
-            name: name.to_owned(),
-            kind: family.kind,
-            owner: Owner::Included,
-            unit: family.unit.clone(),
             series,
+            ..Self::new(name, family.kind, family.unit.as_deref(), Owner::Included)
         }
     }
 }
@@ -174,12 +172,10 @@ impl ClaimedFamily {
     /// Checks that the claim fits in with the others to the same family.
     fn check(&self, claim: &Claim) -> Result<(), Error> {
         let Claim { name, kind, .. } = claim;
-        check_same_type(name, (self.kind, &self.unit), (*kind, &claim.unit))?;
-        match claim
-            .series
-            .iter()
-            .find(|series| self.series.contains(*series))
-        {
+        let known = (self.kind, self.unit.as_deref());
+        check_same_type(name, known, (*kind, claim.unit.as_deref()))?;
+        let mut series = claim.series.iter();
+        match series.find(|series| self.series.contains(*series)) {
             None => Ok(()),
             Some(series) => {
                 let sample = kind.names(name).next().unwrap_or_default();
@@ -194,24 +190,22 @@ impl ClaimedFamily {
 
 /// Returns the error for two families that would show the same name.
 fn clashing(claim: &Claim, shown: &str, family: &str, owner: Owner) -> Error {
-    let name = &claim.name;
-    Error::new(match (claim.owner, owner) {
-        (Owner::Automatic(_) | Owner::Registry, Owner::Automatic(_)) => format!(
-            "automatic metric `{name}` clashes with `{family}` of a layer with another prefix: both would show `{shown}`; choose another prefix"
-        ),
-        (Owner::Automatic(_) | Owner::Registry, _) => format!(
-            "automatic metric `{name}` clashes with metric `{family}`: both would show `{shown}`; choose another name, or give the layer or the registry a prefix"
-        ),
-        (Owner::Included, Owner::Automatic(_)) => format!(
-            "metric `{name}` clashes with the automatic metric that shows `{shown}`: choose another name, or give the layer or its registry a prefix"
-        ),
-        (Owner::Included, Owner::Registry) => format!(
-            "metric `{name}` clashes with the registry's own `{shown}`: choose another name, or give the registry a prefix (`MetricsRegistryBuilder::prefix`)"
-        ),
-        (Owner::Included, Owner::Included) => format!(
-            "metric `{name}` clashes with metric `{family}`: both would show `{shown}`; choose another name"
-        ),
-    })
+    let what = |owner, name: &str| match owner {
+        Owner::Automatic(_) => format!("automatic metric `{name}`"),
+        Owner::Registry => format!("the registry's own `{name}`"),
+        Owner::Included => format!("metric `{name}`"),
+    };
+    let (new, known) = (what(claim.owner, &claim.name), what(owner, family));
+    let rename = match (claim.owner, owner) {
+        (Owner::Included, Owner::Included) => "choose another name",
+        (_, Owner::Included) | (Owner::Included, _) => {
+            "choose another name, or give the layer (`MetricsLayerBuilder::prefix`) or its registry (`MetricsRegistryBuilder::prefix`) a prefix"
+        }
+        _ => "choose another prefix",
+    };
+    Error::new(format!(
+        "{new} clashes with {known}: both would show `{shown}`; {rename}"
+    ))
 }
 
 #[cfg(test)]
@@ -219,7 +213,7 @@ mod tests {
     use super::*;
 
     fn included(name: &str, kind: Kind) -> Claim {
-        Claim::new(name.to_owned(), kind, Owner::Included)
+        Claim::new(name, kind, None, Owner::Included)
     }
 
     #[test]

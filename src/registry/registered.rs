@@ -1,9 +1,8 @@
 //! Everything that is registered, and the checks for what may be added.
 
-use super::automatic::{AUTOMATIC_METRICS, ShownMetrics, UPTIME};
-use super::custom::{CustomFamily, FamilySource, LateClaims};
-use super::family::Kind;
+use super::automatic::{AUTOMATIC_METRICS, ShownMetrics};
 use super::names::{Claim, Names, Owner};
+use super::source::FamilySource;
 use super::table::{Endpoint, Table};
 use crate::Error;
 use crate::labels::Labels;
@@ -34,14 +33,12 @@ pub(super) struct Removed {
 // === impl Registered ===
 
 impl Registered {
-    /// Returns an empty one for a registry with this prefix and these labels.
-    pub(super) fn new(prefix: &str, labels: Labels) -> Self {
-        let uptime = format!("{prefix}{UPTIME}");
-        let table = Table::new(&uptime, labels);
+    /// Returns what a new registry with these labels has: its uptime.
+    pub(super) fn new(uptime: FamilySource, labels: Labels) -> Self {
         let mut names = Names::default();
-        names.add(&Claim::new(uptime, Kind::Gauge, Owner::Registry));
+        uptime.claims().for_each(|claim| names.add(claim));
         Self {
-            table,
+            table: Table::new(uptime, labels),
             names,
             reserved_names: BTreeSet::new(),
         }
@@ -103,57 +100,54 @@ impl Registered {
         layers.endpoints.insert(labels.clone(), endpoint.clone());
     }
 
-    /// Adds the only member of `joining` to the family of that name.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if it clashes with something that is registered.
-    pub(super) fn add_custom(&mut self, name: &str, joining: &CustomFamily) -> Result<(), Error> {
-        let Self { table, names, .. } = self;
-        if let Some(family) = table.custom.get(name) {
-            family.check_joining(name, joining)?;
-        }
-        names.add_all(joining.members().flat_map(FamilySource::claims))?;
-        match Arc::make_mut(&mut table.custom).entry(name.to_owned()) {
-            Entry::Vacant(index) => drop(index.insert(Arc::new(joining.clone()))),
-            Entry::Occupied(mut family) => Arc::make_mut(family.get_mut()).join(joining),
-        }
-        Ok(())
-    }
-
     /// Adds a source with its claims.
     ///
     /// # Errors
     ///
-    /// Returns an error if a claim clashes with something that is registered.
+    /// Returns an error if it clashes with something that is registered.
     pub(super) fn add_source(
         &mut self,
         labels: &Labels,
         source: &FamilySource,
     ) -> Result<(), Error> {
         let Self { table, names, .. } = self;
+        let Some(family) = &source.metric else {
+            names.add_all(source.claims())?;
+            let collectors = Arc::make_mut(&mut table.collectors);
+            let collectors = collectors.entry(labels.clone()).or_default();
+            collectors.push(source.clone());
+            return Ok(());
+        };
+        let name = &family.name;
+        if let Some(metrics) = table.metrics.get(name) {
+            let known = metrics.values().find_map(|metric| metric.metric.as_ref());
+            known.map_or(Ok(()), |known| known.check_joining(family))?;
+            if metrics.contains_key(labels) {
+                return Err(Error::new(format!(
+                    "metric `{name}` is already registered with the labels {labels}: keep the handle of the first one and use it"
+                )));
+            }
+        }
         names.add_all(source.claims())?;
-        let sources = Arc::make_mut(&mut table.sources);
-        let sources = sources.entry(labels.clone()).or_default();
-        sources.push(source.clone());
+        let metrics = Arc::make_mut(&mut table.metrics);
+        let metrics = Arc::make_mut(metrics.entry(name.clone()).or_default());
+        metrics.insert(labels.clone(), source.clone());
         Ok(())
     }
 
-    /// Adds the late claims of sources, except those that clash.
-    pub(super) fn add_late_claims(&mut self, late: &[LateClaims]) {
+    /// Adds claims of collectors, except those that clash.
+    pub(super) fn add_late_claims(&mut self, late: Vec<(&FamilySource, Claim)>) {
         let Self { table, names, .. } = self;
-        let all = Arc::make_mut(&mut table.sources);
-        for LateClaims { source, claims } in late {
-            let mut sources = all.values_mut().flatten();
+        let collectors = Arc::make_mut(&mut table.collectors);
+        for (source, claim) in late {
+            let mut collectors = collectors.values_mut().flatten();
             // The source may have been removed.
-            let Some(source) = sources.find(|there| there.is(source)) else {
-                continue;
-            };
-            for claim in claims {
-                if !source.has(&claim.name) && names.check(claim).is_ok() {
-                    names.add(claim);
-                    source.claim(claim.clone());
-                }
+            if let Some(source) = collectors.find(|collector| collector.is(source))
+                && !source.has(&claim.name)
+                && names.check(&claim).is_ok()
+            {
+                names.add(&claim);
+                source.claim(Arc::new(claim));
             }
         }
     }
@@ -175,8 +169,9 @@ impl Registered {
         removed
     }
 
-    /// Removes the custom metric with this name and the endpoint's labels, or the registry's if there is no endpoint.
-    pub(super) fn remove_custom(
+    /// Removes the metric that was registered under this name with the endpoint's labels, or with the registry's if there is
+    /// no endpoint.
+    pub(super) fn remove_metric(
         &mut self,
         given: &str,
         endpoint: Option<&Arc<Endpoint>>,
@@ -185,11 +180,12 @@ impl Registered {
         let Ok(labels) = self.table.labels_of(endpoint) else {
             return removed;
         };
-        let mut having = self.table.custom.iter().filter(|(_, of)| of.has(&labels));
-        let Some((name, _)) = having.find(|(name, of)| of.is_registered_as(name, given)) else {
-            return removed;
-        };
-        self.take_custom(name.clone(), &labels, &mut removed);
+        let metrics = self.table.metrics.values();
+        let mut families = metrics.filter_map(|family| family.get(&labels)?.metric.clone());
+        if let Some(family) = families.find(|family| family.is_registered_as(given)) {
+            drop(families);
+            self.take_metric(&family.name, &labels, &mut removed);
+        }
         removed
     }
 
@@ -232,31 +228,32 @@ impl Registered {
     }
 
     fn take_included(&mut self, labels: &Labels, removed: &mut Removed) {
-        let custom = self.table.custom.iter();
-        let having = custom.filter(|(_, family)| family.has(labels));
+        let metrics = self.table.metrics.iter();
+        let having = metrics.filter(|(_, family)| family.contains_key(labels));
         let having: Vec<String> = having.map(|(name, _)| name.clone()).collect();
         for name in having {
-            self.take_custom(name, labels, removed);
+            self.take_metric(&name, labels, removed);
         }
-        if self.table.sources.contains_key(labels) {
-            let sources = Arc::make_mut(&mut self.table.sources).remove(labels);
-            for source in sources.into_iter().flatten() {
-                self.take_source(source, removed);
+        if self.table.collectors.contains_key(labels) {
+            let collectors = Arc::make_mut(&mut self.table.collectors).remove(labels);
+            for collector in collectors.into_iter().flatten() {
+                self.take_source(collector, removed);
             }
         }
     }
 
-    /// Removes the member with these labels from a custom family.
-    fn take_custom(&mut self, name: String, labels: &Labels, removed: &mut Removed) {
-        let custom = Arc::make_mut(&mut self.table.custom);
-        if let Entry::Occupied(mut family) = custom.entry(name) {
-            let member = Arc::make_mut(family.get_mut()).remove(labels);
-            if family.get().is_empty() {
-                family.remove();
-            }
-            if let Some(member) = member {
-                self.take_source(member, removed);
-            }
+    /// Removes the metric with these labels from a family.
+    fn take_metric(&mut self, name: &str, labels: &Labels, removed: &mut Removed) {
+        let metrics = Arc::make_mut(&mut self.table.metrics);
+        let Some(family) = metrics.get_mut(name).map(Arc::make_mut) else {
+            return;
+        };
+        let metric = family.remove(labels);
+        if family.is_empty() {
+            metrics.remove(name);
+        }
+        if let Some(metric) = metric {
+            self.take_source(metric, removed);
         }
     }
 
@@ -283,6 +280,6 @@ fn claims(prefix: &str, shown: &ShownMetrics) -> impl Iterator<Item = Claim> {
         .filter(|automatic| shown[automatic.metric as usize]);
     shown.map(move |automatic| {
         let owner = Owner::Automatic(automatic.metric);
-        Claim::new(automatic.full_name(prefix), automatic.kind, owner)
+        Claim::new(&automatic.full_name(prefix), automatic.kind, None, owner)
     })
 }

@@ -1,6 +1,6 @@
 use super::automatic::ShownMetrics;
-use super::custom::{CustomFamily, FamilySource};
 use super::label_names::{LabelNames, agree};
+use super::source::FamilySource;
 use crate::Error;
 use crate::clock::WallTime;
 use crate::escaping::is_plain_name;
@@ -8,6 +8,7 @@ use crate::labels::{Carrier, LabelText, Labels};
 use crate::recorder::Recorder;
 use crate::settings::Settings;
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::sync::Arc;
 
 /// Everything that is registered, in the order of the page.
@@ -15,16 +16,15 @@ use std::sync::Arc;
 /// It is cheap to clone. Each page reads a clone, and a registration meanwhile copies the maps that it changes.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
-    /// The name of the registry's uptime.
-    pub(crate) uptime: Arc<str>,
+    pub(super) uptime: FamilySource,
     /// The labels of all metrics in the registry.
     pub(crate) labels: Labels,
     /// By prefix.
     pub(crate) layers: Arc<BTreeMap<String, Layers>>,
-    /// By name.
-    pub(crate) custom: Arc<BTreeMap<String, Arc<CustomFamily>>>,
-    /// By the labels that the source adds.
-    pub(super) sources: Arc<BTreeMap<Labels, Vec<FamilySource>>>,
+    /// By the name of the family, and by the labels that the metric adds.
+    pub(super) metrics: Arc<BTreeMap<String, Arc<BTreeMap<Labels, FamilySource>>>>,
+    /// Collectors and registries, by the labels that they add.
+    pub(super) collectors: Arc<BTreeMap<Labels, Vec<FamilySource>>>,
 }
 
 /// The layers with the same prefix.
@@ -94,19 +94,21 @@ impl Endpoint {
 }
 
 impl Table {
-    pub(super) fn new(uptime: &str, labels: Labels) -> Self {
+    pub(super) fn new(uptime: FamilySource, labels: Labels) -> Self {
         Self {
-            uptime: uptime.into(),
+            uptime,
             labels,
             layers: Arc::default(),
-            custom: Arc::default(),
-            sources: Arc::default(),
+            metrics: Arc::default(),
+            collectors: Arc::default(),
         }
     }
 
-    /// Returns the sources of included families.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = &FamilySource> {
-        self.sources.values().flatten()
+    /// Returns all sources of included families. Metrics come before collectors, so that a family has their HELP.
+    pub(super) fn sources(&self) -> impl Iterator<Item = &FamilySource> {
+        let metrics = self.metrics.values().flat_map(|family| family.values());
+        let collectors = self.collectors.values().flatten();
+        iter::once(&self.uptime).chain(metrics).chain(collectors)
     }
 
     /// Returns the labels of the endpoint, or the registry's if there is none.

@@ -77,66 +77,51 @@ impl ProcessCollector {
 
     /// Encodes the families that have a value.
     fn write(self, snapshot: ProcessSnapshot, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        if let Some(seconds) = snapshot.cpu_seconds {
+        let ProcessSnapshot {
+            cpu_seconds,
+            resident_memory_bytes,
+            virtual_memory_bytes,
+            virtual_memory_max_bytes,
+            open_fds,
+            max_fds,
+            threads,
+        } = snapshot;
+        let (bytes, seconds) = (Some(&Unit::Bytes), Some(&Unit::Seconds));
+        if let Some(cpu_seconds) = cpu_seconds {
             let (name, help) = ("process_cpu", "CPU time spent in user and system mode");
             let no_exemplar: Option<&Exemplar<NoLabelSet, f64>> = None;
             encoder
-                .encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Counter)?
-                .encode_counter(&seconds, no_exemplar)?;
+                .encode_descriptor(name, help, seconds, MetricType::Counter)?
+                .encode_counter(&cpu_seconds, no_exemplar)?;
         }
-        let bytes = Some(&Unit::Bytes);
-        let start = "Start time of the process, in seconds since 1970-01-01 UTC";
-        for (name, unit, help, value) in [
-            (
-                "process_resident_memory",
-                bytes,
-                "Memory in RAM",
-                snapshot.resident_memory_bytes,
-            ),
-            (
-                "process_virtual_memory",
-                bytes,
-                "Address space in use",
-                snapshot.virtual_memory_bytes,
-            ),
-            (
-                "process_virtual_memory_max",
-                bytes,
-                "Limit of the address space",
-                snapshot.virtual_memory_max_bytes,
-            ),
-            (
-                "process_open_fds",
-                None,
-                "Open file descriptors",
-                snapshot.open_fds,
-            ),
-            (
-                "process_max_fds",
-                None,
-                "Limit of open file descriptors",
-                snapshot.max_fds,
-            ),
-            (
-                "process_threads",
-                None,
-                "Threads of the process",
-                snapshot.threads,
-            ),
-            (
-                "process_start_time",
-                Some(&Unit::Seconds),
-                start,
-                self.start_time_seconds,
-            ),
-        ] {
-            if let Some(value) = value {
+        let mut gauge = |name, unit, value: Option<f64>, help| {
+            value.map_or(Ok(()), |value| {
                 encoder
                     .encode_descriptor(name, help, unit, MetricType::Gauge)?
-                    .encode_gauge(&value)?;
-            }
-        }
-        Ok(())
+                    .encode_gauge(&value)
+            })
+        };
+        let (resident, memory) = (resident_memory_bytes, virtual_memory_bytes);
+        let (limit, start) = (virtual_memory_max_bytes, self.start_time_seconds);
+        let start_help = "Start time of the process, in seconds since 1970-01-01 UTC";
+        let limit_help = "Limit of the address space";
+        gauge("process_resident_memory", bytes, resident, "Memory in RAM")?;
+        gauge(
+            "process_virtual_memory",
+            bytes,
+            memory,
+            "Address space in use",
+        )?;
+        gauge("process_virtual_memory_max", bytes, limit, limit_help)?;
+        gauge("process_open_fds", None, open_fds, "Open file descriptors")?;
+        gauge(
+            "process_max_fds",
+            None,
+            max_fds,
+            "Limit of open file descriptors",
+        )?;
+        gauge("process_threads", None, threads, "Threads of the process")?;
+        gauge("process_start_time", seconds, start, start_help)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::labels::ERROR_TYPE;
 
 /// Adds a family with all its series.
 pub(super) fn write(page: &mut PageWriter, name: &str, (metric, snapshot): &AutomaticFamily<'_>) {
-    page.family(name, metric.kind, metric.unit, metric.help, |family| {
+    page.family(name, metric.kind, metric.unit(), metric.help, |family| {
         snapshot.for_each_series(metric, &mut |series| write_series(family, series));
     });
 }

@@ -1,9 +1,9 @@
 //! Writes included families, from the samples of their text.
 
 use super::messages::{Exemplar, FamilyWriter, PageWriter, Timestamp};
-use crate::registry::{IncludedFamily, Kind, Sample, allow_exemplar, parse_labels, unescape};
+use crate::registry::{IncludedFamily, Kind, Sample, parse_labels, unescape};
 
-/// Adds the family if it has samples. They must be arranged.
+/// Adds the family if it has samples. They must be sorted.
 pub(super) fn write(page: &mut PageWriter, name: &str, family: &IncludedFamily<'_>) {
     let IncludedFamily {
         kind,
@@ -42,7 +42,7 @@ fn write_metric(family: &mut FamilyWriter<'_>, name: &str, kind: Kind, samples: 
     family.metric(labels, |metric| {
         match kind {
             Kind::Counter | Kind::PlainCounter => {
-                metric.counter(value.number, exemplar(kind, value).as_ref(), created);
+                metric.counter(value.number, exemplar(value).as_ref(), created);
             }
             Kind::Gauge | Kind::Info | Kind::StateSet => metric.gauge(value.number),
             Kind::Unknown => metric.untyped(value.number),
@@ -63,7 +63,7 @@ fn write_metric(family: &mut FamilyWriter<'_>, name: &str, kind: Kind, samples: 
                 let total = total.or_else(|| Some(count(last()?.1)));
                 metric.histogram(total.unwrap_or_default(), sum, |histogram| {
                     for (bound, sample) in buckets {
-                        let exemplar = exemplar(kind, sample);
+                        let exemplar = exemplar(sample);
                         histogram.bucket(count(sample), bound, exemplar.as_ref());
                     }
                     histogram.created(created);
@@ -85,12 +85,8 @@ fn count(sample: &Sample<'_>) -> u64 {
 }
 
 /// Returns the exemplar of a sample, or `None` if it is malformed. The sample stays.
-fn exemplar<'a>(kind: Kind, sample: &Sample<'a>) -> Option<Exemplar<'a>> {
-    let text = sample.exemplar?;
-    if !allow_exemplar(kind, &sample.name, text) {
-        return None;
-    }
-    let (labels, numbers) = parse_labels(text)?;
+fn exemplar<'a>(sample: &Sample<'a>) -> Option<Exemplar<'a>> {
+    let (labels, numbers) = parse_labels(sample.exemplar?)?;
     let labels = labels.into_iter();
     let labels = labels.map(|(name, value)| (name, unescape(value)));
     let mut numbers = numbers.split_ascii_whitespace().map(str::parse);
@@ -112,7 +108,7 @@ mod tests {
     fn page_of(text: &str) -> Vec<u8> {
         let mut page = PageWriter::new(Escaping::AllowUtf8);
         for (name, mut family) in parse(text).unwrap() {
-            family.arrange(&name).unwrap();
+            family.sort_and_check(&name).unwrap();
             write(&mut page, &name, &family);
         }
         page.into_bytes()
@@ -270,7 +266,7 @@ mod tests {
                     value,
                     timestamp: timestamp.map(Timestamp::new),
                 });
-                assert_eq!(exemplar(Kind::Counter, &sample), expected, "{text}");
+                assert_eq!(exemplar(&sample), expected, "{text}");
             });
             assert_eq!(found, Some(()), "{text}");
         }

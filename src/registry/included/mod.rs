@@ -8,51 +8,43 @@ mod rules;
 mod sample;
 
 pub(crate) use self::parse::{NamedFamily, parse};
-pub(crate) use self::rules::allow_exemplar;
 pub(crate) use self::sample::Sample;
 #[cfg(feature = "protobuf")]
 pub(crate) use self::sample::parse_labels;
 #[cfg(any(feature = "protobuf", feature = "testing"))]
 pub(crate) use self::sample::unescape;
 
-use super::family::{Kind, check_same_type};
+use super::family::Kind;
 use crate::Error;
+use std::borrow::Cow;
 
 /// A family that something else than this crate encoded.
 #[derive(Debug)]
 pub(crate) struct IncludedFamily<'a> {
     pub(crate) kind: Kind,
-    pub(crate) unit: Option<String>,
-    pub(crate) help: String,
+    pub(crate) unit: Option<Cow<'a, str>>,
+    pub(crate) help: Cow<'a, str>,
     pub(crate) samples: Vec<Sample<'a>>,
 }
 
 // === impl IncludedFamily ===
 
 impl IncludedFamily<'_> {
-    /// Adds the samples of another family with the same name.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the families differ in type or unit.
-    pub(crate) fn join(&mut self, name: &str, other: Self) -> Result<(), Error> {
-        check_same_type(name, (self.kind, &self.unit), (other.kind, &other.unit))?;
-        self.samples.extend(other.samples);
-        Ok(())
-    }
-
-    /// Sorts the samples, and checks them by the [`rules`].
+    /// Sorts the samples, and checks them by the [`rules`]. Removes exemplars that scrapers don't read.
     ///
     /// # Errors
     ///
     /// Returns an error that says which rule the family breaks.
-    pub(crate) fn arrange(&mut self, name: &str) -> Result<(), Error> {
+    pub(crate) fn sort_and_check(&mut self, name: &str) -> Result<(), Error> {
         // The sort is stable, so samples of one series keep their order.
         self.samples.sort_by(|a, b| a.series().cmp(b.series()));
         if self.kind == Kind::StateSet {
             // States of one set must be adjacent.
             self.samples
                 .sort_by(|a, b| a.labels_without(name).cmp(b.labels_without(name)));
+        }
+        for Sample { name, exemplar, .. } in &mut self.samples {
+            *exemplar = exemplar.filter(|text| rules::allow_exemplar(self.kind, name, text));
         }
         rules::check(name, self.kind, self.unit.as_deref(), &self.samples)
     }

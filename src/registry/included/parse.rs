@@ -5,7 +5,8 @@ use super::{IncludedFamily, Sample};
 use crate::Error;
 use crate::registry::Kind;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
 /// Parses a text in OpenMetrics, in the Prometheus text format 0.0.4, or as prometheus-client writes it, which is
 /// OpenMetrics except for HELP.
@@ -18,7 +19,8 @@ use std::collections::BTreeMap;
 /// - a gauge named after another family plus `_created` is part of that family;
 /// - a whole timestamp is in milliseconds.
 ///
-/// prometheus-client doesn't escape line feeds in HELP. Lines between a HELP and its TYPE therefore continue the HELP.
+/// prometheus-client doesn't escape line feeds in HELP. Lines between a HELP and its TYPE therefore continue the HELP. A HELP
+/// has no TYPE if samples or another HELP of its family come first.
 ///
 /// # Errors
 ///
@@ -26,13 +28,7 @@ use std::collections::BTreeMap;
 /// type is not in both formats.
 pub(crate) fn parse(text: &str) -> Result<Vec<NamedFamily<'_>>, Error> {
     let is_open_metrics = text.trim_end().ends_with("# EOF");
-    // The last TYPE line of each family.
-    let types = text.lines().enumerate();
-    let types = types.filter_map(|(place, line)| match metadata(line)? {
-        ("TYPE", name, _) => Some((name, place)),
-        _ => None,
-    });
-    let types: BTreeMap<Cow<'_, str>, usize> = types.collect();
+    let continued = continued_helps(text);
     let mut families = Vec::new();
     let mut help_of: Option<Cow<'_, str>> = None;
     for (place, line) in text.lines().enumerate() {
@@ -40,7 +36,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<NamedFamily<'_>>, Error> {
         if let Some(name) = &help_of {
             if !matches!(&metadata, Some(("TYPE", of, _)) if of == name) {
                 let family = open(&mut families, name, |_| true);
-                family.help.extend(["\n", line]);
+                let help = family.help.to_mut();
+                help.extend(["\n", line]);
                 continue;
             }
             help_of = None;
@@ -48,9 +45,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<NamedFamily<'_>>, Error> {
         match metadata {
             Some(("HELP", name, help)) => {
                 let family = open(&mut families, &name, |family| family.help.is_empty());
-                help.clone_into(&mut family.help);
-                let is_followed = types.get(&name).is_some_and(|of_type| *of_type > place);
-                help_of = is_followed.then_some(name);
+                family.help = help.into();
+                help_of = continued.contains(&place).then_some(name);
             }
             Some(("TYPE", name, kind)) => {
                 let is_new = |family: &IncludedFamily<'_>| family.kind == Kind::Unknown;
@@ -62,7 +58,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<NamedFamily<'_>>, Error> {
                     })?;
             }
             Some(("UNIT", name, unit)) => {
-                open(&mut families, &name, |_| true).unit = Some(unit.to_owned());
+                open(&mut families, &name, |_| true).unit = Some(unit.into());
             }
             _ if line.trim().is_empty() || line.trim_start().starts_with('#') => {}
             _ => add(&mut families, Sample::parse_line(line)?, is_open_metrics)?,
@@ -72,12 +68,35 @@ pub(crate) fn parse(text: &str) -> Result<Vec<NamedFamily<'_>>, Error> {
         families = with_created(families.into_iter().map(converted).collect());
     }
     for (name, family) in &mut families {
-        family.help = unescape(&family.help).into_owned();
+        family.help = match mem::take(&mut family.help) {
+            Cow::Borrowed(help) => unescape(help),
+            Cow::Owned(help) => unescape(&help).into_owned().into(),
+        };
         for sample in &mut family.samples {
             sample.set_family(name, family.kind);
         }
     }
     Ok(families)
+}
+
+/// Returns the places of the HELP lines that have a TYPE.
+fn continued_helps(text: &str) -> BTreeSet<usize> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut continued = BTreeSet::new();
+    // The families of TYPE lines further down.
+    let mut types = BTreeSet::new();
+    for (place, line) in lines.iter().enumerate().rev() {
+        match metadata(line) {
+            Some(("TYPE", name, _)) => drop(types.insert(name)),
+            Some(("HELP", name, _)) if types.remove(&name) => drop(continued.insert(place)),
+            None if !types.is_empty() => {
+                let sample = Sample::parse(line);
+                sample.map(|sample| types.remove(&sample.name));
+            }
+            _ => {}
+        }
+    }
+    continued
 }
 
 /// A family and its name.
@@ -96,7 +115,7 @@ fn open<'f, 'a>(
         let family = IncludedFamily {
             kind: Kind::Unknown,
             unit: None,
-            help: String::new(),
+            help: Cow::default(),
             samples: Vec::new(),
         };
         families.push((name.clone(), family));
@@ -253,7 +272,7 @@ mod tests {
 
     #[test]
     fn both_formats_are_read() {
-        let rows: [(&str, &[&str]); 16] = [
+        let rows: [(&str, &[&str]); 19] = [
             // A counter with samples of its own name, with and without `_total`.
             (
                 "# TYPE a_total counter\na_total 1",
@@ -279,6 +298,19 @@ mod tests {
                 &["a Unknown \"A\" ", "b Gauge \"\" b@"],
             ),
             ("#\tTYPE  a \t gauge \na{} 1", &["a Gauge \"\" a@"]),
+            // A HELP without a TYPE ends before its samples and before the next HELP of its family.
+            (
+                "# HELP a A\na 1\n# TYPE b gauge\nb 2\n# HELP a A\n# TYPE a gauge\na 3\n",
+                &["a Unknown \"A\" a@", "b Gauge \"\" b@", "a Gauge \"A\" a@"],
+            ),
+            (
+                "# HELP a A\n# TYPE b gauge\nb 2\n# HELP a A\n# TYPE a gauge\na 3\n",
+                &["a Unknown \"A\" ", "b Gauge \"\" b@", "a Gauge \"A\" a@"],
+            ),
+            (
+                "# HELP a A\na 1\n# TYPE b gauge\nb 2\n# TYPE a gauge\na 3\n",
+                &["a Unknown \"A\" a@", "b Gauge \"\" b@", "a Gauge \"\" a@"],
+            ),
             // `_created` gauges are part of their family.
             (
                 "# TYPE a_total counter\na_total 1\n# TYPE a_created gauge\na_created 9\n# TYPE b gauge\nb 1\n",

@@ -56,9 +56,8 @@ fn belong_together(family: &str, kind: Kind, a: &Sample<'_>, b: &Sample<'_>) -> 
     }
 }
 
-/// Returns whether every OpenMetrics parser accepts this exemplar for the sample `name`. If not, the sample is written
-/// without it.
-pub(crate) fn allow_exemplar(kind: Kind, name: &str, exemplar: &str) -> bool {
+/// Returns whether every OpenMetrics parser accepts this exemplar for the sample `name`.
+pub(super) fn allow_exemplar(kind: Kind, name: &str, exemplar: &str) -> bool {
     let parts = exemplar
         .starts_with('{')
         .then(|| parse_labels(exemplar))
@@ -282,7 +281,7 @@ mod tests {
     fn error_of(text: &str) -> String {
         let families = parse(text).map(|families| {
             let mut families = families.into_iter();
-            families.try_for_each(|(name, mut family)| family.arrange(&name))
+            families.try_for_each(|(name, mut family)| family.sort_and_check(&name))
         });
         match families {
             Ok(Ok(())) => String::new(),

@@ -1,4 +1,4 @@
-use crate::registry::Kind;
+use super::Kind;
 use std::collections::BTreeSet;
 
 /// The families that a page shows: all, or those selected by name.
@@ -23,7 +23,7 @@ impl Selection {
     }
 
     /// Returns whether a family of this name and type is selected.
-    pub(super) fn contains(&self, family: &str, kind: Kind) -> bool {
+    pub(crate) fn contains(&self, family: &str, kind: Kind) -> bool {
         kind.names(family).any(|name| self.contains_sample(&name))
     }
 
