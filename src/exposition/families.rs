@@ -11,7 +11,7 @@ use crate::registry::{
     UPTIME_HELP, UPTIME_UNIT, encode, encode_source,
 };
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Decides about a family that can't be shown: an error fails the page, `Ok` leaves the family out.
 pub(super) type ErrorHandler<'a> = dyn Fn(Error) -> Result<(), Error> + 'a;
@@ -61,7 +61,7 @@ pub(super) fn families<'a>(
     }
     let included = included_families(registry, &families, texts, selection, on_error)?;
     // The names of an included family are only known once it is encoded. Automatic families and the uptime never clash.
-    let mut shown: BTreeMap<String, String> = BTreeMap::new();
+    let mut shown: HashMap<String, String> = HashMap::new();
     for (name, family) in &families {
         let names = family.kind().names(name);
         shown.extend(names.map(|shown| (shown, name.clone())));

@@ -5,7 +5,7 @@ use super::{IncludedFamily, Sample};
 use crate::Error;
 use crate::registry::Kind;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// Parses a text in OpenMetrics, in the Prometheus text format 0.0.4, or as prometheus-client writes it, which is
 /// OpenMetrics except for HELP.
@@ -32,7 +32,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<NamedFamily<'_>>, Error> {
         ("TYPE", name, _) => Some((name, place)),
         _ => None,
     });
-    let types: BTreeMap<Cow<'_, str>, usize> = types.collect();
+    let types: HashMap<Cow<'_, str>, usize> = types.collect();
     let mut families = Vec::new();
     let mut help_of: Option<Cow<'_, str>> = None;
     for (place, line) in text.lines().enumerate() {
@@ -161,7 +161,7 @@ fn with_created(families: Vec<NamedFamily<'_>>) -> Vec<NamedFamily<'_>> {
     let owners = owners.filter(|(_, (_, family))| family.kind.has_created());
     let owners = owners.map(|(place, (name, _))| (name.clone(), place));
     // If there are several of one name, the first one owns them.
-    let owners: BTreeMap<Cow<'_, str>, usize> = owners.rev().collect();
+    let owners: HashMap<Cow<'_, str>, usize> = owners.rev().collect();
     for (name, gauge) in gauges {
         match name.strip_suffix(CREATED).and_then(|of| owners.get(of)) {
             Some(owner) => families[*owner].1.samples.extend(gauge.samples),
