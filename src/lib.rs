@@ -165,7 +165,7 @@
 //! | `server` | no | the status server: `/metrics`, `/health`, `/live` |
 //! | `testing` | no | for your own tests: assertions about metrics by name and labels, and waits for calls to end |
 //! | `tonic` | no | [`MetricsLayer::boxed`] for tonic's body; looks inside the errors of its channel and bodies, see [`classify`](classify#errors-that-are-known) |
-//! | `tower-http` | yes | recognises the error of tower-http's time limits for bodies |
+//! | `tower-http` | no | for apps that limit the time of bodies with tower-http: recognises the errors, which count as `timeout` |
 //! | `zstd` | no | pages compressed with zstd for clients that prefer it; builds libzstd, in C |
 //!
 //! The crate contains no `unsafe` code. Its minimum supported Rust version is 1.88.

@@ -161,13 +161,13 @@ fn a_scrape_ends_with_the_last_frame_of_its_body() {
 #[test]
 fn a_body_that_is_dropped_half_read_counts_the_bytes_read() {
     let (_, registry, exporter) = measured();
-    // Longer than one slice of 64 KiB.
+    // Longer than one piece of 64 KiB.
     let help = "x".repeat(100_000);
     let _: Gauge = registry.register("long", help, Gauge::default()).unwrap();
     let mut body = scrape(&exporter, Method::GET).into_body();
     let frame = now(body.frame()).expect("a frame").expect("data");
     drop(body);
-    // This page has several slices too, so its body is pending between them.
+    // This page has several pieces too, so its body is pending between them.
     let request = Request::get("/").header("accept", "application/openmetrics-text");
     let request = registry.exporter().oneshot(request.body(()).unwrap());
     let Ok(response) = tokio_test::block_on(request);
@@ -245,7 +245,7 @@ fn compressed_bytes_are_counted() {
     let (_, registry, exporter) = measured();
     let request = Request::get("/metrics").header("accept-encoding", "gzip");
     let exporter = exporter.oneshot(request.body(()).unwrap());
-    // A compressed body is pending between slices.
+    // A compressed body is pending between pieces.
     let Ok(response) = tokio_test::block_on(exporter);
     let encoded = response.headers().contains_key("content-encoding");
     let body = tokio_test::block_on(response.into_body().collect()).unwrap();

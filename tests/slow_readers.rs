@@ -26,8 +26,8 @@ const NARROW: usize = 1_024;
 /// Far longer than any test takes.
 const LONG: Duration = Duration::from_secs(600);
 
-/// Returns a registry whose page has two slices, so that a reader with one slice has not finished.
-fn page_of_two_slices() -> MetricsRegistry {
+/// Returns a registry whose page has two pieces, so that a reader with one piece has not finished.
+fn page_of_two_pieces() -> MetricsRegistry {
     let registry = MetricsRegistry::with_clock(Clock::manual());
     let mut text = "# HELP cells Readings\n# TYPE cells gauge\n".to_owned();
     for cell in 0..2_500 {
@@ -55,7 +55,7 @@ async fn begin(exporter: MetricsExporter) -> (DuplexStream, JoinHandle<()>) {
     let serving = tokio::spawn(async move {
         let service = TowerToHyperService::new(exporter);
         let connection = http1::Builder::new()
-            // Less than a slice, so that the server does not buffer a whole page.
+            // Less than a piece, so that the server does not buffer a whole page.
             .max_buf_size(16 * NARROW)
             .serve_connection(TokioIo::new(server), service);
         let _ = connection.await;
@@ -96,7 +96,7 @@ async fn call(layer: &MetricsLayer, calls: usize) {
 
 #[tokio::test(start_paused = true)]
 async fn slow_readers_and_readers_that_hang_up_leave_nothing_behind() {
-    let registry = page_of_two_slices();
+    let registry = page_of_two_pieces();
     let layer = MetricsLayer::builder().registry(&registry);
     let layer = layer.build([("endpoint", "a")]).unwrap();
     let exporter = registry
@@ -145,21 +145,21 @@ async fn slow_readers_and_readers_that_hang_up_leave_nothing_behind() {
 
 // === in memory ===
 
-/// Returns the next slice, after the end of a turn if there is one.
+/// Returns the next piece, after the end of a turn if there is one.
 fn next(body: &mut Body) -> Option<Bytes> {
     for _ in 0..2 {
         if let Some(frame) = body.frame().now_or_never() {
             return frame.map(|frame| frame.unwrap().into_data().unwrap());
         }
     }
-    panic!("a body is pending only once between slices");
+    panic!("a body is pending only once between pieces");
 }
 
 /// Without a runtime everything runs on this thread, whose allocations are counted.
 #[test]
 fn memory_is_at_most_one_page_per_permit() {
     const PLACES: usize = 20;
-    let registry = page_of_two_slices();
+    let registry = page_of_two_pieces();
     let exporter = registry
         .exporter()
         .concurrent_scrapes(PLACES)
@@ -177,7 +177,7 @@ fn memory_is_at_most_one_page_per_permit() {
         let mut responses: Vec<_> = (0..READERS).map(|_| scraped()).collect();
         let served = |response: &&mut Response<Body>| response.status() == StatusCode::OK;
         assert_eq!(responses.iter_mut().filter(served).count(), PLACES);
-        // All readers read one slice, and half of them hang up.
+        // All readers read one piece, and half of them hang up.
         let pieces = responses.iter_mut().filter(served);
         let pieces: Vec<_> = pieces.map(|response| next(response.body_mut())).collect();
         assert!(pieces.iter().all(Option::is_some));
@@ -187,7 +187,7 @@ fn memory_is_at_most_one_page_per_permit() {
         responses.clear();
         assert_eq!(scraped().status(), StatusCode::OK);
     });
-    // One page and one slice per permit; one page that is being written; one head and, for refused
+    // One page and one piece per permit; one page that is being written; one head and, for refused
     // scrapes, one line of text per response.
     let most = 2 * PLACES as u64 * length + in_making + READERS as u64 * 2_048;
     assert!(memory.bytes_max <= most, "{} of {most}", memory.bytes_max);

@@ -1,10 +1,11 @@
-use super::compression::{Content, slices, uncompressed};
+use super::permits::Permit;
 use super::self_metrics::MeasuredScrape;
-use super::slices::Slices;
 use crate::Error;
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use std::fmt;
+use std::mem;
+use std::ops::Range;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use tokio::task::yield_now;
@@ -15,31 +16,46 @@ use tokio::task::yield_now;
 /// and sockets are polled. The body fails if it is not read by the scrape's
 /// [deadline](super::MetricsExporter::deadline).
 pub struct Body {
-    content: Content,
-    /// Whether this is the empty body of a response to HEAD whose `Content-Length` is unknown. It
-    /// must not claim a length of 0.
-    length_unknown: bool,
+    /// Has the page of a scrape. It is released with the last piece.
+    permit: Option<Permit>,
+    /// The content if there is no permit.
+    text: Bytes,
+    /// What is left of the content.
+    unsent: Range<usize>,
+    /// Whether other tasks are polled before the next piece is sent.
+    turn_is_over: bool,
     /// The scrape until it has ended, if the exporter has metrics of its own.
     scrape: Option<MeasuredScrape>,
 }
 
+/// The length of a piece. Copying it takes a few microseconds.
+const PIECE: usize = 64 * 1024;
+
 // === impl Body ===
 
 impl Body {
-    pub(super) fn new(content: Content) -> Self {
+    pub(super) fn text(text: Bytes) -> Self {
         Self {
-            content,
-            length_unknown: false,
+            permit: None,
+            unsent: 0..text.len(),
+            text,
+            turn_is_over: false,
             scrape: None,
         }
     }
 
-    /// Returns the empty body that HEAD gets in place of this one.
-    pub(super) fn without_content(self) -> Self {
+    pub(super) fn page(page: Bytes, permit: Permit) -> Self {
+        let unsent = 0..page.len();
+        permit.set_page(page);
         Self {
-            length_unknown: self.content.size_hint().exact().is_none(),
-            ..Self::new(uncompressed(Slices::default()))
+            permit: Some(permit),
+            unsent,
+            ..Self::empty()
         }
+    }
+
+    pub(super) fn empty() -> Self {
+        Self::text(Bytes::new())
     }
 
     /// Ends the scrape when this body ends or is dropped.
@@ -50,16 +66,24 @@ impl Body {
         }
     }
 
-    /// Records what has been polled.
-    fn record(&mut self, polled: &Option<Result<Frame<Bytes>, Error>>) {
-        let frame = polled.as_ref().and_then(|polled| polled.as_ref().ok());
-        if let Some(scrape) = &self.scrape {
-            let data = frame.and_then(Frame::data_ref);
-            scrape.record_bytes(data.map_or(0, Bytes::len));
+    fn next_piece(&mut self) -> Option<Result<Bytes, Error>> {
+        let Range { start, end } = self.unsent;
+        if start == end {
+            return None;
         }
-        if frame.is_none() || self.is_end_stream() {
-            self.scrape = None;
+        let next = end.min(start + PIECE);
+        let piece = match &self.permit {
+            Some(permit) => permit.read(start..next),
+            None => Ok(self.text.slice(start..next)),
+        };
+        self.unsent.start = match &piece {
+            Ok(_) => next,
+            Err(_) => end,
+        };
+        if let (Some(scrape), Ok(piece)) = (&self.scrape, &piece) {
+            scrape.record_bytes(piece.len());
         }
+        Some(piece)
     }
 }
 
@@ -71,35 +95,26 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if slices(&mut self.content).begin_turn() {
+        if mem::take(&mut self.turn_is_over) {
             yield_turn(cx);
             return Poll::Pending;
         }
-        let polled = Pin::new(&mut self.content).poll_frame(cx);
-        // A compressor may take a whole slice without returning a frame.
-        if polled.is_pending() && slices(&mut self.content).begin_turn() {
-            yield_turn(cx);
+        let piece = self.next_piece();
+        if self.is_end_stream() {
+            // Releases the permit and ends the scrape.
+            *self = Self::empty();
+        } else {
+            self.turn_is_over = true;
         }
-        let polled = polled.map_err(|error| match error.downcast::<Error>() {
-            Ok(error) => *error,
-            Err(other) => Error::new("the page can't be compressed").with_source(other),
-        });
-        if let Poll::Ready(polled) = &polled {
-            self.record(polled);
-        }
-        polled
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        !self.length_unknown && self.content.is_end_stream()
+        self.unsent.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.length_unknown {
-            SizeHint::default()
-        } else {
-            self.content.size_hint()
-        }
+        SizeHint::with_exact(self.unsent.len() as u64)
     }
 }
 
@@ -112,7 +127,7 @@ impl fmt::Debug for Body {
 /// Wakes the task after all other tasks have been polled.
 ///
 /// A task that wakes itself is polled up to 61 times before tokio polls its timers and sockets, and on
-/// a current-thread runtime the future of `block_on`. That is a whole page, slice by slice. `yield_now`
+/// a current-thread runtime the future of `block_on`. That is a whole page, piece by piece. `yield_now`
 /// wakes the task after them, or at once if there is no runtime.
 ///
 /// Like every yield in tokio, this does not wake the task while its thread is blocked, for example by

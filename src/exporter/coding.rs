@@ -1,53 +1,97 @@
 use super::elements::Element;
+use crate::Error;
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
+use std::io;
 
 /// A content coding that `Accept-Encoding` can name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
-    Gzip,
-    Zstd,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Coding {
+    name: &'static str,
+    encode: fn(&[u8]) -> io::Result<Vec<u8>>,
 }
 
 // === impl Coding ===
 
 impl Coding {
+    /// The codings of this build. There are none without the feature `compression`.
+    pub(super) const OFFERED: &[Self] = &[
+        #[cfg(feature = "compression")]
+        Self {
+            name: "gzip",
+            encode: gzip,
+        },
+        #[cfg(feature = "zstd")]
+        Self {
+            name: "zstd",
+            encode: zstd,
+        },
+    ];
+
     /// Returns the coding of `offered` that `Accept-Encoding` prefers, or `None` if it accepts none.
     ///
     /// gzip may be accepted by name or by `*`, even if `identity` is preferred. zstd must be named.
     pub(super) fn negotiate(headers: &HeaderMap, offered: &[Self]) -> Option<Self> {
+        let named = |name: &[u8]| {
+            let mut offered = offered.iter().copied();
+            offered.find(|coding| coding.name.as_bytes() == name)
+        };
         let mut best = (0, None);
         // `*` stands for gzip unless gzip is named.
         let mut accepts_any = false;
-        let mut gzip_is_named = false;
+        let mut names_gzip = false;
         for Element { name, weight, .. } in Element::all(headers, ACCEPT_ENCODING) {
-            let coding = match &*name {
-                b"gzip" | b"x-gzip" => Self::Gzip,
-                b"zstd" => Self::Zstd,
-                b"*" => {
-                    accepts_any |= weight > 0;
-                    continue;
-                }
-                _ => continue,
+            let name = match &*name {
+                b"x-gzip" => b"gzip",
+                name => name,
             };
-            gzip_is_named |= coding == Self::Gzip;
+            accepts_any |= name == b"*" && weight > 0;
+            names_gzip |= name == b"gzip";
+            let coding = named(name);
             // Strictly greater: the first of equal weights stays, and a weight of 0 never counts.
-            if offered.contains(&coding) && weight > best.0 {
-                best = (weight, Some(coding));
+            if coding.is_some() && weight > best.0 {
+                best = (weight, coding);
             }
         }
         match best {
-            (_, None) if accepts_any && !gzip_is_named => Some(Self::Gzip),
+            (_, None) if accepts_any && !names_gzip => named(b"gzip"),
             (_, coding) => coding,
         }
     }
 
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Gzip => "gzip",
-            Self::Zstd => "zstd",
+        self.name
+    }
+
+    /// Returns the page in this coding.
+    pub(super) fn encode(self, page: &[u8]) -> Result<Bytes, Error> {
+        match (self.encode)(page) {
+            // The box has no spare capacity, which would stay allocated until the page has been read.
+            Ok(encoded) => Ok(encoded.into_boxed_slice().into()),
+            Err(error) => Err(Error::new("the page can't be compressed").with_source(error)),
         }
     }
+}
+
+impl PartialEq for Coding {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+// Pages are so repetitive that a higher level than the fastest hardly makes them smaller.
+
+#[cfg(feature = "compression")]
+fn gzip(page: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    io::Write::write_all(&mut encoder, page)?;
+    encoder.finish()
+}
+
+#[cfg(feature = "zstd")]
+fn zstd(page: &[u8]) -> io::Result<Vec<u8>> {
+    zstd::bulk::compress(page, 1)
 }
 
 #[cfg(test)]
@@ -55,11 +99,11 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    const GZIP: Option<Coding> = Some(Coding::Gzip);
-    const ZSTD: Option<Coding> = Some(Coding::Zstd);
+    const GZIP: Option<&str> = Some("gzip");
+    const ZSTD: Option<&str> = Some("zstd");
 
     /// Headers, one per line; the coding if only gzip is offered; the coding if zstd is offered too.
-    const TABLE: &[(&str, Option<Coding>, Option<Coding>)] = &[
+    const TABLE: &[(&str, Option<&str>, Option<&str>)] = &[
         // Headers of real clients
         ("gzip", GZIP, GZIP), // Prometheus, VictoriaMetrics, Go
         ("gzip, deflate, br, zstd", GZIP, GZIP), // browsers
@@ -108,6 +152,11 @@ mod tests {
         ("\"gzip\"", None, None),
     ];
 
+    fn offer(name: &'static str) -> Coding {
+        let encode = |page: &[u8]| Ok(page.to_vec());
+        Coding { name, encode }
+    }
+
     #[test]
     fn every_row_of_the_table() {
         for (accept, gzip_alone, both) in TABLE {
@@ -116,15 +165,16 @@ mod tests {
                 let value = HeaderValue::from_bytes(line.as_bytes()).expect("a header value");
                 headers.append(ACCEPT_ENCODING, value);
             }
-            let negotiated = |offered: &[_]| Coding::negotiate(&headers, offered);
-            assert_eq!(negotiated(&[Coding::Gzip]), *gzip_alone, "{accept:?}");
-            let both_offered = [Coding::Gzip, Coding::Zstd];
-            assert_eq!(negotiated(&both_offered), *both, "{accept:?}");
+            let offered = ["gzip", "zstd"].map(offer);
+            let negotiated = |offered| Coding::negotiate(&headers, offered).map(Coding::name);
+            assert_eq!(negotiated(&offered[..1]), *gzip_alone, "{accept:?}");
+            assert_eq!(negotiated(&offered), *both, "{accept:?}");
+            assert_eq!(negotiated(&[]), None, "{accept:?}");
         }
     }
 
     #[test]
     fn no_header_accepts_nothing() {
-        assert_eq!(Coding::negotiate(&HeaderMap::new(), &[Coding::Gzip]), None);
+        assert_eq!(Coding::negotiate(&HeaderMap::new(), &[offer("gzip")]), None);
     }
 }

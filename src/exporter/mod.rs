@@ -35,9 +35,8 @@
 //! | the page can't be written: the encoder of a metric or a collector fails, panics or writes something that scrapers refuse | 500 and a text that names it; the next scrape tries again |
 //! | the same with [`continue_on_error`](MetricsExporter::continue_on_error) | 200 and the page without the failed metric or collector |
 //!
-//! Every answer has `Vary: Accept, Accept-Encoding` and, unless it is compressed, an exact
-//! `Content-Length`. A panic becomes a 500 only if panics unwind: with `panic = "abort"` it ends the
-//! process.
+//! Every answer has `Vary: Accept, Accept-Encoding` and an exact `Content-Length`. A panic becomes a 500
+//! only if panics unwind: with `panic = "abort"` it ends the process.
 //!
 //! # Negotiation
 //!
@@ -191,16 +190,16 @@
 //! # How scrapes leave the service alone
 //!
 //! - No lock that a request needs is held while a page is written or read.
-//! - Under a tokio runtime, pages are written on a separate thread. A large page or a collector that
-//!   blocks delays no task. A collector that never returns delays neither the runtime's shutdown nor
-//!   the end of the process. Without a runtime, the first poll of a scrape writes the page.
+//! - Under a tokio runtime, pages are written and compressed on a separate thread. A large page or a
+//!   collector that blocks delays no task. A collector that never returns delays neither the runtime's
+//!   shutdown nor the end of the process. Without a runtime, the first poll of a scrape writes the page.
 //! - Pages are written one at a time. Scrapes that arrive meanwhile wait, and those that ask for the
 //!   same page share the next one. No scrape joins a page that is already being written: that page
 //!   would miss calls that ended in the meantime.
-//! - A page is compressed and sent in pieces of up to 64 KiB. Between two pieces other tasks and the
-//!   runtime's timers and sockets are polled. If another executor reads the body and blocks a thread of
-//!   the runtime, the body ends only within `tokio::task::block_in_place`.
-//! - A scrape keeps its permit, and its page in memory, until its body has been read or dropped. If
+//! - A page is sent in pieces of up to 64 KiB. Between two pieces other tasks and the runtime's timers
+//!   and sockets are polled. If another executor reads the body and blocks a thread of the runtime, the
+//!   body ends only within `tokio::task::block_in_place`.
+//! - A scrape keeps its permit, and its page as it is sent in memory, until its body has been read or dropped. If
 //!   another scrape needs a permit, a scrape past its deadline loses both. So does the reader that has
 //!   stalled longest, once it has taken nothing for 5 seconds. This works even if the server no longer
 //!   polls the body.
@@ -360,13 +359,7 @@
 //! ```
 
 mod body;
-#[cfg(feature = "compression")]
 mod coding;
-#[cfg(feature = "compression")]
-mod compression;
-#[cfg(not(feature = "compression"))]
-#[path = "no_compression.rs"]
-mod compression;
 mod deadline;
 mod elements;
 mod future;
@@ -377,7 +370,6 @@ mod renderer;
 mod response;
 mod self_metrics;
 mod service;
-mod slices;
 
 pub use self::body::Body;
 pub use self::future::ResponseFuture;

@@ -1,3 +1,4 @@
+use super::coding::Coding;
 use crate::Error;
 use crate::exposition::{Encoding, Selection};
 use crate::function::Function;
@@ -43,6 +44,8 @@ struct Job {
 pub(super) struct PageOptions {
     pub(super) encoding: Encoding,
     pub(super) selection: Selection,
+    /// Applies if the page is not small.
+    pub(super) coding: Option<Coding>,
     /// Hears of what is left out. By default an error fails the page.
     pub(super) on_error: Option<ErrorReport>,
 }
@@ -50,7 +53,14 @@ pub(super) struct PageOptions {
 pub(super) type ErrorReport = Function<dyn Fn(&Error) + Send + Sync>;
 
 /// A page, or the text that explains why there is none.
-pub(super) type Rendered = Result<Bytes, Bytes>;
+pub(super) type Rendered = Result<Page, Bytes>;
+
+/// A page as it is sent.
+#[derive(Clone)]
+pub(super) struct Page {
+    pub(super) content: Bytes,
+    pub(super) coding: Option<Coding>,
+}
 
 /// Renders until no scrape waits.
 struct Worker(Option<Arc<Renderer>>);
@@ -60,6 +70,10 @@ struct Worker(Option<Arc<Renderer>>);
 /// An exporter and its clones have at most one thread. The limit is for programs that keep making
 /// exporters while a collector never returns.
 static THREADS: Semaphore = Semaphore::const_new(64);
+
+/// The length of the largest page that is sent uncompressed. It fits into one packet, so compression
+/// gains nothing.
+const SMALL: usize = 1024;
 
 const PANICKED: &str = "\
 The metrics could not be written: a panic occurred while the page was written. The panic hook has \
@@ -133,6 +147,7 @@ impl Renderer {
         let PageOptions {
             encoding,
             selection,
+            coding,
             on_error,
         } = options;
         let on_error = |error| match on_error {
@@ -142,7 +157,17 @@ impl Renderer {
                 Ok(())
             }
         };
-        let render = || self.registry.render(*encoding, selection, &on_error);
+        let render = || {
+            let page = self.registry.render(*encoding, selection, &on_error)?;
+            let coding = coding.filter(|_| page.len() > SMALL);
+            Ok(Page {
+                content: match coding {
+                    Some(coding) => coding.encode(&page)?,
+                    None => page,
+                },
+                coding,
+            })
+        };
         match panic::catch_unwind(AssertUnwindSafe(render)) {
             Ok(Ok(page)) => Ok(page),
             Ok(Err(error)) => Err(explain(&error).into()),

@@ -1,11 +1,11 @@
 //! The responses of an exporter.
 
 use super::Body;
-use super::compression::uncompressed;
 use super::deadline::Deadline;
-use super::slices::Slices;
+use super::permits::Permit;
+use super::renderer::Page;
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use http::{HeaderValue, Response, StatusCode};
 
 pub(super) fn method_not_allowed() -> Response<Body> {
@@ -49,14 +49,22 @@ pub(super) fn no_thread() -> Response<Body> {
 
 /// Returns a response that explains its status.
 pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
-    let text = Slices::text(text.into());
-    let response = respond(status, "text/plain; charset=utf-8", text);
-    response.map(|text| Body::new(uncompressed(text)))
+    respond(status, "text/plain; charset=utf-8", Body::text(text.into()))
 }
 
-pub(super) fn respond(status: StatusCode, content_type: &str, content: Slices) -> Response<Slices> {
-    let length = http_body::Body::size_hint(&content).lower();
-    let mut response = Response::new(content);
+pub(super) fn page(page: Page, content_type: &str, permit: Permit) -> Response<Body> {
+    let Page { content, coding } = page;
+    let mut response = respond(StatusCode::OK, content_type, Body::page(content, permit));
+    if let Some(coding) = coding {
+        let coding = HeaderValue::from_static(coding.name());
+        response.headers_mut().insert(CONTENT_ENCODING, coding);
+    }
+    response
+}
+
+fn respond(status: StatusCode, content_type: &str, body: Body) -> Response<Body> {
+    let length = http_body::Body::size_hint(&body).lower();
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     if let Ok(content_type) = HeaderValue::from_str(content_type) {

@@ -1,10 +1,9 @@
-use super::compression::compress;
+use super::coding::Coding;
 use super::deadline::{Deadline, Timer};
 use super::negotiate::Representation;
 use super::permits::Permits;
 use super::renderer::{ErrorReport, PageOptions, Renderer};
 use super::self_metrics::SelfMetrics;
-use super::slices::Slices;
 use super::{Body, ResponseFuture, query, response};
 use crate::Error;
 use crate::exposition::Protobuf;
@@ -152,7 +151,7 @@ impl MetricsExporter {
         let response = match head.method {
             Method::GET => self.page(&head).await,
             // The page is written too: its length is not known otherwise.
-            Method::HEAD => self.page(&head).await.map(Body::without_content),
+            Method::HEAD => self.page(&head).await.map(|_unsent| Body::empty()),
             _ => response::method_not_allowed(),
         };
         match scrape.map(|scrape| scrape.answered(response.status())) {
@@ -171,15 +170,11 @@ impl MetricsExporter {
         let page = self.renderer.page(PageOptions {
             encoding: representation.encoding(self.created_timestamps),
             selection: query::selection(&head.uri),
+            coding: Coding::negotiate(&head.headers, Coding::OFFERED),
             on_error: self.on_error.clone(),
         });
         match deadline.bound(&self.timer, page).await {
-            Some(Some(Ok(page))) => {
-                let slices = Slices::page(page, permit);
-                let content_type = representation.content_type();
-                let response = response::respond(StatusCode::OK, &content_type, slices);
-                compress(&head.headers, response).await.map(Body::new)
-            }
+            Some(Some(Ok(page))) => response::page(page, &representation.content_type(), permit),
             Some(Some(Err(why))) => response::text(StatusCode::INTERNAL_SERVER_ERROR, why),
             Some(None) => response::no_thread(),
             None => response::deadline_passed(deadline),

@@ -14,7 +14,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -129,7 +129,7 @@ fn names<'f>(families: &'f FamiliesByName<'_>) -> impl Iterator<Item = (String, 
 ///
 /// Returns an error if an added family is invalid, or shows a name that the registry already shows.
 fn check_added(before: &FamiliesByName<'_>, after: &str, uptime: &str) -> Result<String, Error> {
-    let shown: BTreeMap<String, &str> = names(before).collect();
+    let shown: HashMap<String, &str> = names(before).collect();
     let mut prefix = String::new();
     for (name, mut families) in by_name(after)? {
         if before.get(&name).map(Vec::len) == Some(families.len()) {

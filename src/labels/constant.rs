@@ -1,7 +1,7 @@
 use super::{ERROR_TYPE, LabelText};
 use crate::Error;
 use crate::escaping::{Escaping, is_name, is_plain_name};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt;
 
 /// Constant labels to build a layer or a registry with: any collection of name and value pairs, or `()` for none.
@@ -30,7 +30,7 @@ mod sealed {
 }
 
 /// Constant labels, checked and sorted by name.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Labels {
     pairs: Vec<(String, String)>,
 }
@@ -157,7 +157,7 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
 pub(super) fn check_distinct<'a>(
     labels: impl Iterator<Item = (&'a str, String)>,
 ) -> Result<(), Error> {
-    let mut seen = BTreeMap::new();
+    let mut seen = HashMap::new();
     for (name, label) in labels {
         if let Some(other) = seen.get(name) {
             return Err(Error::new(format!(
@@ -179,7 +179,7 @@ pub(crate) fn check_clashes<'a>(names: impl Iterator<Item = &'a str> + Clone) ->
         return Ok(());
     }
     for escaping in Escaping::CLASHING {
-        let mut seen = BTreeMap::new();
+        let mut seen = HashMap::new();
         for name in names.clone() {
             let escaped = escaping.label(name);
             if escaped.starts_with("__") {

@@ -7,7 +7,7 @@ use crate::classify::Head;
 use std::any::Any;
 use std::array;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// The request labels of a layer's metrics.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -217,7 +217,7 @@ impl Schema {
     ///
     /// Returns an error that names the label if it is unknown, given twice or missing, or never has the value.
     pub(crate) fn declare(&mut self, pairs: &[(String, String)]) -> Result<Declared, Error> {
-        let mut given = BTreeMap::new();
+        let mut given = HashMap::new();
         for (name, value) in pairs {
             let Some(label) = self.labels.iter().find(|label| label.name() == name) else {
                 return Err(Error::new(format!(

@@ -6,10 +6,10 @@
 use crate::escaping::Escaping;
 use crate::labels::{Carrier, Labels, Schema};
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 /// The label names of a layer.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct LabelNames {
     /// Constant labels, and whether each is empty.
     constant: Vec<(String, bool)>,
@@ -50,7 +50,7 @@ impl LabelNames {
     }
 
     /// Returns all names that Prometheus sees if it sees the fewest.
-    fn names(&self, carrier: usize) -> BTreeSet<Cow<'_, str>> {
+    fn names(&self, carrier: usize) -> HashSet<Cow<'_, str>> {
         let constant = self.constant.iter();
         let constant = constant.filter(|(_, is_empty)| !is_empty);
         let constant = constant.map(|(name, _)| &**name);

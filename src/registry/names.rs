@@ -5,7 +5,7 @@ use super::family::check_same_type;
 use super::{IncludedFamily, Kind};
 use crate::Error;
 use crate::escaping::Escaping;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The claims of all registered families. They decide whether another family may be added.
@@ -14,9 +14,9 @@ use std::sync::Arc;
 /// encoder. An encoder that registers a metric, or that holds a lock, could wait for itself.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    families: BTreeMap<String, ClaimedFamily>,
+    families: HashMap<String, ClaimedFamily>,
     /// The names of all families and samples, each with the family that shows it.
-    shown: BTreeMap<String, Arc<str>>,
+    shown: HashMap<String, Arc<str>>,
 }
 
 /// A family on the page.

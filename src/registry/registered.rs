@@ -7,8 +7,7 @@ use super::table::{Endpoint, Table};
 use crate::Error;
 use crate::labels::Labels;
 use crate::settings::Settings;
-use std::collections::BTreeSet;
-use std::collections::btree_map::Entry;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Everything that is registered, and the names that it takes.
@@ -19,7 +18,7 @@ pub(super) struct Registered {
     pub(super) table: Table,
     names: Names,
     /// The names of other metrics in prometheus-client registries that show this one. Layers can't use them.
-    pub(super) reserved_names: BTreeSet<String>,
+    pub(super) reserved_names: HashSet<String>,
 }
 
 /// Values that were removed. They are dropped after the lock.
@@ -40,7 +39,7 @@ impl Registered {
         Self {
             table: Table::new(uptime, labels),
             names,
-            reserved_names: BTreeSet::new(),
+            reserved_names: HashSet::new(),
         }
     }
 
@@ -215,10 +214,10 @@ impl Registered {
             names.remove(&claim);
         }
         let label_names = endpoint.label_names();
-        if let Entry::Occupied(mut same_names) = layers.by_label_names.entry(label_names) {
-            same_names.get_mut().remove(labels);
-            if same_names.get().is_empty() {
-                same_names.remove();
+        if let Some(same_names) = layers.by_label_names.get_mut(&label_names) {
+            same_names.remove(labels);
+            if same_names.is_empty() {
+                layers.by_label_names.remove(&label_names);
             }
         }
         if layers.endpoints.is_empty() {

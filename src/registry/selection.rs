@@ -1,5 +1,5 @@
 use super::Kind;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 /// The families that a page shows: all, or those selected by name.
 ///
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Selection {
     /// `None` selects all families.
-    names: Option<BTreeSet<String>>,
+    names: Option<HashSet<String>>,
 }
 
 // === impl Selection ===
@@ -16,7 +16,7 @@ pub(crate) struct Selection {
 impl Selection {
     /// Returns the selection by these names. Without a name it selects all families.
     pub(crate) fn named(names: impl IntoIterator<Item = String>) -> Self {
-        let names: BTreeSet<String> = names.into_iter().collect();
+        let names: HashSet<String> = names.into_iter().collect();
         Self {
             names: (!names.is_empty()).then_some(names),
         }

@@ -5,7 +5,7 @@ use super::{IncludedFamily, Sample};
 use crate::Error;
 use crate::registry::Kind;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
 use std::mem;
 
 /// Parses a text in OpenMetrics, in the Prometheus text format 0.0.4, or as prometheus-client writes it, which is
@@ -80,11 +80,11 @@ pub(crate) fn parse(text: &str) -> Result<Vec<NamedFamily<'_>>, Error> {
 }
 
 /// Returns the places of the HELP lines that have a TYPE.
-fn continued_helps(text: &str) -> BTreeSet<usize> {
+fn continued_helps(text: &str) -> HashSet<usize> {
     let lines: Vec<&str> = text.lines().collect();
-    let mut continued = BTreeSet::new();
+    let mut continued = HashSet::new();
     // The families of TYPE lines further down.
-    let mut types = BTreeSet::new();
+    let mut types = HashSet::new();
     for (place, line) in lines.iter().enumerate().rev() {
         match metadata(line) {
             Some(("TYPE", name, _)) => drop(types.insert(name)),
@@ -180,7 +180,7 @@ fn with_created(families: Vec<NamedFamily<'_>>) -> Vec<NamedFamily<'_>> {
     let owners = owners.filter(|(_, (_, family))| family.kind.has_created());
     let owners = owners.map(|(place, (name, _))| (name.clone(), place));
     // If there are several of one name, the first one owns them.
-    let owners: BTreeMap<Cow<'_, str>, usize> = owners.rev().collect();
+    let owners: HashMap<Cow<'_, str>, usize> = owners.rev().collect();
     for (name, gauge) in gauges {
         match name.strip_suffix(CREATED).and_then(|of| owners.get(of)) {
             Some(owner) => families[*owner].1.samples.extend(gauge.samples),

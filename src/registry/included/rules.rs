@@ -9,7 +9,7 @@ use crate::escaping::{Escaping, is_name, is_plain_name};
 use crate::labels::check_clashes;
 use crate::registry::family::{Kind, ends_in_unit};
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 /// Maximum number of characters in the labels of an exemplar (OpenMetrics 1.0, "Exemplars").
 const MAX_EXEMPLAR_CHARS: usize = 128;
@@ -65,7 +65,7 @@ pub(super) fn allow_exemplar(kind: Kind, name: &str, exemplar: &str) -> bool {
     let Some((labels, rest)) = parts.filter(|_| can_have_exemplar(kind, name)) else {
         return false;
     };
-    let mut seen = BTreeSet::new();
+    let mut seen = HashSet::new();
     // Some parsers mistake an escaped quote for the closing one.
     let plain = labels.iter().all(|(name, value)| {
         is_plain_name(name)
@@ -102,7 +102,7 @@ fn check_unique(samples: &[Sample<'_>]) -> Result<(), Error> {
         false => &Escaping::CLASHING,
     };
     for escaping in escapings {
-        let mut seen = BTreeSet::new();
+        let mut seen = HashSet::new();
         for sample in samples {
             // An empty label counts as absent.
             let labels = sample.labels.iter().filter(|(_, value)| !value.is_empty());
