@@ -135,18 +135,22 @@ impl fmt::Display for Labels {
 ///
 /// Returns an error if a label must not have this name.
 pub(super) fn check_name(name: &str) -> Result<(), Error> {
-    let why = if !is_name(name) {
-        "invalid: use at least one character, and no control characters"
-    } else if RESERVED.contains(&&*Escaping::Underscores.label(name)) {
+    if !is_name(name) {
+        return Err(Error::new(format!(
+            "label name {name:?} is invalid: use at least one character, and no control characters"
+        )));
+    }
+    let why = if RESERVED.contains(&&*Escaping::Underscores.label(name)) {
         // A scraper may take `error.type` for `error_type`.
-        "reserved: it has a meaning of its own on the page, choose another"
+        "it has a meaning of its own on the page"
     } else if name.starts_with("__") {
-        "reserved: names that begin with `__` belong to Prometheus, choose another"
+        "names that begin with `__` belong to Prometheus"
     } else {
         return Ok(());
     };
-    let name = name.escape_debug();
-    Err(Error::new(format!("label name `{name}` is {why}")))
+    Err(Error::new(format!(
+        "label name `{name}` is reserved: {why}, choose another"
+    )))
 }
 
 /// Checks that no two labels that a metric carries together have one name. Each comes with what it is.
@@ -158,6 +162,7 @@ pub(super) fn check_distinct<'a>(
     labels: impl Iterator<Item = (&'a str, String)>,
 ) -> Result<(), Error> {
     let mut seen = HashMap::new();
+    let mut names = Vec::new();
     for (name, label) in labels {
         if let Some(other) = seen.get(name) {
             return Err(Error::new(format!(
@@ -165,8 +170,9 @@ pub(super) fn check_distinct<'a>(
             )));
         }
         seen.insert(name, label);
+        names.push(name);
     }
-    check_clashes(seen.keys().copied())
+    check_clashes(names.into_iter())
 }
 
 /// Checks that different names stay different and none is reserved, however they are escaped.

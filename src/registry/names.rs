@@ -86,6 +86,19 @@ impl Claim {
             ..Self::new(name, family.kind, family.unit.as_deref(), Owner::Included)
         }
     }
+
+    /// Checks that `other`, a claim to the same name, may add series to this family.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the clash.
+    pub(super) fn check_join(&self, other: &Self) -> Result<(), Error> {
+        if self.owner != other.owner {
+            return Err(clashing(other, &self.name, &self.name, self.owner));
+        }
+        let known = (self.kind, self.unit.as_deref());
+        check_same_type(&self.name, known, (other.kind, other.unit.as_deref()))
+    }
 }
 
 // === impl Names ===

@@ -114,7 +114,7 @@ fn checked<'a>(
     selection: &Selection,
     on_error: &ErrorHandler<'_>,
 ) -> Result<IncludedFamilies<'a>, Error> {
-    let mut joined = IncludedFamilies::new();
+    let mut joined: BTreeMap<Cow<'_, str>, (Claim, IncludedFamily<'_>)> = BTreeMap::new();
     for (source, families) in read {
         for (name, family) in families {
             if !selection.contains(&name, family.kind) {
@@ -122,19 +122,24 @@ fn checked<'a>(
             }
             let unit = family.unit.as_deref();
             let claim = Claim::new(&name, family.kind, unit, source.owner);
-            if unless_left_out(names.check(&claim), on_error)?.is_none() {
-                continue;
-            }
-            names.add(&claim);
             match joined.entry(name) {
-                Entry::Vacant(entry) => drop(entry.insert(family)),
-                Entry::Occupied(mut entry) => entry.get_mut().samples.extend(family.samples),
+                Entry::Vacant(entry) => drop(entry.insert((claim, family))),
+                Entry::Occupied(mut entry) => {
+                    let (first, all) = entry.get_mut();
+                    if unless_left_out(first.check_join(&claim), on_error)?.is_some() {
+                        all.samples.extend(family.samples);
+                    }
+                }
             }
         }
     }
     let mut families = IncludedFamilies::new();
-    for (name, mut family) in joined {
-        if unless_left_out(family.sort_and_check(&name), on_error)?.is_some() {
+    for (name, (claim, mut family)) in joined {
+        let checked = names.check(&claim);
+        let checked = checked.and_then(|()| family.sort_and_check(&name));
+        // A family that is left out takes no names.
+        if unless_left_out(checked, on_error)?.is_some() {
+            names.add(&claim);
             families.insert(name, family);
         }
     }

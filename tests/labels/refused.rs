@@ -20,8 +20,10 @@ fn an_error_names_the_invalid_label() {
     let named = |name: &'static str| MetricsLayer::builder().label(Label::method().named(name));
     for name in ["le", "quantile", "error_type", "__name__", "a\n", "", "a"] {
         let error = refused(named(name));
-        let expected = format!("`{}`", name.escape_debug());
-        assert!(error.contains(&expected), "{error}");
+        assert!(
+            error.contains(&format!("`{name}`")) || error.contains(&format!("{name:?}")),
+            "{error}"
+        );
     }
     for (one, other, escaped) in [("a.b", "a-b", "`a_b`"), ("_", "-", "`_`")] {
         let error = refused(named(one).label(Label::status().named(other)));
