@@ -218,13 +218,13 @@ mod tests {
     #[test]
     fn errors_name_the_bad_label() {
         let cases = [
-            (vec![("", "")], "``"),
+            (vec![("", "")], "\"\""),
             (vec![("花火", "")], "`__`"),
             (vec![("_a.b", "")], "`__a_dot_b`"),
             (vec![("a.b", ""), ("a-b", "")], "`a_b`"),
             (vec![("a.b", ""), ("a_b", "")], "`a_b`"),
             (vec![("a.b", ""), ("U__a_2e_b", "")], "`U__a_2e_b`"),
-            (vec![("a\n", "")], r"`a\n`"),
+            (vec![("a\n", "")], r#""a\n""#),
             (vec![("le", "")], "`le`"),
             (vec![("quantile", "")], "`quantile`"),
             (vec![("error_type", "")], "`error_type`"),
