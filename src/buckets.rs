@@ -156,7 +156,7 @@ fn check(bounds: &[f64], unit: &str) -> Result<(), Error> {
             _ if !bound.is_finite() => {
                 "is not finite: leave it out, `+Inf` is always added".to_owned()
             }
-            _ if bound < 0.0 => "is negative: durations start at 0".to_owned(),
+            _ if bound < 0.0 => "is negative: use bounds from 0 on".to_owned(),
             Some(before) if bound <= before => {
                 format!("comes after {before}: bounds in {unit} must ascend, each once")
             }

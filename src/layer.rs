@@ -68,7 +68,7 @@ impl MetricsLayer {
 
     /// A layer for HTTP with settings of your own.
     pub fn builder() -> MetricsLayerBuilder {
-        MetricsLayerBuilder::new(Http::default()).without_message_counts()
+        MetricsLayerBuilder::new(Http::default()).http_traffic()
     }
 }
 

@@ -51,8 +51,9 @@ pub(crate) struct Settings {
     pub(crate) filter: Option<Filter>,
     /// Selects the calls to measure by their first messages. `None` measures all.
     pub(crate) filter_messages: Option<MessageFilter>,
-    /// Select the calls that stay open by intent, whose durations have a histogram of their own.
+    /// Selects calls that stay open on purpose, by their requests. Their durations have a histogram of their own.
     pub(crate) stream_requests: Option<Filter>,
+    /// The same, by their responses.
     pub(crate) stream_responses: Option<IsStream>,
     /// Finds the trace of a call.
     pub(crate) exemplars: Option<Traces>,

@@ -6,8 +6,11 @@ use self::support::page_of;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::counter::Counter;
+use std::cell::RefCell;
 use std::fmt;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use tower_openmetrics::{Clock, Format, MetricsLayer, MetricsRegistry};
 
 fn layer() -> MetricsLayer {
@@ -93,4 +96,37 @@ fn a_collector_that_encodes_its_own_page_gets_an_error() {
     registry.encode(Format::OpenMetrics).unwrap();
     let told = told.lock().unwrap();
     assert!(told.contains("may not scrape the registry"), "{told}");
+}
+
+/// A program may write its last numbers when a thread ends, where thread-locals may have been dropped.
+#[test]
+fn a_page_can_be_encoded_while_a_thread_ends() {
+    struct Last(MetricsRegistry, Sender<String>);
+
+    impl Drop for Last {
+        fn drop(&mut self) {
+            let page = self.0.encode(Format::Prometheus).unwrap();
+            self.1.send(page).unwrap();
+        }
+    }
+
+    thread_local! {
+        static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
+    }
+
+    let (sender, pages) = channel();
+    let layer = layer();
+    let registry = layer.registry().clone();
+    let ends = move || {
+        // Dropped last, as it is registered first.
+        LAST.set(Some(Last(registry.clone(), sender)));
+        registry.encode(Format::Prometheus).unwrap();
+    };
+    thread::spawn(ends).join().unwrap();
+    assert!(
+        pages
+            .recv()
+            .unwrap()
+            .contains("rows_read_total{endpoint=\"a\"} 3\n")
+    );
 }

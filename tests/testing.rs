@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_openmetrics::labels::Label;
 use tower_openmetrics::protocol::Unary;
-use tower_openmetrics::testing::{ABSENT, Snapshot, wait_until_idle};
+use tower_openmetrics::testing::{ABSENT, Pattern, Snapshot, wait_until_idle};
 use tower_openmetrics::{
     Clock, MetricsLayer, MetricsLayerBuilder, MetricsRegistry, assert_metrics,
 };
@@ -67,6 +67,17 @@ fn differences(failing: impl FnOnce()) -> String {
 }
 
 // === numbers ===
+
+#[test]
+fn a_label_that_is_listed_twice_is_refused() {
+    let twice = || {
+        Pattern::new("requests_total")
+            .label("a", "1")
+            .label("a", "2")
+    };
+    let message = panic_of(|| drop(twice()));
+    assert!(message.contains("`a` is listed twice"), "{message}");
+}
 
 #[test]
 fn a_failure_shows_each_number_that_differs() {

@@ -54,7 +54,7 @@ use tower::BoxError;
 /// How the manifest for the Prometheus Operator begins.
 const MANIFEST: &str = "\
 # The example `dashboards` writes this file, with a dashboard, tests and runbooks. Its option --runbooks sets the address of
-# the runbooks.
+# the runbooks. Add the labels that the `ruleSelector` of your Prometheus asks for.
 ";
 
 /// What the program is asked for.

@@ -14,7 +14,8 @@ pub trait Progress {
         let _ = (call, classifier, trailers);
     }
 
-    /// Tells the call what is missing at the end of the response. A drop of the call completes it, unless something is.
+    /// Tells the call that the response has ended, and what is missing. If nothing is, the call is complete when it is
+    /// dropped.
     fn end(&mut self, call: &mut Call, classifier: &impl Classify);
 
     /// Returns the phase of an error that occurs now.

@@ -47,10 +47,8 @@ fn overruled(options: &Options) -> Option<NoEffect> {
     let mut setters = options.buckets.iter().map(|given| given.setter);
     let setter =
         setters.find(|setter| !Measured::ALL.into_iter().any(|of| last(of) == Some(setter)))?;
-    Some((
-        setter,
-        "other buckets after it replace it; leave one out".to_owned(),
-    ))
+    let why = "later settings replace its buckets; leave it out, or set the buckets of both body sizes before those of one";
+    Some((setter, why.to_owned()))
 }
 
 /// A label that is read from what this layer's requests don't have.

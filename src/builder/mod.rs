@@ -45,7 +45,7 @@ struct Options {
     settings: Settings,
     /// The times that are on.
     times: ByMeasured<bool>,
-    /// In order. The last ones for a histogram count.
+    /// In the order given. A histogram has the last ones for it.
     buckets: Vec<GivenBuckets>,
     native_histograms: bool,
     without_classic_histograms: bool,
@@ -72,7 +72,7 @@ struct GivenBuckets {
 enum Traffic {
     /// Heads, and no messages to count.
     Http,
-    /// Heads.
+    /// Heads, and messages that may be counted: gRPC, or HTTP given to `protocol_builder`.
     Heads,
     /// Messages without heads.
     Messages,
@@ -101,8 +101,8 @@ impl<P> MetricsLayerBuilder<P> {
         Self { options, protocol }
     }
 
-    /// For protocols without messages to count.
-    pub(crate) fn without_message_counts(mut self) -> Self {
+    /// For HTTP, which has no messages to count.
+    pub(crate) fn http_traffic(mut self) -> Self {
         self.options.traffic = Traffic::Http;
         self
     }

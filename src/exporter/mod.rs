@@ -194,13 +194,13 @@
 //!   collector that blocks delays no task. A collector that never returns delays neither the runtime's
 //!   shutdown nor the end of the process. Without a runtime, the first poll of a scrape writes the page.
 //! - Pages are written one at a time. Scrapes that arrive meanwhile wait, and those that ask for the
-//!   same page share the next one. No scrape joins a page that is already being written: that page
+//!   same page in the same coding share the next one. No scrape joins a page that is already being written: that page
 //!   would miss calls that ended in the meantime.
 //! - A page is sent in pieces of up to 64 KiB. Between two pieces other tasks and the runtime's timers
 //!   and sockets are polled. If another executor reads the body and blocks a thread of the runtime, the
 //!   body ends only within `tokio::task::block_in_place`.
-//! - A scrape keeps its permit, and its page as it is sent in memory, until its body has been read or dropped. If
-//!   another scrape needs a permit, a scrape past its deadline loses both. So does the reader that has
+//! - A scrape keeps its permit until its body has been read or dropped. Until then its page stays in memory,
+//!   compressed if it is sent compressed. If another scrape needs a permit, a scrape past its deadline loses both. So does the reader that has
 //!   stalled longest, once it has taken nothing for 5 seconds. This works even if the server no longer
 //!   polls the body.
 //!

@@ -1,4 +1,4 @@
-use crate::exposition::Selection;
+use crate::registry::Selection;
 use http::Uri;
 
 /// Returns the families that the query selects by `name[]`, which may be repeated.

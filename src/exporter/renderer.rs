@@ -1,8 +1,8 @@
 use super::coding::Coding;
 use crate::Error;
-use crate::exposition::{Encoding, Selection};
+use crate::exposition::Encoding;
 use crate::function::Function;
-use crate::registry::MetricsRegistry;
+use crate::registry::{MetricsRegistry, Selection};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
@@ -141,7 +141,8 @@ impl Renderer {
         (receiver, starts.then(|| Worker(Some(self.clone()))))
     }
 
-    fn render(&self, options: &PageOptions) -> Rendered {
+    /// Returns the page, compressed if scrapes still wait for it.
+    fn render(&self, options: &PageOptions, is_awaited: impl Fn() -> bool) -> Rendered {
         // Panics of encoders are caught one by one, so that errors can name the encoder. This catches
         // panics of the error handler.
         let PageOptions {
@@ -159,7 +160,7 @@ impl Renderer {
         };
         let render = || {
             let page = self.registry.render(*encoding, selection, &on_error)?;
-            let coding = coding.filter(|_| page.len() > SMALL);
+            let coding = coding.filter(|_| page.len() > SMALL && is_awaited());
             Ok(Page {
                 content: match coding {
                     Some(coding) => coding.encode(&page)?,
@@ -203,7 +204,7 @@ impl Worker {
     fn run(mut self) {
         let mut job = self.next();
         while let (Some(renderer), Some(Job { options, rendered })) = (&self.0, job) {
-            let page = renderer.render(&options);
+            let page = renderer.render(&options, || !rendered.is_closed());
             // The worker ends before the page is sent. A scrape that follows the page then finds no
             // worker, and starts its own.
             job = self.next();

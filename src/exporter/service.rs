@@ -21,8 +21,8 @@ use tower_service::Service;
 /// A service that answers scrapes with the page of a [`MetricsRegistry`].
 ///
 /// Get one from [`MetricsRegistry::exporter`]. The page is written when the response future is polled.
-/// Clones are cheap, share the limit of scrapes in flight, and write one page for scrapes that ask at
-/// the same time. A second exporter of the same registry shares neither.
+/// Clones are cheap, share the limit of scrapes in flight, and write one page for scrapes that ask for the
+/// same at the same time. A second exporter of the same registry shares neither.
 ///
 /// ```
 /// use std::time::Duration;
@@ -125,7 +125,8 @@ impl MetricsExporter {
     /// Leaves out what can't be shown, and calls `report` with the reason at each scrape.
     ///
     /// A registered metric, a collector or an included registry can't be shown if its encoder fails or
-    /// panics. All its families are then missing from the page. A family that scrapers would refuse, for
+    /// panics. All that it would show is then missing from the page: of a registered metric its own series, of a
+    /// collector or registry all its families. A family that scrapers would refuse, for
     /// example with a repeated series or a counter below 0, is missing alone. The rest of the page stays.
     /// promhttp calls this `ContinueOnError`.
     ///

@@ -25,14 +25,12 @@ mod snapshot;
 mod text;
 
 pub(crate) use self::protobuf::Protobuf;
-pub(crate) use crate::registry::Selection;
 
 use self::families::{Families, PageFamily, in_order};
 use self::text::TextWriter;
 use crate::Error;
 use crate::escaping::Escaping;
-use crate::registry::{ErrorHandler, MetricsRegistry};
-
+use crate::registry::{ErrorHandler, MetricsRegistry, Selection};
 use bytes::Bytes;
 use std::sync::atomic::Ordering::Relaxed;
 

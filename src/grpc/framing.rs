@@ -74,13 +74,14 @@ impl Framing {
     fn read_part<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         match &mut self.position {
             Position::Prefix(prefix, filled) => {
-                let room = prefix[usize::from(*filled)..].iter_mut();
-                let copied = room.zip(bytes).map(|(to, from)| *to = *from).count();
-                *filled += copied as u8; // at most 5
+                let room = &mut prefix[usize::from(*filled)..];
+                let (now, later) = bytes.split_at(bytes.len().min(room.len()));
+                room[..now.len()].copy_from_slice(now);
+                *filled += now.len() as u8; // at most 5
                 if usize::from(*filled) == PREFIX {
                     self.position = Position::after(*prefix, self.web);
                 }
-                &bytes[copied..]
+                later
             }
             Position::Message(left) => split(bytes, left).1,
             Position::Trailers(left, field) => {
@@ -152,7 +153,7 @@ impl Position {
 }
 
 /// Returns the number of messages at the start of `bytes` that are whole, and the bytes after them.
-// Most messages arrive in one piece. (110 instructions a message: `cargo bench --bench streaming`.)
+// Most messages arrive in one piece. (Saves 110 instructions a message: `cargo bench --bench streaming`.)
 #[inline]
 fn skip_whole_messages(mut bytes: &[u8]) -> (u64, &[u8]) {
     let mut messages = 0;

@@ -165,8 +165,12 @@ pub(super) fn check_distinct<'a>(
     let mut names = Vec::new();
     for (name, label) in labels {
         if let Some(other) = seen.get(name) {
+            let both = match *other == label {
+                true => label,
+                false => format!("{other} and as {label}"),
+            };
             return Err(Error::new(format!(
-                "label `{name}` is given twice, as {other} and as {label}: give it once, or rename one"
+                "label `{name}` is given twice, as {both}: give it once, or rename one"
             )));
         }
         seen.insert(name, label);

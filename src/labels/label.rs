@@ -182,9 +182,9 @@ impl Label {
 
     /// `code`: the protocol's own name for the outcome, such as gRPC's status.
     ///
-    /// The protocol sets it by [`Call::set_code`](crate::Call::set_code), as a [`Code`](super::Code) of the same `names`, of
-    /// which the first 256 can be codes. It is `none` if the protocol sets none. `request_duration_seconds` and `errors_total` don't carry it by default: see
-    /// [`on_duration`](Self::on_duration) and [`on_errors`](Self::on_errors).
+    /// The protocol sets it by [`Call::set_code`](crate::Call::set_code), as a [`Code`](super::Code) of the same `names`. Only
+    /// the first 256 names can be codes. It is `none` if the protocol sets none. `request_duration_seconds` and `errors_total`
+    /// don't carry it by default: see [`on_duration`](Self::on_duration) and [`on_errors`](Self::on_errors).
     pub fn code(names: &'static [&'static str]) -> Self {
         Self::of_status("code", Source::Code(names))
     }

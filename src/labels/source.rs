@@ -14,7 +14,7 @@ pub(super) type FromMessage =
     Function<dyn for<'a> Fn(&'a dyn Any) -> Option<Cow<'a, str>> + Send + Sync>;
 pub(super) type FromResponse = Function<dyn for<'a> Fn(&Head<'a>) -> Option<&'a str> + Send + Sync>;
 
-/// Where a label's value comes from. A variant of its own costs fewer instructions than a function.
+/// Where a label's value comes from. Common sources are variants, which cost fewer instructions than a function.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Source {
     Method,

@@ -393,7 +393,8 @@ impl MetricsRegistry {
     /// Returns an error if this thread is already making one: an encoder would call itself.
     pub(crate) fn begin_page(&self) -> Result<PageGuard, Error> {
         self.check_idle()?;
-        RENDERING.with_borrow_mut(|registries| registries.push(Arc::as_ptr(&self.shared)));
+        let this = Arc::as_ptr(&self.shared);
+        let _ = RENDERING.try_with(|registries| registries.borrow_mut().push(this));
         Ok(PageGuard(()))
     }
 
@@ -404,7 +405,9 @@ impl MetricsRegistry {
     /// Returns an error if this thread is making a page.
     pub(crate) fn check_idle(&self) -> Result<(), Error> {
         let this = Arc::as_ptr(&self.shared);
-        match RENDERING.with_borrow(|registries| registries.contains(&this)) {
+        let is_making = RENDERING.try_with(|registries| registries.borrow().contains(&this));
+        // A thread that is ending may have dropped what it knows.
+        match is_making.unwrap_or(false) {
             false => Ok(()),
             true => Err(Error::new(
                 "an encoder asks for the page that it is encoding: a metric, collector or included registry may not scrape the registry that it is in",
@@ -426,7 +429,7 @@ impl MetricsRegistry {
 impl Drop for PageGuard {
     fn drop(&mut self) {
         // The last one: pages end in the reverse order of their beginning.
-        RENDERING.with_borrow_mut(Vec::pop);
+        let _ = RENDERING.try_with(|registries| registries.borrow_mut().pop());
     }
 }
 

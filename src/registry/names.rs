@@ -211,6 +211,9 @@ fn clashing(claim: &Claim, shown: &str, family: &str, owner: Owner) -> Error {
     let (new, known) = (what(claim.owner, &claim.name), what(owner, family));
     let rename = match (claim.owner, owner) {
         (Owner::Included, Owner::Included) => "choose another name",
+        (Owner::Included, Owner::Registry) => {
+            "choose another name, or give the registry a prefix (`MetricsRegistryBuilder::prefix`)"
+        }
         (_, Owner::Included) | (Owner::Included, _) => {
             "choose another name, or give the layer (`MetricsLayerBuilder::prefix`) or its registry (`MetricsRegistryBuilder::prefix`) a prefix"
         }

@@ -66,10 +66,10 @@ impl MetricsRegistry {
         let mut read = ReadSources::with_capacity(sources.len());
         for (source, text) in sources {
             if let Some(families) = unless_left_out(source.read(text), on_error)? {
+                self.add_late_claims(source, &families);
                 read.push((*source, families));
             }
         }
-        self.add_late_claims(&read);
         let mut names = Names::default();
         for (name, automatic) in automatic {
             let owner = Owner::Automatic(automatic.metric);
@@ -78,14 +78,12 @@ impl MetricsRegistry {
         checked(read, names, selection, on_error)
     }
 
-    /// Claims families that sources began to show after they were registered, so that later registrations can't clash with
+    /// Claims families that a source began to show after it was registered, so that later registrations can't clash with
     /// them.
-    fn add_late_claims(&self, read: &ReadSources<'_>) {
-        let families = read.iter().flat_map(|(source, families)| {
-            let late = families.iter().filter(|(name, _)| !source.has(name));
-            late.map(move |(name, family)| (*source, Claim::included(name, family)))
-        });
-        let late: Vec<_> = families.collect();
+    fn add_late_claims(&self, source: &FamilySource, families: &[NamedFamily<'_>]) {
+        let late = families.iter().filter(|(name, _)| !source.has(name));
+        let late = late.map(|(name, family)| (source, Claim::included(name, family)));
+        let late: Vec<_> = late.collect();
         if !late.is_empty() {
             self.write().add_late_claims(late);
         }

@@ -180,9 +180,9 @@ impl Registered {
             return removed;
         };
         let metrics = self.table.metrics.values();
-        let mut families = metrics.filter_map(|family| family.get(&labels)?.metric.clone());
-        if let Some(family) = families.find(|family| family.is_registered_as(given)) {
-            drop(families);
+        let mut families = metrics.filter_map(|family| family.get(&labels)?.metric.as_ref());
+        let found = families.find(|family| family.is_registered_as(given));
+        if let Some(family) = found.cloned() {
             self.take_metric(&family.name, &labels, &mut removed);
         }
         removed

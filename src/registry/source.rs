@@ -216,17 +216,22 @@ impl MetricFamily {
         if self == other {
             return Ok(());
         }
-        let described = |Self {
-                             kind, unit, help, ..
-                         }: &Self| {
-            let (kind, unit) = (kind.as_str(), unit.as_deref().unwrap_or_default());
-            format!("a {kind} with the unit {unit:?} and the help {help:?}")
+        let unit = |family: &Self| match &family.unit {
+            Some(unit) => format!("with the unit {unit:?}"),
+            None => "without a unit".to_owned(),
+        };
+        let (known, new) = if self.kind != other.kind {
+            let kind = |family: &Self| format!("as a {}", family.kind.as_str());
+            (kind(self), kind(other))
+        } else if self.unit != other.unit {
+            (unit(self), unit(other))
+        } else {
+            let help = |family: &Self| format!("with the help {:?}", family.help);
+            (help(self), help(other))
         };
         Err(Error::new(format!(
-            "metric `{}` is already registered as {}, not as {}: metrics of one family must agree",
-            self.name,
-            described(self),
-            described(other)
+            "metric `{}` is already registered {known}, not {new}: metrics of one family must agree",
+            self.name
         )))
     }
 

@@ -7,7 +7,7 @@ use crate::escaping::is_plain_name;
 use crate::labels::{Carrier, LabelText, Labels};
 use crate::recorder::Recorder;
 use crate::settings::Settings;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(crate) struct Table {
 pub(crate) struct Layers {
     pub(crate) endpoints: BTreeMap<Labels, Arc<Endpoint>>,
     /// The labels of the layers that have the same label names.
-    pub(super) by_label_names: HashMap<LabelNames, HashSet<Labels>>,
+    pub(super) by_label_names: BTreeMap<LabelNames, BTreeSet<Labels>>,
 }
 
 /// The part of a layer in a registry: its recorder and its labels.

@@ -1,4 +1,4 @@
-//! The registry's uptime, which is its only metric of its own.
+//! The uptime, the only metric that the registry itself provides.
 
 use super::family::Kind;
 use super::names::{Claim, Owner};

@@ -122,7 +122,7 @@ impl Activity {
     }
 
     /// Returns once the client has exceeded a timeout, or `evictions` has notified this connection. It notifies the one
-    /// that has waited longest for its client.
+    /// that could have been evicted for longest.
     ///
     /// Must be polled after the connection, to see what that poll has changed.
     pub(super) async fn outstayed(&self, limits: &Limits, evictions: &Notify) {

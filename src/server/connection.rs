@@ -22,7 +22,8 @@ use tower::BoxError;
 pub(super) struct Shared {
     pub(super) routes: Routes,
     pub(super) limits: Limits,
-    /// Notifies the connection that has waited longest for its client that another client needs its place.
+    /// Notified when another client needs a place. Wakes the connection that could have been evicted for longest, which
+    /// then closes.
     pub(super) evictions: Notify,
 }
 
@@ -47,7 +48,7 @@ pub(super) async fn serve(
         inner,
         activity: activity.clone(),
     });
-    // Never sees a change, so that it can tell whether there was one.
+    // Never marks a change as seen, so that `has_changed` tells of any change since the connection began.
     let changes = &closing.clone();
     let service = service_fn(move |request| async move {
         activity.requested();

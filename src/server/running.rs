@@ -1,6 +1,6 @@
 use super::connection::{self, Shared};
 use super::health::Health;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -85,6 +85,12 @@ impl BoundStatusServer {
             if connections.len() < limits.max_connections
                 && let Some(stream) = waiting.take()
             {
+                // There is room, so a notification that no connection has taken is void.
+                tokio::select! {
+                    biased;
+                    () = shared.evictions.notified() => {}
+                    () = ready(()) => {}
+                }
                 let connection =
                     connection::serve(stream, Arc::clone(&shared), closing.subscribe());
                 connections.spawn_on(connection, &self.runtime);

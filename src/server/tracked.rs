@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// I/O that reports reads and writes.
+// Without vectored writes, so that writes are seen in one place. hyper copies each piece of a page for that.
 #[derive(Debug)]
 pub(super) struct TrackedIo<T> {
     pub(super) inner: T,

@@ -57,11 +57,18 @@ impl Pattern {
     }
 
     /// Adds a label that the series must have.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the pattern has a label of this name.
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let name = name.into();
         // The macro takes labels as identifiers, which may be raw.
         let name = name.strip_prefix("r#").unwrap_or(&name).to_owned();
-        self.series.labels.insert(name, value.into());
+        let value = value.into();
+        if let Some(before) = self.series.labels.insert(name.clone(), value.clone()) {
+            panic!("label `{name}` is listed twice, as {before:?} and as {value:?}: list it once");
+        }
         self
     }
 

@@ -4,6 +4,7 @@ use crate::client::{Client, within};
 use crate::metrics::{HUGE, huge_page};
 use crate::{HOUR, SHORT, patient, start, start_empty};
 use std::net::SocketAddr;
+use std::time::Duration;
 use std::{env, net, process};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -93,6 +94,23 @@ async fn a_new_client_evicts_an_idle_one() {
     half_sent.send(": x\r\n\r\n").await.unwrap();
     assert_eq!(half_sent.answer().await.status, 200);
     half_sent.closed().await;
+}
+
+/// The place that the next client needed has become free by itself, so nobody needs another one.
+#[tokio::test]
+async fn a_client_that_nobody_waits_for_keeps_its_place() {
+    let server = start_empty(patient().max_connections(1)).await;
+    let addr = server.local_addr();
+    let mut first = Client::connect(addr).await;
+    let mut next = Client::connect(addr).await;
+    assert_eq!(first.get("/live").await.status, 200);
+    first.closed().await;
+    assert_eq!(next.get("/live").await.status, 200);
+    next.send(HALF_A_REQUEST).await.unwrap();
+    // Longer than clients are spared if somebody waits.
+    sleep(Duration::from_millis(500)).await;
+    next.send(": x\r\n\r\n").await.unwrap();
+    assert_eq!(next.answer().await.status, 200);
 }
 
 #[tokio::test]

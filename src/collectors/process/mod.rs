@@ -142,7 +142,8 @@ impl Collector for ProcessCollector {
 mod tests {
     use super::*;
     use crate::MetricsRegistry;
-    use crate::exposition::{Encoding, Format, Selection};
+    use crate::exposition::{Encoding, Format};
+    use crate::registry::Selection;
 
     #[derive(Debug)]
     struct FixedSnapshot(ProcessSnapshot);

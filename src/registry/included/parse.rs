@@ -20,7 +20,7 @@ use std::mem;
 /// - a whole timestamp is in milliseconds.
 ///
 /// prometheus-client doesn't escape line feeds in HELP. Lines between a HELP and its TYPE therefore continue the HELP. A HELP
-/// has no TYPE if samples or another HELP of its family come first.
+/// has no TYPE if a sample with the family's own name, or another HELP of it, comes first.
 ///
 /// # Errors
 ///
@@ -90,13 +90,19 @@ fn continued_helps(text: &str) -> HashSet<usize> {
             Some(("TYPE", name, _)) => drop(types.insert(name)),
             Some(("HELP", name, _)) if types.remove(&name) => drop(continued.insert(place)),
             None if !types.is_empty() => {
-                let sample = Sample::parse(line);
+                let sample = Sample::parse(line).filter(has_timestamp_if_any);
                 sample.map(|sample| types.remove(&sample.name));
             }
             _ => {}
         }
     }
     continued
+}
+
+/// Whether the text after the value can be a timestamp. In a HELP that goes on, it is often a word.
+fn has_timestamp_if_any(sample: &Sample<'_>) -> bool {
+    let timestamp = sample.timestamp.as_deref();
+    timestamp.is_none_or(|timestamp| timestamp.parse::<f64>().is_ok())
 }
 
 /// A family and its name.
@@ -231,6 +237,9 @@ mod tests {
         assert_eq!(family.help, "say\n# HELP b\nmore");
         assert_eq!(family.unit.as_deref(), Some("x"));
         assert_eq!(family.samples.len(), 1);
+        // A line that begins as a sample of the family does.
+        let (_, family) = &parse("# HELP a Queue\na 5 things\n# TYPE a gauge\na 2\n").unwrap()[0];
+        assert_eq!(family.help, "Queue\na 5 things");
     }
 
     #[test]
