@@ -66,7 +66,7 @@ impl Claim {
         }
     }
 
-    /// Returns a claim to an included family and its series. Its samples must be sorted.
+    /// Returns a claim to an included family and its series.
     pub(super) fn included(name: &str, family: &IncludedFamily<'_>) -> Self {
         let mut series: Vec<Arc<str>> = Vec::new();
         for sample in &family.samples {
@@ -76,7 +76,7 @@ impl Claim {
                     text.extend([&*Escaping::Underscores.label(label), "=\"", value, "\","]);
                 }
             }
-            // The samples of one metric are adjacent.
+            // The samples of one metric are adjacent once they are sorted. A series may be listed again if they aren't.
             if series.last().is_none_or(|last| **last != *text) {
                 series.push(text.into());
             }

@@ -94,34 +94,49 @@ impl ProcessCollector {
                 .encode_descriptor(name, help, seconds, MetricType::Counter)?
                 .encode_counter(&cpu_seconds, no_exemplar)?;
         }
-        let mut gauge = |name, unit, value: Option<f64>, help| {
-            value.map_or(Ok(()), |value| {
+        let start = self.start_time_seconds;
+        let gauges = [
+            (
+                "process_resident_memory",
+                bytes,
+                resident_memory_bytes,
+                "Memory in RAM",
+            ),
+            (
+                "process_virtual_memory",
+                bytes,
+                virtual_memory_bytes,
+                "Address space in use",
+            ),
+            (
+                "process_virtual_memory_max",
+                bytes,
+                virtual_memory_max_bytes,
+                "Limit of the address space",
+            ),
+            ("process_open_fds", None, open_fds, "Open file descriptors"),
+            (
+                "process_max_fds",
+                None,
+                max_fds,
+                "Limit of open file descriptors",
+            ),
+            ("process_threads", None, threads, "Threads of the process"),
+            (
+                "process_start_time",
+                seconds,
+                start,
+                "Start time of the process, in seconds since 1970-01-01 UTC",
+            ),
+        ];
+        for (name, unit, value, help) in gauges {
+            if let Some(value) = value {
                 encoder
                     .encode_descriptor(name, help, unit, MetricType::Gauge)?
-                    .encode_gauge(&value)
-            })
-        };
-        let (resident, memory) = (resident_memory_bytes, virtual_memory_bytes);
-        let (limit, start) = (virtual_memory_max_bytes, self.start_time_seconds);
-        let start_help = "Start time of the process, in seconds since 1970-01-01 UTC";
-        let limit_help = "Limit of the address space";
-        gauge("process_resident_memory", bytes, resident, "Memory in RAM")?;
-        gauge(
-            "process_virtual_memory",
-            bytes,
-            memory,
-            "Address space in use",
-        )?;
-        gauge("process_virtual_memory_max", bytes, limit, limit_help)?;
-        gauge("process_open_fds", None, open_fds, "Open file descriptors")?;
-        gauge(
-            "process_max_fds",
-            None,
-            max_fds,
-            "Limit of open file descriptors",
-        )?;
-        gauge("process_threads", None, threads, "Threads of the process")?;
-        gauge("process_start_time", seconds, start, start_help)
+                    .encode_gauge(&value)?;
+            }
+        }
+        Ok(())
     }
 }
 
