@@ -9,20 +9,19 @@ use crate::block::Exemplar;
 use crate::escaping::{Escaping, escaped};
 use crate::labels::{ExtraLabel, LabelStr};
 use crate::registry::{AUTOMATIC_METRICS, AutomaticMetric, Table};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// A family and the snapshot of all layers that share its name.
 pub(super) type AutomaticFamily<'a> = (&'static AutomaticMetric, Rc<Snapshot<'a>>);
 
-/// Takes a snapshot of all layers and returns their families by name.
-pub(super) fn families(table: &Table, escaping: Escaping) -> BTreeMap<String, AutomaticFamily<'_>> {
-    let mut families = BTreeMap::new();
+/// Takes a snapshot of all layers and returns their families, each with its name.
+pub(super) fn families(table: &Table, escaping: Escaping) -> Vec<(String, AutomaticFamily<'_>)> {
+    let mut families = Vec::new();
     for (prefix, layers) in &*table.layers {
         let snapshot = Rc::new(Snapshot::take(&layers.endpoints, escaping));
         let automatic = AUTOMATIC_METRICS.iter();
         for automatic in automatic.filter(|automatic| snapshot.has(automatic.metric)) {
-            families.insert(automatic.full_name(prefix), (automatic, snapshot.clone()));
+            families.push((automatic.full_name(prefix), (automatic, snapshot.clone())));
         }
     }
     families

@@ -36,7 +36,7 @@ impl MetricsRegistry {
         let table = self.table();
         let sources = table.encode_sources(selection, on_error)?;
         let mut automatic = automatic::families(&table, escaping);
-        automatic.retain(|name, (metric, _)| selection.contains(name, metric.kind));
+        automatic.retain(|(name, (metric, _))| selection.contains(name, metric.kind));
         let names = automatic
             .iter()
             .map(|(name, (metric, _))| (&**name, *metric));

@@ -14,8 +14,8 @@ pub(crate) type ErrorHandler<'a> = dyn Fn(Error) -> Result<(), Error> + 'a;
 /// Sources, each with the text that it has encoded.
 pub(crate) type EncodedSources<'a> = Vec<(&'a FamilySource, String)>;
 
-/// Included families by name, sorted and checked.
-pub(crate) type IncludedFamilies<'a> = BTreeMap<Cow<'a, str>, IncludedFamily<'a>>;
+/// Included families in the order of their names, with sorted samples, and checked.
+pub(crate) type IncludedFamilies<'a> = Vec<NamedFamily<'a>>;
 
 /// Sources, each with the families in its text.
 type ReadSources<'a> = Vec<(&'a FamilySource, Vec<NamedFamily<'a>>)>;
@@ -138,7 +138,7 @@ fn checked<'a>(
         // A family that is left out takes no names.
         if unless_left_out(checked, on_error)?.is_some() {
             names.add(&claim);
-            families.insert(name, family);
+            families.push((name, family));
         }
     }
     Ok(families)
